@@ -1,0 +1,81 @@
+# Everything starts here: `make demo` and `make test` do their own set-up. GNU make and bash.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS := train,export,rtx,dev
+STAMP := $(VENV)/.installed
+DIST := build/dist
+TYPES := build/types
+# One package per root folder: the lines of package_dir in setup.cfg.
+PACKAGES := $(shell sed -n 's/^ *\(spair\.[a-z]*\) = [a-z]*$$/\1/p' setup.cfg)
+BENCHMARKS := $(sort $(wildcard benchmarks/[a-z]*.py))
+
+.PHONY: help setup demo test bench lint types wheel clean
+
+help:
+	@echo "make demo    restore sample photos end to end; table on the screen, report and pictures in demo/"
+	@echo "make test    lint, types and the whole test suite (what CI runs)"
+	@echo "make setup   only make $(VENV) with the pinned dependencies (PYTHON=python3.12 picks another interpreter)"
+	@echo "make bench   run every benchmark"
+	@echo "make lint    ruff: rules and format"
+	@echo "make clean   remove what the targets made, except $(VENV)"
+
+setup: $(STAMP)
+
+$(BIN)/python:
+	@command -v "$(PYTHON)" > /dev/null || \
+	  { echo "make setup: no command $(PYTHON); name a Python 3.10 to 3.12 with make PYTHON=/path/to/python" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 10) <= v <= (3, 12) else \
+	  "make setup: $(PYTHON) is Python %d.%d, spair-rt needs 3.10 to 3.12; name one with make PYTHON=python3.12" % v)'
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2> /dev/null || \
+	  { echo "make setup: $(PYTHON) cannot make virtual environments (no ensurepip); on Debian and Ubuntu:" \
+	    "apt-get install python$$("$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv" >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+
+# Set-up tools first and without build isolation, so that the build is pinned as well.
+$(STAMP): setup.cfg pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt setuptools
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[$(EXTRAS)]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/spair demo --out demo
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# setuptools copies into build/lib and never removes from it: a deleted module would stay in the wheel.
+wheel: $(STAMP)
+	@rm -rf build/lib build/bdist.* $(DIST)
+	@mkdir -p build
+	$(BIN)/python -m build --wheel --no-isolation --outdir $(DIST) . > build/wheel.log 2>&1 || { cat build/wheel.log >&2; exit 1; }
+
+# mypy sees what a user installs: the wheel in the site-packages of an interpreter of its own (so that py.typed and
+# package_dir count), the dependencies through a .pth line. Paths in the messages are put back to the sources'.
+types: wheel
+	@rm -rf $(TYPES)
+	@$(BIN)/python -m venv --without-pip $(TYPES)
+	@site="$$($(TYPES)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index --target "$$site" $(DIST)/*.whl; \
+	  $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$site/dependencies.pth"
+	$(BIN)/mypy --python-executable $(TYPES)/bin/python $(PACKAGES:%=-p %) | sed 's#^.*/site-packages/spair/##'
+
+test: lint types
+	OMP_NUM_THREADS=1 SPAIR_WHEEL="$$(echo $(CURDIR)/$(DIST)/*.whl)" $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# As modules from the root, so that they can share code (benchmarks.peers). One that fails does not stop the others.
+bench: $(STAMP)
+	@failed=; for script in $(BENCHMARKS); do \
+	    echo "== $$script"; $(BIN)/python -m "benchmarks.$$(basename "$$script" .py)" || failed+=" $$script"; \
+	  done; [ -z "$$failed" ] || { echo "make bench: failed:$$failed" >&2; exit 1; }
+
+clean:
+	rm -rf build dist demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
