@@ -1,0 +1,21 @@
+"""SPAIR in PyTorch: the network, its presets and its checkpoints. Imports nothing of the toolkit."""
+
+from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from .errors import CheckpointError
+from .presets import BASE, LARGE, PRESETS, TINY, Preset, find_preset
+from .spair import SPAIR, Restored
+
+__all__ = [
+    "BASE",
+    "LARGE",
+    "PRESETS",
+    "SPAIR",
+    "TINY",
+    "Checkpoint",
+    "CheckpointError",
+    "Preset",
+    "Restored",
+    "find_preset",
+    "load_checkpoint",
+    "save_checkpoint",
+]

@@ -1,0 +1,206 @@
+"""Reading and writing checkpoints: safetensors with the preset and task in the metadata, and what other tools save."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pickle
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .errors import CheckpointError
+from .presets import PRESETS, Preset, find_preset
+from .spair import SPAIR
+
+SCHEMA = 1
+SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
+# Where trainers keep their weights, averaged ones first: they are what gets deployed.
+CONTAINERS = (
+    "ema_state_dict",
+    "state_dict_ema",
+    "params_ema",
+    "averaged_state_dict",
+    "state_dict",
+    "model",
+    "params",
+)
+PREFIXES = ("module.", "model.", "network.", "_orig_mod.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A loaded checkpoint."""
+
+    model: SPAIR
+    """In eval mode, float32, on the CPU."""
+    task: str
+    """What it was trained for: rain, raindrop, shadow or blur; "" where the file does not say."""
+    training: str
+    """JSON text about its training; "" where the file does not say."""
+
+
+def save_checkpoint(model: SPAIR, path: Path, *, task: str, training: str = "") -> None:
+    """Write weights, preset and task to a safetensors file; a failure leaves an existing file unchanged.
+
+    Raises:
+        CheckpointError: a weight is not finite, the suffix is not .safetensors, or the folder cannot be written.
+    """
+    from safetensors.torch import save
+
+    if path.suffix != ".safetensors":
+        raise CheckpointError(f"cannot save {path.name}: checkpoints are written as .safetensors")
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    _require_finite(state, path)
+    metadata = {"format": "spair", "schema": str(SCHEMA), "preset": model.preset.to_json(), "task": task}
+    payload = save(state, {**metadata, "training": training})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise CheckpointError(f"cannot save {path}: {error.strerror}; choose a folder that can be written") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(payload)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load_checkpoint(path: Path, *, preset: str | None = None) -> Checkpoint:
+    """Load a SPAIR checkpoint.
+
+    Args:
+        path: .safetensors written by `save_checkpoint`, or .pt/.pth/.ckpt holding a state dict (bare, under
+            `state_dict` or the like, as Lightning saves it, with an averaged copy, with `module.` prefixes).
+        preset: name of the network size; needed only where the file does not say and no preset fits its shapes.
+
+    Raises:
+        CheckpointError: the file is missing, truncated, no checkpoint, a pickled module, from a newer version,
+            of another network (the first differing keys are named), or holds a weight that is not finite.
+    """
+    state, metadata = read_state(path)
+    if int(metadata.get("schema", SCHEMA)) > SCHEMA:
+        raise CheckpointError(
+            f"{path} has checkpoint schema {metadata['schema']}, this version reads up to {SCHEMA}; upgrade spair-rt"
+        )
+    chosen = _choose_preset(path, state, metadata, preset)
+    model = SPAIR(chosen)
+    load_strictly(model, state, path)
+    return Checkpoint(model.eval(), metadata.get("task", ""), metadata.get("training", ""))
+
+
+def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors by name, wrappers' prefixes removed, and the file's string metadata; nothing in the file is executed.
+
+    Raises:
+        CheckpointError: as in `load_checkpoint`.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"checkpoint {path} does not exist or is no file; give a {', '.join(SUFFIXES)} file")
+    if path.suffix not in SUFFIXES:
+        raise CheckpointError(f"checkpoint {path} ends in {path.suffix!r}; expected one of {', '.join(SUFFIXES)}")
+    state, metadata = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_torch(path), {})
+    _require_finite(state, path)
+    return _strip_prefixes(state), metadata
+
+
+def load_strictly(model: torch.nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """Load `state` if its keys and shapes are exactly the model's.
+
+    Raises:
+        CheckpointError: naming the first missing, unexpected and mis-shaped keys.
+    """
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    given = {name: tuple(value.shape) for name, value in state.items()}
+    problems = [
+        *_describe("missing", [name for name in expected if name not in given]),
+        *_describe("unexpected", [name for name in given if name not in expected]),
+        *_describe(
+            "of another shape",
+            [f"{n} {given[n]} instead of {expected[n]}" for n in expected if n in given and given[n] != expected[n]],
+        ),
+    ]
+    if problems:
+        raise CheckpointError(
+            f"{path} does not fit {type(model).__name__}: {'; '.join(problems)}; "
+            "give the network definition (--factory) or preset that it was trained with"
+        )
+    model.load_state_dict(dict(state))
+
+
+def _describe(what: str, names: list[str]) -> list[str]:
+    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return [f"{len(names)} keys {what} ({shown})"] if names else []
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is truncated or no safetensors file ({error}); copy or download it again"
+        ) from error
+
+
+def _read_torch(path: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} is not a plain state dict (a pickled module, or no PyTorch file) and is not executed; "
+            "save model.state_dict() instead"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError) as error:
+        raise CheckpointError(f"{path} is truncated or no PyTorch checkpoint; copy or download it again") from error
+    if isinstance(content, Mapping):
+        for name in CONTAINERS:
+            if isinstance(content.get(name), Mapping):
+                content = content[name]
+                break
+    if not isinstance(content, Mapping) or not content or not all(isinstance(v, Tensor) for v in content.values()):
+        raise CheckpointError(
+            f"{path} holds no state dict of tensors; save model.state_dict() or a trainer's checkpoint"
+        )
+    return dict(content)
+
+
+def _strip_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    for prefix in PREFIXES * 2:  # wrappers nest: model.module.…
+        if all(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return state
+
+
+def _require_finite(state: Mapping[str, Tensor], path: Path) -> None:
+    bad = [name for name, value in state.items() if value.is_floating_point() and not torch.isfinite(value).all()]
+    if bad:
+        raise CheckpointError(
+            f"{path.name} has NaN or infinite values in {len(bad)} tensors (first: {bad[0]}); use an earlier checkpoint"
+        )
+
+
+def _choose_preset(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str], name: str | None) -> Preset:
+    if name is not None:
+        return find_preset(name)
+    if "preset" in metadata:
+        return Preset.from_json(metadata["preset"])
+    shapes = {key: value.shape for key, value in state.items()}
+    for candidate in PRESETS.values():
+        with torch.device("meta"):
+            expected = {key: value.shape for key, value in SPAIR(candidate).state_dict().items()}
+        if shapes == expected:
+            return candidate
+    named = ", ".join(list(shapes)[:3])
+    raise CheckpointError(
+        f"{path} is no checkpoint of a SPAIR preset ({', '.join(PRESETS)}): its keys begin {named}; "
+        "for another network give its definition with --factory package.module:function"
+    )

@@ -1,0 +1,153 @@
+"""The three sparse operators: what PyTorch computes, and the one ONNX node each becomes on export.
+
+All masks are float [N,1,H,W] holding exactly 0 (clean) or 1 (distorted). The operators' definition is
+`spair.plugins.<operator>.reference`; the tests hold this file and the ONNX function bodies to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+# TensorRT's parser looks for a plugin before the function body only on nodes that carry these attributes.
+PLUGIN_ATTRIBUTES = {"plugin_version": "1", "plugin_namespace": "spair"}
+
+
+def _node(operator: str, inputs: tuple[Tensor, ...], attributes: dict[str, Any], shape: tuple[Any, ...]) -> Tensor:
+    """One `spair` node of the exported graph; every attribute is spelled out because parsers know no defaults."""
+    return torch.onnx.ops.symbolic(
+        f"spair::{operator}",
+        inputs,
+        {**attributes, **PLUGIN_ATTRIBUTES},
+        dtype=inputs[0].dtype,
+        shape=shape,
+        version=1,
+    )
+
+
+def sparse_conv2d(
+    x: Tensor,
+    mask: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    *,
+    negative_slope: float = 1.0,
+    clean_input: bool = False,
+) -> Tensor:
+    """Convolution that reads and writes distorted pixels only: equation (1) of SPAIR (ICCV 2021).
+
+    `out[p] = act(bias + sum_k weight[k] x[p+k] M[p+k])` where M[p] = 1, and 0 elsewhere.
+
+    Args:
+        x: features [N,C,H,W], any float dtype.
+        mask: [N,1,H,W], 0 or 1.
+        weight: [D,C,k,k], k odd; stride 1, zero padding (k-1)/2, one group.
+        bias: [D].
+        negative_slope: slope of the activation below zero: 0 is ReLU, 1 is none.
+        clean_input: also read clean neighbours (the first layer of a scale does); the output stays masked.
+
+    Returns:
+        [N,D,H,W], zero at clean pixels. An empty mask gives zeros.
+    """
+    padding = weight.shape[-1] // 2
+    if torch.onnx.is_in_onnx_export():
+        attributes = {
+            "pads": [padding] * 4,
+            "negative_slope": float(negative_slope),
+            "clean_input": float(clean_input),
+        }
+        shape = (x.shape[0], weight.shape[0], x.shape[2], x.shape[3])
+        return _node("SparseConv2d", (x, mask, weight, bias), attributes, shape)
+    y = F.conv2d(x if clean_input else x * mask, weight, bias, padding=padding)
+    if negative_slope != 1.0:
+        y = F.leaky_relu(y, negative_slope) if negative_slope else F.relu(y)
+    return y * mask
+
+
+def masked_modulation(x: Tensor, mask: Tensor, *, eps: float = 1e-5) -> Tensor:
+    """Spatial feature modulator: distorted pixels take the mean and variance of the clean ones, per channel and image.
+
+    `out = (x - mean1) / sqrt(var1 + eps) * sqrt(var0 + eps) + mean0` where M = 1, with mean0, var0 over M = 0 and
+    mean1, var1 over M = 1 (biased variances); `out = x` where M = 0, and everywhere if either set is empty.
+
+    Args:
+        x: features [N,C,H,W].
+        mask: [N,1,H,W], 0 or 1.
+        eps: added to both variances.
+    """
+    if torch.onnx.is_in_onnx_export():
+        return _node("MaskedModulation", (x, mask), {"eps": float(eps)}, tuple(x.shape))
+    mean0, var0, count0 = _moments(x, 1.0 - mask)
+    mean1, var1, count1 = _moments(x, mask)
+    both = ((count0 > 0) & (count1 > 0)).to(x.dtype)
+    scale = torch.sqrt((var0 + eps) / (var1 + eps)) * both + (1.0 - both)
+    shift = (mean0 - mean1 * scale) * both
+    return affine_at_mask(x, mask, scale, shift)
+
+
+def affine_at_mask(x: Tensor, mask: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """`x * scale + shift` where the mask is 1, `x` elsewhere; scale and shift are [N,C,1,1]."""
+    return x + mask * (x * (scale - 1.0) + shift)
+
+
+def _moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    count = weight.sum((2, 3), keepdim=True)
+    total = count.clamp(min=1.0)
+    mean = (x * weight).sum((2, 3), keepdim=True) / total
+    centred = (x - mean) * weight
+    return mean, (centred * centred).sum((2, 3), keepdim=True) / total, count
+
+
+def sparse_non_local(query: Tensor, key: Tensor, value: Tensor, query_mask: Tensor, key_mask: Tensor) -> Tensor:
+    """Attention from distorted pixels to clean ones: exact softmax over every key whose key_mask is 1.
+
+    `out[p] = sum_j softmax_j(query[p] . key[j] / sqrt(C)) value[j]` where query_mask[p] = 1, and 0 elsewhere.
+
+    Args:
+        query: [N,C,H,W].
+        key: [N,C,K,L]; its grid need not be the queries'.
+        value: [N,D,K,L].
+        query_mask: [N,1,H,W], 1 at distorted pixels.
+        key_mask: [N,1,K,L], 1 at clean keys.
+
+    Returns:
+        [N,D,H,W]; zeros for an image without a clean key.
+    """
+    scale = float(query.shape[1]) ** -0.5
+    if torch.onnx.is_in_onnx_export():
+        shape = (query.shape[0], value.shape[1], query.shape[2], query.shape[3])
+        return _node("SparseNonLocal", (query, key, value, query_mask, key_mask), {"scale": scale}, shape)
+    flat_mask = key_mask.flatten(2)  # [N,1,J]
+    scores = query.flatten(2).transpose(1, 2) @ key.flatten(2) * scale  # [N,P,J]
+    weights = torch.softmax(scores.masked_fill(flat_mask == 0, -1e4), dim=-1) * flat_mask
+    out = (weights @ value.flatten(2).transpose(1, 2)).transpose(1, 2)  # [N,D,P]
+    return out.reshape(query.shape[0], value.shape[1], query.shape[2], query.shape[3]) * query_mask
+
+
+class SparseConv2d(nn.Module):
+    """`sparse_conv2d` with weights, initialised for the activation that follows it."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        relu: bool = False,
+        clean_input: bool = False,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.negative_slope = 0.0 if relu else 1.0
+        self.clean_input = clean_input
+        nn.init.kaiming_normal_(self.weight, nonlinearity="relu" if relu else "linear")
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x [N,C,H,W], mask [N,1,H,W] -> [N,D,H,W]."""
+        return sparse_conv2d(
+            x, mask, self.weight, self.bias, negative_slope=self.negative_slope, clean_input=self.clean_input
+        )

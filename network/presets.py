@@ -1,0 +1,97 @@
+"""Network sizes: one frozen dataclass, saved inside every checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from .errors import CheckpointError
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """Every decision that fixes the shapes of the weights and the meaning of the mask.
+
+    Tuples have one entry per scale of Net_R, finest first: full, half and quarter size.
+    """
+
+    name: str
+    """Name under which the preset is listed; free for custom sizes."""
+    local_channels: tuple[int, int, int] = (24, 32, 48)
+    """Channels of Net_L at half, quarter and eighth size."""
+    detail_channels: int = 8
+    """Channels of Net_L's feature map at full size."""
+    channels: tuple[int, int, int] = (48, 64, 64)
+    """Channels of Net_R's sparse convolutions at full, half and quarter size."""
+    pairs: tuple[int, int, int] = (2, 2, 2)
+    """Residual pairs of 3x3 sparse convolutions per scale."""
+    attention_channels: int = 32
+    """Channels of queries and keys in the sparse non-local module."""
+    grid: int = 16
+    """The clean keys of the non-local module lie on a grid x grid raster over the whole picture."""
+    mask_threshold: float = 0.35
+    """A pixel is distorted where Net_L's probability exceeds this (0..1)."""
+    gate_output: bool = True
+    """Clean pixels of the input are returned bit for bit; False lets the last convolution reach one pixel beyond."""
+
+    def __post_init__(self) -> None:
+        counts = (
+            *self.local_channels,
+            self.detail_channels,
+            *self.channels,
+            self.attention_channels,
+            self.grid,
+        )
+        if any(count < 1 for count in (*counts, *self.pairs)):
+            raise CheckpointError(f"preset {self.name!r} has a size below 1: {self}; every count must be positive")
+        if not 0.0 < self.mask_threshold < 1.0:
+            raise CheckpointError(
+                f"preset {self.name!r} has mask_threshold {self.mask_threshold}; it must lie in (0, 1)"
+            )
+
+    @property
+    def feature_channels(self) -> tuple[int, int, int]:
+        """Channels of the feature maps that Net_L hands to Net_R at full, half and quarter size."""
+        return (self.detail_channels, self.local_channels[0], self.local_channels[1])
+
+    def to_json(self) -> str:
+        """Canonical JSON, as stored in checkpoint metadata."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Preset:
+        """Rebuild a preset from `to_json`.
+
+        Raises:
+            CheckpointError: the text is not JSON, has unknown or missing fields, or fails the checks above.
+        """
+        try:
+            fields: dict[str, Any] = json.loads(text)
+            return cls(**{key: _frozen(value) for key, value in fields.items()})
+        except (json.JSONDecodeError, TypeError, AttributeError) as error:
+            raise CheckpointError(
+                f"checkpoint metadata holds no readable preset ({error}); save it with spair.network.save_checkpoint"
+            ) from error
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+TINY = Preset("tiny")
+BASE = Preset("base", (40, 56, 80), 12, (80, 112, 112), (3, 3, 3), 48)
+LARGE = Preset("large", (56, 80, 112), 16, (112, 160, 192), (4, 4, 4), 64)
+
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in (TINY, BASE, LARGE)}
+
+
+def find_preset(name: str) -> Preset:
+    """The preset called `name`.
+
+    Raises:
+        CheckpointError: no preset has that name.
+    """
+    if name not in PRESETS:
+        raise CheckpointError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]

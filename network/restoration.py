@@ -1,0 +1,119 @@
+"""Net_R, the restoration network: everything in it runs on distorted pixels only."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .operators import SparseConv2d, sparse_non_local
+from .presets import Preset
+
+Scales = tuple[Tensor, Tensor, Tensor]
+"""One tensor per scale: full, half and quarter size."""
+
+
+class ResidualPair(nn.Module):
+    """Two sparse 3x3 convolutions with a residual link."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = SparseConv2d(channels, channels, 3, relu=True)
+        self.second = SparseConv2d(channels, channels, 3)
+        nn.init.zeros_(self.second.weight)  # starts as the identity, so deep stacks train from the first step
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x [N,C,H,W] zero at clean pixels, mask [N,1,H,W] -> [N,C,H,W]."""
+        return x + self.second(self.first(x, mask), mask)
+
+
+class SparseConvolutionModule(nn.Module):
+    """SCM: a stack of residual pairs."""
+
+    def __init__(self, channels: int, pairs: int) -> None:
+        super().__init__()
+        self.pairs = nn.ModuleList(ResidualPair(channels) for _ in range(pairs))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x [N,C,H,W] zero at clean pixels, mask [N,1,H,W] -> [N,C,H,W]."""
+        for pair in self.pairs:
+            x = pair(x, mask)
+        return x
+
+
+class SparseNonLocalModule(nn.Module):
+    """SNL: every distorted pixel looks up the clean parts of the whole picture."""
+
+    def __init__(self, channels: int, key_channels: int, attention_channels: int) -> None:
+        super().__init__()
+        self.query = SparseConv2d(channels, attention_channels, 1)
+        self.key = nn.Conv2d(key_channels, attention_channels, 1)
+        self.value = nn.Conv2d(key_channels, attention_channels, 1)
+        self.out = SparseConv2d(attention_channels, channels, 1)
+
+    def forward(self, x: Tensor, mask: Tensor, keys: Tensor, key_mask: Tensor) -> Tensor:
+        """x [N,C,H,W], mask [N,1,H,W], keys [N,K,G,G], key_mask [N,1,G,G] -> [N,C,H,W], x plus what was looked up."""
+        found = sparse_non_local(self.query(x, mask), self.key(keys), self.value(keys), mask, key_mask)
+        return x + self.out(found, mask)
+
+
+class NetR(nn.Module):
+    """Encoder (fusion), SCM and SNL per scale, and a decoder from coarse to fine; returns the residual image."""
+
+    def __init__(self, preset: Preset) -> None:
+        super().__init__()
+        full, half, quarter = preset.channels
+        features = preset.feature_channels
+        # The first layer of a scale reads the picture and Net_L's features at clean neighbours too: they exist anyway.
+        self.fuse = nn.ModuleList(
+            SparseConv2d(3 + inner, outer, 3, relu=True, clean_input=True)
+            for inner, outer in zip(features, preset.channels, strict=True)
+        )
+        self.scm = nn.ModuleList(
+            SparseConvolutionModule(channels, pairs)
+            for channels, pairs in zip(preset.channels, preset.pairs, strict=True)
+        )
+        self.snl = SparseNonLocalModule(quarter, features[2], preset.attention_channels)
+        self.up_half = SparseConv2d(quarter, 4 * half, 1)
+        self.merge_half = SparseConv2d(2 * half, half, 1, relu=True)
+        self.up_full = SparseConv2d(half, 4 * full, 1)
+        self.merge_full = SparseConv2d(2 * full, full, 1, relu=True)
+        self.out = SparseConv2d(full, 3, 3)
+        nn.init.normal_(self.out.weight, std=1e-3)
+        self.gate_output = preset.gate_output
+        # Radius in full-size pixels: per scale the fuse layer and two convolutions a pair; the last layer at full size.
+        self.receptive_radius = (
+            sum((1 + 2 * pairs) * 2**scale for scale, pairs in enumerate(preset.pairs)) + 1 + 2 + 4
+        )  # a pixel's coarse parents start up to 3 pixels before it
+
+    def forward(self, image: Tensor, masks: Scales, features: Scales, keys: Tensor, key_mask: Tensor) -> Tensor:
+        """The residual image.
+
+        Args:
+            image: [N,3,H,W] float RGB 0..1, H and W multiples of 8.
+            masks: [N,1,H,W], [N,1,H/2,W/2], [N,1,H/4,W/4], each the max-pool of the one before.
+            features: Net_L's, modulated: [N,c0,H,W], [N,c1,H/2,W/2], [N,c2,H/4,W/4].
+            keys: clean features of the whole picture [N,c2,G,G].
+            key_mask: [N,1,G,G], 1 where a grid cell has a clean pixel.
+
+        Returns:
+            [N,3,H,W]; zero at clean pixels if the preset gates its output.
+        """
+        pictures = _pyramid(image)
+        encoded = [
+            fuse(torch.cat((picture, feature), 1), mask)
+            for fuse, picture, feature, mask in zip(self.fuse, pictures, features, masks, strict=True)
+        ]
+        x = self.scm[2](self.snl(encoded[2], masks[2], keys, key_mask), masks[2])
+        x = F.pixel_shuffle(self.up_half(x, masks[2]), 2)
+        x = self.scm[1](self.merge_half(torch.cat((encoded[1], x), 1), masks[1]), masks[1])
+        x = F.pixel_shuffle(self.up_full(x, masks[1]), 2)
+        x = self.scm[0](self.merge_full(torch.cat((encoded[0], x), 1), masks[0]), masks[0])
+        if self.gate_output:
+            return self.out(x, masks[0])
+        return F.conv2d(x, self.out.weight, self.out.bias, padding=1)
+
+
+def _pyramid(image: Tensor) -> Scales:
+    half = F.avg_pool2d(image, 2)
+    return image, half, F.avg_pool2d(half, 2)

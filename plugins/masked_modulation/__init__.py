@@ -1,0 +1,1 @@
+"""MaskedModulation: distorted pixels take the mean and variance of the clean ones."""

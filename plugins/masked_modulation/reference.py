@@ -1,0 +1,33 @@
+"""MaskedModulation, image by image and channel by channel: the definition."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def masked_modulation(x: np.ndarray, mask: np.ndarray, *, eps: float = 1e-5) -> np.ndarray:
+    """Re-normalise distorted pixels to the statistics of clean ones (spatial feature modulator of SPAIR).
+
+    `out = (x - mean1) / sqrt(var1 + eps) * sqrt(var0 + eps) + mean0` where the mask is 1; mean0, var0 over the
+    pixels with mask 0 and mean1, var1 over those with mask 1, biased. `out = x` where the mask is 0, and for images
+    that lack clean or distorted pixels.
+
+    Args:
+        x: float32 [N,C,H,W].
+        mask: float32 [N,1,H,W], 0 or 1.
+        eps: added to both variances, > 0.
+
+    Returns:
+        float32 [N,C,H,W], computed in float64.
+    """
+    out = x.copy()
+    for n in range(x.shape[0]):
+        distorted = mask[n, 0] != 0
+        if not distorted.any() or distorted.all():
+            continue
+        for c in range(x.shape[1]):
+            plane = x[n, c].astype(np.float64)
+            inside, outside = plane[distorted], plane[~distorted]
+            scale = np.sqrt((outside.var() + eps) / (inside.var() + eps))
+            out[n, c][distorted] = (inside - inside.mean()) * scale + outside.mean()
+    return out

@@ -1,0 +1,1 @@
+"""SparseConv2d: convolution that reads and writes distorted pixels only."""
