@@ -1,0 +1,85 @@
+"""Between pictures (HxWxC, integers or floats) and network tensors (1x3xHxW float32, 0..1)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .errors import UserError
+from .tiling import round_up
+
+_FULL_SCALE = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
+_CHANNELS = (1, 3, 4)
+
+
+def check_image(image: np.ndarray) -> None:
+    """Check that an array is a picture the restorer takes.
+
+    Raises:
+        UserError: no array; not HxW or HxWxC; C other than 1, 3, 4; a zero size; a dtype other than uint8,
+            uint16 or float32; float values that are not finite or outside of 0..1.
+    """
+    if not isinstance(image, np.ndarray):
+        raise UserError(f"the image is a {type(image).__name__}, expected a numpy array of HxWx3")
+    if image.dtype.name not in _FULL_SCALE:
+        raise UserError(f"the image has dtype {image.dtype}, expected uint8, uint16 or float32 in 0..1")
+    if image.ndim not in (2, 3):
+        raise UserError(f"the image has shape {image.shape}, expected HxW (gray) or HxWxC, one image at a time")
+    if image.ndim == 3 and image.shape[2] not in _CHANNELS:
+        raise UserError(f"the image has {image.shape[2]} channels, expected 1 (gray), 3 (RGB) or 4 (RGBA)")
+    if 0 in image.shape:
+        raise UserError(f"the image has shape {image.shape}, expected at least one pixel")
+    if image.dtype == np.float32:
+        low, high = float(image.min()), float(image.max())  # NaN if any value is
+        if not (low >= 0.0 and high <= 1.0):
+            raise UserError(f"the image has values from {low:g} to {high:g}, expected finite floats in 0..1")
+
+
+def to_network(image: np.ndarray, multiple: int) -> np.ndarray:
+    """[1, 3, Hp, Wp] float32 in 0..1: gray replicated, alpha left out, padded bottom and right by its edge.
+
+    Hp and Wp are H and W rounded up to `multiple`.
+    """
+    planes = image[None] if image.ndim == 2 else np.moveaxis(image[..., :3], 2, 0)
+    height, width = planes.shape[1:]
+    padding = ((0, 0), (0, round_up(height, multiple) - height), (0, round_up(width, multiple) - width))
+    tensor = np.empty((1, 3, height + padding[1][1], width + padding[2][1]), dtype=np.float32)
+    tensor[0] = np.pad(planes, padding, mode="edge")  # one plane is broadcast to three
+    if image.dtype != np.float32:
+        tensor /= np.float32(_FULL_SCALE[image.dtype.name])
+    return tensor
+
+
+def from_network(image: np.ndarray, restored: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """The input picture with its masked pixels replaced by restored ones.
+
+    Args:
+        image: the input [H, W] or [H, W, C]; alpha and every pixel at mask 0 are copied from it bit for bit.
+        restored: [3, >= H, >= W] float32; what lies beyond HxW is padding.
+        mask: [H, W] bool; None replaces every pixel.
+
+    Returns:
+        A new array of the input's shape and dtype; integers rounded to nearest, values clipped to the range;
+        gray is the mean of the three restored channels.
+    """
+    height, width = image.shape[:2]
+    channels = 1 if image.ndim == 2 or image.shape[2] == 1 else 3
+    output = image.copy()
+    colours = output.reshape(height, width, -1)[..., :channels]  # a view: the copy is contiguous
+    cropped = restored[:, :height, :width]
+    if mask is None:
+        colours[...] = np.moveaxis(_quantised(_merged(cropped, channels), image.dtype), 0, -1)
+    else:
+        colours[mask] = _quantised(_merged(cropped[:, mask], channels), image.dtype).T
+    return output
+
+
+def _merged(planes: np.ndarray, channels: int) -> np.ndarray:
+    """[3, ...] -> [channels, ...]: the mean for gray."""
+    return planes.mean(axis=0, keepdims=True) if channels == 1 else planes
+
+
+def _quantised(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    clipped = np.clip(values, 0.0, 1.0)
+    if dtype == np.float32:
+        return clipped.astype(np.float32)
+    return np.floor(clipped * _FULL_SCALE[dtype.name] + 0.5).astype(dtype)

@@ -1,0 +1,145 @@
+"""The one object most users need: opens a bundle, restores arrays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import cast
+
+import numpy as np
+
+from .backends import find_backend
+from .bundle import Bundle
+from .errors import UserError
+from .manifest import SpairNetwork
+from .networks import PathChoice, TwoStageNetwork, WholeNetwork, open_network
+from .pixels import check_image, from_network, to_network
+from .stages import StageClock
+from .two_stage import TileCounts, TilePlan, TwoStageRun
+from .whole import restore_whole
+
+
+@dataclass(frozen=True)
+class Result:
+    """A restored picture and what is known about it."""
+
+    image: np.ndarray
+    """Shape and dtype of the input; with a two-stage network bit-identical to it where the mask is False."""
+    mask: np.ndarray | None
+    """[H, W] bool, True where the network found distortion; None for a foreign network: it has no mask."""
+    density: float
+    """Share of pixels that were restored, 0..1; 1.0 for a foreign network."""
+    timings: Mapping[str, float]
+    """Stage -> seconds: pre, net_l, context, net_r, post (two-stage); pre, model, post (foreign)."""
+    tiles: TileCounts
+    """How many tiles were skipped, packed, dense."""
+
+
+class Restorer:
+    """Restores pictures with one network; a context manager that owns the network until `close`.
+
+    Takes and gives [H, W, 3] RGB, [H, W, 4] RGBA (alpha passed through), [H, W, 1] or [H, W] gray (restored
+    as RGB, averaged back); uint8, uint16, or float32 in 0..1. Calls keep no state: threads may share it.
+    """
+
+    def __init__(
+        self, network: TwoStageNetwork | WholeNetwork, *, tile: int = 512, block_pixels: int = 4_000_000
+    ) -> None:
+        """Take over a network.
+
+        Args:
+            network: told apart by its spec: `SpairNetwork` has two stages, `ForeignNetwork` runs as a whole.
+            tile: side of a tile in pixels, at least the network's multiple and rounded down to it.
+            block_pixels: pixels up to which Net_L sees the picture in one piece; bounds the peak memory.
+        """
+        if tile < network.spec.multiple or block_pixels < 1:
+            raise UserError(
+                f"tile is {tile} and block_pixels is {block_pixels}, expected at least {network.spec.multiple} and 1"
+            )
+        self.network = network
+        self._plan = TilePlan(tile, block_pixels)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        backend: str = "auto",
+        precision: str = "fp32",
+        threads: int | None = None,
+        tile: int = 512,
+        block_pixels: int = 4_000_000,
+        tile_path: PathChoice = "auto",
+    ) -> Restorer:
+        """Open a bundle.
+
+        Args:
+            path: the bundle's folder.
+            backend: "auto", "onnxruntime" (CPU) or "cuda"; auto is the first available, in that order.
+            precision: one the bundle has: "fp32", "fp16", "int8".
+            threads: threads inside an operator; None: all cores.
+            tile: side of a tile in pixels.
+            block_pixels: pixels up to which Net_L sees the picture in one piece.
+            tile_path: "dense" or "packed" forces all tiles; "auto" decides by each tile's density.
+
+        Raises:
+            UserError: a bundle, backend, precision or option that cannot be used; the message says which.
+        """
+        chosen = find_backend(backend)
+        bundle = Bundle.open(path)
+        network = open_network(bundle, precision, chosen.open_graph, threads=threads, path=tile_path)
+        try:
+            return cls(network, tile=tile, block_pixels=block_pixels)
+        except UserError:
+            network.close()
+            raise
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether results carry a mask (two-stage networks do)."""
+        return isinstance(self.network.spec, SpairNetwork)
+
+    def __call__(self, image: np.ndarray) -> Result:
+        """Restore one picture.
+
+        Raises:
+            UserError: an array that is no picture (shape, channels, dtype, range, NaN).
+            GateError: the network gave values that are not finite.
+        """
+        clock = StageClock()
+        with clock.stage("pre"):
+            check_image(image)
+            tensor = to_network(image, self.network.spec.multiple)
+        if isinstance(self.network.spec, SpairNetwork):
+            return self._two_stage(image, tensor, clock)
+        return self._whole(image, tensor, clock)
+
+    def close(self) -> None:
+        """Release the network; may be called twice."""
+        self.network.close()
+
+    def __enter__(self) -> Restorer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _two_stage(self, image: np.ndarray, tensor: np.ndarray, clock: StageClock) -> Result:
+        height, width = image.shape[:2]
+        work = TwoStageRun(cast(TwoStageNetwork, self.network), self._plan, tensor, (height, width))
+        work.run(clock)
+        with clock.stage("post"):
+            mask = work.mask[:height, :width].copy()
+            output = from_network(image, work.restored[0], mask)
+        return Result(output, mask, float(mask.mean()), clock.seconds, work.counts)
+
+    def _whole(self, image: np.ndarray, tensor: np.ndarray, clock: StageClock) -> Result:
+        with clock.stage("model"):
+            restored, tiles = restore_whole(cast(WholeNetwork, self.network), tensor, self._plan.tile)
+        with clock.stage("post"):
+            output = from_network(image, restored[0], None)
+        return Result(output, None, 1.0, clock.seconds, TileCounts(dense=tiles))
