@@ -1,0 +1,99 @@
+"""Does our measure agree with the published deraining numbers? PReNet on 12 files of Rain100L and Rain100H.
+
+Run from the repository root: `python -m benchmarks.golden_psnr [--data DIR]`. Prints one row per value and
+exits 1 when one is off by more than 0.02 dB. About two minutes on one core.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from benchmarks.peers.prenet import prenet
+from spair.training.metrics import QuantizeMode, image_measures, quantize
+from spair.training.pairs import read_rgb
+
+TOLERANCE_DB = 0.02
+"""The golden values have two decimals, and convolutions differ between machines in the last bits."""
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+INPUTS = {"Rain100L": "rain/light/input", "Rain100H": "rain/heavy/input"}
+TARGETS = "rain/light/target"
+
+
+class Golden(NamedTuple):
+    """One published value in dB: `measure` is a key of `image_measures`."""
+
+    dataset: str
+    file: int
+    mode: QuantizeMode
+    measure: str
+    decibel: float
+
+
+def _rows(dataset: str, mode: QuantizeMode, measure: str, values: dict[int, float]) -> list[Golden]:
+    return [Golden(dataset, file, mode, measure, value) for file, value in values.items()]
+
+
+GOLDEN = [
+    *_rows("Rain100L", "floor", "psnr_y", {1: 37.87, 5: 37.92, 14: 39.55, 33: 38.76, 77: 36.90, 90: 36.71}),
+    *_rows("Rain100L", "floor", "psnr_rgb", {1: 36.54, 5: 36.57, 14: 38.21, 33: 37.31, 77: 35.54, 90: 35.35}),
+    *_rows("Rain100L", "round", "psnr_y", {1: 37.92, 5: 38.10, 33: 39.11}),
+    *_rows("Rain100H", "floor", "psnr_y", {1: 33.23, 5: 30.13, 14: 29.23, 33: 34.76, 77: 26.26, 90: 24.27}),
+]
+
+
+def load_prenet(data: Path, dataset: str) -> torch.nn.Module:
+    """PReNet with its published weights for "Rain100L" or "Rain100H", loaded strictly, in evaluation mode."""
+    path = data / "checkpoints" / f"PReNet6_{dataset}.pth"
+    module = prenet()
+    module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), strict=True)
+    return module.eval()
+
+
+def restore(module: torch.nn.Module, image: np.ndarray) -> np.ndarray:
+    """Float32 [H, W, 3] RGB 0..1 through a module that takes and returns [N, 3, H, W]."""
+    with torch.inference_mode():
+        output = module(torch.from_numpy(image).permute(2, 0, 1)[None])
+    return output[0].permute(1, 2, 0).numpy()
+
+
+def measure(data: Path, cases: list[Golden]) -> list[float]:
+    """The measured value of each case, in their order; each file is restored once for all cases on it."""
+    modules = {dataset: load_prenet(data, dataset) for dataset in sorted({case.dataset for case in cases})}
+    restored = {
+        (dataset, file): restore(modules[dataset], read_rgb(data / INPUTS[dataset] / f"{file}.png"))
+        for dataset, file in sorted({(case.dataset, case.file) for case in cases})
+    }
+    return [
+        image_measures(
+            quantize(restored[case.dataset, case.file], case.mode),
+            read_rgb(data / TARGETS / f"{case.file}.png"),
+        )[case.measure]
+        for case in cases
+    ]
+
+
+def main() -> int:
+    """Print the table; the exit status is 1 when a value is off."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=DATA, help="folder with rain/ and checkpoints/")
+    data = parser.parse_args().data
+    off = 0
+    print(f"{'data set':9} {'file':>4} {'mode':6} {'measure':8} {'golden':>7} {'measured':>9} {'off by':>7}")
+    for case, value in zip(GOLDEN, measure(data, GOLDEN), strict=True):
+        wrong = abs(value - case.decibel) > TOLERANCE_DB
+        off += wrong
+        print(
+            f"{case.dataset:9} {case.file:4} {case.mode:6} {case.measure:8} {case.decibel:7.2f} {value:9.3f} "
+            f"{value - case.decibel:+7.3f}{'  WRONG' if wrong else ''}"
+        )
+    print(f"{len(GOLDEN) - off} of {len(GOLDEN)} within {TOLERANCE_DB} dB")
+    return 1 if off else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
