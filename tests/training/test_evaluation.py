@@ -191,9 +191,7 @@ def test_options_are_checked_before_anything_runs(pairs):
     def never(image):
         pytest.fail("ran before the options were checked")
 
-    with pytest.raises(
-        UserError, match="unknown protocol 'snow': choose one of rain, raindrop, shadow, blur"
-    ):
+    with pytest.raises(UserError, match="unknown protocol 'snow': choose one of rain, raindrop, shadow, blur"):
         evaluate(never, pairs, "snow")
     with pytest.raises(UserError, match="unknown quantize mode 'ceil'"):
         evaluate(never, pairs, quantize="ceil")

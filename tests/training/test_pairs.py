@@ -63,9 +63,7 @@ def test_unpaired_files_of_both_sides_are_named(folders):
     (folders / "clean" / "1.png").unlink()
     for stem in "abcde":
         save(folders / "clean" / f"{stem}.png")
-    expected = (
-        r"1\.jpg of .*in has no partner in .*clean and a\.png, b\.png, c\.png and 2 more of .*clean have no"
-    )
+    expected = r"1\.jpg of .*in has no partner in .*clean and a\.png, b\.png, c\.png and 2 more of .*clean have no"
     with pytest.raises(UserError, match=expected):
         pair_folders(folders / "in", folders / "clean")
 

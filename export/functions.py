@@ -1,0 +1,108 @@
+"""The function bodies of the `spair` operators: their meaning in standard operators, carried inside every graph.
+
+ONNX Runtime inlines them, and TensorRT's parser falls back to them when no plugin of the name is registered. The
+Python below is the source text of ONNX functions (opset 18) and is never run as Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx
+from onnxscript import opset18 as op
+from onnxscript import script
+from onnxscript.onnx_types import FLOAT
+from onnxscript.values import Opset
+
+OPSET = 18
+"""TensorRT 10.3 (JetPack 6) reads no later one in full."""
+DOMAIN = "spair"
+_spair = Opset(DOMAIN, 1)
+
+
+@script(_spair, default_opset=op)
+def SparseConv2d(  # noqa: D103, N802
+    x: FLOAT,
+    mask: FLOAT,
+    weight: FLOAT,
+    bias: FLOAT,
+    pads: Sequence[int],
+    negative_slope: float,
+    clean_input: float,
+) -> FLOAT:
+    readable = op.Max(mask, op.Constant(value_float=clean_input))
+    y = op.Conv(op.Mul(x, readable), weight, bias, pads=pads)
+    return op.Mul(op.LeakyRelu(y, alpha=negative_slope), mask)
+
+
+@script(_spair, default_opset=op)
+def MaskedModulation(x: FLOAT, mask: FLOAT, eps: float) -> FLOAT:  # noqa: D103, N802
+    one = op.Constant(value_float=1.0)
+    axes = op.Constant(value_ints=[2, 3])
+    small = op.Constant(value_float=eps)
+    clean = op.Sub(one, mask)
+    count0 = op.ReduceSum(clean, axes)
+    count1 = op.ReduceSum(mask, axes)
+    total0 = op.Max(count0, one)
+    total1 = op.Max(count1, one)
+    mean0 = op.Div(op.ReduceSum(op.Mul(x, clean), axes), total0)
+    mean1 = op.Div(op.ReduceSum(op.Mul(x, mask), axes), total1)
+    centred0 = op.Mul(op.Sub(x, mean0), clean)
+    centred1 = op.Mul(op.Sub(x, mean1), mask)
+    variance0 = op.Div(op.ReduceSum(op.Mul(centred0, centred0), axes), total0)
+    variance1 = op.Div(op.ReduceSum(op.Mul(centred1, centred1), axes), total1)
+    both = op.Min(op.Min(count0, count1), one)  # 1 when both sets have a pixel, else 0
+    ratio = op.Sqrt(op.Div(op.Add(variance0, small), op.Add(variance1, small)))
+    scale = op.Add(op.Mul(ratio, both), op.Sub(one, both))
+    shift = op.Mul(op.Sub(mean0, op.Mul(mean1, scale)), both)
+    change = op.Add(op.Mul(x, op.Sub(scale, one)), shift)
+    return op.Add(x, op.Mul(mask, change))
+
+
+@script(_spair, default_opset=op)
+def SparseNonLocal(  # noqa: D103, N802
+    query: FLOAT, key: FLOAT, value: FLOAT, query_mask: FLOAT, key_mask: FLOAT, scale: float
+) -> FLOAT:
+    flat = op.Constant(value_ints=[0, 0, -1])
+    one = op.Constant(value_float=1.0)
+    blocked = op.Constant(value_float=-10000.0)  # within FP16's range; exp() of it is 0 beside any clean key
+    queries = op.Transpose(op.Reshape(query, flat), perm=[0, 2, 1])  # [N,P,C]
+    usable = op.Reshape(key_mask, flat)  # [N,1,J]
+    scores = op.Mul(op.MatMul(queries, op.Reshape(key, flat)), op.Constant(value_float=scale))
+    held = op.Add(op.Mul(scores, usable), op.Mul(op.Sub(one, usable), blocked))
+    weights = op.Mul(op.Softmax(held, axis=-1), usable)
+    values = op.Transpose(op.Reshape(value, flat), perm=[0, 2, 1])  # [N,J,D]
+    found = op.Transpose(op.MatMul(weights, values), perm=[0, 2, 1])  # [N,D,P]
+    size = op.Concat(op.Shape(value, start=0, end=2), op.Shape(query, start=2, end=4), axis=0)
+    return op.Mul(op.Reshape(found, size), query_mask)
+
+
+OPERATORS = {
+    "SparseConv2d": SparseConv2d,
+    "MaskedModulation": MaskedModulation,
+    "SparseNonLocal": SparseNonLocal,
+}
+
+
+def add_function_bodies(model: onnx.ModelProto) -> None:
+    """Append the body of every `spair` operator that the graph uses, in place.
+
+    Tensors of a body are prefixed with its operator's name: TensorRT's parser confuses a body's names with the outer
+    graph's when they coincide.
+    """
+    used = {node.op_type for node in model.graph.node if node.domain == DOMAIN}
+    for name in sorted(used):
+        model.functions.append(_prefixed(OPERATORS[name].to_function_proto()))
+
+
+def _prefixed(function: onnx.FunctionProto) -> onnx.FunctionProto:
+    def rename(names: Sequence[str]) -> list[str]:
+        return [f"{function.name}_{name}" if name else "" for name in names]
+
+    function.input[:] = rename(function.input)
+    function.output[:] = rename(function.output)
+    for node in function.node:
+        node.input[:] = rename(node.input)
+        node.output[:] = rename(node.output)
+        node.name = ""  # a body is inlined many times; parsers then number its nodes themselves
+    return function

@@ -1,0 +1,196 @@
+"""PyTorch modules to ONNX graphs: the whole network, and its two halves for the tiled runtime."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import inspect
+import io
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from ..network import SPAIR
+from ..network.spair import MULTIPLE
+from ..runtime.errors import UserError
+from .functions import DOMAIN, OPSET, add_function_bodies
+from .padding import PadToMultiple
+
+LARGEST = 1 << 15
+"""Upper bound of height and width declared to the exporter."""
+
+
+class Whole(nn.Module):
+    """image -> restored, mask."""
+
+    def __init__(self, model: SPAIR) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """image [N,3,H,W] -> restored [N,3,H,W], mask [N,1,H,W]."""
+        found = self.model.localize(image)
+        return self.model.restore(image, found.mask, found.features), found.mask
+
+
+class Localize(nn.Module):
+    """image -> mask and Net_L's features."""
+
+    def __init__(self, model: SPAIR) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """image [N,3,H,W] -> mask [N,1,H,W], f0, f1, f2 at full, half and quarter size."""
+        found = self.model.localize(image)
+        return found.mask, *found.features
+
+
+class RestoreTile(nn.Module):
+    """A tile with the whole picture's statistics -> restored."""
+
+    def __init__(self, model: SPAIR) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        image: Tensor,
+        mask: Tensor,
+        f0: Tensor,
+        f1: Tensor,
+        f2: Tensor,
+        scale1: Tensor,
+        shift1: Tensor,
+        scale2: Tensor,
+        shift2: Tensor,
+        keys: Tensor,
+        key_mask: Tensor,
+    ) -> Tensor:
+        """See `SPAIR.restore_tile`."""
+        affine = (scale1, shift1, scale2, shift2)
+        return self.model.restore_tile(image, mask, (f0, f1, f2), affine, keys, key_mask)
+
+
+@dataclasses.dataclass(frozen=True)
+class GraphSpec:
+    """One graph to export: the module, its example inputs by name, their size divisors and the output names.
+
+    A divisor d says that the input is [N,C,H/d,W/d] of a picture; 0 marks one whose sizes are fixed but for N.
+    """
+
+    module: nn.Module
+    inputs: dict[str, tuple[Tensor, int]]
+    outputs: tuple[str, ...]
+    multiple: int
+    any_size: bool
+    """Wrap the graph so that it takes sizes that are no multiples."""
+
+
+def spair_graphs(model: SPAIR) -> dict[str, GraphSpec]:
+    """The graphs of a SPAIR bundle by part name (see `spair.runtime`)."""
+    preset = model.preset
+    counts = preset.feature_channels
+    image = torch.rand(2, 3, 64, 80)
+    features = {f"f{s}": (torch.rand(2, counts[s], 64 >> s, 80 >> s), 1 << s) for s in range(3)}
+    affine = {f"{what}{s}": (torch.rand(2, counts[s], 1, 1), 0) for s in (1, 2) for what in ("scale", "shift")}
+    keys = torch.rand(2, counts[2], preset.grid, preset.grid)
+    tile = {
+        "image": (image, 1),
+        "mask": ((torch.rand(2, 1, 64, 80) < 0.5).float(), 1),
+        **features,
+        **affine,
+        "keys": (keys, 0),
+        "key_mask": (torch.ones(2, 1, preset.grid, preset.grid), 0),
+    }
+    return {
+        "model": GraphSpec(Whole(model), {"image": (image, 1)}, ("restored", "mask"), MULTIPLE, True),
+        "net_l": GraphSpec(Localize(model), {"image": (image, 1)}, ("mask", "f0", "f1", "f2"), MULTIPLE, False),
+        "net_r": GraphSpec(RestoreTile(model), tile, ("restored",), MULTIPLE, False),
+    }
+
+
+def export_graph(spec: GraphSpec) -> onnx.ModelProto:
+    """Export one graph, dynamic in batch, height and width, checked by the ONNX checker.
+
+    Raises:
+        UserError: the module cannot be traced with free sizes; the exporter's first line says why.
+    """
+    names = list(spec.inputs)
+    examples = tuple(tensor for tensor, _ in spec.inputs.values())
+    with torch.no_grad(), _quiet():
+        try:
+            program = torch.onnx.export(
+                spec.module.eval(),
+                examples,
+                dynamo=True,
+                dynamic_shapes=_dynamic_shapes(spec),
+                input_names=names,
+                output_names=list(spec.outputs),
+                opset_version=OPSET,
+                verbose=False,
+            )
+        except Exception as error:  # the exporter raises many types, none of them documented
+            raise UserError(
+                f"{type(spec.module).__name__} cannot be exported with free sizes: {_cause(error)}; "
+                "make its forward traceable by torch.export"
+            ) from error
+    assert program is not None
+    model = program.model_proto
+    add_function_bodies(model)
+    if spec.any_size:
+        PadToMultiple(spec.multiple)(model)
+    for node in model.graph.node:
+        del node.metadata_props[:]  # source file names and line numbers of this machine
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def operator_counts(models: Sequence[onnx.ModelProto]) -> dict[str, int]:
+    """How many nodes of each `spair` operator the graphs have together."""
+    nodes = (node for model in models for node in model.graph.node)
+    return dict(sorted(Counter(node.op_type for node in nodes if node.domain == DOMAIN).items()))
+
+
+def _dynamic_shapes(spec: GraphSpec) -> tuple[Any, ...]:
+    batch = torch.export.Dim("batch", min=1, max=1024)
+    height = torch.export.Dim("height", min=1, max=LARGEST)
+    width = torch.export.Dim("width", min=1, max=LARGEST)
+    shapes = []
+    for _, divisor in spec.inputs.values():
+        shape: dict[int, Any] = {0: batch}
+        if divisor:
+            step = spec.multiple // divisor
+            shape |= {2: height * step if step > 1 else height, 3: width * step if step > 1 else width}
+        shapes.append(shape)
+    parameters = inspect.signature(spec.module.forward).parameters.values()
+    if any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters):
+        return (tuple(shapes),)  # `*inputs` is one argument to the exporter
+    return tuple(shapes)
+
+
+def _cause(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter prints progress and warns of packages that are not needed; its result is checked instead."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

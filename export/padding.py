@@ -1,0 +1,82 @@
+"""A graph pass: accept any height and width by repeating the last row and column, and crop what comes out."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+
+class PadToMultiple:
+    """Wraps a graph whose height and width must be multiples so that it takes any size.
+
+    Requires: image-shaped inputs and outputs [N,C,H,W], the outputs of the inputs' size.
+    Ensures: the same names, shapes [N,C,H,W] with free H and W; equal results where no padding is needed.
+
+    This is done on the graph because an exporter cannot prove that a padded size is a multiple.
+    """
+
+    def __init__(self, multiple: int) -> None:
+        self.multiple = multiple
+
+    def requires(self, model: onnx.ModelProto) -> None:
+        """Raise ValueError unless every graph input and output has four dimensions."""
+        for value in (*model.graph.input, *model.graph.output):
+            if len(value.type.tensor_type.shape.dim) != 4:
+                raise ValueError(
+                    f"{value.name} has {len(value.type.tensor_type.shape.dim)} dimensions, expected [N,C,H,W]"
+                )
+
+    def __call__(self, model: onnx.ModelProto) -> bool:
+        """Rewrite in place; True if the graph changed."""
+        self.requires(model)
+        if self.multiple == 1:
+            return False
+        graph = model.graph
+        outer_inputs = [value.name for value in graph.input]
+        outer_outputs = [value.name for value in graph.output]
+        for node in graph.node:
+            node.input[:] = [f"{name}_padded" if name in outer_inputs else name for name in node.input]
+            node.input[:] = [f"{name}_uncropped" if name in outer_outputs else name for name in node.input]
+            node.output[:] = [f"{name}_uncropped" if name in outer_outputs else name for name in node.output]
+        inner = list(graph.node)
+        del graph.node[:]
+        graph.node.extend([*self._pad(outer_inputs), *inner, *self._crop(outer_outputs)])
+        graph.initializer.extend(self._constants())
+        for value in (*graph.input, *graph.output):
+            for axis, name in ((2, "height"), (3, "width")):
+                value.type.tensor_type.shape.dim[axis].ClearField("value")
+                value.type.tensor_type.shape.dim[axis].dim_param = name
+        del graph.value_info[:]  # they name the old sizes
+        self.ensures(model)
+        return True
+
+    def ensures(self, model: onnx.ModelProto) -> None:
+        """Raise if the rewritten graph is not valid ONNX."""
+        onnx.checker.check_model(model)
+
+    def _pad(self, names: list[str]) -> list[onnx.NodeProto]:
+        nodes = [
+            helper.make_node("Shape", [names[0]], ["pad_size"], start=2, end=4),
+            # (-size) mod multiple, with the divisor's sign as ONNX Mod has it
+            helper.make_node("Neg", ["pad_size"], ["pad_negative"]),
+            helper.make_node("Mod", ["pad_negative", "pad_multiple"], ["pad_missing"]),
+            helper.make_node("Concat", ["pad_zeros6", "pad_missing"], ["pad_amounts"], axis=0),
+        ]
+        nodes += [helper.make_node("Pad", [name, "pad_amounts"], [f"{name}_padded"], mode="edge") for name in names]
+        return nodes
+
+    def _crop(self, names: list[str]) -> list[onnx.NodeProto]:
+        return [
+            helper.make_node("Slice", [f"{name}_uncropped", "crop_start", "pad_size", "crop_axes"], [name])
+            for name in names
+        ]
+
+    def _constants(self) -> list[onnx.TensorProto]:
+        values = {
+            "pad_multiple": [self.multiple] * 2,
+            "pad_zeros6": [0] * 6,
+            "crop_start": [0, 0],
+            "crop_axes": [2, 3],
+        }
+        return [numpy_helper.from_array(np.array(value, np.int64), name) for name, value in values.items()]

@@ -1,0 +1,61 @@
+"""The pass that makes a graph accept any size."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+
+from spair.export.padding import PadToMultiple
+
+
+def depth_model(multiple: int, rank: int = 4) -> onnx.ModelProto:
+    """image -> out, which fails on sizes that are no multiples: folds to 1/multiple and back."""
+    shape = [None] * rank
+    nodes = [
+        helper.make_node("SpaceToDepth", ["image"], ["folded"], blocksize=multiple),
+        helper.make_node("DepthToSpace", ["folded"], ["out"], blocksize=multiple),
+        helper.make_node(
+            "AveragePool", ["out"], ["smooth"], kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1
+        ),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "fold",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("out", "smooth")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def run(model: onnx.ModelProto, image: np.ndarray) -> list[np.ndarray]:
+    return onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"image": image})
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 8), (8, 8), (9, 15)], ids=str)
+def test_any_size_is_padded_by_repetition_and_cropped(size):
+    model = depth_model(4)
+    assert PadToMultiple(4)(model)
+    image = np.random.default_rng(0).random((2, 3, *size), np.float32)
+    out, smooth = run(model, image)
+    np.testing.assert_array_equal(out, image)
+    missing = [(0, 0), (0, 0), *((0, -side % 4) for side in size)]
+    expected = run(depth_model(4), np.pad(image, missing, mode="edge"))[1][..., : size[0], : size[1]]
+    np.testing.assert_array_equal(smooth, expected)  # an output that is also used inside stays uncropped there
+
+
+def test_without_the_pass_such_a_size_fails():
+    with pytest.raises(Exception, match="SpaceToDepth|DepthToSpace|shape"):
+        run(depth_model(4), np.zeros((1, 3, 3, 8), np.float32))
+
+
+def test_a_multiple_of_1_changes_nothing_and_says_so():
+    model = depth_model(2)
+    before = model.SerializeToString()
+    assert not PadToMultiple(1)(model)
+    assert model.SerializeToString() == before
+
+
+def test_other_than_four_dimensions_are_refused():
+    with pytest.raises(ValueError, match="image has 3 dimensions, expected"):
+        PadToMultiple(4)(depth_model(4, rank=3))

@@ -1,0 +1,28 @@
+"""Multiply-adds: counted, and within the budget that sparsity needs."""
+
+import pytest
+
+from spair.network import PRESETS, SPAIR, TINY
+from spair.network.cost import multiply_adds, parameters
+
+
+def test_a_stack_of_convolutions_counts_as_its_formula():
+    counts = multiply_adds(TINY, 64, 96)
+    full, half, quarter = TINY.channels
+    assert counts["net_r.scm.0"] == 64 * 96 * 4 * 9 * full * full
+    assert counts["net_r.scm.1"] == 32 * 48 * 4 * 9 * half * half
+    assert counts["net_r.scm.2"] == 16 * 24 * 4 * 9 * quarter * quarter
+    pooling = counts["total"] - counts["net_l"] - counts["net_r"]  # of the clean keys, in neither network
+    assert 0 < pooling < 0.01 * counts["total"]
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
+def test_what_runs_on_every_pixel_is_at_most_an_eighth_of_the_work(preset):
+    counts = multiply_adds(preset)
+    assert counts["net_l"] <= 0.12 * counts["total"]
+
+
+def test_presets_grow_and_tiny_fits_the_size_of_a_shipped_file():
+    sizes = [parameters(SPAIR(preset)) for preset in PRESETS.values()]
+    assert sizes == sorted(sizes)
+    assert sizes[0] * 4 < 4e6

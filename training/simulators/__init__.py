@@ -1,0 +1,1 @@
+"""Seeded degradation simulators: each takes a clean picture and returns the degraded one."""

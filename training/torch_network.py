@@ -1,0 +1,79 @@
+"""Networks in PyTorch behind the runtime's protocols: checkpoints are restored and measured without an export."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..network import SPAIR
+from ..network.spair import MODULATED, MULTIPLE
+from ..runtime.context import Context
+from ..runtime.manifest import ForeignNetwork, SpairNetwork
+from ..runtime.networks import Localization, TilePath
+from ..runtime.tiling import round_up
+
+
+class TorchTwoStage:
+    """`TwoStageNetwork` over a SPAIR model on the CPU, float32."""
+
+    def __init__(self, model: SPAIR) -> None:
+        self.model = model.eval()
+        self.spec = SpairNetwork(
+            halo_l=round_up(model.net_l.receptive_radius, MULTIPLE),
+            halo_r=round_up(model.net_r.receptive_radius, MULTIPLE),
+            multiple=MULTIPLE,
+            grid=model.preset.grid,
+            modulated=MODULATED,
+            mask_threshold=model.preset.mask_threshold,
+        )
+
+    def localize(self, image: np.ndarray) -> Localization:
+        """Net_L on [1, 3, H, W] float32 in 0..1, H and W multiples of 8."""
+        with torch.inference_mode():
+            found = self.model.localize(torch.from_numpy(image))
+        features = {scale: feature.numpy() for scale, feature in enumerate(found.features)}
+        return Localization(found.mask.numpy(), features)
+
+    def restore(self, image: np.ndarray, located: Localization, context: Context) -> tuple[np.ndarray, TilePath]:
+        """Net_R on a window with the whole picture's statistics; always dense: torch computes every pixel."""
+        one, two = MODULATED
+        arrays = (context.scale[one], context.shift[one], context.scale[two], context.shift[two])
+        with torch.inference_mode():
+            restored = self.model.restore_tile(
+                torch.from_numpy(image),
+                torch.from_numpy(located.mask),
+                tuple(torch.from_numpy(located.features[scale]) for scale in self.spec.scales),  # type: ignore[arg-type]
+                tuple(torch.from_numpy(array) for array in arrays),  # type: ignore[arg-type]
+                torch.from_numpy(context.keys),
+                torch.from_numpy(context.key_mask),
+            )
+        return restored.numpy(), "dense"
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+class TorchWhole:
+    """`WholeNetwork` over anybody's module: [1, 3, H, W] in, its first output tensor is the restored picture."""
+
+    restored_name = "restored"
+
+    def __init__(self, module: nn.Module, multiple: int, halo: int) -> None:
+        """`multiple` of height and width the module needs, `halo` pixels it has to see around a tile."""
+        self.module = module.eval()
+        self.spec = ForeignNetwork(multiple, halo)
+
+    def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """Float32 0..1 [1, 3, H, W] -> {"restored": the same shape}."""
+        with torch.inference_mode():
+            output = _first_tensor(self.module(torch.from_numpy(image)))
+        return {self.restored_name: output.numpy()}
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def _first_tensor(output: object) -> Tensor:
+    leaves = torch.utils._pytree.tree_leaves(output)
+    return next(leaf for leaf in leaves if isinstance(leaf, Tensor))
