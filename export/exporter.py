@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.metadata
 import tempfile
@@ -14,7 +15,7 @@ import onnx
 from ..network import SPAIR, load_checkpoint
 from ..network.operators import SparseConv2d
 from ..network.restoration import SparseNonLocalModule
-from ..network.spair import MODULATED, MULTIPLE
+from ..network.spair import MODULATED
 from ..runtime.bundle_writer import check_target, write_bundle
 from ..runtime.errors import GateError
 from .foreign import ForeignInterface, foreign_spec, load_foreign, measure_reach
@@ -62,7 +63,8 @@ def export_checkpoint(
         "kind": "spair",
         "task": task,
         "preset": model.preset.name,
-        "network": _network_fields(model),
+        "preset_fields": dataclasses.asdict(model.preset),
+        "network": model.geometry(),
         "inputs": [{"name": "image", "channels": 3}],
         "outputs": ["restored", "mask"],
     }
@@ -108,26 +110,6 @@ def expected_operators(model: SPAIR) -> dict[str, int]:
         "SparseConv2d": convolutions - (not model.preset.gate_output),
         "SparseNonLocal": sum(isinstance(module, SparseNonLocalModule) for module in model.modules()),
     }
-
-
-def _network_fields(model: SPAIR) -> dict[str, Any]:
-    return {
-        "multiple": MULTIPLE,
-        "halo_l": _round_up(model.net_l.receptive_radius),
-        "halo_r": _round_up(model.net_r.receptive_radius),
-        "grid": model.preset.grid,
-        "scales": [0, 1, 2],
-        "modulated": list(MODULATED),
-        "key_scale": 2,
-        "channels": list(model.preset.feature_channels),
-        "eps": 1e-5,
-        "mask_threshold": model.preset.mask_threshold,
-        "gate_output": model.preset.gate_output,
-    }
-
-
-def _round_up(radius: int) -> int:
-    return -(-radius // MULTIPLE) * MULTIPLE
 
 
 def _export(

@@ -12,6 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+MODULATION_EPS = 1e-5
+"""Added to both variances of the spatial feature modulator: a flat set of pixels then has a finite scale."""
+
 # TensorRT's parser looks for a plugin before the function body only on nodes that carry these attributes.
 PLUGIN_ATTRIBUTES = {"plugin_version": "1", "plugin_namespace": "spair"}
 
@@ -67,7 +70,7 @@ def sparse_conv2d(
     return y * mask
 
 
-def masked_modulation(x: Tensor, mask: Tensor, *, eps: float = 1e-5) -> Tensor:
+def masked_modulation(x: Tensor, mask: Tensor, *, eps: float = MODULATION_EPS) -> Tensor:
     """Spatial feature modulator: distorted pixels take the mean and variance of the clean ones, per channel and image.
 
     `out = (x - mean1) / sqrt(var1 + eps) * sqrt(var0 + eps) + mean0` where M = 1, with mean0, var0 over M = 0 and

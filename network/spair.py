@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .localization import NetL
-from .operators import affine_at_mask, masked_modulation
+from .operators import MODULATION_EPS, affine_at_mask, masked_modulation
 from .presets import Preset
 from .restoration import NetR, Scales
 
@@ -19,6 +19,10 @@ MULTIPLE = 8
 
 MODULATED = (1, 2)
 """Scales whose features pass the spatial feature modulator: coarse ones, where whole-picture statistics are cheap."""
+
+
+KEY_SCALE = 2
+"""Scale whose clean features are the keys of the non-local module."""
 
 
 class Localized(NamedTuple):
@@ -54,6 +58,23 @@ class SPAIR(nn.Module):
         probability = preset.mask_threshold
         self.logit_threshold = math.log(probability / (1.0 - probability))
 
+    def geometry(self) -> dict[str, Any]:
+        """What a runtime that tiles pictures has to know; lengths in full-size pixels, JSON values only."""
+        preset = self.preset
+        return {
+            "multiple": MULTIPLE,
+            "halo_l": self.net_l.receptive_radius + -self.net_l.receptive_radius % MULTIPLE,
+            "halo_r": self.net_r.receptive_radius + -self.net_r.receptive_radius % MULTIPLE,
+            "grid": preset.grid,
+            "scales": list(range(len(preset.feature_channels))),
+            "channels": list(preset.feature_channels),
+            "modulated": list(MODULATED),
+            "key_scale": KEY_SCALE,
+            "eps": MODULATION_EPS,
+            "mask_threshold": preset.mask_threshold,
+            "gate_output": preset.gate_output,
+        }
+
     def forward(self, image: Tensor, mask: Tensor | None = None) -> Restored:
         """Restore a batch.
 
@@ -77,7 +98,7 @@ class SPAIR(nn.Module):
         """Net_R with the statistics of this image: [N,3,H,W], H and W multiples of 8."""
         masks = mask_pyramid(mask)
         modulated = (features[0], *(masked_modulation(features[scale], masks[scale]) for scale in MODULATED))
-        keys, key_mask = clean_grid(features[2], masks[2], self.preset.grid)
+        keys, key_mask = clean_grid(features[KEY_SCALE], masks[KEY_SCALE], self.preset.grid)
         return self.compose(image, mask, self.net_r(image, masks, modulated, keys, key_mask))
 
     def restore_tile(

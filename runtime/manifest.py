@@ -37,6 +37,8 @@ class SpairNetwork:
     """Added to both variances before their ratio is taken."""
     mask_threshold: float = 0.35
     """Probability above which a pixel counts as distorted (already inside the graph)."""
+    gate_output: bool = True
+    """Clean pixels are the input's own; False: the network may change any pixel, so no tile is skipped."""
     crossover: float = 0.5
     """Density of a tile below which the packed graph is used, effective only when the bundle has one."""
 
@@ -143,7 +145,16 @@ def _manifest_from(raw: dict[str, Any]) -> Manifest:
     return Manifest(**kept, raw=raw)
 
 
-def _network_from(network_type: type, raw: dict[str, Any]) -> Any:
+def spair_network(geometry: Mapping[str, Any]) -> SpairNetwork:
+    """A `SpairNetwork` from JSON values; keys it does not know are left out.
+
+    Raises:
+        TypeError, ValueError: a value is missing or out of range.
+    """
+    return _network_from(SpairNetwork, geometry)
+
+
+def _network_from(network_type: type, raw: Mapping[str, Any]) -> Any:
     known = {f.name for f in fields(network_type)}
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items() if k in known}
     return network_type(**values)

@@ -26,7 +26,8 @@ class Result:
     """A restored picture and what is known about it."""
 
     image: np.ndarray
-    """Shape and dtype of the input; with a two-stage network bit-identical to it where the mask is False."""
+    """Shape and dtype of the input; with a two-stage network (that gates its output, as is the default)
+    bit-identical to it where the mask is False."""
     mask: np.ndarray | None
     """[H, W] bool, True where the network found distortion; None for a foreign network: it has no mask."""
     density: float
@@ -134,7 +135,8 @@ class Restorer:
         work.run(clock)
         with clock.stage("post"):
             mask = work.mask[:height, :width].copy()
-            output = from_network(image, work.restored[0], mask)
+            gated = cast(SpairNetwork, self.network.spec).gate_output
+            output = from_network(image, work.restored[0], mask if gated else None)
         return Result(output, mask, float(mask.mean()), clock.seconds, work.counts)
 
     def _whole(self, image: np.ndarray, tensor: np.ndarray, clock: StageClock) -> Result:

@@ -120,6 +120,8 @@ class TwoStageRun:
 
     def _is_active(self, core: Box) -> bool:
         """Padding does not count: nobody sees it."""
+        if not self._spec.gate_output:
+            return True
         height, width = self._size
         return bool(core.view(self.mask[:height, :width]).any())
 
@@ -142,7 +144,8 @@ class TwoStageRun:
         core = _cut(restored, tile.core_in_window)
         if not np.isfinite(core).all():
             raise GateError("the restoration network gave values that are not finite; use --precision fp32")
-        np.copyto(tile.core.view(self.restored), core, where=tile.core.view(self.mask))
+        where = tile.core.view(self.mask) if self._spec.gate_output else True
+        np.copyto(tile.core.view(self.restored), core, where=where)
         self.counts = self.counts.adding(path)
 
 

@@ -13,3 +13,40 @@ def data_dir() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"the development images are absent: no folder {DATA}")
     return DATA
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of the preset tiny for rain: random weights of a fixed seed, masks neither empty nor full."""
+    import torch
+
+    from spair.network import SPAIR, TINY, save_checkpoint
+
+    state = torch.random.get_rng_state()
+    torch.manual_seed(7)
+    model = SPAIR(TINY).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(0.0, 0.05)
+            elif name.endswith("second.weight") and "net_r" in name:  # zero at the start of training
+                parameter.normal_(0.0, 0.02)
+        model.net_r.out.weight.normal_(0.0, 0.02)
+        logits, _ = model.net_l(torch.rand(1, 3, 64, 64))
+        head = model.net_l.head.bias
+        assert head is not None
+        head[:4] += model.logit_threshold - logits.quantile(0.7)  # the four sub-pixels of the logit channel
+    path = tmp_path_factory.mktemp("checkpoint") / "rain-tiny.safetensors"
+    save_checkpoint(model, path, task="rain")
+    torch.random.set_rng_state(state)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`tiny_checkpoint`, exported; shared by the whole session: tests that change it work on a copy."""
+    from spair.export import export_checkpoint
+
+    path = tmp_path_factory.mktemp("bundle") / "rain-tiny.spair"
+    export_checkpoint(tiny_checkpoint, path)
+    return path

@@ -101,12 +101,7 @@ def test_python_blocks_compile_and_those_marked_run(document, tmp_path, monkeypa
 def test_make_targets_in_the_documents_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
-    named = {
-        word
-        for words in list_commands(read_all(), "make")
-        for word in words
-        if re.fullmatch(r"[a-z-]+", word)
-    }
+    named = {word for words in list_commands(read_all(), "make") for word in words if re.fullmatch(r"[a-z-]+", word)}
     assert named, "the documents name no make target"
     assert named <= targets
 
@@ -178,9 +173,7 @@ def test_options_are_whole_words():
     assert list_options("--out -o  half-way --force-dense=1 a--b") == {"--out", "-o", "--force-dense"}
 
 
-@pytest.mark.parametrize(
-    ("link", "dead"), [("b.md", []), ("b.md#top", []), ("b.md#no", ["b.md#no"]), ("c", ["c"])]
-)
+@pytest.mark.parametrize(("link", "dead"), [("b.md", []), ("b.md#top", []), ("b.md#no", ["b.md#no"]), ("c", ["c"])])
 def test_dead_links_are_found(tmp_path, link, dead):
     (tmp_path / "b.md").write_text("# Top\n")
     (tmp_path / "a.md").write_text(f"[x]({link})")

@@ -34,12 +34,8 @@ def list_sources(root: Path, folders: Iterable[str]) -> set[str]:
 def compare_names(names: set[str], expected: set[str]) -> list[str]:
     """Return one sentence per difference between the names in a wheel and the files it must have."""
     installed = {name for name in names if not name.split("/")[0].endswith(".dist-info")}
-    missing = [
-        f"{name} is not in the wheel: see package_data in setup.cfg" for name in sorted(expected - installed)
-    ]
-    return missing + [
-        f"{name} is in the wheel without being a source" for name in sorted(installed - expected)
-    ]
+    missing = [f"{name} is not in the wheel: see package_data in setup.cfg" for name in sorted(expected - installed)]
+    return missing + [f"{name} is in the wheel without being a source" for name in sorted(installed - expected)]
 
 
 @pytest.fixture(scope="module")

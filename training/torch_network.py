@@ -7,11 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from ..network import SPAIR
-from ..network.spair import MODULATED, MULTIPLE
+from ..network.spair import MODULATED
 from ..runtime.context import Context
-from ..runtime.manifest import ForeignNetwork, SpairNetwork
+from ..runtime.manifest import ForeignNetwork, spair_network
 from ..runtime.networks import Localization, TilePath
-from ..runtime.tiling import round_up
 
 
 class TorchTwoStage:
@@ -19,14 +18,7 @@ class TorchTwoStage:
 
     def __init__(self, model: SPAIR) -> None:
         self.model = model.eval()
-        self.spec = SpairNetwork(
-            halo_l=round_up(model.net_l.receptive_radius, MULTIPLE),
-            halo_r=round_up(model.net_r.receptive_radius, MULTIPLE),
-            multiple=MULTIPLE,
-            grid=model.preset.grid,
-            modulated=MODULATED,
-            mask_threshold=model.preset.mask_threshold,
-        )
+        self.spec = spair_network(model.geometry())
 
     def localize(self, image: np.ndarray) -> Localization:
         """Net_L on [1, 3, H, W] float32 in 0..1, H and W multiples of 8."""

@@ -27,9 +27,7 @@ def test_imports_from_the_repository_root():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)
 
 
-@pytest.mark.parametrize(
-    ("name", "tensors", "parameters"), [("prenet", 32, 168_963), ("prenet_r", 16, 94_979)]
-)
+@pytest.mark.parametrize(("name", "tensors", "parameters"), [("prenet", 32, 168_963), ("prenet_r", 16, 94_979)])
 def test_size_is_that_of_the_published_files(name, tensors, parameters):
     state = build(name).state_dict()
     assert len(state) == tensors
@@ -99,9 +97,7 @@ def test_published_checkpoints_load_strictly(data_dir, name, file, dataset):
 def test_golden_values_of_one_file_per_set(data_dir):
     """The whole table takes minutes: `python -m benchmarks.golden_psnr`."""
     golden = importlib.import_module("benchmarks.golden_psnr")
-    cases = [
-        case for case in golden.GOLDEN if (case.dataset, case.file) in {("Rain100L", 33), ("Rain100H", 5)}
-    ]
+    cases = [case for case in golden.GOLDEN if (case.dataset, case.file) in {("Rain100L", 33), ("Rain100H", 5)}]
     assert {(case.mode, case.measure) for case in cases} == {
         ("floor", "psnr_y"),
         ("floor", "psnr_rgb"),
@@ -110,7 +106,9 @@ def test_golden_values_of_one_file_per_set(data_dir):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        measured = golden.measure(data_dir, cases)
+        networks = {case.dataset: golden.load_prenet(data_dir, case.dataset) for case in cases}
+        restore = {dataset: golden.restore_in_torch(network) for dataset, network in networks.items()}
+        measured = golden.measure(data_dir, cases, restore)
     finally:
         torch.set_num_threads(threads)
     assert measured == pytest.approx([case.decibel for case in cases], abs=golden.TOLERANCE_DB)

@@ -1,12 +1,13 @@
 """PyTorch behind the runtime's protocols gives what the modules themselves give."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 import torch
 
-from spair.network import load_checkpoint
+from spair.network import SPAIR, load_checkpoint
 from spair.runtime import Bundle, GateError, Restorer
 from spair.training.torch_network import TorchTwoStage, TorchWhole
 
@@ -31,6 +32,18 @@ def test_a_restored_picture_equals_the_network_on_the_whole(model, size, tile):
         expected = model(torch.from_numpy(image).permute(2, 0, 1)[None])
     assert np.abs(result.image - expected.image[0].permute(1, 2, 0).numpy()).max() < 1e-5
     assert (result.mask == (expected.mask[0, 0].numpy() > 0.5)).all()
+
+
+def test_a_network_without_a_gate_may_change_every_pixel(model):
+    ungated = SPAIR(dataclasses.replace(model.preset, gate_output=False)).eval()
+    ungated.load_state_dict(model.state_dict())
+    image = picture(37, 50)
+    result = Restorer(TorchTwoStage(ungated), tile=16)(image)
+    with torch.inference_mode():
+        expected = ungated(torch.from_numpy(image).permute(2, 0, 1)[None]).image[0].permute(1, 2, 0).numpy()
+    assert (expected != image).any(2)[~result.mask].all()
+    assert np.abs(result.image - expected).max() < 1e-5
+    assert result.tiles.skipped == 0
 
 
 def test_the_test_pictures_have_clean_and_distorted_pixels(model):

@@ -1,0 +1,87 @@
+"""`spair export`: a checkpoint becomes a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from .options import Factory, Json
+from .output import deliver, working
+from .places import check_writable
+
+EXAMPLES = """\b
+Examples:
+  spair export rain-tiny.safetensors --out rain-tiny.spair
+  spair export prenet.pth --factory models.prenet:build --multiple 1 --out prenet.spair
+"""
+
+
+def export(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CKPT", help="A .safetensors, .pt, .pth or .ckpt file.")],
+    out: Annotated[Path, typer.Option(help="The bundle to write: a folder, NAME.spair.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
+    preset: Annotated[str | None, typer.Option(help="Network size, where the file does not say.")] = None,
+    task: Annotated[str | None, typer.Option(help="What it was trained for, e.g. rain.")] = None,
+    factory: Factory = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="NAME:CHANNELS", help="With --factory: an input; repeat it, in order."),
+    ] = None,
+    outputs: Annotated[
+        list[str] | None,
+        typer.Option("--output", metavar="NAME", help="With --factory: name of an output; the first is the picture."),
+    ] = None,
+    multiple: Annotated[
+        int, typer.Option(min=1, help="With --factory: height and width must be multiples of this inside.")
+    ] = 1,
+    as_json: Json = False,
+) -> None:
+    """Export a checkpoint to a bundle.
+
+    Its graphs are proven to equal PyTorch before anything is written.
+    """
+    from ..runtime.errors import UserError
+
+    check_writable(out.parent)
+    if factory is None and (inputs or outputs or multiple != 1):
+        raise UserError("--input, --output and --multiple describe the network of --factory; give that too")
+    if factory is not None and preset is not None:
+        raise UserError("--preset is for SPAIR checkpoints and --factory for others; give one of the two")
+    with working("loading PyTorch") as progress:
+        from ..export import ForeignInterface, export_checkpoint, export_foreign
+
+        if factory is None:
+            report = export_checkpoint(checkpoint, out, preset=preset, task=task, force=force, progress=progress)
+        else:
+            parsed = tuple(_parse_input(text) for text in inputs or ["image:3"])
+            interface = ForeignInterface(parsed, tuple(outputs or ["restored"]), multiple)
+            report = export_foreign(
+                checkpoint, factory, out, interface=interface, task=task or "", force=force, progress=progress
+            )
+    deliver(report, as_json, _show)
+
+
+def _parse_input(text: str) -> tuple[str, int]:
+    from ..runtime.errors import UserError
+
+    name, _, channels = text.rpartition(":")
+    if not name or not channels.isdecimal():
+        raise UserError(f"--input {text!r} is not of the form NAME:CHANNELS, e.g. image:3")
+    return name, int(channels)
+
+
+def _show(report: dict[str, Any], console: Console) -> None:
+    parity = report["parity"]
+    operators = ", ".join(f"{count} {name}" for name, count in report["operators"].items()) or "none"
+    console.print(f"bundle     {report['bundle']}", markup=False, soft_wrap=True)
+    console.print(
+        f"network    {report['preset']}, task {report['task'] or 'not given'}, opset {report['opset']}", markup=False
+    )
+    console.print(f"operators  {operators}", markup=False)
+    console.print(
+        f"parity     passed {parity['cases']} cases, largest difference from PyTorch {parity['max_abs']:.1e}",
+        markup=False,
+    )

@@ -1,0 +1,86 @@
+"""From what the user named (a bundle or a checkpoint) to something that restores pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..runtime import Restorer
+
+CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
+"""Those of `spair.network`, repeated here because asking it would load torch."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a model is run."""
+
+    precision: str = "fp32"
+    backend: str = "auto"
+    threads: int | None = None
+    """CPU threads; None: all cores."""
+    tile: int = 512
+    """Side of a tile in pixels."""
+
+
+def is_checkpoint(model: Path) -> bool:
+    """Whether a path names a checkpoint: a file, or something absent with a checkpoint's suffix."""
+    return not model.is_dir() and (model.exists() or model.suffix in CHECKPOINT_SUFFIXES)
+
+
+def open_model(model: Path, execution: Execution, *, factory: str | None = None, multiple: int = 1) -> Restorer:
+    """Open a bundle on its backend, or a checkpoint on torch; the caller closes what it gets.
+
+    Args:
+        model: a bundle's folder or a checkpoint file.
+        execution: how to run it.
+        factory: "package.module:function" that builds the network of somebody else's checkpoint.
+        multiple: what height and width must be multiples of in that network.
+
+    Raises:
+        UserError, CheckpointError: the model cannot be used, or not in this way.
+    """
+    from ..runtime import Restorer, UserError
+
+    if is_checkpoint(model):
+        return _open_checkpoint(model, execution, factory, multiple)
+    if factory is not None:
+        raise UserError(f"--factory is for checkpoints, but {model} is none; leave it out or give the checkpoint")
+    if execution.backend == "torch":
+        raise UserError(f"{model} is a bundle, which does not run on torch; give its checkpoint, or another --backend")
+    return Restorer.open(
+        model,
+        backend=execution.backend,
+        precision=execution.precision,
+        threads=execution.threads,
+        tile=execution.tile,
+    )
+
+
+def _open_checkpoint(path: Path, execution: Execution, factory: str | None, multiple: int) -> Restorer:
+    from ..runtime import Restorer, UserError
+
+    if execution.backend not in ("auto", "torch"):
+        raise UserError(
+            f"{path} is a checkpoint, which runs on torch, not on {execution.backend}; export it first: "
+            f"spair export {path} --out NAME.spair"
+        )
+    if execution.precision != "fp32":
+        raise UserError(f"{path} is a checkpoint, which runs in fp32, not in {execution.precision}; export it first")
+    import torch
+
+    from ..training.torch_network import TorchTwoStage, TorchWhole
+
+    if execution.threads:
+        torch.set_num_threads(execution.threads)
+    if factory is None:
+        from ..network import load_checkpoint
+
+        return Restorer(TorchTwoStage(load_checkpoint(path).model), tile=execution.tile)
+    from ..export.foreign import ForeignInterface, load_foreign, measure_reach
+
+    interface = ForeignInterface(multiple=multiple)
+    module = load_foreign(factory, path)
+    return Restorer(TorchWhole(module, multiple, measure_reach(module, interface)), tile=execution.tile)

@@ -1,0 +1,21 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[Path, typer.Argument(help="A bundle (folder NAME.spair) or a checkpoint file.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; progress stays on stderr.")]
+Precision = Annotated[str, typer.Option(help="fp32, or another one the bundle has graphs for.")]
+Backend = Annotated[str, typer.Option(help="auto, onnxruntime or cuda for bundles; a checkpoint always runs on torch.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores when left out.")]
+Tile = Annotated[int, typer.Option(min=8, help="Side in pixels of the tiles a large picture is restored in.")]
+Factory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PKG.MOD:FUNC", help="For other people's networks: the function that builds the torch module."
+    ),
+]

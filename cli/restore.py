@@ -1,0 +1,81 @@
+"""`spair restore`: picture files in, restored picture files out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from .failures import FAILED
+from .models import Execution, open_model
+from .options import Backend, Json, Model, Precision, Threads, Tile
+from .output import counting, deliver, number
+from .places import check_writable, make_folder
+
+EXAMPLES = """\b
+Examples:
+  spair restore rain-tiny.spair photo.jpg --out restored
+  spair restore rain-tiny.spair photos 'more/*.png' --out restored --recursive --save-mask --skip-existing
+"""
+
+
+def restore(
+    model: Model,
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Pictures, folders or patterns.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results; made when missing.")],
+    precision: Precision = "fp32",
+    backend: Backend = "auto",
+    threads: Threads = None,
+    tile: Tile = 512,
+    save_mask: Annotated[bool, typer.Option("--save-mask", help="Also write NAME.mask.png.")] = False,
+    recursive: Annotated[bool, typer.Option("--recursive", help="Look into subfolders.")] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Leave pictures alone whose results are there already.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Restore picture files.
+
+    The exit code is 0 only when none failed.
+    """
+    from ..runtime.batch import run_jobs
+    from ..runtime.errors import UserError
+    from ..runtime.inputs import find_inputs, plan_jobs
+
+    check_writable(out)
+    # Earlier results inside an input folder are no inputs; an output folder that is an input itself gets refused.
+    exclude = None if any(Path(path).resolve() == out.resolve() for path in inputs) else out
+    jobs = plan_jobs(find_inputs(inputs, recursive=recursive, exclude=exclude), out, save_mask=save_mask)
+    with open_model(model, Execution(precision, backend, threads, tile)) as restorer:
+        if save_mask and not restorer.has_mask:
+            raise UserError(f"{model} is a network without a mask; leave out --save-mask")
+        make_folder(out)
+        with counting("restoring") as progress:
+            report = run_jobs(restorer, jobs, resume=skip_existing, progress=progress)
+    deliver(report.to_json(), as_json, _show)
+    if not report.ok:
+        raise typer.Exit(FAILED)
+
+
+def _show(report: dict[str, Any], console: Console) -> None:
+    table = Table("picture", box=None, pad_edge=False)
+    for title in ("size", "distorted", "seconds", "skipped", "packed", "dense"):
+        table.add_column(title, justify="right")
+    for image in report["images"]:
+        tiles = [str(image["tiles"][kind]) for kind in ("skipped", "packed", "dense")]
+        size = f"{image['width']}x{image['height']}"
+        table.add_row(_plain(image["output"]), size, number(100 * image["density"], 1, " %"),
+                      number(image["seconds"]), *tiles)  # fmt: skip
+    if report["images"]:
+        console.print(table)
+    if report["skipped"]:
+        console.print(f"{len(report['skipped'])} left alone: their results are there already", markup=False)
+    for failure in report["failed"]:
+        typer.echo(f"error: {failure['error']}", err=True)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")

@@ -1,0 +1,95 @@
+"""`spair inspect`: what it says of bundles and checkpoints, and which bundles every verb refuses."""
+
+import pytest
+
+from spair.network import SPAIR, TINY
+from spair.network.cost import multiply_adds, parameters
+
+
+def test_bundle_and_checkpoint_say_the_same_of_the_network(spair, tiny_bundle, tiny_checkpoint):
+    bundle, checkpoint = (spair("inspect", model, "--json").json for model in (tiny_bundle, tiny_checkpoint))
+    for key in ("preset", "task", "parameters", "macs", "macs_share", "precisions", "targets"):
+        assert bundle[key] == checkpoint[key], key
+    assert (bundle["kind"], checkpoint["kind"]) == ("spair", "checkpoint")
+    assert bundle["checkpoint"]["sha256"] == checkpoint["sha256"]
+    assert bundle["parameters"] == parameters(SPAIR(TINY))
+
+
+def test_work_is_per_pixel_and_as_share(spair, tiny_checkpoint):
+    report = spair("inspect", tiny_checkpoint, "--json").json
+    counted = multiply_adds(TINY, 256, 256)
+    assert report["macs"]["net_r"] == pytest.approx(counted["net_r"] / 256**2, abs=0.1)
+    assert report["macs_share"]["net_l"] + report["macs_share"]["net_r"] == pytest.approx(1, abs=0.001)
+
+
+def test_checks_tell_hashes_and_parity(spair, tiny_bundle):
+    checks = spair("inspect", tiny_bundle, "--json").json["checks"]
+    assert checks["hashes"] == {"files": 3, "passed": True}
+    assert checks["parity"]["passed"] and checks["parity"]["cases"] > 0
+
+
+def test_people_get_the_same_in_words(spair, tiny_bundle):
+    done = spair("inspect", tiny_bundle)
+    assert done.code == 0
+    for text in ("643,399", "net_r.scm.0", "files 3", "fp32"):
+        assert text in done.out
+
+
+def test_work_is_counted_from_the_sizes_in_the_bundle_not_from_the_presets_name(spair, bundle, edit_manifest):
+    before = spair("inspect", bundle, "--json").json
+
+    def widen(manifest):
+        manifest["preset"] = manifest["preset_fields"]["name"] = "mine"
+        manifest["preset_fields"]["channels"][0] *= 2
+
+    edit_manifest(widen)
+    report = spair("inspect", bundle, "--json").json
+    assert report["macs"]["net_r.scm.0"] == 4 * before["macs"]["net_r.scm.0"]
+    assert report["macs"]["net_l"] == before["macs"]["net_l"]
+    assert report["parameters"] > before["parameters"]
+
+
+MODEL = "graphs/fp32/net_r.onnx"
+
+
+def change_byte(bundle):
+    data = bytearray((bundle / MODEL).read_bytes())
+    data[len(data) // 2] ^= 1
+    (bundle / MODEL).write_bytes(data)
+
+
+@pytest.mark.parametrize("verb", ["inspect", "restore", "evaluate"])
+class TestDamagedBundles:
+    @pytest.fixture
+    def run(self, spair, bundle, pairs, verb):
+        options = {
+            "inspect": [],
+            "restore": [pairs / "input", "--out", pairs / "out"],
+            "evaluate": ["--input", pairs / "input", "--target", pairs / "target"],
+        }
+        yield lambda: spair(verb, bundle, *options[verb])
+        assert not (pairs / "out").exists()
+
+    def test_a_changed_byte(self, run, bundle):
+        change_byte(bundle)
+        run().refused("net_r.onnx was changed: its SHA-256")
+
+    def test_a_missing_file(self, run, bundle):
+        (bundle / MODEL).unlink()
+        run().refused("incomplete: graphs/fp32/net_r.onnx is missing")
+
+    def test_a_path_that_leaves_it(self, run, edit_manifest):
+        edit_manifest(lambda manifest: manifest["files"].update({"../outside.onnx": "0" * 64}))
+        run().refused("'../outside.onnx' may not be in a bundle")
+
+    def test_a_newer_schema(self, run, edit_manifest):
+        edit_manifest(lambda manifest: manifest.update(schema=99))
+        run().refused("has schema 99 .* upgrade spair-rt")
+
+    def test_no_manifest(self, run, bundle):
+        (bundle / "manifest.json").unlink()
+        run().refused("it has no manifest.json")
+
+    def test_a_manifest_that_is_no_json(self, run, bundle):
+        (bundle / "manifest.json").write_text("{")
+        run().refused("it is not JSON")
