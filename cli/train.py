@@ -37,13 +37,13 @@ def train(
 
         settings = load_config(config)
         from ..training.run import train as run
-    report = _run(run, settings, out, threads, as_json)
+    report = _run(run, settings, out, threads)
     deliver(finite_or_null(report), as_json, _show)
 
 
-def _run(run: Any, settings: Any, out: Path, threads: int | None, quiet: bool) -> dict[str, Any]:
+def _run(run: Any, settings: Any, out: Path, threads: int | None) -> dict[str, Any]:
     with contextlib.redirect_stdout(sys.stderr):  # Lightning's bar
-        return run(settings, out, progress=not quiet, threads=threads)
+        return run(settings, out, progress=True, threads=threads)
 
 
 def _show(report: dict[str, Any], console: Console) -> None:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PrivateAttr, ValidationError, model_validator
 
 from ..network import PRESETS
 from ..runtime.errors import UserError
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def _portable(path: Path) -> str:
+    """As written; of an absolute path only the last two parts, since the rest tells about one machine."""
+    return "/".join(path.parts[1:][-2:]) if path.is_absolute() else path.as_posix()
+
+
+Folder = Annotated[Path, PlainSerializer(_portable, return_type=str, when_used="json")]
 
 
 class Section(BaseModel):
@@ -23,8 +31,8 @@ class Section(BaseModel):
 class PairFolders(Section):
     """Two folders of pictures paired by file stem."""
 
-    input: Path
-    target: Path
+    input: Folder
+    target: Folder
 
 
 class Data(Section):
@@ -32,7 +40,7 @@ class Data(Section):
 
     pairs: tuple[PairFolders, ...] = ()
     """Degraded pictures with their clean ones."""
-    photos: tuple[Path, ...] = ()
+    photos: tuple[Folder, ...] = ()
     """Folders of clean pictures, for simulated and transplanted degradations."""
     held_out: tuple[str, ...] = ()
     """File stems of the pairs that are kept for validation and never trained on."""
@@ -40,6 +48,22 @@ class Data(Section):
     """Share of samples that lay the degradation of a pair over a clean photo."""
     simulate: Share = 0.2
     """Share of samples degraded by the simulator; the rest are crops of the pairs."""
+    _root: Path = PrivateAttr(default=Path())
+
+    @model_validator(mode="after")
+    def _check_shares(self) -> Data:
+        if self.transplant + self.simulate > 1.0 + 1e-9:  # 1e-9: shares are decimal fractions
+            raise ValueError(
+                f"transplant = {self.transplant} and simulate = {self.simulate} are shares of one whole, "
+                "their sum must be at most 1"
+            )
+        return self
+
+    def locate(self) -> Data:
+        """The same data with absolute paths. The paths as written are what is saved: they hold on any machine."""
+        root = self._root.absolute()
+        pairs = tuple(PairFolders(input=root / pair.input, target=root / pair.target) for pair in self.pairs)
+        return self.model_copy(update={"pairs": pairs, "photos": tuple(root / folder for folder in self.photos)})
 
 
 class Schedule(Section):
@@ -61,7 +85,7 @@ class Schedule(Section):
     epoch: Annotated[int, Field(gt=0)] = 250
     """Steps between checkpoints; an interrupted run resumes at the last one."""
     validate_every: Annotated[int, Field(gt=0)] = 4
-    """Epochs between validations."""
+    """Epochs between validations, after each of which the weights are saved; the last epoch always ends with one."""
 
 
 class Loss(Section):
@@ -85,7 +109,7 @@ class TrainingConfig(Section):
 
 
 def load_config(path: Path) -> TrainingConfig:
-    """Read and check a run's configuration; its relative paths become absolute.
+    """Read and check a run's configuration; its paths stay as written, `Data.locate` makes them absolute.
 
     Raises:
         UserError: the file is missing, no TOML, or has unknown, missing or out-of-range entries (the first is named).
@@ -102,15 +126,16 @@ def load_config(path: Path) -> TrainingConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid TOML: {error}; correct that line") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise UserError(f"{path}: {where}: {first['msg']}, got {first['input']!r}{more}; correct it") from error
+        raise UserError(f"{path}: {_describe(error)}; correct it") from error
     if not config.data.pairs and not config.data.photos:
         raise UserError(f"{path} names neither data.pairs nor data.photos; give at least one folder of pictures")
-    return config.model_copy(update={"data": _absolute(config.data, path.resolve().parent)})
+    config.data._root = path.resolve().parent
+    return config
 
 
-def _absolute(data: Data, root: Path) -> Data:
-    pairs = tuple(PairFolders(input=root / pair.input, target=root / pair.target) for pair in data.pairs)
-    return data.model_copy(update={"pairs": pairs, "photos": tuple(root / folder for folder in data.photos)})
+def _describe(error: ValidationError) -> str:
+    first: dict[str, Any] = dict(error.errors()[0])
+    where = ".".join(str(part) for part in first["loc"])
+    given = "" if isinstance(first["input"], dict) else f", got {first['input']!r}"  # a whole table says nothing
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}{given}{more}"

@@ -10,13 +10,11 @@ import numpy as np
 from ..runtime.errors import UserError
 from ..runtime.images import read_image
 from .config import Data
-from .pairs import pair_folders
-
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
+from .pairs import list_pictures, pair_folders
 
 
 @dataclasses.dataclass(frozen=True)
-class Pair:
+class PicturePair:
     """A degraded picture and its clean one, HxWx3 uint8 RGB of one size."""
 
     name: str
@@ -28,9 +26,9 @@ class Pair:
 class Corpus:
     """What a run trains on and what it validates on; no picture is in both."""
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[PicturePair, ...]
     photos: tuple[np.ndarray, ...]
-    held_out: tuple[Pair, ...]
+    held_out: tuple[PicturePair, ...]
 
 
 def load_corpus(data: Data, patch: int) -> Corpus:
@@ -38,17 +36,23 @@ def load_corpus(data: Data, patch: int) -> Corpus:
 
     Raises:
         UserError: a folder is missing or empty; a picture is unreadable, unpaired, of unequal size or smaller than a
-            patch; a held-out stem names no pair.
+            patch; a held-out stem names no pair; nothing is left to train on.
     """
-    pairs: list[Pair] = []
-    held_out: list[Pair] = []
+    data = data.locate()
+    pairs: list[PicturePair] = []
+    held_out: list[PicturePair] = []
     for folders in data.pairs:
         for pair in pair_folders(folders.input, folders.target):
-            loaded = Pair(f"{folders.input.parent.name}/{pair.name}", _rgb8(pair.input), _rgb8(pair.target))
+            loaded = PicturePair(f"{folders.input.parent.name}/{pair.name}", _rgb8(pair.input), _rgb8(pair.target))
             (held_out if pair.name in data.held_out else pairs).append(loaded)
     stems = {pair.name.split("/")[-1] for pair in held_out}
     if missing := sorted(set(data.held_out) - stems):
         raise UserError(f"data.held_out names {', '.join(missing)}, but no pair has that stem; correct data.held_out")
+    if not pairs and not data.photos:
+        raise UserError(
+            f"data.held_out keeps all {len(held_out)} pairs for validation and data.photos is empty, "
+            "so nothing is left to train on; hold out fewer pairs or add photos"
+        )
     photos = tuple(_rgb8(path) for folder in data.photos for path in _pictures(folder))
     for picture in (*(pair.clean for pair in pairs), *photos):
         if min(picture.shape[:2]) < patch:
@@ -59,7 +63,7 @@ def load_corpus(data: Data, patch: int) -> Corpus:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
+    found = list_pictures(folder) if folder.is_dir() else []
     if not found:
         raise UserError(f"data.photos folder {folder} is missing or holds no pictures; correct the path")
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -17,6 +18,9 @@ from .config import TrainingConfig
 from .corpus import Corpus
 from .metrics import luma, psnr
 from .patches import PatchDataset
+
+BAD_BATCH = "bad_batch.npz"
+"""In the run's folder: the batch whose loss was not finite."""
 
 
 def true_mask(degraded: Tensor, clean: Tensor, threshold: int) -> Tensor:
@@ -44,22 +48,43 @@ class RestorationModule(L.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         """Loss of a batch of uint8 [N,3,P,P] pairs.
 
+        Raises:
+            FloatingPointError: the loss is NaN or infinite; the batch is saved as `BAD_BATCH` before.
+        """
+        image_loss, mask_loss = self.measure(batch, self.global_step)
+        loss = image_loss + self.config.loss.mask_weight * mask_loss
+        if not torch.isfinite(loss):
+            raise FloatingPointError(self._save_batch(batch, loss))
+        self.log("image_loss", image_loss, prog_bar=True)
+        self.log("mask_loss", mask_loss, prog_bar=True)
+        return loss
+
+    def measure(self, batch: tuple[Tensor, Tensor], step: int) -> tuple[Tensor, Tensor]:
+        """(image loss, mask loss) of a batch of uint8 [N,3,P,P] pairs.
+
         Every other step restores under the union of the predicted and the true mask, so that Net_R learns the pixels
         that Net_L does not find yet; the other steps restore what will be restored in use.
         """
         degraded, clean = (part.float() / 255.0 for part in batch)
         target = true_mask(degraded, clean, self.config.loss.mask_threshold)
         found = self.model.localize(degraded)
-        used = torch.maximum(found.mask, target) if self.global_step % 2 else found.mask
+        used = torch.maximum(found.mask, target) if step % 2 else found.mask
         restored = self.model.restore(degraded, used, found.features)
-        image_loss = charbonnier(restored, clean)
-        mask_loss = F.binary_cross_entropy_with_logits(found.logits, target)
-        loss = image_loss + self.config.loss.mask_weight * mask_loss
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss.item()} at step {self.global_step}; resume with a lower rate")
-        self.log("image_loss", image_loss, prog_bar=True)
-        self.log("mask_loss", mask_loss, prog_bar=True)
-        return loss
+        return charbonnier(restored, clean), F.binary_cross_entropy_with_logits(found.logits, target)
+
+    def _save_batch(self, batch: tuple[Tensor, Tensor], loss: Tensor) -> str:
+        """Keep what made the loss not finite; returns the sentence for the user."""
+        path = Path(self.trainer.default_root_dir) / BAD_BATCH
+        degraded, clean = (part.cpu().numpy() for part in batch)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        with temporary.open("wb") as file:
+            np.savez(file, degraded=degraded, clean=clean, step=self.global_step)
+        temporary.replace(path)
+        return (
+            f"the loss is {loss.item()} at step {self.global_step}, and would be again after a resume; its batch is "
+            f"saved as {path}: mend those pictures, or start a run of another name with a lower schedule.learning_rate"
+        )
 
     def validation_step(self, pair: tuple[str, np.ndarray, np.ndarray], index: int) -> None:
         """Y-PSNR of one held-out (name, degraded, clean) after restoration, averaged per folder of pairs."""
@@ -97,7 +122,7 @@ class PatchModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Batches of this epoch; called again for each (the trainer reloads every epoch)."""
         schedule = self.config.schedule
-        done = schedule.epoch * (self.trainer.current_epoch if self.trainer else 0)
+        done = self.trainer.global_step if self.trainer else 0  # not epochs: the last one before more steps was short
         steps = max(0, min(schedule.epoch, schedule.steps - done))
         patches = PatchDataset(
             self.corpus,

@@ -47,6 +47,15 @@ def pair_folders(inputs: Path, targets: Path, masks: Path | None = None) -> list
     return pairs
 
 
+def list_pictures(folder: Path) -> list[Path]:
+    """The picture files of a folder by suffix (`SUFFIXES`), sorted; hidden files and folders are passed over."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    ]
+
+
 def read_rgb(path: Path) -> np.ndarray:
     """A picture as float32 [H, W, 3], RGB 0..1: 8 bit, 16 bit or float, gray repeated, alpha left out."""
     values = _values(path)
@@ -87,9 +96,8 @@ def _by_stem(folder: Path, role: str) -> dict[str, Path]:
     if not folder.is_dir():
         raise UserError(f"the {role} folder {folder} is not a folder: give the folder that holds the {role} pictures")
     stems = defaultdict(list)
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-            stems[path.stem].append(path)
+    for path in list_pictures(folder):
+        stems[path.stem].append(path)
     if not stems:
         raise UserError(f"the {role} folder {folder} has no pictures: expected files {', '.join(sorted(SUFFIXES))}")
     twice = [path.name for paths in stems.values() if len(paths) > 1 for path in paths]

@@ -1,0 +1,87 @@
+"""The resumable state of a run: written in one step, and resumed only under the configuration that it was made with."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins import TorchCheckpointIO
+
+from ..runtime.errors import UserError
+from .config import TrainingConfig
+
+STATE = Path("state") / "last.ckpt"
+"""Where, inside a run's folder, the trainer's own state lies."""
+
+MAY_CHANGE = frozenset({"schedule.steps", "schedule.validate_every"})
+"""How long a run goes on and when it is looked at; anything else would make it another run from here on."""
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Replaces the state in one step, so that a run killed while saving still has the previous one."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write beside `path`, then rename."""
+        temporary = Path(f"{path}.tmp")
+        super().save_checkpoint(checkpoint, temporary, storage_options)
+        temporary.replace(path)
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """How far a run is; saved at the end of each epoch."""
+
+    steps: int
+    """Optimizer steps done."""
+    epochs: int
+    """Epochs done; the last one of a run may be shorter than the others."""
+    config: dict[str, Any]
+    """The configuration it ran under, as JSON."""
+    callbacks: dict[str, dict[str, Any]]
+    """The state of each callback, by the name of its class."""
+
+
+def read_state(path: Path) -> State | None:
+    """How far the run is whose state lies at `path`; None where it has not saved any.
+
+    Raises:
+        UserError: the file is damaged or no state of a run.
+    """
+    if not path.is_file():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        config = content["hyper_parameters"]["config"]
+        return State(content["global_step"], content["epoch"] + 1, config, content["callbacks"])
+    except (RuntimeError, pickle.UnpicklingError, EOFError, LookupError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"the run cannot be resumed: its state {path} is damaged ({reason}); "
+            "remove that file to train from the start"
+        ) from error
+
+
+def check_unchanged(config: TrainingConfig, state: State, path: Path) -> None:
+    """Refuse to continue a run as another one; only `MAY_CHANGE` may differ.
+
+    Raises:
+        UserError: naming the first key that differs, with both values.
+    """
+    saved, given = _flatten(state.config), _flatten(config.model_dump(mode="json"))
+    for key in sorted(saved.keys() | given.keys(), key=[*given, *saved].index):
+        if key not in MAY_CHANGE and saved.get(key) != given.get(key):
+            raise UserError(
+                f"the run cannot be resumed under another configuration: {key} is {given.get(key)!r}, but {path} was "
+                f"trained with {saved.get(key)!r}; set it back, or choose another name for a new run"
+            )
+
+
+def _flatten(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
