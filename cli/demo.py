@@ -17,7 +17,7 @@ from rich.table import Table
 
 from .machine import describe_machine, machine_line
 from .options import Json, Threads, Tile
-from .output import counting, deliver, working
+from .output import counting, decibel, deliver, working
 from .photos import PHOTOS, sample_photos
 from .places import check_writable, make_folder
 from .report import render_report
@@ -181,12 +181,10 @@ def _show(report: dict[str, Any], console: Console) -> None:
                       f"{100 * row['density']:.1f} %", f"{row['dense_seconds']:.2f}",
                       f"{row['adaptive_seconds']:.2f}", f"{row['speedup']:.2f} x")  # fmt: skip
     console.print(table)
-    notes = "dB: PSNR on luma; dense: every pixel computed; adaptive: tiles without distortion skipped"
+    notes = (
+        "dB: PSNR on luma; dense: every pixel computed; adaptive: tiles without distortion skipped, "
+        "others computed on their distorted pixels where those are few"
+    )
     console.print(notes, markup=False, highlight=False, soft_wrap=True)
     console.print(machine_line(report["machine"]), markup=False, highlight=False, soft_wrap=True)
     console.print(f"bundle {report['bundle']}\nreport {report['report']}", markup=False, soft_wrap=True)
-
-
-def decibel(value: float) -> str:
-    """A PSNR; identical pictures, which have none, are capped at 100 dB."""
-    return "identical" if value >= 100.0 else f"{value:.2f}"

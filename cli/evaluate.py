@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from .models import Execution, open_model
@@ -67,7 +68,7 @@ def evaluate(
 
 def _show(report: dict[str, Any], console: Console) -> None:
     models = [report, *report.get("compare", [])]
-    table = Table("", "input", *(_plain(Path(other["model"]).name) for other in models), box=None, pad_edge=False)
+    table = Table("", "input", *(escape(Path(other["model"]).name) for other in models), box=None, pad_edge=False)
     for key, title, digits in (
         ("psnr_y", "PSNR luma (dB)", 2), ("ssim_y", "SSIM luma", 4),
         ("psnr_rgb", "PSNR RGB (dB)", 2), ("ssim_rgb", "SSIM RGB", 4),
@@ -90,7 +91,3 @@ def _show(report: dict[str, Any], console: Console) -> None:
 
 def _percent(share: float | None) -> str:
     return number(None if share is None else 100 * share, 1, " %")
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")

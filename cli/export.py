@@ -37,6 +37,9 @@ def export(
     multiple: Annotated[
         int, typer.Option(min=1, help="With --factory: height and width must be multiples of this inside.")
     ] = 1,
+    min_size: Annotated[
+        int, typer.Option(min=1, help="With --factory: the smallest height and width that the network takes.")
+    ] = 1,
     as_json: Json = False,
 ) -> None:
     """Export a checkpoint to a bundle.
@@ -46,8 +49,8 @@ def export(
     from ..runtime.errors import UserError
 
     check_writable(out.parent)
-    if factory is None and (inputs or outputs or multiple != 1):
-        raise UserError("--input, --output and --multiple describe the network of --factory; give that too")
+    if factory is None and (inputs or outputs or multiple != 1 or min_size != 1):
+        raise UserError("--input, --output, --multiple and --min-size describe the network of --factory; give that too")
     if factory is not None and preset is not None:
         raise UserError("--preset is for SPAIR checkpoints and --factory for others; give one of the two")
     with working("loading PyTorch") as progress:
@@ -57,7 +60,7 @@ def export(
             report = export_checkpoint(checkpoint, out, preset=preset, task=task, force=force, progress=progress)
         else:
             parsed = tuple(_parse_input(text) for text in inputs or ["image:3"])
-            interface = ForeignInterface(parsed, tuple(outputs or ["restored"]), multiple)
+            interface = ForeignInterface(parsed, tuple(outputs or ["restored"]), multiple, min_size)
             report = export_foreign(
                 checkpoint, factory, out, interface=interface, task=task or "", force=force, progress=progress
             )

@@ -44,7 +44,6 @@ def inspect_checkpoint(path: Path) -> dict[str, Any]:
         CheckpointError: see `load_checkpoint`.
     """
     from ..network import load_checkpoint
-    from ..network.cost import parameters
     from ..runtime.bundle import sha256
 
     loaded = load_checkpoint(path)
@@ -53,8 +52,7 @@ def inspect_checkpoint(path: Path) -> dict[str, Any]:
         "kind": "checkpoint",
         "task": loaded.task,
         "preset": loaded.model.preset.name,
-        "parameters": parameters(loaded.model),
-        **_work(loaded.model.preset),
+        **_cost(loaded.model.preset),
         "precisions": ["fp32"],
         "targets": [],
         "checks": {"keys": True, "finite": True},
@@ -94,30 +92,29 @@ def inspect_bundle(path: Path) -> dict[str, Any]:
 
 def _size(bundle: Bundle) -> dict[str, Any]:
     """Parameters and work of a bundle; null where the packages that count them, or the preset, are not at hand."""
-    unknown = {"parameters": None, "macs": None, "macs_share": None}
+    unknown = {"parameters": None, "parameters_by_block": None, "macs": None, "macs_share": None}
     if bundle.manifest.kind != "spair":
         return unknown | {"parameters": _graph_parameters(bundle)}
+    fields = bundle.manifest.raw.get("preset_fields")
+    if fields is None:
+        return unknown
     try:
-        from ..network import SPAIR, Preset
-        from ..network.cost import parameters
+        from ..network import Preset
     except ImportError:  # a machine that only runs bundles
         return unknown
-    import torch
-
-    preset = Preset.from_json(json.dumps(bundle.manifest.raw["preset_fields"]))
-
-    with torch.device("meta"):
-        count = parameters(SPAIR(preset))
-    return {"parameters": count, **_work(preset)}
+    return _cost(Preset.from_json(json.dumps(fields)))
 
 
 def _graph_parameters(bundle: Bundle) -> int | None:
     """Values in the float tensors that the graph stores; they include constants that training does not touch."""
+    with_model = [precision for precision in bundle.precisions if bundle.has_graph(precision, "model")]
+    if not with_model:
+        return None
     try:
         import onnx
     except ImportError:
         return None
-    graph = onnx.load(str(bundle.graph(bundle.precisions[0], "model"))).graph
+    graph = onnx.load(str(bundle.graph(with_model[0], "model"))).graph
     floats = [tensor for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT]
     return int(sum(_product(tensor.dims) for tensor in floats))
 
@@ -129,11 +126,18 @@ def _product(values: Any) -> int:
     return result
 
 
-def _work(preset: Preset) -> dict[str, Any]:
-    from ..network.cost import multiply_adds
+def _cost(preset: Preset) -> dict[str, Any]:
+    import torch
 
+    from ..network import SPAIR
+    from ..network.cost import multiply_adds, parameters_by_block
+
+    with torch.device("meta"):
+        sizes = parameters_by_block(SPAIR(preset))
     counts = multiply_adds(preset, SIDE, SIDE)
     return {
+        "parameters": sizes["total"],
+        "parameters_by_block": sizes,
         "macs": {name: round(count / SIDE**2, 1) for name, count in counts.items()},
         "macs_share": {name: round(count / counts["total"], 4) for name, count in counts.items()},
     }
@@ -150,10 +154,12 @@ def _show(report: dict[str, Any], console: Console) -> None:
     console.print(facts)
     if report["macs"]:
         table = Table("block", box=None, pad_edge=False)
+        table.add_column("parameters", justify="right")
         table.add_column("multiply-adds per pixel", justify="right")
         table.add_column("share", justify="right")
         for name, count in report["macs"].items():
-            table.add_row(name, f"{count:,.0f}", f"{100 * report['macs_share'][name]:.1f} %")
+            size, share = report["parameters_by_block"][name], report["macs_share"][name]
+            table.add_row(name, f"{size:,}", f"{count:,.0f}", f"{100 * share:.1f} %")
         console.print()
         console.print(table)
 

@@ -59,3 +59,8 @@ def finite_or_null(value: Any) -> Any:
 def number(value: float | None, digits: int = 2, unit: str = "") -> str:
     """A number for a table; a dash where there is none."""
     return "–" if value is None else f"{value:.{digits}f}{unit}"
+
+
+def decibel(value: float) -> str:
+    """A PSNR; identical pictures, which have none, are capped at 100 dB."""
+    return "identical" if value >= 100.0 else f"{value:.2f} dB"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .machine import machine_line
+from .output import decibel
 
 if TYPE_CHECKING:
     from .trial import Trial
@@ -72,8 +73,8 @@ def _summary_tile(rain: str, values: dict[str, Any]) -> str:
     name = escape(RAINS.get(rain, rain))
     return (
         f'<div class="tile"><h3>{name}</h3>'
-        f'<p class="big">{_db(values["psnr_y_before"])} <span aria-hidden="true">→</span>'
-        f'<span class="sr">to</span> {_db(values["psnr_y_after"])}</p>'
+        f'<p class="big">{decibel(values["psnr_y_before"])} <span aria-hidden="true">→</span>'
+        f'<span class="sr">to</span> {decibel(values["psnr_y_after"])}</p>'
         f"<p>{100 * values['density']:.1f} % of the pixels found distorted<br>"
         f"{values['speedup']:.2f}× the speed of dense</p></div>"
     )
@@ -82,8 +83,8 @@ def _summary_tile(rain: str, values: dict[str, Any]) -> str:
 def _row(row: dict[str, Any]) -> str:
     tiles = row["tiles"]
     cells = (
-        _db(row["psnr_y_before"]),
-        _db(row["psnr_y_after"]),
+        decibel(row["psnr_y_before"]),
+        decibel(row["psnr_y_after"]),
         f"{100 * row['density']:.1f} %",
         f"{row['dense_seconds']:.2f} s",
         f"{row['adaptive_seconds']:.2f} s",
@@ -99,8 +100,8 @@ def _card(trial: Trial) -> str:
     name, rain = trial.sample.name, RAINS.get(trial.sample.rain, trial.sample.rain)
     mask = trial.mask[..., None].astype(np.uint8) * np.uint8(255)
     figures = (
-        _figure(trial.sample.degraded, "before", f"{name}, {rain.lower()}, as given", _db(trial.psnr_before)),
-        _figure(trial.restored, "after", f"{name}, {rain.lower()}, restored", _db(trial.psnr_after)),
+        _figure(trial.sample.degraded, "before", f"{name}, {rain.lower()}, as given", decibel(trial.psnr_before)),
+        _figure(trial.restored, "after", f"{name}, {rain.lower()}, restored", decibel(trial.psnr_after)),
         _figure(mask, "mask", f"white where {name} was found distorted", f"{100 * trial.mask.mean():.1f} %", True),
         _figure(error_picture(trial.restored, trial.sample.clean), f"error ×{GAIN}",
                 f"what is left of the difference to the clean photo of {name}", "black is none"),
@@ -149,7 +150,3 @@ def _timing(report: dict[str, Any]) -> str:
 
 def _versions() -> str:
     return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("spair-rt", "onnxruntime"))
-
-
-def _db(value: float) -> str:
-    return "identical" if value >= 100.0 else f"{value:.2f} dB"

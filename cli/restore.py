@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from .failures import FAILED
@@ -67,7 +68,7 @@ def _show(report: dict[str, Any], console: Console) -> None:
     for image in report["images"]:
         tiles = [str(image["tiles"][kind]) for kind in ("skipped", "packed", "dense")]
         size = f"{image['width']}x{image['height']}"
-        table.add_row(_plain(image["output"]), size, number(100 * image["density"], 1, " %"),
+        table.add_row(escape(image["output"]), size, number(100 * image["density"], 1, " %"),
                       number(image["seconds"]), *tiles)  # fmt: skip
     if report["images"]:
         console.print(table)
@@ -75,7 +76,3 @@ def _show(report: dict[str, Any], console: Console) -> None:
         console.print(f"{len(report['skipped'])} left alone: their results are there already", markup=False)
     for failure in report["failed"]:
         typer.echo(f"error: {failure['error']}", err=True)
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")

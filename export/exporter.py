@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import importlib.metadata
@@ -21,6 +22,7 @@ from ..runtime.errors import GateError
 from .foreign import ForeignInterface, foreign_spec, load_foreign, measure_reach
 from .functions import OPSET
 from .graphs import GraphSpec, export_graph, operator_counts, spair_graphs
+from .packing import PackSparse
 from .parity import check_parity
 
 Progress = Callable[[str], None]
@@ -95,7 +97,11 @@ def export_foreign(
         "kind": "foreign",
         "task": task,
         "preset": factory.rpartition(":")[2],
-        "network": {"multiple": interface.multiple, "halo": measure_reach(module, interface)},
+        "network": {
+            "multiple": interface.multiple,
+            "min_size": interface.min_size,
+            "halo": measure_reach(module, interface),
+        },
         "inputs": [{"name": name, "channels": channels} for name, channels in interface.inputs],
         "outputs": list(spec.outputs),
     }
@@ -128,6 +134,11 @@ def _export(
     operators = operator_counts([graphs["model"]])
     if model is not None and operators != expected_operators(model):
         raise GateError(f"the exported graph has the operators {operators}, the network {expected_operators(model)}")
+    if "net_r" in graphs:
+        progress("packing net_r")
+        graphs["net_r_packed"] = copy.deepcopy(graphs["net_r"])
+        PackSparse()(graphs["net_r_packed"])
+        specs = {**specs, "net_r_packed": specs["net_r"]}
     with tempfile.TemporaryDirectory(prefix="spair-export-") as folder:
         files = {part: Path(folder) / f"{part}.onnx" for part in graphs}
         for part, graph in graphs.items():
@@ -161,7 +172,7 @@ def _export(
 def _worst(parity: dict[str, Any]) -> str:
     return ", ".join(
         f"{part} {max(result[where]['max_abs'] for where in ('masked', 'clean')):.2e}"
-        + (f" ({result['wrong_mask']} wrong mask pixels)" if result["wrong_mask"] else "")
+        + (f" ({result['problem']})" if result["problem"] else "")
         for part, result in parity["modules"].items()
     )
 

@@ -30,13 +30,25 @@ class ForeignInterface:
     """Names of the first outputs; further ones are called output_1, output_2, …"""
     multiple: int = 1
     """Height and width must be multiples of this inside; the graph pads and crops."""
+    min_size: int = 1
+    """Smallest height and width that the module takes; the graph pads smaller pictures by their edge."""
+
+    @property
+    def smallest(self) -> int:
+        """The least height and width that the module sees: `min_size` rounded up to the multiple."""
+        return _round_up(self.min_size, self.multiple)
+
+    @property
+    def pads(self) -> bool:
+        """Whether the graph pads and crops, so that every output must have the inputs' size."""
+        return self.smallest > 1
 
     def __post_init__(self) -> None:
         names = [name for name, _ in self.inputs] + list(self.outputs)
         if not self.inputs or len(set(names)) != len(names):
             raise UserError(f"inputs and outputs need at least one input and distinct names, got {', '.join(names)}")
-        if self.multiple < 1 or any(channels < 1 for _, channels in self.inputs):
-            raise UserError("the multiple and every input's channels must be 1 or more")
+        if min(self.multiple, self.min_size, *(channels for _, channels in self.inputs)) < 1:
+            raise UserError("the multiple, the smallest size and every input's channels must be 1 or more")
 
 
 def load_foreign(factory: str, checkpoint: Path) -> nn.Module:
@@ -52,7 +64,7 @@ def load_foreign(factory: str, checkpoint: Path) -> nn.Module:
         CheckpointError: the checkpoint is unusable, or its keys and shapes differ (the first ones are named).
     """
     module = _build(factory)
-    state, _ = read_state(checkpoint)
+    state, _ = read_state(checkpoint, module.state_dict().keys())
     load_strictly(module, state, checkpoint)
     return module.eval()
 
@@ -61,12 +73,13 @@ def foreign_spec(module: nn.Module, interface: ForeignInterface) -> GraphSpec:
     """The graph to export for a foreign network.
 
     Raises:
-        UserError: the module fails on a sample picture, returns no tensors, or fewer outputs than named.
+        UserError: the module fails on a sample picture or on the smallest one, returns no tensors, fewer outputs than
+            named, or an output that is no picture of the inputs' size (where the graph pads; else the first output).
     """
-    side = 8 * interface.multiple
-    samples = {
-        name: (torch.rand(2, channels, side, side + interface.multiple), 1) for name, channels in interface.inputs
-    }
+    multiple = interface.multiple
+    count = max(min(8, max(2, 64 // multiple)), interface.smallest // multiple + 1)
+    size = (count * multiple, (count + 1) * multiple)
+    samples = {name: (torch.rand(2, channels, *size), 1) for name, channels in interface.inputs}
     outputs = _run(module, [tensor for tensor, _ in samples.values()])
     if len(outputs) < len(interface.outputs):
         raise UserError(
@@ -74,8 +87,11 @@ def foreign_spec(module: nn.Module, interface: ForeignInterface) -> GraphSpec:
             f"{len(interface.outputs)} --output names"
         )
     names = (*interface.outputs, *(f"output_{i}" for i in range(len(interface.outputs), len(outputs))))
+    for name, output in zip(names if interface.pads else names[:1], outputs, strict=False):
+        _require_size(module, name, output, size)
+    _require_smallest(module, interface)
     flat = _Flat(module)
-    return GraphSpec(flat.eval(), samples, names, interface.multiple, any_size=interface.multiple > 1)
+    return GraphSpec(flat.eval(), samples, names, multiple, interface.pads, interface.min_size)
 
 
 def measure_reach(module: nn.Module, interface: ForeignInterface) -> int:
@@ -84,7 +100,7 @@ def measure_reach(module: nn.Module, interface: ForeignInterface) -> int:
     Measured on noise, with one pixel inverted: the mathematical receptive field of a recurrent network is many
     times larger than what moves a picture. At most half the probe's side.
     """
-    side = PROBE // interface.multiple * interface.multiple
+    side = max(_round_up(PROBE, interface.multiple), interface.smallest)
     generator = torch.Generator().manual_seed(0)
     inputs = [torch.rand(1, channels, side, side, generator=generator) for _, channels in interface.inputs]
     changed = [value.clone() for value in inputs]
@@ -109,16 +125,59 @@ class _Flat(nn.Module):
         return tuple(leaf for leaf in leaves if isinstance(leaf, Tensor))
 
 
+def _round_up(value: int, multiple: int) -> int:
+    return value + -value % multiple
+
+
+def _require_size(module: nn.Module, name: str, output: Tensor, size: tuple[int, int]) -> None:
+    if output.ndim != 4 or tuple(output.shape[2:]) != size:
+        raise UserError(
+            f"output {name!r} of {type(module).__name__} has the shape {_shape(output)} for pictures of "
+            f"{size[0]}x{size[1]}, expected [N,C,H,W] of the pictures' own size, which the restored picture must "
+            "have (if the network needs multiples, give --multiple), and with --multiple or --min-size all outputs"
+        )
+
+
+def _require_smallest(module: nn.Module, interface: ForeignInterface) -> None:
+    side = interface.smallest
+    reason = _failure_at(module, interface, side)
+    if reason is None:
+        return
+    larger = (_round_up(side << step, interface.multiple) for step in range(1, 9))
+    enough = next((size for size in larger if _failure_at(module, interface, size) is None), None)
+    raise UserError(
+        f"{type(module).__name__} fails on pictures of {side}x{side}: {reason}; give the smallest size it takes with "
+        f"--min-size{f' ({enough} is enough)' if enough else ''}, smaller pictures are then padded"
+    )
+
+
+def _failure_at(module: nn.Module, interface: ForeignInterface, side: int) -> str | None:
+    """Why the module fails on squares of that side; None if it gives a picture of that size."""
+    try:
+        with torch.no_grad():
+            first = _Flat(module)(*(torch.zeros(1, channels, side, side) for _, channels in interface.inputs))[0]
+    except Exception as error:  # whatever somebody's forward raises
+        return _first_line(error)
+    return None if tuple(first.shape[2:]) == (side, side) else f"its output has the shape {_shape(first)}"
+
+
+def _shape(value: Tensor) -> str:
+    return "x".join(map(str, value.shape)) or "scalar"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
 def _run(module: nn.Module, inputs: list[Tensor]) -> tuple[Tensor, ...]:
-    shapes = ", ".join("x".join(map(str, value.shape)) for value in inputs)
+    shapes = ", ".join(map(_shape, inputs))
     try:
         with torch.no_grad():
             outputs = _Flat(module)(*inputs)
-    except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # whatever somebody's forward raises
         raise UserError(
-            f"{type(module).__name__} fails on inputs of {shapes}: {first}; "
-            "describe its inputs with --input NAME:CHANNELS, and its size rule with --multiple"
+            f"{type(module).__name__} fails on inputs of {shapes}: {_first_line(error)}; "
+            "describe its inputs with --input NAME:CHANNELS, and its size rule with --multiple and --min-size"
         ) from error
     if not outputs:
         raise UserError(f"{type(module).__name__} returned no tensor; its forward must return the restored picture")

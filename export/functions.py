@@ -1,7 +1,11 @@
 """The function bodies of the `spair` operators: their meaning in standard operators, carried inside every graph.
 
-ONNX Runtime inlines them, and TensorRT's parser falls back to them when no plugin of the name is registered. The
-Python below is the source text of ONNX functions (opset 18) and is never run as Python.
+ONNX Runtime inlines them, and TensorRT's parser (10.7 and later, TensorRT-RTX) falls back to them when no plugin of
+the name is registered. Earlier parsers, JetPack 6's TensorRT 10.3 among them, prefer a body to a plugin and may wire a
+body wrongly. Give them a copy instead: for plugins one without bodies (`del model.functions[:]`), and to run without
+plugins one whose bodies are written out (`onnx.inliner.inline_local_functions(model)`), never the file of the bundle.
+
+The Python below is the source text of ONNX functions (opset 18) and is never run as Python.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ from onnxscript.values import Opset
 
 OPSET = 18
 """TensorRT 10.3 (JetPack 6) reads no later one in full."""
+IR_VERSION = 9
+"""Of the ONNX files (that of ONNX 1.14): the graphs use nothing newer, and older readers refuse higher numbers."""
 DOMAIN = "spair"
 _spair = Opset(DOMAIN, 1)
 

@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import io
 import logging
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from ..network import SPAIR
 from ..network.spair import MULTIPLE
 from ..runtime.errors import UserError
-from .functions import DOMAIN, OPSET, add_function_bodies
+from .functions import DOMAIN, IR_VERSION, OPSET, add_function_bodies
 from .padding import PadToMultiple
 
 LARGEST = 1 << 15
@@ -90,7 +91,9 @@ class GraphSpec:
     outputs: tuple[str, ...]
     multiple: int
     any_size: bool
-    """Wrap the graph so that it takes sizes that are no multiples."""
+    """Wrap the graph so that it takes sizes that are no multiples, or smaller than `min_size`."""
+    min_size: int = 1
+    """Smallest height and width that the module takes."""
 
 
 def spair_graphs(model: SPAIR) -> dict[str, GraphSpec]:
@@ -143,11 +146,14 @@ def export_graph(spec: GraphSpec) -> onnx.ModelProto:
             ) from error
     assert program is not None
     model = program.model_proto
+    model.ir_version = IR_VERSION
     add_function_bodies(model)
+    _name_sizes(model.graph, spec.multiple)
     if spec.any_size:
-        PadToMultiple(spec.multiple)(model)
-    for node in model.graph.node:
-        del node.metadata_props[:]  # source file names and line numbers of this machine
+        PadToMultiple(spec.multiple, spec.min_size)(model)
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]  # source files and line numbers of this machine; IR version 9 knows none of them
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -158,10 +164,24 @@ def operator_counts(models: Sequence[onnx.ModelProto]) -> dict[str, int]:
     return dict(sorted(Counter(node.op_type for node in nodes if node.domain == DOMAIN).items()))
 
 
+def _name_sizes(graph: onnx.GraphProto, multiple: int) -> None:
+    """Call heights and widths of inputs and outputs "height", "height/2", …; the exporter says 8*height and 4*s89."""
+    for value in (*graph.input, *graph.output):
+        dims = value.type.tensor_type.shape.dim
+        for axis, name in ((2, "height"), (3, "width")):
+            found = re.fullmatch(r"(?:(\d+)\*)?\w+", dims[axis].dim_param) if len(dims) == 4 else None
+            if found is None or multiple % int(found[1] or 1):
+                continue
+            divisor = multiple // int(found[1] or 1)
+            dims[axis].dim_param = name if divisor == 1 else f"{name}/{divisor}"
+    del graph.value_info[:]  # they use the exporter's names; shape inference finds them again
+
+
 def _dynamic_shapes(spec: GraphSpec) -> tuple[Any, ...]:
     batch = torch.export.Dim("batch", min=1, max=1024)
-    height = torch.export.Dim("height", min=1, max=LARGEST)
-    width = torch.export.Dim("width", min=1, max=LARGEST)
+    least = -(-spec.min_size // spec.multiple)
+    height = torch.export.Dim("height", min=least, max=LARGEST)
+    width = torch.export.Dim("width", min=least, max=LARGEST)
     shapes = []
     for _, divisor in spec.inputs.values():
         shape: dict[int, Any] = {0: batch}

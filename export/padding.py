@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
@@ -16,8 +18,10 @@ class PadToMultiple:
     This is done on the graph because an exporter cannot prove that a padded size is a multiple.
     """
 
-    def __init__(self, multiple: int) -> None:
+    def __init__(self, multiple: int, smallest: int = 1) -> None:
+        """Height and width inside become multiples of `multiple`, and at least `smallest` rounded up to one."""
         self.multiple = multiple
+        self.smallest = smallest + -smallest % multiple
 
     def requires(self, model: onnx.ModelProto) -> None:
         """Raise ValueError unless every graph input and output has four dimensions."""
@@ -30,7 +34,7 @@ class PadToMultiple:
     def __call__(self, model: onnx.ModelProto) -> bool:
         """Rewrite in place; True if the graph changed."""
         self.requires(model)
-        if self.multiple == 1:
+        if self.smallest == 1:
             return False
         graph = model.graph
         outer_inputs = [value.name for value in graph.input]
@@ -56,27 +60,38 @@ class PadToMultiple:
         onnx.checker.check_model(model)
 
     def _pad(self, names: list[str]) -> list[onnx.NodeProto]:
+        # Rounded up by a division: with Neg and Mod TensorRT-RTX 1.7 fails to infer the sizes of later Resize nodes.
         nodes = [
-            helper.make_node("Shape", [names[0]], ["pad_size"], start=2, end=4),
-            # (-size) mod multiple, with the divisor's sign as ONNX Mod has it
-            helper.make_node("Neg", ["pad_size"], ["pad_negative"]),
-            helper.make_node("Mod", ["pad_negative", "pad_multiple"], ["pad_missing"]),
-            helper.make_node("Concat", ["pad_zeros6", "pad_missing"], ["pad_amounts"], axis=0),
+            _node("Shape", ["pad_size"], [names[0]], start=2, end=4),
+            _node("Add", ["pad_raised"], ["pad_size", "pad_multiple_less_1"]),
+            _node("Div", ["pad_count"], ["pad_raised", "pad_multiple"]),
+            _node("Mul", ["pad_rounded"], ["pad_count", "pad_multiple"]),
         ]
-        nodes += [helper.make_node("Pad", [name, "pad_amounts"], [f"{name}_padded"], mode="edge") for name in names]
-        return nodes
+        if self.smallest > self.multiple:
+            nodes.append(_node("Max", ["pad_wanted"], ["pad_rounded", "pad_smallest"]))
+        nodes += [
+            _node("Sub", ["pad_missing"], [nodes[-1].output[0], "pad_size"]),
+            _node("Concat", ["pad_amounts"], ["pad_zeros6", "pad_missing"], axis=0),
+        ]
+        pads = [_node("Pad", [f"{name}_padded"], [name, "pad_amounts"], f"pad_{name}", mode="edge") for name in names]
+        return nodes + pads
 
     def _crop(self, names: list[str]) -> list[onnx.NodeProto]:
-        return [
-            helper.make_node("Slice", [f"{name}_uncropped", "crop_start", "pad_size", "crop_axes"], [name])
-            for name in names
-        ]
+        window = ["crop_start", "pad_size", "crop_axes"]
+        return [_node("Slice", [name], [f"{name}_uncropped", *window], f"crop_{name}") for name in names]
 
     def _constants(self) -> list[onnx.TensorProto]:
         values = {
             "pad_multiple": [self.multiple] * 2,
+            "pad_multiple_less_1": [self.multiple - 1] * 2,
             "pad_zeros6": [0] * 6,
             "crop_start": [0, 0],
             "crop_axes": [2, 3],
         }
+        if self.smallest > self.multiple:
+            values["pad_smallest"] = [self.smallest] * 2
         return [numpy_helper.from_array(np.array(value, np.int64), name) for name, value in values.items()]
+
+
+def _node(operator: str, outputs: list[str], inputs: list[str], name: str = "", **attributes: Any) -> onnx.NodeProto:
+    return helper.make_node(operator, inputs, outputs, name=name or outputs[0], **attributes)

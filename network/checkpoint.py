@@ -7,14 +7,14 @@ import os
 import pickle
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from .errors import CheckpointError
-from .presets import PRESETS, Preset, find_preset
+from .presets import PRESETS, TINY, Preset, find_preset
 from .spair import SPAIR
 
 SCHEMA = 1
@@ -30,6 +30,8 @@ CONTAINERS = (
     "params",
 )
 PREFIXES = ("module.", "model.", "network.", "_orig_mod.")
+AVERAGE_COUNT = "n_averaged"
+"""What torch.optim.swa_utils.AveragedModel adds beside `module.`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,19 +87,23 @@ def load_checkpoint(path: Path, *, preset: str | None = None) -> Checkpoint:
         CheckpointError: the file is missing, truncated, no checkpoint, a pickled module, from a newer version,
             of another network (the first differing keys are named), or holds a weight that is not finite.
     """
-    state, metadata = read_state(path)
-    if int(metadata.get("schema", SCHEMA)) > SCHEMA:
-        raise CheckpointError(
-            f"{path} has checkpoint schema {metadata['schema']}, this version reads up to {SCHEMA}; upgrade spair-rt"
-        )
+    with torch.device("meta"):
+        names = SPAIR(TINY).state_dict().keys()  # every preset has these and only adds to them
+    state, metadata = read_state(path, names)
+    _require_schema(path, metadata)
     chosen = _choose_preset(path, state, metadata, preset)
     model = SPAIR(chosen)
     load_strictly(model, state, path)
     return Checkpoint(model.eval(), metadata.get("task", ""), metadata.get("training", ""))
 
 
-def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors by name, wrappers' prefixes removed, and the file's string metadata; nothing in the file is executed.
+def read_state(path: Path, names: Collection[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors by name and the file's string metadata; nothing in the file is executed.
+
+    Args:
+        path: the file.
+        names: of the network that the tensors are for; prefixes of wrappers are removed as far as the tensors then
+            bear more of these names, and a network whose own names begin like a wrapper keeps them.
 
     Raises:
         CheckpointError: as in `load_checkpoint`.
@@ -108,7 +114,7 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise CheckpointError(f"checkpoint {path} ends in {path.suffix!r}; expected one of {', '.join(SUFFIXES)}")
     state, metadata = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_torch(path), {})
     _require_finite(state, path)
-    return _strip_prefixes(state), metadata
+    return _unwrap(state, names), metadata
 
 
 def load_strictly(model: torch.nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
@@ -176,11 +182,27 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
-def _strip_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    for prefix in PREFIXES * 2:  # wrappers nest: model.module.…
-        if all(name.startswith(prefix) for name in state):
-            state = {name.removeprefix(prefix): value for name, value in state.items()}
-    return state
+def _unwrap(state: dict[str, Tensor], names: Collection[str]) -> dict[str, Tensor]:
+    if AVERAGE_COUNT not in names:
+        state = {name: value for name, value in state.items() if name != AVERAGE_COUNT}
+    candidates = [state]
+    while state and (found := [prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in state)]):
+        state = {name.removeprefix(found[0]): value for name, value in state.items()}  # wrappers nest: model.module.…
+        candidates.append(state)
+    return max(candidates, key=lambda candidate: len(candidate.keys() & set(names)))  # of equals the first
+
+
+def _require_schema(path: Path, metadata: Mapping[str, str]) -> None:
+    schema = metadata.get("schema", str(SCHEMA))
+    if not schema.isdecimal():
+        raise CheckpointError(
+            f"{path} has checkpoint schema {schema!r}, expected a number up to {SCHEMA}; "
+            "save it with spair.network.save_checkpoint"
+        )
+    if int(schema) > SCHEMA:
+        raise CheckpointError(
+            f"{path} has checkpoint schema {schema}, this version reads up to {SCHEMA}; upgrade spair-rt"
+        )
 
 
 def _require_finite(state: Mapping[str, Tensor], path: Path) -> None:
@@ -195,7 +217,10 @@ def _choose_preset(path: Path, state: Mapping[str, Tensor], metadata: Mapping[st
     if name is not None:
         return find_preset(name)
     if "preset" in metadata:
-        return Preset.from_json(metadata["preset"])
+        try:
+            return Preset.from_json(metadata["preset"])
+        except CheckpointError as error:
+            raise CheckpointError(f"{path} cannot be loaded: {error}") from error
     shapes = {key: value.shape for key, value in state.items()}
     for candidate in PRESETS.values():
         with torch.device("meta"):

@@ -1,4 +1,10 @@
-"""Parameters and multiply-adds per block."""
+"""Parameters and multiply-adds per block.
+
+Counted as work are the products of convolutions and of matrix products, one multiply-add each: all layers of Net_L and
+Net_R, the attention of the non-local module, and, outside of both networks and so in the total alone, the pooling of
+the clean keys (a matrix product). Biases, activations, residual sums, pooling, up-sampling, softmax and the statistics
+of the modulation are element-wise work and not counted. Parameters are all weights and biases.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +22,15 @@ def parameters(model: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+def parameters_by_block(model: SPAIR) -> dict[str, int]:
+    """Number of trainable values of each block; a block's figure includes the blocks inside it, `total` is all."""
+    return {**{block: parameters(model.get_submodule(block)) for block in BLOCKS}, "total": parameters(model)}
+
+
 def multiply_adds(preset: Preset, height: int = 256, width: int = 256) -> dict[str, int]:
     """Dense multiply-adds of each block for one picture of that size, every pixel distorted.
 
-    Counted by PyTorch's flop counter on shapes alone (no memory, no arithmetic); element-wise work is not counted.
+    Counted by PyTorch's flop counter on shapes alone (no memory, no arithmetic).
     A block's figure includes the blocks inside it; `total` is everything.
     """
     with torch.device("meta"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from typing import Any
 
 from .errors import CheckpointError
@@ -36,19 +37,22 @@ class Preset:
     """Clean pixels of the input are returned bit for bit; False lets the last convolution reach one pixel beyond."""
 
     def __post_init__(self) -> None:
-        counts = (
-            *self.local_channels,
-            self.detail_channels,
-            *self.channels,
-            self.attention_channels,
-            self.grid,
-        )
-        if any(count < 1 for count in (*counts, *self.pairs)):
-            raise CheckpointError(f"preset {self.name!r} has a size below 1: {self}; every count must be positive")
+        counts, triples = ("detail_channels", "attention_channels", "grid"), ("local_channels", "channels", "pairs")
+        self._require(counts, _is_count, "a positive count")
+        self._require(triples, _is_triple, "three positive counts")
+        self._require(("name",), lambda value: isinstance(value, str), "text")
+        self._require(("gate_output",), lambda value: isinstance(value, bool), "true or false")
+        self._require(("mask_threshold",), lambda value: isinstance(value, float), "a number")
         if not 0.0 < self.mask_threshold < 1.0:
             raise CheckpointError(
                 f"preset {self.name!r} has mask_threshold {self.mask_threshold}; it must lie in (0, 1)"
             )
+
+    def _require(self, fields: tuple[str, ...], holds: Callable[[Any], bool], expected: str) -> None:
+        for field in fields:
+            value = getattr(self, field)
+            if not holds(value):
+                raise CheckpointError(f"preset {self.name!r} has {field} {value!r}; it must be {expected}")
 
     @property
     def feature_channels(self) -> tuple[int, int, int]:
@@ -73,6 +77,14 @@ class Preset:
             raise CheckpointError(
                 f"checkpoint metadata holds no readable preset ({error}); save it with spair.network.save_checkpoint"
             ) from error
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_triple(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 3 and all(map(_is_count, value))
 
 
 def _frozen(value: Any) -> Any:

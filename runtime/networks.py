@@ -151,7 +151,7 @@ def open_network(
 
     Raises:
         UserError: no such precision; "packed" without a packed graph; a foreign network that does not
-            take exactly one picture; a changed file; a backend that cannot load a graph.
+            take exactly one RGB picture; a changed file; a backend that cannot load a graph.
     """
     spec = bundle.manifest.network
     if isinstance(spec, ForeignNetwork):
@@ -174,6 +174,13 @@ def _open_whole(
         raise UserError(
             f"the network of {bundle.path} takes {', '.join(model.inputs)}; only networks with "
             "one input can restore a picture"
+        )
+    channels = next((entry.get("channels", 3) for entry in bundle.manifest.inputs), 3)
+    if channels != 3:
+        model.close()
+        raise UserError(
+            f"the network of {bundle.path} takes a picture of {channels} channels; only networks that take RGB (3) "
+            "can restore a picture"
         )
     wanted = next(iter(bundle.manifest.outputs), "restored")
     return GraphWhole(spec, model, wanted if wanted in model.outputs else model.outputs[0])

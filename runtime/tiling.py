@@ -54,10 +54,6 @@ class Box:
         dy, dx = outer.top, outer.left
         return Box(self.top - dy, self.left - dx, self.bottom - dy, self.right - dx)
 
-    def moved(self, rows: int, columns: int) -> Box:
-        """This box shifted down by `rows` and right by `columns`."""
-        return Box(self.top + rows, self.left + columns, self.bottom + rows, self.right + columns)
-
     def reduced(self, factor: int) -> Box:
         """The same area on a map that is `factor` times smaller; every edge must be a multiple of it."""
         edges = (self.top, self.left, self.bottom, self.right)

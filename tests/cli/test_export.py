@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from spair.network import TINY
+from spair.runtime import Bundle
 
 
 @pytest.fixture
@@ -81,6 +82,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(spair, tiny_c
     [
         (["--input", "image:3"], "give that too"),
         (["--multiple", "8"], "give that too"),
+        (["--min-size", "4"], "give that too"),
         (["--factory", "a:b", "--preset", "tiny"], "give one of the two"),
         (["--factory", "no_such_module:build"], "'no_such_module:build' does not import"),
         (["--factory", "their_network:nothing"], "has no 'nothing'"),
@@ -106,8 +108,10 @@ def test_a_checkpoint_that_does_not_fit_the_factory_names_the_keys(spair, foreig
 
 def test_somebody_elses_network_goes_through_every_verb(spair, foreign, pairs, out):
     done = spair(
-        "export", foreign.checkpoint, "--factory", foreign.factory, "--output", "bright", "--out", out, "--json"
-    )
+        "export", foreign.checkpoint, "--factory", foreign.factory, "--output", "bright", "--min-size", 4, "--out", out,
+        "--json",
+    )  # fmt: skip
+    assert Bundle.open(out).manifest.raw["network"]["min_size"] == 4
     assert done.code == 0, done.err
     assert done.json["operators"] == {} and done.json["parity"]["passed"]
     report = spair("inspect", out, "--json").json

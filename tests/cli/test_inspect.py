@@ -8,7 +8,7 @@ from spair.network.cost import multiply_adds, parameters
 
 def test_bundle_and_checkpoint_say_the_same_of_the_network(spair, tiny_bundle, tiny_checkpoint):
     bundle, checkpoint = (spair("inspect", model, "--json").json for model in (tiny_bundle, tiny_checkpoint))
-    for key in ("preset", "task", "parameters", "macs", "macs_share", "precisions", "targets"):
+    for key in ("preset", "task", "parameters", "parameters_by_block", "macs", "macs_share", "precisions", "targets"):
         assert bundle[key] == checkpoint[key], key
     assert (bundle["kind"], checkpoint["kind"]) == ("spair", "checkpoint")
     assert bundle["checkpoint"]["sha256"] == checkpoint["sha256"]
@@ -22,16 +22,37 @@ def test_work_is_per_pixel_and_as_share(spair, tiny_checkpoint):
     assert report["macs_share"]["net_l"] + report["macs_share"]["net_r"] == pytest.approx(1, abs=0.001)
 
 
+def test_parameters_are_told_by_block(spair, tiny_checkpoint):
+    report = spair("inspect", tiny_checkpoint, "--json").json
+    assert set(report["parameters_by_block"]) == set(report["macs"])
+    assert report["parameters_by_block"]["total"] == report["parameters"]
+    assert f"{report['parameters_by_block']['net_r.scm.0']:,}" in spair("inspect", tiny_checkpoint).out
+
+
+def test_what_a_bundle_does_not_say_is_null(spair, edit_manifest, bundle):
+    edit_manifest(lambda manifest: manifest.pop("preset_fields"))
+    report = spair("inspect", bundle, "--json").json
+    for key in ("parameters", "parameters_by_block", "macs", "macs_share"):
+        assert report[key] is None, key
+    assert "not known" in spair("inspect", bundle).out
+
+
+def test_a_bundle_without_graphs_is_shown(spair, edit_manifest, bundle):
+    edit_manifest(lambda manifest: manifest.update(kind="foreign", graphs={}, network={"multiple": 1, "halo": 0}))
+    report = spair("inspect", bundle, "--json").json
+    assert (report["parameters"], report["macs"], report["precisions"]) == (None, None, [])
+
+
 def test_checks_tell_hashes_and_parity(spair, tiny_bundle):
     checks = spair("inspect", tiny_bundle, "--json").json["checks"]
-    assert checks["hashes"] == {"files": 3, "passed": True}
+    assert checks["hashes"] == {"files": 4, "passed": True}
     assert checks["parity"]["passed"] and checks["parity"]["cases"] > 0
 
 
 def test_people_get_the_same_in_words(spair, tiny_bundle):
     done = spair("inspect", tiny_bundle)
     assert done.code == 0
-    for text in ("643,399", "net_r.scm.0", "files 3", "fp32"):
+    for text in ("643,399", "net_r.scm.0", "files 4", "fp32"):
         assert text in done.out
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from spair.cli import photos, report
+from spair.cli.output import decibel
 from spair.cli.photos import Sample
 from spair.cli.trial import Trial
 
@@ -125,4 +126,4 @@ def test_the_error_is_the_largest_channels_and_amplified():
 
 @pytest.mark.parametrize(("value", "text"), [(100.0, "identical"), (31.234, "31.23 dB")])
 def test_identical_pictures_have_no_decibels(value, text):
-    assert report._db(value) == text
+    assert decibel(value) == text

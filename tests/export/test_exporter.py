@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -13,13 +14,14 @@ import onnxruntime
 import pytest
 import torch
 
-from spair.export import exporter, graphs, parity
+from spair.export import exporter, graphs, parity, samples
 from spair.export.functions import DOMAIN
 from spair.network import SPAIR, load_checkpoint
 from spair.network.operators import PLUGIN_ATTRIBUTES
 from spair.runtime import Bundle, GateError, Restorer, UserError
 
-PARTS = ("model", "net_l", "net_r")
+PARTS = ("model", "net_l", "net_r", "net_r_packed")
+FOR_TENSORRT = PARTS[:3]  # a packed graph's sizes depend on the picture, which its parser refuses (NonZero)
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +54,36 @@ def test_operators_are_counted_from_the_network(model, tiny_bundle):
     assert manifest.opset <= 19
 
 
-def test_the_graph_holds_no_trace_of_the_machine_it_was_made_on(tiny_bundle):
+@pytest.mark.parametrize("part", PARTS)
+def test_the_graph_holds_no_trace_of_the_machine_it_was_made_on(tiny_bundle, part):
+    content = Bundle.open(tiny_bundle).graph("fp32", part).read_bytes()
+    for trace in (Path(torch.__file__).parent, Path(__file__).resolve().parents[2], "site-packages"):
+        assert not re.search(re.escape(str(trace).encode()) + rb"\b", content), trace
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_files_are_of_an_ir_version_that_old_parsers_read(tiny_bundle, part):
+    assert onnx.load(Bundle.open(tiny_bundle).graph("fp32", part)).ir_version == 9
+
+
+@pytest.mark.parametrize("part", FOR_TENSORRT)
+def test_every_node_has_a_name_of_its_own(tiny_bundle, part):
+    graph = onnx.load(Bundle.open(tiny_bundle).graph("fp32", part))
+    names = [node.name for node in graph.graph.node]
+    assert all(names) and len(set(names)) == len(names)
+
+
+def test_sizes_say_how_they_depend_on_the_pictures(tiny_bundle):
+    bundle = Bundle.open(tiny_bundle)
+    halves = {"f1": "/2", "f2": "/4"}
     for part in PARTS:
-        assert (
-            str(Path(torch.__file__).parent).encode() not in Bundle.open(tiny_bundle).graph("fp32", part).read_bytes()
-        )
+        graph = onnx.load(bundle.graph("fp32", part)).graph
+        for value in (*graph.input, *graph.output):
+            dims = value.type.tensor_type.shape.dim
+            assert dims[0].dim_param == "batch"
+            if not value.name.startswith(("scale", "shift", "key")):
+                divisor = halves.get(value.name, "")
+                assert [dim.dim_param for dim in dims[2:]] == [f"height{divisor}", f"width{divisor}"]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (37, 50), (200, 150)], ids=str)
@@ -75,24 +102,99 @@ def test_a_parity_report_names_every_case(tiny_bundle):
     report = Bundle.open(tiny_bundle).manifest.parity
     assert report["passed"]
     assert report["max_abs"] <= parity.TOLERANCE
-    assert set(report["modules"]) == set(PARTS)
+    assert set(report["modules"]) == set(Bundle.open(tiny_bundle).manifest.graphs["fp32"])
     assert report["cases"] == sum(result["cases"] for result in report["modules"].values())
     assert report["modules"]["model"]["clean"]["max_abs"] == 0  # gated pixels are bit-identical
     for part in ("model", "net_r"):
         assert report["modules"][part]["masked"]["mean_abs"] > 0  # distorted pixels were there to compare
 
 
+@pytest.mark.parametrize("part", ["model", "net_r"])
+def test_parity_covers_every_density(tiny_bundle, part):
+    covered = Bundle.open(tiny_bundle).manifest.parity["modules"][part]["densities"]
+    one_pixel = 1 / (24 * 40) if part == "model" else 1 / (64 * 72)
+    for density in (0.0, one_pixel, 1.0):
+        assert density in covered
+    for density in (0.02, 0.1, 0.5):
+        assert any(abs(density - found) < 0.1 * density for found in covered), density
+
+
+def check(part: str, model: SPAIR, file: Path) -> dict:
+    """The parity report of one part."""
+    return parity.check_parity({part: graphs.spair_graphs(model)[part]}, {part: file}, model, lambda part: None)
+
+
 @pytest.mark.parametrize(
-    "parameter", ["net_l.stem.bias", "net_r.scm.0.pairs.1.second.weight", "net_r.snl.value.weight"]
+    ("part", "parameter"),
+    [("net_l", "net_l.stem.bias"), ("net_r", "net_r.scm.0.pairs.1.second.weight"), ("model", "net_r.snl.value.weight")],
 )
-def test_parity_fails_when_a_weight_differs(tiny_checkpoint, tiny_bundle, parameter):
+def test_parity_fails_when_a_weight_differs(tiny_checkpoint, tiny_bundle, part, parameter):
     changed = load_checkpoint(tiny_checkpoint).model
     with torch.no_grad():
         changed.get_parameter(parameter).mul_(1.05)
-    bundle = Bundle.open(tiny_bundle)
-    files = {part: bundle.graph("fp32", part) for part in PARTS}
-    report = parity.check_parity(graphs.spair_graphs(changed), files, changed, lambda part: None)
-    assert not report["passed"]
+    assert not check(part, changed, Bundle.open(tiny_bundle).graph("fp32", part))["passed"]
+
+
+def test_an_error_is_found_even_if_the_network_marks_no_pixel(tiny_checkpoint, tiny_bundle, tmp_path):
+    blind = load_checkpoint(tiny_checkpoint).model
+    with torch.no_grad():
+        blind.net_l.head.bias[:4] -= 1000.0
+        blind.get_parameter("net_r.scm.2.pairs.0.first.weight").mul_(1.05)
+    exported = onnx.load(Bundle.open(tiny_bundle).graph("fp32", "model"))
+    (bias,) = (tensor for tensor in exported.graph.initializer if tensor.name.endswith("net_l.head.bias"))
+    bias.CopyFrom(onnx.numpy_helper.from_array(blind.net_l.head.bias.detach().numpy(), bias.name))
+    onnx.save(exported, tmp_path / "blind.onnx")
+    report = check("model", blind, tmp_path / "blind.onnx")
+    assert not report["passed"] and report["modules"]["model"]["problem"] == ""
+
+
+class OnePixelOff:
+    """A graph of Net_L, but for one pixel of its mask whose logit is decided."""
+
+    def __init__(self, model: SPAIR) -> None:
+        self.model = model
+
+    def run(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        with torch.no_grad():
+            found = self.model.localize(torch.from_numpy(feeds["image"]))
+        mask = found.mask.clone()
+        furthest = (found.logits - self.model.logit_threshold).abs().flatten().argmax()
+        mask.view(-1)[furthest] = 1.0 - mask.view(-1)[furthest]
+        return {"mask": mask.numpy(), **{f"f{s}": feature.numpy() for s, feature in enumerate(found.features)}}
+
+
+def test_one_wrong_pixel_of_a_mask_fails(model):
+    result = parity.ModuleParity()
+    with torch.no_grad():
+        parity._check_localize(model, graphs.spair_graphs(model)["net_l"], OnePixelOff(model), result)
+    assert result.wrong_mask == result.cases > 0
+    assert not result.passed and "wrong mask pixels" in result.problem
+
+
+@pytest.mark.parametrize(("share", "missing"), [(0.0, "distorted"), (1.0, "clean")])
+def test_a_sparse_graph_must_be_compared_on_distorted_and_clean_pixels(model, monkeypatch, share, missing):
+    zeros, mask = np.zeros((1, 3, 8, 8)), np.full((1, 1, 8, 8), share)
+    result = parity.ModuleParity(sparse=True, cases=1)
+    result.add(zeros, zeros, mask)
+    assert not result.passed and result.problem == f"no {missing} pixel was compared"
+    result.add(zeros, zeros, 1 - mask)
+    assert result.passed
+    monkeypatch.setattr(samples, "DENSITIES", (share,))
+    spec = graphs.spair_graphs(model)["net_r"]
+    result = parity.ModuleParity()
+    with torch.no_grad():
+        parity._check_restore(spec, Same(spec), result)
+    assert result.problem == f"no {missing} pixel was compared"
+
+
+class Same:
+    """A graph of Net_R that is its module."""
+
+    def __init__(self, spec: graphs.GraphSpec) -> None:
+        self.module = spec.module
+
+    def run(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {"restored": self.module(*map(torch.from_numpy, feeds.values())).numpy()}
 
 
 def test_an_error_that_is_not_a_number_fails():
@@ -114,7 +216,7 @@ def test_a_lost_operator_is_a_failed_export_and_nothing_is_written(tiny_checkpoi
 
 def test_a_failed_parity_writes_nothing(tiny_checkpoint, tmp_path, monkeypatch, tiny_bundle):
     bundle = Bundle.open(tiny_bundle)
-    loaded = iter(onnx.load(bundle.graph("fp32", part)) for part in PARTS)
+    loaded = iter(onnx.load(bundle.graph("fp32", part)) for part in FOR_TENSORRT)
     monkeypatch.setattr(exporter, "export_graph", lambda spec: next(loaded))
     monkeypatch.setattr(parity, "TOLERANCE", 0.0)
     with pytest.raises(GateError, match="differ from PyTorch by"):
@@ -128,7 +230,7 @@ def test_an_existing_bundle_is_refused_before_any_work(tiny_checkpoint, tiny_bun
         exporter.export_checkpoint(tiny_checkpoint, tiny_bundle)
 
 
-PARSE = """
+BUILD = """
 import json, sys
 import tensorrt_rtx as trt
 logger = trt.Logger(trt.Logger.ERROR)
@@ -138,27 +240,55 @@ parser = trt.OnnxParser(network, logger)
 parsed = parser.parse(open(sys.argv[1], "rb").read())
 errors = [parser.get_error(i).desc() for i in range(parser.num_errors)]
 layers = [str(network.get_layer(i).type).split(".")[-1] for i in range(network.num_layers)]
-print(json.dumps({"parsed": parsed, "errors": errors, "layers": layers}))
+config = builder.create_builder_config()
+config.num_compute_capabilities = 1  # ahead of time, so that no GPU is needed
+config.set_compute_capability(trt.ComputeCapability.SM86, 0)
+profile = builder.create_optimization_profile()
+for name, shapes in json.loads(sys.argv[2]).items():
+    profile.set_shape(name, *shapes)
+config.add_optimization_profile(profile)
+engine = builder.build_serialized_network(network, config) if parsed else None
+print(json.dumps({"errors": errors, "layers": layers, "bytes": engine.nbytes if engine else 0}))
 """
 
 
+def profile_of(graph: onnx.GraphProto, sizes: list[tuple[int, int, int]]) -> dict[str, list[list[int]]]:
+    """Shapes of every input for each (batch, height, width) of a picture, found by the names of its sizes."""
+
+    def measure(dim: onnx.TensorShapeProto.Dimension, given: dict[str, int]) -> int:
+        name, _, divisor = dim.dim_param.partition("/")
+        return given[name] // int(divisor or 1) if name else dim.dim_value
+
+    return {
+        value.name: [
+            [measure(dim, dict(zip(("batch", "height", "width"), size, strict=True))) for dim in shape]
+            for size in sizes
+        ]
+        for value in graph.input
+        for shape in [value.type.tensor_type.shape.dim]
+    }
+
+
 @pytest.mark.skipif(find_spec("tensorrt_rtx") is None, reason="TensorRT-RTX is not installed (extra: rtx)")
-@pytest.mark.parametrize("part", PARTS)
-def test_tensorrt_parses_every_graph_through_its_bodies(tiny_bundle, tmp_path, part):
+@pytest.mark.parametrize("part", FOR_TENSORRT)
+def test_tensorrt_builds_an_engine_for_free_sizes_from_every_graph_through_its_bodies(tiny_bundle, tmp_path, part):
     """In a process of its own: a parser that finds something missing ends the process."""
     libraries = Path(find_spec("tensorrt_rtx_libs").submodule_search_locations[0])
     (tmp_path / "libtensorrt_rtx.so").symlink_to(next(libraries.glob("libtensorrt_rtx.so.*")))
     path = Bundle.open(tiny_bundle).graph("fp32", part)
+    graph = onnx.load(path).graph
+    least = (1, 9, 17) if part == "model" else (1, 8, 16)
     done = subprocess.run(
-        [sys.executable, "-c", PARSE, str(path)],
+        [sys.executable, "-c", BUILD, str(path), json.dumps(profile_of(graph, [least, (1, 64, 64), (2, 128, 160)]))],
         env={**os.environ, "LD_LIBRARY_PATH": f"{tmp_path}:{libraries}"},
         capture_output=True,
         text=True,
         check=True,
     )
     result = json.loads(done.stdout.splitlines()[-1])
-    assert result["parsed"], result["errors"]
-    graph = onnx.load(path)
-    convolutions = sum(node.op_type in ("Conv", "SparseConv2d") for node in graph.graph.node)
+    assert not result["errors"]
+    convolutions = sum(node.op_type in ("Conv", "SparseConv2d") for node in graph.node)
     assert result["layers"].count("CONVOLUTION") == convolutions
     assert not [layer for layer in result["layers"] if "PLUGIN" in layer]
+    weights = sum(4 * int(np.prod(tensor.dims)) for tensor in graph.initializer)
+    assert result["bytes"] > weights, done.stdout + done.stderr

@@ -44,6 +44,27 @@ def test_any_size_is_padded_by_repetition_and_cropped(size):
     np.testing.assert_array_equal(smooth, expected)  # an output that is also used inside stays uncropped there
 
 
+@pytest.mark.parametrize(("size", "inner"), [((1, 3), (12, 12)), ((12, 13), (12, 16)), ((17, 4), (20, 12))], ids=str)
+def test_small_sizes_are_padded_to_the_smallest_one(size, inner):
+    model = depth_model(4)
+    assert PadToMultiple(4, smallest=9)(model)  # 12 is the next multiple
+    image = np.random.default_rng(0).random((1, 3, *size), np.float32)
+    missing = [(0, 0), (0, 0), (0, inner[0] - size[0]), (0, inner[1] - size[1])]
+    expected = run(depth_model(4), np.pad(image, missing, mode="edge"))[1][..., : size[0], : size[1]]
+    np.testing.assert_array_equal(run(model, image)[1], expected)
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("image_padded", TensorProto.FLOAT, [None] * 4))
+    assert run(model, image)[0].shape[2:] == inner
+
+
+def test_what_it_adds_has_names():
+    model = depth_model(4)
+    own = len(model.graph.node)
+    PadToMultiple(4, smallest=9)(model)
+    names = [node.name for node in model.graph.node if node.name]  # the graph's own have none
+    assert len(set(names)) == len(model.graph.node) - own
+    assert {"pad_image", "crop_out", "crop_smooth"} <= set(names)
+
+
 def test_without_the_pass_such_a_size_fails():
     with pytest.raises(Exception, match="SpaceToDepth|DepthToSpace|shape"):
         run(depth_model(4), np.zeros((1, 3, 3, 8), np.float32))

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from spair.network import SPAIR, TINY, CheckpointError, Preset, find_preset, load_checkpoint, save_checkpoint
+from spair.network.checkpoint import read_state
 
 SMALL = dataclasses.replace(TINY, name="small", local_channels=(4, 6, 8), channels=(6, 8, 8), pairs=(1, 1, 1))
 
@@ -48,8 +49,9 @@ def test_what_is_saved_is_loaded(tmp_path):
         lambda state: {f"module.{name}": value for name, value in state.items()},
         lambda state: {"state_dict": {f"model.module.{name}": value for name, value in state.items()}, "epoch": 3},
         lambda state: {"params_ema": state, "params": {name: value * 0 for name, value in state.items()}},
+        lambda state: {"n_averaged": torch.tensor(3), **{f"module.{name}": value for name, value in state.items()}},
     ],
-    ids=["bare", "DataParallel", "Lightning", "averaged weights first"],
+    ids=["bare", "DataParallel", "Lightning", "averaged weights first", "AveragedModel"],
 )
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".ckpt"])
 def test_what_other_trainers_save_is_loaded_and_its_preset_recognised(tmp_path, tiny, wrap, suffix):
@@ -57,6 +59,41 @@ def test_what_other_trainers_save_is_loaded_and_its_preset_recognised(tmp_path, 
     loaded = load_checkpoint(tmp_path / f"a{suffix}")
     assert loaded.model.preset.name == "tiny"
     assert_same(tiny, loaded.model)
+
+
+def test_what_torchs_averaged_model_saves_is_loaded(tmp_path, tiny):
+    averaged = torch.optim.swa_utils.AveragedModel(tiny)
+    torch.save(averaged.state_dict(), tmp_path / "averaged.pth")
+    assert_same(tiny, load_checkpoint(tmp_path / "averaged.pth").model)
+
+
+def of(*names: str) -> dict[str, torch.Tensor]:
+    return {name: torch.zeros(1) for name in names}
+
+
+@pytest.mark.parametrize(
+    ("names", "saved"),
+    [
+        (["model.a", "model.b"], ["model.a", "model.b"]),
+        (["model.a", "model.b"], ["model.model.a", "model.model.b"]),
+        (["network.module.a"], ["module.network.module.a"]),
+        (["a", "module.a"], ["a", "module.a"]),
+        (["a", "b"], ["_orig_mod.model.module.a", "_orig_mod.model.module.b"]),
+        (["n_averaged", "a"], ["n_averaged", "a"]),
+        (["a"], ["n_averaged", "module.a"]),
+    ],
+    ids=lambda names: " ".join(names),
+)
+def test_prefixes_are_removed_only_as_far_as_names_then_match(tmp_path, names, saved):
+    torch.save(of(*saved), tmp_path / "a.pth")
+    assert set(read_state(tmp_path / "a.pth", names)[0]) == set(names)
+
+
+def test_names_that_never_match_stay_as_they_are(tmp_path):
+    torch.save(of("model.a", "model.b"), tmp_path / "a.pth")
+    assert set(read_state(tmp_path / "a.pth", ["c"])[0]) == {"model.a", "model.b"}
+    torch.save(of("model.a"), tmp_path / "a.pth")
+    assert set(read_state(tmp_path / "a.pth", ["model.a", "model.b"])[0]) == {"model.a"}
 
 
 def refused(path: Path, message: str, **options) -> None:
@@ -148,6 +185,35 @@ def test_nan_weights_are_refused_on_reading_and_writing(tmp_path, small_file):
 def test_a_newer_schema_is_refused(tmp_path):
     save_file(SPAIR(SMALL).state_dict(), tmp_path / "new.safetensors", {"schema": "99", "preset": SMALL.to_json()})
     refused(tmp_path / "new.safetensors", "schema 99, this version reads up to 1; upgrade spair-rt")
+
+
+@pytest.mark.parametrize("schema", ["v2", "", "1.5", "-1"])
+def test_a_schema_that_is_no_number_is_refused(tmp_path, schema):
+    save_file(SPAIR(SMALL).state_dict(), tmp_path / "odd.safetensors", {"schema": schema, "preset": SMALL.to_json()})
+    refused(
+        tmp_path / "odd.safetensors", f"odd.safetensors has checkpoint schema '{schema}', expected a number up to 1"
+    )
+
+
+WRONG = [
+    ({"channels": [8, 8]}, r"channels \(8, 8\); it must be three positive counts"),
+    ({"pairs": [1, 1, 1, 1]}, r"pairs \(1, 1, 1, 1\); it must be three positive counts"),
+    ({"local_channels": 24}, "local_channels 24; it must be three positive counts"),
+    ({"pairs": [1, 1, 0.5]}, "three positive counts"),
+    ({"pairs": [1, True, 1]}, "three positive counts"),
+    ({"channels": [8, -8, 8]}, "three positive counts"),
+    ({"grid": "16"}, "grid '16'; it must be a positive count"),
+    ({"attention_channels": None}, "attention_channels None; it must be a positive count"),
+    ({"mask_threshold": "half"}, "mask_threshold 'half'; it must be a number"),
+    ({"gate_output": 1}, "gate_output 1; it must be true or false"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG, ids=[str(change) for change, _ in WRONG])
+def test_a_preset_of_wrong_sizes_is_refused_with_the_files_name(tmp_path, change, message):
+    fields = {**json.loads(SMALL.to_json()), **change}
+    save_file(SPAIR(SMALL).state_dict(), tmp_path / "odd.safetensors", {"preset": json.dumps(fields)})
+    refused(tmp_path / "odd.safetensors", f"odd.safetensors cannot be loaded: .*{message}")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"name": "x", "colour": 1}', '{"name": "x", "grid": 0}'])

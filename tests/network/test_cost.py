@@ -3,7 +3,7 @@
 import pytest
 
 from spair.network import PRESETS, SPAIR, TINY
-from spair.network.cost import multiply_adds, parameters
+from spair.network.cost import BLOCKS, multiply_adds, parameters, parameters_by_block
 
 
 def test_a_stack_of_convolutions_counts_as_its_formula():
@@ -26,3 +26,13 @@ def test_presets_grow_and_tiny_fits_the_size_of_a_shipped_file():
     sizes = [parameters(SPAIR(preset)) for preset in PRESETS.values()]
     assert sizes == sorted(sizes)
     assert sizes[0] * 4 < 4e6
+
+
+def test_parameters_of_a_block_are_its_weights_and_biases():
+    counts = parameters_by_block(SPAIR(TINY))
+    assert set(counts) == {*BLOCKS, "total"} == set(multiply_adds(TINY, 64, 64))
+    for scale, channels in enumerate(TINY.channels):
+        assert counts[f"net_r.scm.{scale}"] == 2 * TINY.pairs[scale] * (9 * channels * channels + channels)
+    assert counts["net_l"] + counts["net_r"] == counts["total"] == parameters(SPAIR(TINY))
+    inner = sum(count for name, count in counts.items() if name.startswith("net_r."))
+    assert 0 < inner < counts["net_r"]

@@ -73,3 +73,11 @@ def test_a_network_with_two_inputs_cannot_restore(bundles):
     two = write_bundle(bundles.folder / "two.spair", fields, {"graphs/fp32/model.onnx": bundles.net_r})
     with pytest.raises(UserError, match=r"takes image, mask, .* only networks with one input"):
         Restorer.open(two.path)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_a_network_that_does_not_take_rgb_is_refused_when_it_is_opened(bundles, channels):
+    fields = {**bundles.other().manifest.raw, "inputs": [{"name": "image", "channels": channels}]}
+    other = write_bundle(bundles.folder / "gray.spair", fields, {"graphs/fp32/model.onnx": bundles.foreign})
+    with pytest.raises(UserError, match=rf"a picture of {channels} channels; only networks that take RGB \(3\)"):
+        Restorer.open(other.path)

@@ -1,0 +1,82 @@
+"""What parity is shown on: pictures, masks of given densities, and tensors for the other inputs of a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .graphs import GraphSpec
+
+SIZES = ((1, 1), (7, 13), (8, 8), (37, 50), (64, 96))
+"""Heights and widths for graphs that take any size: tiny, odd, exact multiples."""
+MULTIPLES = ((1, 1), (2, 5), (8, 9))
+"""Heights and widths for graphs that do not, in multiples."""
+STEERED = ((1, 3, 24, 40), (2, 3, 19, 37))
+"""Shapes of the pictures on which the whole network is shown at every density."""
+DENSITIES: tuple[float | str, ...] = (0.0, "one pixel", 0.02, 0.1, 0.5, 1.0)
+"""Shares of distorted pixels."""
+
+
+def make_picture(shape: tuple[int, int, int, int], seed: int) -> Tensor:
+    """Smooth colours with bright streaks, [N,C,H,W] 0..1: something that a localization network reacts to."""
+    batch, channels, height, width = shape
+    generator = torch.Generator().manual_seed(1000 + seed)
+    coarse = torch.rand(batch, channels, max(1, height // 8), max(1, width // 8), generator=generator)
+    smooth = F.interpolate(coarse, size=(height, width), mode="nearest") * 0.6
+    streaks = (torch.rand(batch, 1, 1, width, generator=generator) < 0.15).float() * 0.4
+    return smooth + streaks * torch.rand(batch, 1, height, 1, generator=generator)
+
+
+def make_mask(shape: tuple[int, int, int, int], density: float | str, seed: int) -> Tensor:
+    """Random [N,C,H,W] of 0 and 1 with that share of ones, or one pixel in every plane."""
+    if density == "one pixel":
+        mask = torch.zeros(shape)
+        mask[:, :, shape[2] // 2, shape[3] // 3] = 1.0
+        return mask
+    return (torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < float(density)).float()
+
+
+def find_threshold(logits: Tensor, density: float | str) -> float:
+    """The threshold that leaves the share `density` of logits above it, or just one of them."""
+    ordered = logits.flatten().sort(descending=True).values
+    count = 1 if density == "one pixel" else round(float(density) * len(ordered))
+    if count in (0, len(ordered)):
+        return float(ordered[0] + 1.0 if count == 0 else ordered[-1] - 1.0)
+    return float(ordered[count - 1 : count + 1].mean())
+
+
+def make_inputs(spec: GraphSpec) -> Iterator[dict[str, Tensor]]:
+    """Inputs by name, over sizes and batches; an input "mask" takes every density."""
+    step = spec.multiple
+    sizes = SIZES if spec.any_size or step == 1 else tuple((rows * step, columns * step) for rows, columns in MULTIPLES)
+    densities = DENSITIES if "mask" in spec.inputs else (0.5,)
+    for case, (height, width) in enumerate(sizes):
+        for batch, density in ((batch, density) for batch in (1, 2) for density in densities):
+            yield {
+                name: _like(name, example, divisor, (batch, height, width), density, case)
+                for name, (example, divisor) in spec.inputs.items()
+            }
+
+
+def pad_inputs(value: Tensor, spec: GraphSpec) -> Tensor:
+    """What the graph does by itself: repeat the last row and column up to the multiple and the smallest size."""
+    smallest = spec.min_size + -spec.min_size % spec.multiple
+    down, right = (max(-side % spec.multiple, smallest - side) for side in value.shape[2:])
+    return F.pad(value, (0, right, 0, down), mode="replicate")
+
+
+def _like(
+    name: str, example: Tensor, divisor: int, size: tuple[int, int, int], density: float | str, seed: int
+) -> Tensor:
+    batch, height, width = size
+    shape = (height // divisor, width // divisor) if divisor else (example.shape[2], example.shape[3])
+    full = (batch, example.shape[1], *shape)
+    if name == "image":
+        return make_picture(full, seed)
+    if name == "mask":
+        return make_mask(full, density, seed)
+    values = torch.rand(full, generator=torch.Generator().manual_seed(seed))
+    return (values > 0.3).float() if name == "key_mask" else values
