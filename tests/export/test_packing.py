@@ -54,7 +54,7 @@ def feed(graph: onnxruntime.InferenceSession, mask: np.ndarray) -> dict[str, np.
     feeds = {}
     for value in graph.get_inputs():
         scale = int(value.name[1:]) if value.name in ("f0", "f1", "f2") else 0
-        full = value.name in ("image", "f0", "f1", "f2")
+        full = value.name in ("image", "mask", "f0", "f1", "f2")
         shape = (batch, value.shape[1], *((height >> scale, width >> scale) if full else value.shape[2:]))
         feeds[value.name] = rng.random(shape, np.float32)
     feeds["key_mask"] = (feeds["key_mask"] > 0.3).astype(np.float32)
