@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from .models import Execution, open_model
-from .options import Backend, Factory, Json, Model, Precision, Threads, Tile
+from .models import Execution, choose_path, open_model
+from .options import Backend, Factory, ForceDense, ForcePacked, Json, Model, Precision, Threads, Tile
 from .output import counting, deliver, number
 
 EXAMPLES = """\b
@@ -42,6 +42,8 @@ def evaluate(
     backend: Backend = "auto",
     threads: Threads = None,
     tile: Tile = 512,
+    force_dense: ForceDense = False,
+    force_packed: ForcePacked = False,
     factory: Factory = None,
     multiple: Annotated[int, typer.Option(min=1, help="With --factory: sizes must be multiples of this inside.")] = 1,
     as_json: Json = False,
@@ -54,7 +56,7 @@ def evaluate(
     from ..training.pairs import pair_folders
 
     pairs = pair_folders(inputs, target, mask)
-    execution = Execution(precision, backend, threads, tile)
+    execution = Execution(precision, backend, threads, tile, choose_path(force_dense, force_packed))
     reports = []
     for path in (model, *(compare or [])):
         own = {"factory": factory, "multiple": multiple} if path == model else {}

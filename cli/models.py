@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..runtime import Restorer
+    from ..runtime.networks import PathChoice
 
 CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
 """Those of `spair.network`, repeated here because asking it would load torch."""
@@ -23,6 +24,21 @@ class Execution:
     """CPU threads; None: all cores."""
     tile: int = 512
     """Side of a tile in pixels."""
+    tile_path: PathChoice = "auto"
+    """How tiles with distortion are computed: on every pixel, packed, or by their density."""
+
+
+def choose_path(force_dense: bool, force_packed: bool) -> PathChoice:
+    """What --force-dense and --force-packed ask for.
+
+    Raises:
+        UserError: both are given.
+    """
+    from ..runtime import UserError
+
+    if force_dense and force_packed:
+        raise UserError("--force-dense and --force-packed exclude each other; give one of them or neither")
+    return "dense" if force_dense else "packed" if force_packed else "auto"
 
 
 def is_checkpoint(model: Path) -> bool:
@@ -56,6 +72,7 @@ def open_model(model: Path, execution: Execution, *, factory: str | None = None,
         precision=execution.precision,
         threads=execution.threads,
         tile=execution.tile,
+        tile_path=execution.tile_path,
     )
 
 
@@ -67,6 +84,8 @@ def _open_checkpoint(path: Path, execution: Execution, factory: str | None, mult
             f"{path} is a checkpoint, which runs on torch, not on {execution.backend}; export it first: "
             f"spair export {path} --out NAME.spair"
         )
+    if execution.tile_path == "packed":
+        raise UserError(f"{path} is a checkpoint, which runs dense; --force-packed needs a bundle: export it first")
     if execution.precision != "fp32":
         raise UserError(f"{path} is a checkpoint, which runs in fp32, not in {execution.precision}; export it first")
     import torch

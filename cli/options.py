@@ -19,3 +19,7 @@ Factory = Annotated[
         metavar="PKG.MOD:FUNC", help="For other people's networks: the function that builds the torch module."
     ),
 ]
+ForceDense = Annotated[bool, typer.Option("--force-dense", help="Compute every pixel of every tile with distortion.")]
+ForcePacked = Annotated[
+    bool, typer.Option("--force-packed", help="Compute distorted pixels only, however many they are (bundles).")
+]

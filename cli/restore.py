@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from .failures import FAILED
-from .models import Execution, open_model
-from .options import Backend, Json, Model, Precision, Threads, Tile
+from .models import Execution, choose_path, open_model
+from .options import Backend, ForceDense, ForcePacked, Json, Model, Precision, Threads, Tile
 from .output import counting, deliver, number
 from .places import check_writable, make_folder
 
@@ -31,6 +31,8 @@ def restore(
     backend: Backend = "auto",
     threads: Threads = None,
     tile: Tile = 512,
+    force_dense: ForceDense = False,
+    force_packed: ForcePacked = False,
     save_mask: Annotated[bool, typer.Option("--save-mask", help="Also write NAME.mask.png.")] = False,
     recursive: Annotated[bool, typer.Option("--recursive", help="Look into subfolders.")] = False,
     skip_existing: Annotated[
@@ -50,7 +52,9 @@ def restore(
     # Earlier results inside an input folder are no inputs; an output folder that is an input itself gets refused.
     exclude = None if any(Path(path).resolve() == out.resolve() for path in inputs) else out
     jobs = plan_jobs(find_inputs(inputs, recursive=recursive, exclude=exclude), out, save_mask=save_mask)
-    with open_model(model, Execution(precision, backend, threads, tile)) as restorer:
+    with open_model(
+        model, Execution(precision, backend, threads, tile, choose_path(force_dense, force_packed))
+    ) as restorer:
         if save_mask and not restorer.has_mask:
             raise UserError(f"{model} is a network without a mask; leave out --save-mask")
         make_folder(out)

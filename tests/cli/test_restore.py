@@ -115,3 +115,21 @@ def test_a_folder_that_may_not_be_written_is_refused(spair, tiny_bundle, pairs, 
     monkeypatch.setattr("os.access", lambda path, mode: not mode & os.W_OK and may(path, mode))
     spair("restore", tiny_bundle, pairs / "input", "--out", pairs / "out").refused("is not writable; choose another")
     assert not (pairs / "out").exists()
+
+
+def test_tiles_are_computed_the_way_that_is_asked_for_with_the_same_result(spair, tiny_bundle, pairs):
+    results = {}
+    for way in ("dense", "packed"):
+        done = spair("restore", tiny_bundle, pairs / "input", "--out", pairs / way, f"--force-{way}", "--json")
+        assert done.code == 0, done.err
+        assert all(image["tiles"][way] == 1 and sum(image["tiles"].values()) == 1 for image in done.json["images"])
+        results[way] = pixels(pairs / way / "7.png").astype(int)
+    assert np.abs(results["dense"] - results["packed"]).max() <= 1
+
+
+def test_ways_that_exclude_each_other_or_the_model_are_refused(spair, tiny_bundle, tiny_checkpoint, pairs):
+    both = spair("restore", tiny_bundle, pairs / "input", "--out", pairs / "o", "--force-dense", "--force-packed")
+    assert both.code == 2 and "exclude each other" in both.err
+    torch = spair("restore", tiny_checkpoint, pairs / "input", "--out", pairs / "o", "--force-packed")
+    assert torch.code == 2 and "needs a bundle" in torch.err
+    assert not (pairs / "o").exists()
