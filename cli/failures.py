@@ -44,6 +44,8 @@ def explain(error: BaseException, verb: str) -> Failure | None:
         return Failure(_one_line(error), FAILED)
     if isinstance(error, ImportError):
         return _missing(error, verb)
+    if isinstance(error, OSError):  # a name too long, a full disk: the system's word on what was asked for
+        return Failure(_one_line(error), BAD_INPUT)
     return None
 
 

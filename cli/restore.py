@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,7 +51,7 @@ def restore(
 
     check_writable(out)
     # Earlier results inside an input folder are no inputs; an output folder that is an input itself gets refused.
-    exclude = None if any(Path(path).resolve() == out.resolve() for path in inputs) else out
+    exclude = None if any(os.path.realpath(path) == os.path.realpath(out) for path in inputs) else out
     jobs = plan_jobs(find_inputs(inputs, recursive=recursive, exclude=exclude), out, save_mask=save_mask)
     with open_model(
         model, Execution(precision, backend, threads, tile, choose_path(force_dense, force_packed))
@@ -79,4 +80,5 @@ def _show(report: dict[str, Any], console: Console) -> None:
     if report["skipped"]:
         console.print(f"{len(report['skipped'])} left alone: their results are there already", markup=False)
     for failure in report["failed"]:
-        typer.echo(f"error: {failure['error']}", err=True)
+        named = failure["error"] if failure["input"] in failure["error"] else f"{failure['input']}: {failure['error']}"
+        typer.echo(f"error: {named}", err=True)

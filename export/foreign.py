@@ -192,14 +192,18 @@ def _build(factory: str) -> nn.Module:
     if here not in sys.path:  # a console script does not look in the current folder by itself
         sys.path.insert(0, here)
     try:
-        make = getattr(importlib.import_module(name), function)
+        package = importlib.import_module(name)
     except ImportError as error:
         raise UserError(f"--factory {factory!r} does not import: {error}; run from its folder or install it") from error
-    except AttributeError as error:
-        raise UserError(f"--factory {factory!r}: module {name} has no {function!r}; correct the name") from error
+    except (Exception, SystemExit) as error:  # whatever somebody's module does when it is imported
+        raise UserError(
+            f"--factory {factory!r} does not import: {type(error).__name__}: {error}; mend that module"
+        ) from error
+    if not hasattr(package, function):
+        raise UserError(f"--factory {factory!r}: module {name} has no {function!r}; correct the name")
     try:
-        module = make()
-    except Exception as error:  # whatever somebody's constructor raises
+        module = getattr(package, function)()
+    except (Exception, SystemExit) as error:  # whatever somebody's constructor raises
         raise UserError(
             f"--factory {factory!r} failed: {type(error).__name__}: {error}; it is called without arguments"
         ) from error

@@ -92,6 +92,11 @@ def load_checkpoint(path: Path, *, preset: str | None = None) -> Checkpoint:
     state, metadata = read_state(path, names)
     _require_schema(path, metadata)
     chosen = _choose_preset(path, state, metadata, preset)
+    integer = [name for name, value in state.items() if not value.is_floating_point()]
+    if integer:
+        raise CheckpointError(
+            f"{path} holds {state[integer[0]].dtype} weights ({integer[0]}); give the float checkpoint"
+        )
     model = SPAIR(chosen)
     load_strictly(model, state, path)
     return Checkpoint(model.eval(), metadata.get("task", ""), metadata.get("training", ""))
@@ -209,7 +214,7 @@ def _require_finite(state: Mapping[str, Tensor], path: Path) -> None:
     bad = [name for name, value in state.items() if value.is_floating_point() and not torch.isfinite(value).all()]
     if bad:
         raise CheckpointError(
-            f"{path.name} has NaN or infinite values in {len(bad)} tensors (first: {bad[0]}); use an earlier checkpoint"
+            f"{path} has NaN or infinite values in {len(bad)} tensors (first: {bad[0]}); use an earlier checkpoint"
         )
 
 

@@ -79,8 +79,12 @@ class Preset:
             ) from error
 
 
+MOST = 1024
+"""Largest count of a preset, five times the widest layer of large: beyond it, metadata is damaged."""
+
+
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST
 
 
 def _is_triple(value: Any) -> bool:

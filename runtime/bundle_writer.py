@@ -85,6 +85,23 @@ def check_target(target: Path, force: bool) -> None:
         )
     if not force:
         raise UserError(f"cannot write the bundle {target}: it exists; add --force to replace it")
+    foreign = _unlisted_files(target)
+    if foreign:
+        raise UserError(
+            f"cannot replace {target}: {foreign[0]} in it is not part of a bundle and would be lost; "
+            "move it away or choose another name"
+        )
+
+
+def _unlisted_files(folder: Path) -> list[str]:
+    """Files in a folder that its manifest does not list; all of them if the manifest is none of ours."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        listed = {MANIFEST, *manifest["files"]} if "schema" in manifest else set()
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        listed = set()
+    found = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if not path.is_dir())
+    return [name for name in found if name not in listed]
 
 
 def _fill(folder: Path, manifest_fields: Mapping[str, Any], files: Mapping[str, Content]) -> None:

@@ -86,9 +86,13 @@ def _decode(path: Path, max_pixels: int) -> Any:
     """Decode into memory and turn upright; a lazy image would report damage long after this call."""
     vips = load_pyvips()
     try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"cannot read {os.fspath(path)!a}: its name is not UTF-8; rename the file") from error
+    try:
         # A Source takes the name literally: vips would read options out of "photo.png[page=2]".
         source = vips.Source.new_from_file(os.fspath(path))
-        image = vips.Image.new_from_source(source, "", access="sequential", fail_on="truncated")
+        image = vips.Image.new_from_source(source, "", access="sequential", fail_on="error")
     except vips.Error as error:
         unknown = "known format" in str(error)
         reason = "it is not a picture" if unknown else f"the file is damaged or truncated ({first_reason(error)})"

@@ -52,11 +52,12 @@ def find_inputs(
     Raises:
         UserError: something that does not exist, or holds or matches no picture.
     """
-    found: dict[Path, InputFile] = {}
-    hidden = exclude.resolve() if exclude else None
+    found: dict[str, InputFile] = {}
+    hidden = Path(os.path.realpath(exclude)) if exclude else None
     for spec in specs:
         for item in _expand(Path(spec), recursive, hidden):
-            found.setdefault(item.path.resolve(), item)
+            # A link is a picture of its own, so the key is the absolute path, not what it resolves to.
+            found.setdefault(os.path.abspath(item.path), item)  # noqa: PTH100
     return list(found.values())
 
 
@@ -70,11 +71,11 @@ def plan_jobs(inputs: Sequence[InputFile], out: Path, *, save_mask: bool = False
         UserError: two results with the same name, or a result that would overwrite an input.
     """
     jobs = [_job(item, out, save_mask) for item in inputs]
-    sources = {item.path.resolve() for item in inputs}
+    sources = {Path(os.path.realpath(item.path)) for item in inputs}
     owners: dict[Path, Path] = {}
     for job in jobs:
         for target in job.targets:
-            resolved = target.resolve()
+            resolved = Path(os.path.realpath(target))  # unlike Path.resolve, does not raise on a loop of links
             if resolved in sources or _same_file(target, job.source):
                 raise UserError(f"the result {target} would overwrite an input; choose another --out folder")
             owner = owners.setdefault(resolved, job.source)
@@ -133,4 +134,4 @@ def _is_picture(path: Path) -> bool:
 
 
 def _inside(path: Path, folder: Path | None) -> bool:
-    return folder is not None and path.resolve().is_relative_to(folder)
+    return folder is not None and Path(os.path.realpath(path)).is_relative_to(folder)

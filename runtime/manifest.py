@@ -105,7 +105,7 @@ def parse_manifest(text: str, where: str) -> Manifest:
     """
     try:
         raw = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise UserError(f"cannot read {where}: it is not JSON ({error}); export the bundle again") from error
     if not isinstance(raw, dict):
         raise UserError(f"cannot read {where}: it holds a {type(raw).__name__}, expected an object; export it again")

@@ -55,6 +55,7 @@ def recurrent(): return Recurrent()
 def two(): return TwoInTwoOut()
 def number(): return 3
 def broken(): raise RuntimeError("no weights for you")
+def leaves(): raise SystemExit(0)
 """
 LAYERS = {"recurrent": (6, 3, 3), "two": (4, 4, 3), "reflecting": (3, 3, 7), "gray": (1, 2, 3)}
 """In and out channels and kernel of each network's convolution."""
@@ -252,6 +253,8 @@ def refuse(message: str, kind: type[Exception], call, *args, **options) -> None:
         ("no_colon", "not of the form package.module:function"),
         ("absent_module_xyz:f", "does not import: No module named 'absent_module_xyz'"),
         ("NAME:absent", "has no 'absent'"),
+        ("..NAME:recurrent", "does not import: TypeError"),
+        ("NAME:leaves", "failed: SystemExit: 0"),
         ("NAME:number", "returned int, expected a torch.nn.Module"),
         ("NAME:broken", "failed: RuntimeError: no weights for you"),
     ],
@@ -299,3 +302,10 @@ def test_an_interface_needs_distinct_names_and_positive_numbers():
 def test_a_strict_load_of_another_published_network_names_the_keys(data_dir):
     factory = "benchmarks.peers.prenet:prenet"
     refuse("keys missing", CheckpointError, load_foreign, factory, data_dir / "checkpoints" / "sapnet.pth")
+
+
+def test_a_module_that_fails_while_it_is_imported_is_one_sentence(tmp_path, monkeypatch, factory):
+    _, checkpoint = factory("recurrent")
+    for name, text in (("badly_written_xyz", "def f(:"), ("leaves_early_xyz", "raise SystemExit(0)")):
+        (tmp_path / f"{name}.py").write_text(text)
+        refuse("does not import: (SyntaxError|SystemExit)", UserError, load_foreign, f"{name}:f", checkpoint)

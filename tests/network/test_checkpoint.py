@@ -242,3 +242,14 @@ def test_only_safetensors_are_written_and_an_unwritable_folder_is_one_sentence(t
 def test_the_published_checkpoints_of_others_are_refused(data_dir):
     refused(data_dir / "checkpoints" / "dncnn_pickled_module.pth", "not executed")
     refused(data_dir / "checkpoints" / "sapnet.pth", "is no checkpoint of a SPAIR preset")
+
+
+def test_integer_weights_are_refused(tmp_path, tiny):
+    state = {name: value.to(torch.int8) for name, value in tiny.state_dict().items()}
+    torch.save(state, tmp_path / "int8.pth")
+    refused(tmp_path / "int8.pth", r"holds torch.int8 weights \(net_l.stem.weight\); give the float checkpoint")
+
+
+def test_a_preset_that_would_exhaust_memory_is_refused():
+    with pytest.raises(CheckpointError, match="channels"):
+        dataclasses.replace(TINY, channels=(100_000, 64, 64))

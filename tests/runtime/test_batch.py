@@ -1,6 +1,7 @@
 """Batches keep the layout, never overwrite an input, go on after bad files, and resume."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -234,3 +235,29 @@ def test_real_rain_photos_go_through_the_synthetic_network(bundles, data_dir, tm
     with Restorer.open(bundles.spair().path, threads=1, tile=64) as restorer:
         report = restore_files(restorer, [data_dir / "rain" / "light" / "input" / "1.png"], tmp_path / "out")
     assert report.ok and (report.images[0].width, report.images[0].height) == (480, 320)
+
+
+def test_a_link_and_its_target_are_both_restored(tmp_path):
+    (tmp_path / "in").mkdir()
+    write_image(tmp_path / "in" / "real.png", Picture(np.zeros((4, 5, 3), np.uint8)))
+    (tmp_path / "in" / "alias.png").symlink_to("real.png")
+    report = restore_files(inverted, [tmp_path / "in"], tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["alias.png", "real.png"]
+    assert report.ok
+
+
+def test_a_name_that_is_not_utf8_is_one_failure_and_the_rest_goes_on(tmp_path):
+    (tmp_path / "in").mkdir()
+    write_image(tmp_path / "in" / "ok.png", Picture(np.zeros((4, 5, 3), np.uint8)))
+    odd = os.fsencode(tmp_path / "in") + b"/\xff\xfe.png"
+    with open(odd, "wb") as file:  # noqa: PTH123
+        file.write((tmp_path / "in" / "ok.png").read_bytes())
+    report = restore_files(inverted, [tmp_path / "in"], tmp_path / "out")
+    assert len(report.images) == 1
+    assert "is not UTF-8; rename the file" in report.failed[0].error
+
+
+def test_a_loop_of_links_is_one_sentence(tmp_path):
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    with pytest.raises(UserError, match="does not exist"):
+        restore_files(inverted, [tmp_path / "loop.png"], tmp_path / "out")

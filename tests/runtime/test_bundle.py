@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from spair.runtime import Bundle, UserError
-from spair.runtime.bundle_writer import extend_bundle, write_bundle
+from spair.runtime.bundle import MANIFEST
+from spair.runtime.bundle_writer import check_target, extend_bundle, write_bundle
 from spair.runtime.manifest import ForeignNetwork, SpairNetwork, parse_manifest
 
 GRAPH = "graphs/fp32/net_l.onnx"
@@ -206,3 +207,21 @@ def test_extending_a_changed_bundle_is_refused(bundles):
 def test_a_moved_bundle_still_opens(bundles, tmp_path):
     shutil.copytree(bundles.spair().path, tmp_path / "elsewhere" / "copy.spair")
     assert Bundle.open(tmp_path / "elsewhere" / "copy.spair").graph("fp32", "net_l").is_file()
+
+
+@pytest.mark.parametrize("manifest", ["x", "{}", None], ids=["no JSON", "somebody else's", "ours"])
+def test_force_never_deletes_a_file_that_is_not_the_bundles(bundles, manifest):
+    bundle = bundles.spair()
+    (bundle.path / "keep.txt").write_text("precious")
+    if manifest is not None:
+        (bundle.path / MANIFEST).write_text(manifest)
+    with pytest.raises(UserError, match="is not part of a bundle and would be lost"):
+        check_target(bundle.path, force=True)
+    assert (bundle.path / "keep.txt").read_text() == "precious"
+
+
+def test_a_manifest_nested_beyond_reason_is_refused(bundles):
+    bundle = bundles.spair()
+    (bundle.path / MANIFEST).write_text("[" * 100_000)
+    with pytest.raises(UserError, match="not JSON"):
+        Bundle.open(bundle.path)

@@ -307,3 +307,15 @@ def test_real_photos_survive(data_dir, tmp_path):
         picture = read_image(photo)
         write_image(tmp_path / "copy.png", picture)
         np.testing.assert_array_equal(read_image(tmp_path / "copy.png").pixels, picture.pixels)
+
+
+@pytest.mark.parametrize("compression", ["none", "jpeg", "lzw"])
+def test_a_tiff_cut_short_is_refused(tmp_path, compression):
+    pixels = np.random.default_rng(0).integers(0, 255, (60, 50, 3), np.uint8)
+    path = tmp_path / "a.tif"
+    pyvips.Image.new_from_array(pixels).write_to_file(str(path), compression=compression)
+    read_image(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match="cannot read .*a.tif"):
+        read_image(path)
