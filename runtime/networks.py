@@ -160,8 +160,10 @@ def open_network(
         raise UserError(f"the bundle {bundle.path} has no packed {precision} graph; use the dense path")
     has_packed = path != "dense" and bundle.has_graph(precision, "net_r_packed")
     parts = ["net_l", *(["net_r"] if path != "packed" else []), *(["net_r_packed"] if has_packed else [])]
-    files = {part: bundle.graph(precision, part) for part in parts}
-    graphs = dict(zip(parts, _open_all(list(files.values()), open_graph, threads), strict=True))
+    # Every graph of the precision is hashed, the unused too: a damaged bundle is refused by whoever opens it.
+    hashed = {part: bundle.graph(precision, part) for part in bundle.manifest.graphs.get(precision, parts)}
+    files = [hashed[part] if part in hashed else bundle.graph(precision, part) for part in parts]
+    graphs = dict(zip(parts, _open_all(files, open_graph, threads), strict=True))
     return GraphTwoStage(spec, graphs["net_l"], graphs.get("net_r"), graphs.get("net_r_packed"))
 
 
