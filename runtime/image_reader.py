@@ -22,7 +22,7 @@ _MM_PER_INCH = 25.4
 
 
 def read_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Read the first page of a picture file.
+    """Read a picture file.
 
     Args:
         path: PNG, JPEG, WebP, TIFF, GIF or AVIF; the content decides, not the suffix.
@@ -35,7 +35,7 @@ def read_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) ->
 
     Raises:
         UserError: no such file; empty; not a picture; damaged or truncated; two channels (gray + alpha) or
-            more than four; signed or complex samples; more than max_pixels.
+            more than four; signed or complex samples; more than max_pixels; several pages or frames.
     """
     source = _check_file(Path(path))
     image = _to_rgb_or_gray(_decode(source, max_pixels), source)
@@ -100,10 +100,12 @@ def _decode(path: Path, max_pixels: int) -> Any:
     loader = image.get("vips-loader")
     if not loader.startswith(_LOADERS):
         raise UserError(f"cannot read {path}: files of {loader.split('load')[0]} are not supported; give {_READABLE}")
+    pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
+    if pages > 1:
+        raise UserError(f"cannot read {path}: it holds {pages} pages or frames; split it into one file each")
     if image.width * image.height > max_pixels:
         raise UserError(
-            f"cannot read {path}: {image.width}x{image.height} is more than {max_pixels} pixels; "
-            "raise max_pixels if this is really meant"
+            f"cannot read {path}: {image.width}x{image.height} is more than {max_pixels} pixels; cut it into parts"
         )
     try:
         return image.copy_memory().autorot()

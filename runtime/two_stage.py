@@ -95,7 +95,9 @@ class TwoStageRun:
         with clock.stage("context"):
             context = statistics.finish()
         if not context.is_finite:
-            raise GateError("the localization network gave values that are not finite; use --precision fp32")
+            raise GateError(
+                "the localization network gave values that are not finite; use --precision fp32 or another checkpoint"
+            )
         return context
 
     def restore(self, context: Context, clock: StageClock) -> None:
@@ -143,7 +145,9 @@ class TwoStageRun:
         restored, path = self._network.restore(image, Localization(mask, features), context)
         core = _cut(restored, tile.core_in_window)
         if not np.isfinite(core).all():
-            raise GateError("the restoration network gave values that are not finite; use --precision fp32")
+            raise GateError(
+                "the restoration network gave values that are not finite; use --precision fp32 or another checkpoint"
+            )
         where = tile.core.view(self.mask) if self._spec.gate_output else True
         np.copyto(tile.core.view(self.restored), core, where=where)
         self.counts = self.counts.adding(path)

@@ -47,7 +47,7 @@ def restore_whole(
                 f"expected that of the image, {window.shape}; only such networks can restore a picture"
             )
         if not np.isfinite(output).all():
-            raise GateError("the network gave values that are not finite; use --precision fp32")
+            raise GateError("the network gave values that are not finite; use --precision fp32 or another checkpoint")
         target = piece.window.view(restored)
         target += output * weight
     return restored, len(grid)
