@@ -34,6 +34,19 @@ def check_image(image: np.ndarray) -> None:
             raise UserError(f"the image has values from {low:g} to {high:g}, expected finite floats in 0..1")
 
 
+def check_mask(mask: np.ndarray, image: np.ndarray, taken: bool) -> None:
+    """Check a mask that goes with a picture; `taken` says whether the network takes one.
+
+    Raises:
+        UserError: the network has no mask; no array of bool; another height or width than the picture's.
+    """
+    if not taken:
+        raise UserError("a mask was given, but the network of this bundle has none; leave it out")
+    if not isinstance(mask, np.ndarray) or mask.dtype != bool or mask.shape != image.shape[:2]:
+        got = f"{mask.dtype} {mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
+        raise UserError(f"the mask is {got}, expected a numpy array of bool, {image.shape[:2]} as the picture")
+
+
 def to_network(image: np.ndarray, multiple: int) -> np.ndarray:
     """[1, 3, Hp, Wp] float32 in 0..1: gray replicated, alpha left out, padded bottom and right by its edge.
 

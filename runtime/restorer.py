@@ -15,7 +15,7 @@ from .bundle import Bundle
 from .errors import UserError
 from .manifest import SpairNetwork
 from .networks import PathChoice, TwoStageNetwork, WholeNetwork, open_network
-from .pixels import check_image, from_network, to_network
+from .pixels import check_image, check_mask, from_network, to_network
 from .stages import StageClock
 from .two_stage import TileCounts, TilePlan, TwoStageRun
 from .whole import restore_whole
@@ -102,19 +102,27 @@ class Restorer:
         """Whether results carry a mask (two-stage networks do)."""
         return isinstance(self.network.spec, SpairNetwork)
 
-    def __call__(self, image: np.ndarray) -> Result:
+    def __call__(self, image: np.ndarray, *, mask: np.ndarray | None = None) -> Result:
         """Restore one picture.
 
+        Args:
+            image: see the class.
+            mask: [H, W] bool: the distorted pixels, where they are known or made up; None asks Net_L, which runs in
+                either case for its features. A network without a mask takes none.
+
         Raises:
-            UserError: an array that is no picture (shape, channels, dtype, range, NaN).
+            UserError: an array that is no picture (shape, channels, dtype, range, NaN), or a mask that does not
+                fit it.
             GateError: the network gave values that are not finite.
         """
         clock = StageClock()
         with clock.stage("pre"):
             check_image(image)
+            if mask is not None:
+                check_mask(mask, image, self.has_mask)
             tensor = to_network(image, self.network.spec.multiple)
         if isinstance(self.network.spec, SpairNetwork):
-            return self._two_stage(image, tensor, clock)
+            return self._two_stage(image, tensor, mask, clock)
         return self._whole(image, tensor, clock)
 
     def close(self) -> None:
@@ -129,9 +137,9 @@ class Restorer:
     ) -> None:
         self.close()
 
-    def _two_stage(self, image: np.ndarray, tensor: np.ndarray, clock: StageClock) -> Result:
+    def _two_stage(self, image: np.ndarray, tensor: np.ndarray, given: np.ndarray | None, clock: StageClock) -> Result:
         height, width = image.shape[:2]
-        work = TwoStageRun(cast(TwoStageNetwork, self.network), self._plan, tensor, (height, width))
+        work = TwoStageRun(cast(TwoStageNetwork, self.network), self._plan, tensor, (height, width), given)
         work.run(clock)
         with clock.stage("post"):
             mask = work.mask[:height, :width].copy()

@@ -54,8 +54,18 @@ class TilePlan:
 class TwoStageRun:
     """One picture on its way through a two-stage network."""
 
-    def __init__(self, network: TwoStageNetwork, plan: TilePlan, image: np.ndarray, size: tuple[int, int]):
-        """`image` is [1, 3, Hp, Wp] float32, padded to the multiple; `size` is (H, W) without padding."""
+    def __init__(
+        self,
+        network: TwoStageNetwork,
+        plan: TilePlan,
+        image: np.ndarray,
+        size: tuple[int, int],
+        given: np.ndarray | None = None,
+    ) -> None:
+        """`image` is [1, 3, Hp, Wp] float32, padded to the multiple; `size` is (H, W) without padding.
+
+        `given` [H, W] bool is used instead of Net_L's mask.
+        """
         self._network, self._spec = network, network.spec
         self._image = image
         self._size = size
@@ -63,6 +73,7 @@ class TwoStageRun:
         self._tile = round_down(plan.tile, self._spec.multiple)
         self._blocks = _block_grid(self._area, plan.block_pixels, self._spec)
         self._kept: dict[Box, Localization] = {}
+        self._given = given
         self.mask = np.zeros(image.shape[2:], dtype=bool)
         """[Hp, Wp] bool: distorted pixels, padding included; complete after `localize`."""
         self.restored = image
@@ -81,13 +92,17 @@ class TwoStageRun:
 
     def localize(self, clock: StageClock) -> Context:
         """Find the mask and the statistics of the whole picture, block by block."""
+        if self._given is not None:  # padded by its edge, as the picture is
+            down, right = (whole - part for whole, part in zip(self.mask.shape, self._size, strict=True))
+            self.mask[...] = np.pad(self._given, ((0, down), (0, right)), mode="edge")
         statistics = ContextStatistics(self._spec, self._area.height, self._area.width)
         for block in self._blocks:
             with clock.stage("net_l"):
                 located = self._network.localize(_cut(self._image, block.window))
             with clock.stage("context"):
                 inner = _crop(located, block.core_in_window)
-                block.core.view(self.mask)[...] = inner.mask[0, 0] > 0.5
+                if self._given is None:
+                    block.core.view(self.mask)[...] = inner.mask[0, 0] > 0.5
                 features = {scale: feature[0] for scale, feature in inner.features.items()}
                 statistics.add(block.core, block.core.view(self.mask), features)
             if len(self._blocks) == 1:
