@@ -16,6 +16,7 @@ from onnx import helper, numpy_helper
 
 from .emit import Emitter
 from .functions import DOMAIN
+from .packed_layers import Layer, attend, convolve_map, convolve_rows
 from .sites import Sites
 
 
@@ -24,11 +25,19 @@ class Packed:
     """A tensor of the dense graph that lives as rows."""
 
     rows: str
-    """[n, C], row i the features at the mask's i-th active pixel."""
+    """[rows, C] in the order of `Sites`."""
+    channels: int
     mask: str
     """The dense graph's name of the mask that the rows belong to."""
     folded: bool = False
-    """Each row holds the 2x2 pixels below a coarse one, [n, 4*C] with the position outermost (pixel shuffle)."""
+    """Each row holds the 2x2 pixels below a coarse one, [rows, 4*C] with the position outermost (pixel shuffle)."""
+    elsewhere: str = ""
+    """The dense tensor whose values clean pixels have; none means zeros."""
+
+    @property
+    def is_plain(self) -> bool:
+        """One row a pixel, zeros elsewhere."""
+        return not self.folded and not self.elsewhere
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +93,7 @@ class _Rewrite:
         self.model = model
         self.weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
         self.readers = Counter(name for node in model.graph.node for name in node.input)
+        self.channels = _known_channels(model)
         self.makers = {output: node for node in model.graph.node for output in node.output}
         self.emit = Emitter("packed")
         self.sites: dict[str, Sites] = {}
@@ -120,13 +130,8 @@ class _Rewrite:
             result = self._convolution(node, attributes)
         elif node.domain == DOMAIN:
             result = self._non_local(node, attributes)
-        elif node.op_type == "Add" and _share_mask(inputs):
-            rows = [value.rows for value in inputs if value]
-            result = Packed(self.emit.op("Add", *rows), inputs[0].mask)  # type: ignore[union-attr]
-        elif node.op_type == "Concat" and attributes.get("axis") == 1:
-            result = self._concatenation(inputs)
-        elif node.op_type == "DepthToSpace" and inputs[0] and attributes["blocksize"] == 2:
-            result = dataclasses.replace(inputs[0], folded=True)
+        elif node.op_type in _ON_ROWS and any(inputs):
+            result = getattr(self, _ON_ROWS[node.op_type])(node, attributes, inputs)
         if result is None:
             self.emit.nodes.append(self._with_dense_inputs(node))
             return
@@ -140,12 +145,12 @@ class _Rewrite:
         return copy
 
     def _dense(self, name: str) -> str:
-        """Write a packed tensor back to [N,C,H,W], zeros at clean pixels; once per tensor."""
+        """Write a packed tensor back to [N,C,H,W]; once per tensor."""
         if name not in self.written:
             value = self.packed[name]
             if value.folded:
                 raise ValueError(f"{name} is a pixel shuffle that something dense reads; it has no packed form")
-            self.written[name] = self._sites(value.mask).scatter(value.rows)
+            self.written[name] = self._sites(value.mask).write(value.rows, value.channels, value.elsewhere)
         return self.written[name]
 
     def _sites(self, mask: str) -> Sites:
@@ -155,31 +160,20 @@ class _Rewrite:
 
     def _convolution(self, node: onnx.NodeProto, attributes: dict) -> Packed:
         x, mask, weight_name, bias_name = node.input
-        weight, sites = self.weights[weight_name], self._sites(mask)
-        kernel, source = weight.shape[2], self._unfolded(self.packed.get(x), mask)
-        if source is None or attributes["clean_input"]:
-            columns = sites.neighbours_of_map(x if x not in self.packed else self._dense(x), kernel, weight.shape[1])
-            if not attributes["clean_input"]:
-                raise ValueError(f"SparseConv2d {node.output[0]} reads a dense tensor; only clean_input layers may")
-        elif kernel == 1:
-            columns = source.rows
-        else:
-            columns = sites.neighbours_of_rows(source.rows, kernel, weight.shape[1])
-        # [D,C,k,k] -> [k*k*C, D]: a column is ordered by neighbour, then channel.
-        matrix = weight.transpose(2, 3, 1, 0).reshape(-1, weight.shape[0])
-        bias = self.weights[bias_name]
+        weight, bias = self.weights[weight_name], self.weights[bias_name]
         if self._is_folded_next(node.output[0]):
             # The pixel shuffle reads channel c*4 + position; rows keep the position outermost instead.
             order = np.arange(weight.shape[0]).reshape(-1, 4).T.reshape(-1)
-            matrix, bias = matrix[:, order], bias[order]
-        emit = self.emit
-        rows = emit.op("Gemm", columns, emit.const(matrix, np.float32), emit.const(bias, np.float32))
-        slope = attributes["negative_slope"]
-        if slope == 0.0:
-            rows = emit.op("Relu", rows)
-        elif slope != 1.0:
-            rows = emit.op("LeakyRelu", rows, alpha=slope)
-        return Packed(rows, mask)
+            weight, bias = weight[order], bias[order]
+        layer = Layer(weight, bias, float(attributes["negative_slope"]))
+        source = self._unfolded(self.packed.get(x), mask)
+        if attributes["clean_input"]:
+            rows = convolve_map(self._sites(mask), x if x not in self.packed else self._dense(x), layer)
+        elif source is None:
+            raise ValueError(f"SparseConv2d {node.output[0]} reads a dense tensor; only clean_input layers may")
+        else:
+            rows = convolve_rows(self._sites(mask), source.rows, layer)
+        return Packed(rows, layer.outputs, mask)
 
     def _is_folded_next(self, name: str) -> bool:
         return self.readers[name] == 1 and any(
@@ -187,46 +181,100 @@ class _Rewrite:
         )
 
     def _unfolded(self, value: Packed | None, mask: str) -> Packed | None:
-        """The value as rows of `mask`; a pixel shuffle becomes the rows of the finer mask."""
-        if value is None or (value.mask == mask and not value.folded):
+        """The value as plain rows of `mask`; a pixel shuffle becomes the rows of the finer mask."""
+        if value is None or (value.mask == mask and value.is_plain):
             return value
         if value.folded and self._is_pooled(mask, value.mask):
-            return Packed(self._sites(value.mask).unfold(value.rows, self._sites(mask)), mask)
+            channels = value.channels // 4
+            return Packed(self._sites(value.mask).unfold(value.rows, self._sites(mask), channels), channels, mask)
         raise ValueError(f"rows of the mask {value.mask} are read under {mask}, which is not its finer mask")
 
     def _is_pooled(self, fine: str, coarse: str) -> bool:
         maker = self.makers.get(coarse)
         return maker is not None and maker.op_type == "MaxPool" and maker.input[0] == fine
 
-    def _concatenation(self, inputs: list[Packed | None]) -> Packed | None:
-        plain = [value.mask for value in inputs if value and not value.folded]
-        if not plain or any(value is None for value in inputs):
+    def _add(self, node: onnx.NodeProto, attributes: dict, inputs: list[Packed | None]) -> Packed | None:
+        first, second = inputs
+        if first and second:
+            if not (first.is_plain and second.is_plain and first.mask == second.mask):
+                return None
+            return dataclasses.replace(first, rows=self.emit.op("Add", first.rows, second.rows))
+        value, dense = (first, node.input[1]) if first else (second, node.input[0])
+        assert value is not None
+        if not value.is_plain or not self._fits(dense, value):
             return None
-        rows = [self._unfolded(value, plain[0]).rows for value in inputs]  # type: ignore[union-attr]
-        return Packed(self.emit.op("Concat", *rows, axis=1), plain[0])
+        picked = self._sites(value.mask).pick(dense, value.channels)
+        return dataclasses.replace(value, rows=self.emit.op("Add", value.rows, picked), elsewhere=dense)
+
+    def _fits(self, dense: str, value: Packed) -> bool:
+        """Whether a dense tensor is known to have a packed one's shape: both are inputs of the graph with the same."""
+        shapes = {
+            entry.name: [dim.dim_param or dim.dim_value for dim in entry.type.tensor_type.shape.dim]
+            for entry in self.model.graph.input
+        }
+        shape, mask = shapes.get(dense, []), shapes.get(value.mask, [])
+        return len(shape) == 4 and len(mask) == 4 and shape == [mask[0], value.channels, *mask[2:]]
+
+    def _clip(self, node: onnx.NodeProto, attributes: dict, inputs: list[Packed | None]) -> Packed | None:
+        value = inputs[0]
+        if value is None or value.folded or not value.elsewhere:
+            return None
+        limits = node.input[1:]
+        rows, elsewhere = (self.emit.op("Clip", name, *limits) for name in (value.rows, value.elsewhere))
+        return dataclasses.replace(value, rows=rows, elsewhere=elsewhere)
+
+    def _select(self, node: onnx.NodeProto, attributes: dict, inputs: list[Packed | None]) -> Packed | None:
+        """`Where(mask > t, packed, dense)`: the rows, and the dense tensor elsewhere."""
+        condition, _, dense = node.input
+        value, maker = inputs[1], self.makers.get(condition)
+        if value is None or value.folded or inputs[2] or maker is None:
+            return None
+        if maker.op_type != "Greater" or maker.input[0] != value.mask or not self._fits(dense, value):
+            return None
+        return dataclasses.replace(value, elsewhere=dense)
+
+    def _concatenation(self, node: onnx.NodeProto, attributes: dict, inputs: list[Packed | None]) -> Packed | None:
+        plain = [value.mask for value in inputs if value and value.is_plain]
+        if attributes.get("axis") != 1 or not plain or any(value is None or value.elsewhere for value in inputs):
+            return None
+        values = [self._unfolded(value, plain[0]) for value in inputs]
+        rows = self.emit.op("Concat", *(value.rows for value in values if value), axis=1)
+        return Packed(rows, sum(value.channels for value in values if value), plain[0])
+
+    def _shuffle(self, node: onnx.NodeProto, attributes: dict, inputs: list[Packed | None]) -> Packed | None:
+        value = inputs[0]
+        if value is None or not value.is_plain or attributes["blocksize"] != 2:
+            return None
+        return dataclasses.replace(value, folded=True)
 
     def _non_local(self, node: onnx.NodeProto, attributes: dict) -> Packed:
         query, key, value, mask, key_mask = node.input
         source = self._unfolded(self.packed.get(query), mask)
         if source is None:
             raise ValueError(f"SparseNonLocal {node.output[0]} has dense queries; they must come from a SparseConv2d")
-        emit, sites = self.emit, self._sites(mask)
-        # Keys of all images side by side; a query may look at its own image's only.
-        keys = emit.op("Reshape", emit.op("Transpose", key, perm=[1, 0, 2, 3]), emit.const([0, -1]))  # [C, N*J]
-        values = emit.op("Transpose", value, perm=[0, 2, 3, 1])
-        channels = emit.op("Shape", value, start=1, end=2)
-        values = emit.op("Reshape", values, emit.op("Concat", emit.const([-1]), channels, axis=0))  # [N*J, D]
-        usable = sites.own_image(key_mask)  # [n, N*J], 1 where the query may look
-        scores = emit.op("Mul", emit.op("MatMul", source.rows, keys), emit.const(attributes["scale"], np.float32))
-        blocked = emit.op("Mul", emit.op("Sub", usable, emit.const(1.0, np.float32)), emit.const(1e4, np.float32))
-        weights = emit.op("Softmax", emit.op("Add", emit.op("Mul", scores, usable), blocked), axis=-1)
-        return Packed(emit.op("MatMul", emit.op("Mul", weights, usable), values), mask)
+        depth = self.channels.get(value)
+        if depth is None:
+            raise ValueError(f"SparseNonLocal {node.output[0]} reads values {value} of unknown channels")
+        clean = (key, value, key_mask)
+        rows = attend(self._sites(mask), source.rows, clean, (source.channels, depth), attributes["scale"])
+        return Packed(rows, depth, mask)
 
 
-def _share_mask(values: list[Packed | None]) -> bool:
-    return all(value is not None and not value.folded for value in values) and (
-        len({value.mask for value in values if value}) == 1
-    )
+_ON_ROWS = {
+    "Add": "_add",
+    "Clip": "_clip",
+    "Concat": "_concatenation",
+    "DepthToSpace": "_shuffle",
+    "Where": "_select",
+}
+"""Standard operators with a packed form, and what emits it."""
+
+
+def _known_channels(model: onnx.ModelProto) -> dict[str, int]:
+    """Sizes of the second axis that shape inference finds."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in (*graph.input, *graph.value_info)}
+    return {name: dims[1].dim_value for name, dims in shapes.items() if len(dims) == 4 and dims[1].dim_value}
 
 
 def _drop_unused(graph: onnx.GraphProto) -> None:
@@ -235,10 +283,16 @@ def _drop_unused(graph: onnx.GraphProto) -> None:
     kept = []
     for node in reversed(graph.node):
         if needed & set(node.output):
-            needed |= set(node.input)
+            needed |= set(node.input) | _read_inside(node)
             kept.append(node)
     stored = [tensor for tensor in graph.initializer if tensor.name in needed]
     del graph.node[:]
     graph.node.extend(reversed(kept))
     del graph.initializer[:]
     graph.initializer.extend(stored)
+
+
+def _read_inside(node: onnx.NodeProto) -> set[str]:
+    """Tensors that the bodies of a node read; names are unique, so those of the body itself do no harm."""
+    bodies = [attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]
+    return {name for body in bodies for inner in body.node for name in (*inner.input, *_read_inside(inner))}

@@ -1,167 +1,294 @@
-"""The active pixels of one mask inside a packed graph: their positions, their neighbours, and back to full size."""
+"""The active pixels of one mask inside a packed graph: their rows, their neighbours, and back to full size."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto
 
 from .emit import Emitter
 
 MARGIN = 2
-"""Clean border of the row map, so that neighbours outside the picture are absent: half of the largest kernel, 5."""
+"""Clean border of the padded map, so that neighbours outside the picture are absent: half of the largest kernel, 5."""
+
+BLOCK = 1024
+"""Rows whose neighbours are gathered at a time: 2 to 3 MB with 64 channels, which stays in the cache."""
+
+SIDES = ((False, False), (True, False), (False, True), (True, True))
+"""The groups: whether pixels of it have an active neighbour in the column to the left, and to the right."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Active pixels that miss the same columns of neighbours, cut into equal blocks; the last may be padded."""
+
+    left: bool
+    right: bool
+    blocks: str
+    """[2] int64: number of blocks, and rows in each."""
+    size: str
+    """[1] int64: their product."""
+    numbers: str
+    """[n] int64: row numbers of the real pixels; padding follows them."""
+    real: str
+    """[n] int64: positions of the real pixels in the padded map."""
+    place: str
+    """[size] int64: the same and, for padding, the first pixel's."""
+
+    def columns(self, kernel: int) -> range:
+        """Columns of a kernel that can meet an active pixel."""
+        radius = kernel // 2
+        if kernel != 3:  # wider kernels see further than the next column
+            return range(-radius, radius + 1)
+        return range(-1 if self.left else 0, 2 if self.right else 1)
 
 
 class Sites:
     """Emits, once each and only if asked for, what layers under one mask share.
 
-    Rows are ordered by image, then row-major. A pixel of the padded map holds 1 + its row, or 0 where clean.
+    Features live in a tensor of rows: row 0 is all zeros and stands for every absent neighbour, then come the pixels,
+    group by group, in raster order of the batch inside each. Rows that pad a group hold nothing of meaning and are
+    nobody's neighbour. A pixel of the padded map [N, H+2m, W+2m] holds its row's number, or 0 where it is clean.
     """
 
     def __init__(self, emit: Emitter, mask: str) -> None:
         self.emit, self.mask = emit, mask
-        self._memo: dict[Any, str] = {}
+        self._memo: dict[Any, Any] = {}
 
-    def _once(self, key: Any, make: Any) -> str:
+    def _once(self, key: Any, make: Callable[[], Any]) -> Any:
         if key not in self._memo:
-            self._memo[key] = make()
+            with self.emit.outermost():
+                self._memo[key] = make()
         return self._memo[key]
-
-    def flat(self) -> str:
-        """[n] int64: position of every active pixel in N*H*W."""
-
-        def make() -> str:
-            everything = self.emit.op("Reshape", self.mask, self.emit.const([-1]))
-            return self.emit.op("Squeeze", self.emit.op("NonZero", everything), self.emit.const([0]))
-
-        return self._once("flat", make)
 
     def side(self, axis: int) -> str:
         """[1] int64: N (0), H (2) or W (3)."""
         return self._once(("side", axis), lambda: self.emit.op("Shape", self.mask, start=axis, end=axis + 1))
 
-    def _split(self) -> tuple[str, str, str]:
-        """[n] int64 each: image, row and column of every active pixel."""
-        emit = self.emit
+    def padded_side(self, axis: int) -> str:
+        """[1] int64: the same of the padded map."""
+        margins = self.emit.const([2 * MARGIN])
+        return self._once(("padded", axis), lambda: self.emit.op("Add", self.side(axis), margins))
 
-        def make(what: str) -> str:
-            line = self._once("line", lambda: emit.op("Div", self.flat(), self.side(3)))
-            return {
-                "column": lambda: emit.op("Mod", self.flat(), self.side(3)),
-                "row": lambda: emit.op("Mod", line, self.side(2)),
-                "image": lambda: emit.op("Div", line, self.side(2)),
-            }[what]()
-
-        image, row, column = (self._once(what, lambda what=what: make(what)) for what in ("image", "row", "column"))
-        return image, row, column
-
-    def _padded_position(self, row: str, column: str) -> str:
-        """Position in the padded map of pixels of this mask's images, given [n] rows and columns."""
-        emit = self.emit
-        margin, twice = emit.const([MARGIN]), emit.const([2 * MARGIN])
-        width = self._once("padded width", lambda: emit.op("Add", self.side(3), twice))
-        height = self._once("padded height", lambda: emit.op("Add", self.side(2), twice))
-        image = self._split()[0]
-        line = emit.op("Add", emit.op("Mul", image, height), emit.op("Add", row, margin))
-        return emit.op("Add", emit.op("Mul", line, width), emit.op("Add", column, margin))
-
-    def padded(self) -> str:
-        """[n] int64: position of every active pixel in the padded map."""
-        return self._once("padded", lambda: self._padded_position(*self._split()[1:]))
-
-    def row_map(self) -> str:
-        """[N*(H+2m)*(W+2m)] int64: 1 + row of the active pixel there, 0 where clean or outside."""
+    def _map(self) -> str:
+        """[N*(H+2m)*(W+2m)] float32: the padded mask."""
         emit = self.emit
 
         def make() -> str:
-            self.padded()
-            size = emit.op("Mul", self._memo["padded height"], self._memo["padded width"])
-            size = emit.op("Mul", size, self.side(0))
-            zero = emit.op("Expand", emit.const([0]), size)
-            count = emit.op("Squeeze", emit.op("Shape", self.flat()), emit.const([0]))
-            one = emit.const(1)
-            numbers = emit.op("Range", one, emit.op("Add", count, one), one)
-            return emit.op("ScatterElements", zero, self.padded(), numbers, axis=0)
+            padded = emit.op("Pad", self.mask, emit.const([0, 0, MARGIN, MARGIN] * 2))
+            return emit.op("Reshape", padded, emit.const([-1]))
 
-        return self._once("row map", make)
+        return self._once("map", make)
 
-    def _offsets(self, kernel: int) -> str:
-        """[1, k*k] int64: steps in the padded map to the neighbours, row-major."""
+    def _steps(self, columns: range, kernel: int) -> str:
+        """[1, k*columns] int64: steps in the padded map to the neighbours, column by column, downwards in each."""
         emit, radius = self.emit, kernel // 2
 
         def make() -> str:
-            self.padded()
-            rows, columns = np.mgrid[-radius : radius + 1, -radius : radius + 1].reshape(2, 1, -1)
-            return emit.op("Add", emit.op("Mul", emit.const(rows), self._memo["padded width"]), emit.const(columns))
+            right, down = np.meshgrid(list(columns), range(-radius, radius + 1), indexing="ij")
+            lines = emit.op("Mul", emit.const(down.reshape(1, -1)), self.padded_side(3))
+            return emit.op("Add", lines, emit.const(right.reshape(1, -1)))
 
-        return self._once(("offsets", kernel), make)
+        return self._once(("steps", columns, kernel), make)
 
-    def neighbours(self, kernel: int) -> str:
-        """[n, k*k] int64: 1 + row of each neighbour, 0 where it is clean or outside."""
+    def _around(self, place: str, columns: range, kernel: int) -> str:
+        """[n, k*columns] int64: positions of the neighbours of places [n]."""
+        rows = self.emit.op("Unsqueeze", place, self.emit.const([1]))
+        return self.emit.op("Add", rows, self._steps(columns, kernel))
+
+    def groups(self) -> tuple[Group, ...]:
+        """The active pixels by the columns of neighbours that they miss."""
+        return self._once("groups", self._make_groups)
+
+    def _make_groups(self) -> tuple[Group, ...]:
+        emit = self.emit
+        found = emit.op("Squeeze", emit.op("NonZero", self._map()), emit.const([0]))
+        beside = []
+        for column in (-1, 1):
+            values = emit.op("Gather", self._map(), self._around(found, range(column, column + 1), 3))
+            beside.append(emit.op("Greater", emit.op("ReduceMax", values, emit.const([1]), keepdims=0), self._half()))
+        groups, start = [], emit.const([1])
+        for left, right in SIDES:
+            has = [side if wanted else emit.op("Not", side) for side, wanted in zip(beside, (left, right), strict=True)]
+            mine = emit.op("Squeeze", emit.op("NonZero", emit.op("And", *has)), emit.const([0]))
+            groups.append(self._make_group(left, right, emit.op("Gather", found, mine), start))
+            start = emit.op("Add", start, groups[-1].size)
+        return tuple(groups)
+
+    def _half(self) -> str:
+        return self.emit.const(0.5, np.float32)
+
+    def _make_group(self, left: bool, right: bool, real: str, start: str) -> Group:
+        emit, one = self.emit, self.emit.const([1])
+        count = emit.op("Shape", real)
+
+        def parts(of: str) -> str:  # at least one, so that no loop is empty
+            whole = emit.op("Div", emit.op("Sub", emit.op("Add", count, of), one), of)
+            return emit.op("Max", whole, one)
+
+        blocks = parts(emit.const([BLOCK]))
+        rows = parts(blocks)
+        size = emit.op("Mul", blocks, rows)
+        missing = emit.op("Concat", emit.const([0]), emit.op("Sub", size, count), axis=0)
+        ends = [emit.op("Squeeze", end, emit.const([0])) for end in (start, emit.op("Add", start, count))]
+        return Group(
+            left=left,
+            right=right,
+            blocks=emit.op("Concat", blocks, rows, axis=0),
+            size=size,
+            numbers=emit.op("Range", *ends, emit.const(1)),
+            real=real,
+            place=emit.op("Pad", real, missing, self._first()),
+        )
+
+    def _first(self) -> str:
+        """[] int64: position of the first pixel of the first picture in the padded map."""
         emit = self.emit
 
         def make() -> str:
-            positions = emit.op("Unsqueeze", self.padded(), emit.const([1]))
-            return emit.op("Gather", self.row_map(), emit.op("Add", positions, self._offsets(kernel)))
+            first = emit.op("Mul", emit.op("Add", self.padded_side(3), emit.const([1])), emit.const([MARGIN]))
+            return emit.op("Squeeze", first, emit.const([0]))
 
-        return self._once(("neighbours", kernel), make)
+        return self._once("first", make)
 
-    def neighbours_of_rows(self, rows: str, kernel: int, channels: int) -> str:
-        """rows [n,C] -> [n, k*k*C]: features of the active neighbours, zeros for the others."""
-        emit = self.emit
-        absent = emit.const(np.zeros((1, channels)), np.float32)
-        columns = emit.op("Gather", emit.op("Concat", absent, rows, axis=0), self.neighbours(kernel))
-        return emit.op("Reshape", columns, emit.const([-1, kernel * kernel * channels]))
-
-    def neighbours_of_map(self, x: str, kernel: int, channels: int) -> str:
-        """x [N,C,H,W] -> [n, k*k*C]: features of all neighbours, zeros outside the picture."""
-        emit, margin = self.emit, MARGIN
-        last = emit.op("Transpose", x, perm=[0, 2, 3, 1])
-        padded = emit.op("Pad", last, emit.const([0, margin, margin, 0] * 2))
-        pixels = emit.op("Reshape", padded, emit.const([-1, channels]))
-        positions = emit.op("Unsqueeze", self.padded(), emit.const([1]))
-        columns = emit.op("Gather", pixels, emit.op("Add", positions, self._offsets(kernel)))
-        return emit.op("Reshape", columns, emit.const([-1, kernel * kernel * channels]))
-
-    def unfold(self, rows: str, fine: Sites) -> str:
-        """rows [n, 4*C] of this coarse mask, position outermost -> [fine n, C]: each fine pixel's own quarter."""
-        emit, two = self.emit, self.emit.const([2])
-        _, row, column = fine._split()
-        # The images of both masks are the same, so the fine pixel's image serves the coarse position.
-        width = self._once("padded width", lambda: emit.op("Add", self.side(3), emit.const([2 * MARGIN])))
-        height = self._once("padded height", lambda: emit.op("Add", self.side(2), emit.const([2 * MARGIN])))
-        line = emit.op("Mul", fine._split()[0], height)
-        line = emit.op("Add", line, emit.op("Add", emit.op("Div", row, two), emit.const([MARGIN])))
-        parent = emit.op("Mul", line, width)
-        parent = emit.op("Add", parent, emit.op("Add", emit.op("Div", column, two), emit.const([MARGIN])))
-        number = emit.op("Sub", emit.op("Gather", self.row_map(), parent), emit.const([1]))
-        quarter = emit.op("Mul", emit.op("Mod", row, two), two)
-        quarter = emit.op("Add", quarter, emit.op("Mod", column, two))
-        index = emit.op("Add", emit.op("Mul", number, emit.const([4])), quarter)
-        shape = emit.op("Shape", rows, start=1, end=2)
-        channels = emit.op("Div", shape, emit.const([4]))
-        quarters = emit.op("Reshape", rows, emit.op("Concat", emit.const([-1]), channels, axis=0))
-        return emit.op("Gather", quarters, index)
-
-    def own_image(self, key_mask: str) -> str:
-        """key_mask [N,1,K,L] -> [n, N*K*L] float: 1 where a key is clean and of the active pixel's own image."""
-        emit = self.emit
-        flat = emit.op("Reshape", key_mask, emit.const([0, -1]))  # [N,J]
-        images = emit.op("Range", emit.const(0), emit.op("Squeeze", self.side(0), emit.const([0])), emit.const(1))
-        same = emit.op(
-            "Equal", emit.op("Unsqueeze", images, emit.const([1])), emit.op("Unsqueeze", images, emit.const([0]))
+    def _all(self, what: str) -> str:
+        """A field of all groups, one after the other."""
+        return self._once(
+            ("all", what), lambda: self.emit.op("Concat", *(getattr(g, what) for g in self.groups()), axis=0)
         )
-        same = emit.op("Unsqueeze", emit.op("Cast", same, to=1), emit.const([2]))  # [N,N,1]
-        table = emit.op("Mul", same, emit.op("Unsqueeze", flat, emit.const([0])))  # [N,N,J]
-        table = emit.op("Reshape", table, emit.op("Concat", self.side(0), emit.const([-1]), axis=0))
-        return emit.op("Gather", table, self._split()[0])
 
-    def scatter(self, rows: str) -> str:
-        """rows [n,C] -> [N,C,H,W], zeros at clean pixels."""
+    def place(self) -> str:
+        """[rows] int64: position of every row in the padded map; row 0 is in its corner, which is always clean."""
+        return self._once("place", lambda: self.emit.op("Concat", self.emit.const([0]), self._all("place"), axis=0))
+
+    def row_map(self) -> str:
+        """[N*(H+2m)*(W+2m)] int32: row of the active pixel there, 0 where clean or outside."""
         emit = self.emit
-        channels = emit.op("Shape", rows, start=1, end=2)
-        pixels = emit.op("Mul", emit.op("Mul", self.side(0), self.side(2)), self.side(3))
-        zero = emit.op("Expand", emit.const(0.0, np.float32), emit.op("Concat", pixels, channels, axis=0))
-        filled = emit.op("ScatterND", zero, emit.op("Unsqueeze", self.flat(), emit.const([1])), rows)
-        shape = emit.op("Concat", self.side(0), self.side(2), self.side(3), channels, axis=0)
-        return emit.op("Transpose", emit.op("Reshape", filled, shape), perm=[0, 3, 1, 2])
+
+        def make() -> str:
+            zero = emit.op("Cast", emit.op("Mul", self._map(), emit.const(0.0, np.float32)), to=TensorProto.INT32)
+            numbers = emit.op("Cast", self._all("numbers"), to=TensorProto.INT32)
+            return emit.op("ScatterElements", zero, self._all("real"), numbers, axis=0)
+
+        return self._once("row map", make)
+
+    def blocked(self, tensor: str, group: Group, *sides: int) -> str:
+        """[size, ...] of one group -> [blocks, rows, ...], with the sizes after the rows given."""
+        return self.emit.op(
+            "Reshape", tensor, self.emit.op("Concat", group.blocks, self.emit.const(list(sides)), axis=0)
+        )
+
+    def neighbours(self, group: Group, kernel: int) -> str:
+        """[blocks, rows, k*columns] int32: rows of a group's neighbours, 0 where they are clean or outside."""
+        columns = group.columns(kernel)
+
+        def make() -> str:
+            table = self.emit.op("Gather", self.row_map(), self._around(group.place, columns, kernel))
+            return self.blocked(table, group, kernel * len(columns))
+
+        return self._once(("neighbours", group, kernel), make)
+
+    def around_in_map(self, place: str, kernel: int) -> str:
+        """[n, k*k] int64: positions in the padded map of all neighbours of places [n]."""
+        return self._around(place, range(-(kernel // 2), kernel // 2 + 1), kernel)
+
+    def padded_pixels(self, x: str, channels: int) -> str:
+        """x [N,C,H,W] -> [N*(H+2m)*(W+2m), C]: the padded map of features, one row a pixel, zeros outside."""
+        emit, margin = self.emit, MARGIN
+
+        def make() -> str:
+            padded = emit.op("Pad", emit.op("Transpose", x, perm=[0, 2, 3, 1]), emit.const([0, margin, margin, 0] * 2))
+            return emit.op("Reshape", padded, emit.const([-1, channels]))
+
+        return self._once(("pixels", x), make)
+
+    def parts(self, rows: str, channels: int) -> list[str]:
+        """Rows [rows, C] as [blocks, rows, C] of each group."""
+        emit = self.emit
+
+        def make() -> list[str]:
+            sizes = emit.op("Concat", emit.const([1]), *(group.size for group in self.groups()), axis=0)
+            pieces = emit.ops("Split", rows, sizes, outputs=1 + len(SIDES), axis=0)[1:]
+            return [self.blocked(piece, group, channels) for piece, group in zip(pieces, self.groups(), strict=True)]
+
+        return self._once(("parts", rows), make)
+
+    def joined(self, parts: list[str], channels: int) -> str:
+        """[blocks, rows, C] of each group -> [rows, C] with the row of zeros before them."""
+        emit = self.emit
+        flat = [emit.op("Reshape", part, emit.const([-1, channels])) for part in parts]
+        return emit.op("Concat", emit.const(np.zeros((1, channels)), np.float32), *flat, axis=0)
+
+    def cleared(self, rows: str, channels: int) -> str:
+        """Rows whose first one is set to zeros; ONNX Runtime does that in place."""
+        emit = self.emit
+        return emit.op("ScatterND", rows, emit.const([[0]]), emit.const(np.zeros((1, channels)), np.float32))
+
+    def coordinates(self, place: str) -> tuple[str, str, str]:
+        """[n] int64 each: image, row and column of places in the padded map; -MARGIN is the first of the margin."""
+        emit, margin = self.emit, self.emit.const([MARGIN])
+
+        def make() -> tuple[str, str, str]:
+            line = emit.op("Div", place, self.padded_side(3))
+            column = emit.op("Sub", emit.op("Mod", place, self.padded_side(3)), margin)
+            row = emit.op("Sub", emit.op("Mod", line, self.padded_side(2)), margin)
+            return emit.op("Div", line, self.padded_side(2)), row, column
+
+        return self._once(("coordinates", place), make)
+
+    def unfold(self, rows: str, fine: Sites, channels: int) -> str:
+        """rows [rows, 4*C] of this coarse mask, position outermost -> [fine rows, C]: each fine pixel's own quarter."""
+        emit, two, margin = self.emit, self.emit.const([2]), self.emit.const([MARGIN])
+        image, row, column = fine.coordinates(fine.place())
+
+        def coarse(value: str) -> str:
+            return emit.op("Add", emit.op("Div", value, two), margin)
+
+        line = emit.op("Add", emit.op("Mul", image, self.padded_side(2)), coarse(row))
+        parent = emit.op("Add", emit.op("Mul", line, self.padded_side(3)), coarse(column))
+        number = emit.op("Cast", emit.op("Gather", self.row_map(), parent), to=TensorProto.INT64)
+        quarter = emit.op("Add", emit.op("Mul", emit.op("Mod", row, two), two), emit.op("Mod", column, two))
+        index = emit.op("Add", emit.op("Mul", number, emit.const([4])), quarter)
+        return emit.op("Gather", emit.op("Reshape", rows, emit.const([-1, channels])), index)
+
+    def image_of(self, place: str) -> str:
+        """[n] int64: the image of the batch that places in the padded map belong to."""
+        lines = self.emit.op("Div", place, self.padded_side(3))
+        return self.emit.op("Div", lines, self.padded_side(2))
+
+    def elements(self, channels: int) -> str:
+        """[n, C] int64: where the channels of the real pixels lie in a flat [N,C,H,W]."""
+        emit = self.emit
+
+        def make() -> str:
+            image, row, column = self.coordinates(self._all("real"))
+            plane = emit.op("Mul", self.side(2), self.side(3))
+            picture = emit.op("Mul", plane, emit.const([channels]))
+            pixel = emit.op("Add", emit.op("Mul", row, self.side(3)), column)
+            pixel = emit.op("Add", emit.op("Mul", image, picture), pixel)
+            planes = emit.op("Mul", emit.const(np.arange(channels)[None]), plane)
+            return emit.op("Add", emit.op("Unsqueeze", pixel, emit.const([1])), planes)
+
+        return self._once(("elements", channels), make)
+
+    def pick(self, x: str, channels: int) -> str:
+        """x [N,C,H,W] -> [rows, C]: its active pixels; rows that are none are zeros."""
+        emit = self.emit
+        real = emit.op("Gather", emit.op("Reshape", x, emit.const([-1])), self.elements(channels))
+        shape = emit.op("Concat", emit.op("Shape", self.place()), emit.const([channels]), axis=0)
+        index = emit.op("Unsqueeze", self._all("numbers"), emit.const([1]))
+        return emit.op("ScatterND", emit.op("Expand", emit.const(0.0, np.float32), shape), index, real)
+
+    def write(self, rows: str, channels: int, onto: str = "") -> str:
+        """rows [rows, C] -> [N,C,H,W]: active pixels from the rows, the others from `onto`, or zeros."""
+        emit = self.emit
+        shape = emit.op("Concat", self.side(0), emit.const([channels]), self.side(2), self.side(3), axis=0)
+        ground = onto or emit.op("Expand", emit.const(0.0, np.float32), shape)
+        flat = emit.const([-1])
+        real = emit.op("Reshape", emit.op("Gather", rows, self._all("numbers")), flat)
+        index = emit.op("Reshape", self.elements(channels), flat)
+        filled = emit.op("ScatterElements", emit.op("Reshape", ground, flat), index, real, axis=0)
+        return emit.op("Reshape", filled, shape)

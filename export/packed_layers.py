@@ -1,0 +1,128 @@
+"""The layers of a packed graph: convolutions and attention on rows, a block of rows at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from onnx import TensorProto
+
+from .emit import Emitter
+from .sites import Sites
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """A convolution with its activation."""
+
+    weight: np.ndarray
+    """[D,C,k,k] float32."""
+    bias: np.ndarray
+    """[D] float32."""
+    negative_slope: float
+    """Of the activation: 0 is ReLU, 1 is none."""
+
+    @property
+    def outputs(self) -> int:
+        """Channels of the result."""
+        return self.weight.shape[0]
+
+    @property
+    def kernel(self) -> int:
+        """Side of the kernel, odd."""
+        return self.weight.shape[2]
+
+    def apply(self, emit: Emitter, values: str, columns: range) -> str:
+        """values [n, k*columns*C] -> [n, D]; columns of the kernel count from its centre."""
+        # [D,C,k,k] -> [k*k*C, D]: by kernel column, then row, then channel, so that fewer columns are a slice.
+        matrix = emit.const(self.weight.transpose(3, 2, 1, 0).reshape(-1, self.outputs), np.float32)
+        height, radius = self.kernel * self.weight.shape[1], self.kernel // 2
+        if len(columns) < self.kernel:
+            ends = [emit.const([(column + radius) * height]) for column in (columns.start, columns.stop)]
+            with emit.outermost():  # ONNX Runtime slices constants once, when it loads the graph
+                matrix = emit.op("Slice", matrix, *ends, emit.const([0]))
+        rows = emit.op("Gemm", values, matrix, emit.const(self.bias, np.float32))
+        if self.negative_slope == 0.0:
+            return emit.op("Relu", rows)
+        return rows if self.negative_slope == 1.0 else emit.op("LeakyRelu", rows, alpha=self.negative_slope)
+
+
+def convolve_rows(sites: Sites, rows: str, layer: Layer) -> str:
+    """Rows [rows, C] -> [rows, D]: clean neighbours count as zeros."""
+    emit, kernel, inputs = sites.emit, layer.kernel, layer.weight.shape[1]
+    if kernel == 1:
+        return sites.cleared(layer.apply(emit, rows, range(1)), layer.outputs)
+    parts = []
+    for group in sites.groups():
+        columns = group.columns(kernel)
+
+        def block(table: str, columns: range = columns) -> str:
+            near = emit.op("Gather", rows, table)
+            near = emit.op("Reshape", near, emit.const([-1, kernel * len(columns) * inputs]))
+            return layer.apply(emit, near, columns)
+
+        parts.append(emit.scan([(sites.neighbours(group, kernel), TensorProto.INT32, 2)], block))
+    return sites.joined(parts, layer.outputs)
+
+
+def convolve_map(sites: Sites, x: str, layer: Layer) -> str:
+    """x [N,C,H,W], zeros outside -> [rows, D]: clean neighbours are read too."""
+    emit, kernel, inputs = sites.emit, layer.kernel, layer.weight.shape[1]
+    pixels = sites.padded_pixels(x, inputs)
+
+    def block(place: str) -> str:
+        near = emit.op("Gather", pixels, sites.around_in_map(place, kernel))
+        near = emit.op("Reshape", near, emit.const([-1, kernel * kernel * inputs]))
+        return layer.apply(emit, near, range(-(kernel // 2), kernel // 2 + 1))
+
+    parts = [emit.scan([(sites.blocked(group.place, group), TensorProto.INT64, 1)], block) for group in sites.groups()]
+    return sites.joined(parts, layer.outputs)
+
+
+def attend(sites: Sites, queries: str, clean: tuple[str, str, str], channels: tuple[int, int], scale: float) -> str:
+    """Softmax attention of rows to the clean keys of their own image; see `spair.network.operators`.
+
+    Args:
+        sites: of the queries.
+        queries: [rows, C].
+        clean: keys [N,C,K,L], values [N,D,K,L] and key mask [N,1,K,L].
+        channels: C and D.
+        scale: factor of the scores.
+
+    Returns:
+        [rows, D]; a block of queries at a time, so memory grows with neither rows x keys nor the picture.
+    """
+    emit = sites.emit
+    key, value, key_mask = clean
+    width, depth = channels
+    # Keys of all images side by side; a query may look at its own image's only.
+    keys = emit.op("Reshape", emit.op("Transpose", key, perm=[1, 0, 2, 3]), emit.const([width, -1]))  # [C, N*J]
+    values = emit.op("Transpose", value, perm=[0, 2, 3, 1])
+    values = emit.op("Reshape", values, emit.const([-1, depth]))  # [N*J, D]
+    usable_keys = _usable_keys(sites, key_mask)
+    one, barred = emit.const(1.0, np.float32), emit.const(1e4, np.float32)
+
+    def block(query: str, place: str) -> str:
+        usable = emit.op("Gather", usable_keys, sites.image_of(place))  # [n, N*J]
+        scores = emit.op("Mul", emit.op("MatMul", query, keys), emit.const(scale, np.float32))
+        held = emit.op("Add", emit.op("Mul", scores, usable), emit.op("Mul", emit.op("Sub", usable, one), barred))
+        weights = emit.op("Mul", emit.op("Softmax", held, axis=-1), usable)
+        return emit.op("MatMul", weights, values)
+
+    parts = []
+    for part, group in zip(sites.parts(queries, width), sites.groups(), strict=True):
+        places = sites.blocked(group.place, group)
+        parts.append(emit.scan([(part, TensorProto.FLOAT, 2), (places, TensorProto.INT64, 1)], block))
+    return sites.joined(parts, depth)
+
+
+def _usable_keys(sites: Sites, key_mask: str) -> str:
+    """key_mask [N,1,K,L] -> [N, N*K*L] float32: 1 where a key is clean and of the image."""
+    emit = sites.emit
+    flat = emit.op("Reshape", key_mask, emit.const([0, -1]))  # [N,J]
+    count = emit.op("Squeeze", sites.side(0), emit.const([0]))
+    images = emit.op("Range", emit.const(0), count, emit.const(1))
+    down, across = (emit.op("Unsqueeze", images, emit.const([axis])) for axis in (1, 0))
+    same = emit.op("Unsqueeze", emit.op("Cast", emit.op("Equal", down, across), to=TensorProto.FLOAT), emit.const([2]))
+    table = emit.op("Mul", same, emit.op("Unsqueeze", flat, emit.const([0])))  # [N,N,J]
+    return emit.op("Reshape", table, emit.op("Concat", sites.side(0), emit.const([-1]), axis=0))
