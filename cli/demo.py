@@ -39,7 +39,7 @@ def demo(
         typer.Option(help="Another SPAIR checkpoint than the shipped one."),
     ] = None,
     threads: Threads = None,
-    tile: Tile = 512,
+    tile: Tile = None,
     repeat: Annotated[int, typer.Option(min=1, help="Timed runs of each way; the median counts.")] = 3,
     as_json: Json = False,
 ) -> None:
@@ -141,7 +141,7 @@ def summarise(trials: Sequence[Trial]) -> dict[str, Any]:
     }
 
 
-def _run_trials(path: Path, threads: int | None, tile: int, repeat: int) -> list[Trial]:
+def _run_trials(path: Path, threads: int | None, tile: int | None, repeat: int) -> list[Trial]:
     from ..runtime import Bundle, Restorer
 
     bundle = Bundle.open(path)

@@ -41,7 +41,7 @@ def evaluate(
     precision: Precision = "fp32",
     backend: Backend = "auto",
     threads: Threads = None,
-    tile: Tile = 512,
+    tile: Tile = None,
     force_dense: ForceDense = False,
     force_packed: ForcePacked = False,
     factory: Factory = None,

@@ -22,8 +22,8 @@ class Execution:
     backend: str = "auto"
     threads: int | None = None
     """CPU threads; None: all cores."""
-    tile: int = 512
-    """Side of a tile in pixels."""
+    tile: int | None = None
+    """Largest side in pixels of the pieces a picture is cut into; None: the restorer's own choice."""
     tile_path: PathChoice = "auto"
     """How tiles with distortion are computed: on every pixel, packed, or by their density."""
 

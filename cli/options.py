@@ -12,7 +12,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 Precision = Annotated[str, typer.Option(help="fp32, or another one the bundle has graphs for.")]
 Backend = Annotated[str, typer.Option(help="auto, onnxruntime or cuda for bundles; a checkpoint always runs on torch.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores when left out.")]
-Tile = Annotated[int, typer.Option(min=8, help="Side in pixels of the tiles a large picture is restored in.")]
+Tile = Annotated[
+    int | None,
+    typer.Option(min=8, help="Largest side in pixels of the pieces a picture is cut into; smaller takes less memory."),
+]
 Factory = Annotated[
     str | None,
     typer.Option(

@@ -31,7 +31,7 @@ def restore(
     precision: Precision = "fp32",
     backend: Backend = "auto",
     threads: Threads = None,
-    tile: Tile = 512,
+    tile: Tile = None,
     force_dense: ForceDense = False,
     force_packed: ForcePacked = False,
     save_mask: Annotated[bool, typer.Option("--save-mask", help="Also write NAME.mask.png.")] = False,

@@ -81,10 +81,27 @@ class NetR(nn.Module):
         self.out = SparseConv2d(full, 3, 3)
         nn.init.normal_(self.out.weight, std=1e-3)
         self.gate_output = preset.gate_output
+        self.attention_products = preset.attention_channels * preset.grid**2  # a query with all keys
         # Radius in full-size pixels: per scale the fuse layer and two convolutions a pair; the last layer at full size.
         self.receptive_radius = (
             sum((1 + 2 * pairs) * 2**scale for scale, pairs in enumerate(preset.pairs)) + 1 + 2 + 4
         )  # a pixel's coarse parents start up to 3 pixels before it
+
+    def work(self) -> tuple[float, float, float]:
+        """Shares of the multiply-adds at full, half and quarter size where all pixels are distorted; their sum is 1."""
+        layers = (
+            (self.fuse[0], self.scm[0], self.merge_full, self.out),
+            (self.fuse[1], self.scm[1], self.merge_half, self.up_full),
+            (self.fuse[2], self.scm[2], self.snl.query, self.snl.out, self.up_half),
+        )
+        weights = [
+            sum(parameter.numel() for layer in scale for parameter in layer.parameters() if parameter.dim() == 4)
+            for scale in layers
+        ]
+        weights[2] += 2 * self.attention_products
+        full, half, quarter = (count / 4**scale for scale, count in enumerate(weights))
+        total = full + half + quarter
+        return full / total, half / total, quarter / total
 
     def forward(self, image: Tensor, masks: Scales, features: Scales, keys: Tensor, key_mask: Tensor) -> Tensor:
         """The residual image.

@@ -73,6 +73,7 @@ class SPAIR(nn.Module):
             "eps": MODULATION_EPS,
             "mask_threshold": preset.mask_threshold,
             "gate_output": preset.gate_output,
+            "work": list(self.net_r.work()),
         }
 
     def forward(self, image: Tensor, mask: Tensor | None = None) -> Restored:

@@ -39,8 +39,10 @@ class SpairNetwork:
     """Probability above which a pixel counts as distorted (already inside the graph)."""
     gate_output: bool = True
     """Clean pixels are the input's own; False: the network may change any pixel, so no tile is skipped."""
+    work: tuple[float, ...] = (1.0, 0.0, 0.0)
+    """Share of each scale in the multiply-adds of Net_R where all pixels are distorted; the sum is 1."""
     crossover: float = 0.5
-    """Density of a tile below which the packed graph is used, effective only when the bundle has one."""
+    """Share of the work below which the packed graph is cheaper, where nothing was measured (see `Tuning`)."""
 
     def __post_init__(self) -> None:
         if min(self.halo_l, self.halo_r) < 0 or self.multiple < 1 or self.grid < 1 or self.eps <= 0:
@@ -48,6 +50,8 @@ class SpairNetwork:
         used = {*self.modulated, self.key_scale}
         if not used <= set(self.scales) or self.multiple % 2 ** max(self.scales):
             raise ValueError(f"scales {self.scales} must include {sorted(used)} and divide {self.multiple}")
+        if len(self.work) != len(self.scales) or min(self.work) < 0 or abs(sum(self.work) - 1.0) > 1e-3:
+            raise ValueError(f"work must be one share for each of the scales {self.scales}, got {self.work}")
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,8 @@ from .bundle import Bundle
 from .context import Context
 from .errors import UserError
 from .manifest import ForeignNetwork, SpairNetwork
-
-TilePath = Literal["packed", "dense"]
-"""How Net_R computed a tile: on the packed list of distorted pixels, or on every pixel."""
+from .planning import TilePath
+from .tuning import Tuning, load_tuning
 
 
 @dataclass(frozen=True)
@@ -41,12 +40,22 @@ class TwoStageNetwork(Protocol):
         """Sizes and halos."""
         ...
 
+    @property
+    def paths(self) -> Sequence[TilePath]:
+        """The ways it has of computing stage 2, at least one."""
+        ...
+
+    @property
+    def tuning(self) -> Tuning:
+        """What those cost."""
+        ...
+
     def localize(self, image: np.ndarray) -> Localization:
         """Stage 1 on [1, 3, H, W] float32 in 0..1."""
         ...
 
-    def restore(self, image: np.ndarray, located: Localization, context: Context) -> tuple[np.ndarray, TilePath]:
-        """Stage 2 on a window: restored [1, 3, H, W] float32, and how it was computed."""
+    def restore(self, image: np.ndarray, located: Localization, context: Context, path: TilePath) -> np.ndarray:
+        """Stage 2 on a window, computed in one of the ways of `paths`: restored [1, 3, H, W] float32."""
         ...
 
     def close(self) -> None:
@@ -77,38 +86,31 @@ class WholeNetwork(Protocol):
 
 
 class GraphTwoStage:
-    """`TwoStageNetwork` over the graphs net_l and net_r, and net_r_packed where there is one; owns them."""
+    """`TwoStageNetwork` over the graphs net_l, and net_r, net_r_packed or both; owns them."""
 
-    def __init__(self, spec: SpairNetwork, net_l: Graph, net_r: Graph | None, packed: Graph | None = None) -> None:
-        """`net_r` None always takes the packed graph, `packed` None the dense one; else density decides."""
-        self.spec = spec
-        self._net_l, self._net_r, self._packed = net_l, net_r, packed
+    def __init__(self, spec: SpairNetwork, net_l: Graph, ways: Mapping[TilePath, Graph], tuning: Tuning) -> None:
+        """`ways` are the graphs of Net_R by how they compute it."""
+        self.spec, self.tuning = spec, tuning
+        self.paths = tuple(ways)
+        self._net_l, self._ways = net_l, ways
 
     def localize(self, image: np.ndarray) -> Localization:
         """Run net_l."""
         outputs = self._net_l.run({"image": image})
         return Localization(outputs["mask"], {s: outputs[f"f{s}"] for s in self.spec.scales})
 
-    def restore(self, image: np.ndarray, located: Localization, context: Context) -> tuple[np.ndarray, TilePath]:
-        """Run net_r, packed where the density of the window is below the cross-over."""
+    def restore(self, image: np.ndarray, located: Localization, context: Context, path: TilePath) -> np.ndarray:
+        """Run one of the graphs of Net_R."""
         feeds = {"image": image, "mask": located.mask, "keys": context.keys, "key_mask": context.key_mask}
         feeds |= {f"f{s}": located.features[s] for s in self.spec.scales}
         feeds |= {f"scale{s}": context.scale[s] for s in self.spec.modulated}
         feeds |= {f"shift{s}": context.shift[s] for s in self.spec.modulated}
-        graph, path = self._choose(float(located.mask.mean()))
-        return graph.run(feeds)["restored"], path
+        return self._ways[path].run(feeds)["restored"]
 
     def close(self) -> None:
         """Close the graphs."""
-        for graph in (self._net_l, self._net_r, self._packed):
-            if graph is not None:
-                graph.close()
-
-    def _choose(self, density: float) -> tuple[Graph, TilePath]:
-        if self._packed is not None and (self._net_r is None or density < self.spec.crossover):
-            return self._packed, "packed"
-        assert self._net_r is not None
-        return self._net_r, "dense"
+        for graph in (self._net_l, *self._ways.values()):
+            graph.close()
 
 
 class GraphWhole:
@@ -146,8 +148,8 @@ def open_network(
         precision: "fp32", "fp16", "int8", ...
         open_graph: a backend's loader.
         threads: threads inside an operator; None: all cores.
-        path: how tiles of kind "spair" are computed; "auto" decides by density where the bundle has a packed
-            graph ("net_r_packed") and is dense where it has none.
+        path: how pieces of kind "spair" are computed; "auto" takes what costs least, by this machine's tuning,
+            where the bundle has a packed graph ("net_r_packed") and is dense where it has none.
 
     Raises:
         UserError: no such precision; "packed" without a packed graph; a foreign network that does not
@@ -164,7 +166,11 @@ def open_network(
     hashed = {part: bundle.graph(precision, part) for part in bundle.manifest.graphs.get(precision, parts)}
     files = [hashed[part] if part in hashed else bundle.graph(precision, part) for part in parts]
     graphs = dict(zip(parts, _open_all(files, open_graph, threads), strict=True))
-    return GraphTwoStage(spec, graphs["net_l"], graphs.get("net_r"), graphs.get("net_r_packed"))
+    ways: dict[TilePath, Graph] = {"dense": graphs["net_r"]} if "net_r" in graphs else {}
+    if "net_r_packed" in graphs:
+        ways["packed"] = graphs["net_r_packed"]
+    tuning = load_tuning(bundle, precision, threads) or Tuning.assumed(spec.crossover)
+    return GraphTwoStage(spec, graphs["net_l"], ways, tuning)
 
 
 def _open_whole(

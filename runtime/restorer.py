@@ -16,10 +16,10 @@ from .errors import UserError
 from .manifest import SpairNetwork
 from .networks import PathChoice, TwoStageNetwork, WholeNetwork, open_network
 from .pixels import check_image, check_mask, from_network, to_network
+from .planning import Limits
 from .stages import StageClock
-from .two_stage import TileCounts, TilePlan, TwoStageRun
+from .two_stage import BLOCK_PIXELS, TileCounts, TwoStageRun
 from .whole import restore_whole
-
 
 @dataclass(frozen=True)
 class Result:
@@ -46,21 +46,27 @@ class Restorer:
     """
 
     def __init__(
-        self, network: TwoStageNetwork | WholeNetwork, *, tile: int = 512, block_pixels: int = 4_000_000
+        self,
+        network: TwoStageNetwork | WholeNetwork,
+        *,
+        tile: int | None = None,
+        block_pixels: int = BLOCK_PIXELS,
     ) -> None:
         """Take over a network.
 
         Args:
             network: told apart by its spec: `SpairNetwork` has two stages, `ForeignNetwork` runs as a whole.
-            tile: side of a tile in pixels, at least the network's multiple and rounded down to it.
+            tile: largest side in pixels of the pieces a picture is cut into, at least the network's multiple;
+                None is 2048, and 512 for a foreign network, of whose memory nothing is known.
             block_pixels: pixels up to which Net_L sees the picture in one piece; bounds the peak memory.
         """
-        if tile < network.spec.multiple or block_pixels < 1:
+        self._tile = tile or (Limits.side if isinstance(network.spec, SpairNetwork) else 512)
+        if self._tile < network.spec.multiple or block_pixels < 1:
             raise UserError(
                 f"tile is {tile} and block_pixels is {block_pixels}, expected at least {network.spec.multiple} and 1"
             )
         self.network = network
-        self._plan = TilePlan(tile, block_pixels)
+        self._block_pixels = block_pixels
 
     @classmethod
     def open(
@@ -70,8 +76,8 @@ class Restorer:
         backend: str = "auto",
         precision: str = "fp32",
         threads: int | None = None,
-        tile: int = 512,
-        block_pixels: int = 4_000_000,
+        tile: int | None = None,
+        block_pixels: int = BLOCK_PIXELS,
         tile_path: PathChoice = "auto",
     ) -> Restorer:
         """Open a bundle.
@@ -81,7 +87,7 @@ class Restorer:
             backend: "auto", "onnxruntime" (CPU) or "cuda"; auto is the first available, in that order.
             precision: one the bundle has: "fp32", "fp16", "int8".
             threads: threads inside an operator; None: all cores.
-            tile: side of a tile in pixels.
+            tile: largest side in pixels of the pieces a picture is cut into; None: see the constructor.
             block_pixels: pixels up to which Net_L sees the picture in one piece.
             tile_path: "dense" or "packed" forces all tiles; "auto" decides by each tile's density.
 
@@ -139,7 +145,8 @@ class Restorer:
 
     def _two_stage(self, image: np.ndarray, tensor: np.ndarray, given: np.ndarray | None, clock: StageClock) -> Result:
         height, width = image.shape[:2]
-        work = TwoStageRun(cast(TwoStageNetwork, self.network), self._plan, tensor, (height, width), given)
+        network, limits = cast(TwoStageNetwork, self.network), Limits(side=self._tile)
+        work = TwoStageRun(network, limits, self._block_pixels, tensor, (height, width), given)
         work.run(clock)
         with clock.stage("post"):
             mask = work.mask[:height, :width].copy()
@@ -149,7 +156,7 @@ class Restorer:
 
     def _whole(self, image: np.ndarray, tensor: np.ndarray, clock: StageClock) -> Result:
         with clock.stage("model"):
-            restored, tiles = restore_whole(cast(WholeNetwork, self.network), tensor, self._plan.tile)
+            restored, tiles = restore_whole(cast(WholeNetwork, self.network), tensor, self._tile)
         with clock.stage("post"):
             output = from_network(image, restored[0], None)
         return Result(output, None, 1.0, clock.seconds, TileCounts(dense=tiles))

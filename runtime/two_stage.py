@@ -1,14 +1,14 @@
 """Restoring any size with a two-stage network in bounded memory, equal to running it on the whole picture.
 
 Stage 1 runs on blocks (one block when the picture is small enough) and yields the mask and the statistics of
-the whole picture. Stage 2 runs on tiles whose mask is not empty. With more than one block, features are
+the whole picture. Stage 2 runs on the pieces that a plan cuts each block into. With more than one block, features are
 not kept but computed again for the blocks that need them, so memory is bounded by one block and the picture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,13 +16,14 @@ from .context import Context, ContextStatistics
 from .errors import GateError
 from .manifest import SpairNetwork
 from .networks import Localization, TwoStageNetwork
+from .planning import Limits, Piece, Planner, WorkMap
 from .stages import StageClock
 from .tiling import Box, Tile, round_down, round_up, tile_grid
 
 
 @dataclass(frozen=True)
 class TileCounts:
-    """How many tiles took which way."""
+    """How many pieces of the picture took which way."""
 
     skipped: int = 0
     """Mask empty: returned as they are."""
@@ -31,24 +32,13 @@ class TileCounts:
     dense: int = 0
     """Computed on every pixel."""
 
-    def adding(self, path: str) -> TileCounts:
-        """These counts with one more tile of that path ("skipped", "packed" or "dense")."""
-        counts = {"skipped": self.skipped, "packed": self.packed, "dense": self.dense}
-        return TileCounts(**{**counts, path: counts[path] + 1})
+    def adding(self, path: str, more: int = 1) -> TileCounts:
+        """These counts with more pieces of that path ("skipped", "packed" or "dense")."""
+        return replace(self, **{path: getattr(self, path) + more})
 
 
-@dataclass(frozen=True)
-class TilePlan:
-    """How a picture is cut."""
-
-    tile: int = 512
-    """Side of the cores of stage 2 in pixels; rounded down to the network's multiple."""
-    block_pixels: int = 4_000_000
-    """Pixels up to which stage 1 sees the picture in one piece; else it is cut into blocks of that size."""
-
-    def __post_init__(self) -> None:
-        if self.tile < 1 or self.block_pixels < 1:
-            raise ValueError(f"tile and block_pixels must be >= 1, got {self.tile} and {self.block_pixels}")
+BLOCK_PIXELS = 4_000_000
+"""Pixels up to which stage 1 sees the picture in one piece; else it is cut into blocks of that size."""
 
 
 class TwoStageRun:
@@ -57,21 +47,28 @@ class TwoStageRun:
     def __init__(
         self,
         network: TwoStageNetwork,
-        plan: TilePlan,
+        limits: Limits,
+        block_pixels: int,
         image: np.ndarray,
         size: tuple[int, int],
         given: np.ndarray | None = None,
     ) -> None:
-        """`image` is [1, 3, Hp, Wp] float32, padded to the multiple; `size` is (H, W) without padding.
+        """Prepare.
 
-        `given` [H, W] bool is used instead of Net_L's mask.
+        Args:
+            network: what runs.
+            limits: of the pieces of stage 2.
+            block_pixels: see `BLOCK_PIXELS`.
+            image: [1, 3, Hp, Wp] float32, padded to the multiple.
+            size: (H, W) without padding.
+            given: [H, W] bool: used instead of Net_L's mask.
         """
         self._network, self._spec = network, network.spec
         self._image = image
         self._size = size
         self._area = Box(0, 0, image.shape[2], image.shape[3])
-        self._tile = round_down(plan.tile, self._spec.multiple)
-        self._blocks = _block_grid(self._area, plan.block_pixels, self._spec)
+        self._planner = Planner(self._spec, network.tuning, network.paths, limits)
+        self._blocks = _block_grid(self._area, block_pixels, self._spec)
         self._kept: dict[Box, Localization] = {}
         self._given = given
         self.mask = np.zeros(image.shape[2:], dtype=bool)
@@ -88,10 +85,13 @@ class TwoStageRun:
             GateError: the network gave values that are not finite.
         """
         context = self.localize(clock)
-        self.restore(context, clock)
+        if context is None:
+            self.counts = TileCounts(skipped=1)
+        else:
+            self.restore(context, clock)
 
-    def localize(self, clock: StageClock) -> Context:
-        """Find the mask and the statistics of the whole picture, block by block."""
+    def localize(self, clock: StageClock) -> Context | None:
+        """Find the mask and the statistics of the whole picture, block by block; None if there is nothing to do."""
         if self._given is not None:  # padded by its edge, as the picture is
             down, right = (whole - part for whole, part in zip(self.mask.shape, self._size, strict=True))
             self.mask[...] = np.pad(self._given, ((0, down), (0, right)), mode="edge")
@@ -99,48 +99,41 @@ class TwoStageRun:
         for block in self._blocks:
             with clock.stage("net_l"):
                 located = self._network.localize(_cut(self._image, block.window))
+            if len(self._blocks) == 1:
+                self._kept[block.core] = located
             with clock.stage("context"):
                 inner = _crop(located, block.core_in_window)
                 if self._given is None:
                     block.core.view(self.mask)[...] = inner.mask[0, 0] > 0.5
+                if self._is_clean():
+                    _check_finite(all(np.isfinite(feature.sum()) for feature in inner.features.values()))
+                    return None
                 features = {scale: feature[0] for scale, feature in inner.features.items()}
                 statistics.add(block.core, block.core.view(self.mask), features)
-            if len(self._blocks) == 1:
-                self._kept[block.core] = located
         with clock.stage("context"):
             context = statistics.finish()
-        if not context.is_finite:
-            raise GateError(
-                "the localization network gave values that are not finite; use --precision fp32 or another checkpoint"
-            )
+        _check_finite(context.is_finite)
         return context
 
+    def _is_clean(self) -> bool:
+        """Whether it is already known that nothing will be computed."""
+        return len(self._blocks) == 1 and self._spec.gate_output and not self.mask.any()
+
     def restore(self, context: Context, clock: StageClock) -> None:
-        """Repair the tiles whose mask is not empty."""
+        """Repair the pieces whose mask is not empty."""
         self.restored = self._image.copy()
+        height, width = self._size
+        seen = self.mask.copy()  # padding is distorted for nobody: a piece of nothing else is skipped
+        seen[height:], seen[:, width:] = False, False
+        work = WorkMap(self.mask, seen, self._spec)
         for block in self._blocks:
-            tiles = tile_grid(
-                block.core,
-                core=self._tile,
-                halo=self._spec.halo_r,
-                multiple=self._spec.multiple,
-                bounds=self._area,
-            )
-            active = [tile for tile in tiles if self._is_active(tile.core)]
-            for _ in range(len(tiles) - len(active)):
-                self.counts = self.counts.adding("skipped")
-            if active:
+            pieces, skipped = self._planner.plan(work, block.core, self._area)
+            self.counts = self.counts.adding("skipped", skipped)
+            if pieces:
                 window, located = self._features(block, clock)
                 with clock.stage("net_r"):
-                    for tile in active:
-                        self._restore_tile(tile, window, located, context)
-
-    def _is_active(self, core: Box) -> bool:
-        """Padding does not count: nobody sees it."""
-        if not self._spec.gate_output:
-            return True
-        height, width = self._size
-        return bool(core.view(self.mask[:height, :width]).any())
+                    for piece in pieces:
+                        self._restore_piece(piece, window, located, context)
 
     def _features(self, block: Tile, clock: StageClock) -> tuple[Box, Localization]:
         """The features of a block and of a halo_r around it, with the window they cover."""
@@ -152,20 +145,28 @@ class TwoStageRun:
             located = self._network.localize(_cut(self._image, window))
         return valid, _crop(located, valid.relative_to(window))
 
-    def _restore_tile(self, tile: Tile, window: Box, located: Localization, context: Context) -> None:
+    def _restore_piece(self, piece: Piece, window: Box, located: Localization, context: Context) -> None:
         # The mask of pass 1 holds everywhere: a pixel at the threshold must not flip between windows.
+        tile = piece.tile
         mask = _cut(self.mask[None, None], tile.window).astype(np.float32)
         features = _crop_features(located.features, tile.window.relative_to(window))
         image = _cut(self._image, tile.window)
-        restored, path = self._network.restore(image, Localization(mask, features), context)
-        core = _cut(restored, tile.core_in_window)
+        restored = self._network.restore(image, Localization(mask, features), context, piece.path)
+        core = tile.core_in_window.view(restored)
         if not np.isfinite(core).all():
             raise GateError(
                 "the restoration network gave values that are not finite; use --precision fp32 or another checkpoint"
             )
         where = tile.core.view(self.mask) if self._spec.gate_output else True
         np.copyto(tile.core.view(self.restored), core, where=where)
-        self.counts = self.counts.adding(path)
+        self.counts = self.counts.adding(piece.path)
+
+
+def _check_finite(finite: bool) -> None:
+    if not finite:  # as the features of FP16 networks can be
+        raise GateError(
+            "the localization network gave values that are not finite; use --precision fp32 or another checkpoint"
+        )
 
 
 def _block_grid(area: Box, block_pixels: int, spec: SpairNetwork) -> tuple[Tile, ...]:

@@ -10,7 +10,9 @@ from ..network import SPAIR
 from ..network.spair import MODULATED
 from ..runtime.context import Context
 from ..runtime.manifest import ForeignNetwork, spair_network
-from ..runtime.networks import Localization, TilePath
+from ..runtime.networks import Localization
+from ..runtime.planning import TilePath
+from ..runtime.tuning import Tuning
 
 
 class TorchTwoStage:
@@ -19,6 +21,8 @@ class TorchTwoStage:
     def __init__(self, model: SPAIR) -> None:
         self.model = model.eval()
         self.spec = spair_network(model.geometry())
+        self.paths: tuple[TilePath, ...] = ("dense",)  # torch computes every pixel
+        self.tuning = Tuning.assumed(self.spec.crossover)
 
     def localize(self, image: np.ndarray) -> Localization:
         """Net_L on [1, 3, H, W] float32 in 0..1, H and W multiples of 8."""
@@ -27,8 +31,8 @@ class TorchTwoStage:
         features = {scale: feature.numpy() for scale, feature in enumerate(found.features)}
         return Localization(found.mask.numpy(), features)
 
-    def restore(self, image: np.ndarray, located: Localization, context: Context) -> tuple[np.ndarray, TilePath]:
-        """Net_R on a window with the whole picture's statistics; always dense: torch computes every pixel."""
+    def restore(self, image: np.ndarray, located: Localization, context: Context, path: TilePath) -> np.ndarray:
+        """Net_R on a window with the whole picture's statistics; `path` is "dense"."""
         one, two = MODULATED
         arrays = (context.scale[one], context.shift[one], context.scale[two], context.shift[two])
         with torch.inference_mode():
@@ -40,7 +44,7 @@ class TorchTwoStage:
                 torch.from_numpy(context.keys),
                 torch.from_numpy(context.key_mask),
             )
-        return restored.numpy(), "dense"
+        return restored.numpy()
 
     def close(self) -> None:
         """Nothing to release."""

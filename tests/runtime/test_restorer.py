@@ -10,6 +10,7 @@ from spair.runtime import GateError, Restorer, UserError
 from spair.runtime.context import Context
 from spair.runtime.manifest import SpairNetwork
 from spair.runtime.networks import GraphTwoStage, Localization
+from spair.runtime.tuning import Tuning
 from spair.runtime.two_stage import TileCounts
 
 TOLERANCE = 1e-5  # float32 sums in another order, of values of about 1
@@ -119,7 +120,7 @@ def test_the_synthetic_network_really_depends_on_its_context(bundles, monkeypatc
             patch.setattr(
                 GraphTwoStage,
                 "restore",
-                lambda self, i, located, context, change=change: real(self, i, located, change(context)),
+                lambda self, i, located, context, path, change=change: real(self, i, located, change(context), path),
             )
             result = restore(bundle, image)
         assert np.abs(result.image - expected).max() > 10 * TOLERANCE, what
@@ -139,9 +140,9 @@ def test_one_dropped_tile_is_visible(bundles, monkeypatch):
     expected, _ = untiled(bundle, image)
     real, calls = GraphTwoStage.restore, []
 
-    def drops_third(self, window, located, context):
+    def drops_third(self, window, located, context, path):
         calls.append(window)
-        return (window, "dense") if len(calls) == 3 else real(self, window, located, context)
+        return window if len(calls) == 3 else real(self, window, located, context, path)
 
     monkeypatch.setattr(GraphTwoStage, "restore", drops_third)
     assert np.abs(restore(bundle, image, tile=32).image - expected).max() > 10 * TOLERANCE
@@ -150,8 +151,9 @@ def test_one_dropped_tile_is_visible(bundles, monkeypatch):
 def test_tiles_with_an_empty_mask_are_skipped_and_counted(bundles):
     bundle, image = bundles.spair(), photo(64, 96, "corner")
     result = restore(bundle, image, tile=32)
-    assert result.tiles == TileCounts(skipped=5, packed=0, dense=1)
-    assert restore(bundle, photo(64, 96, "empty"), tile=32).tiles == TileCounts(skipped=6)
+    # Halved to 64x48 (empty: one), 32x48 (one), 32x24 (one), and the corner's 32x24.
+    assert result.tiles == TileCounts(skipped=3, packed=0, dense=1)
+    assert restore(bundle, photo(64, 96, "empty"), tile=32).tiles == TileCounts(skipped=1)
 
 
 def test_blocks_without_distortion_are_not_computed_again(bundles, monkeypatch):
@@ -286,6 +288,8 @@ class BrokenNetwork:
     """A network outside of any bundle, as a PyTorch one would be; overflows where it is told to."""
 
     spec = SpairNetwork(halo_l=0, halo_r=0, grid=4)
+    paths = ("dense",)
+    tuning = Tuning.assumed(0.5)
 
     def __init__(self, stage):
         self.stage, self.closed = stage, False
@@ -297,8 +301,8 @@ class BrokenNetwork:
         mask[..., 0] = 1
         return Localization(mask, {s: np.full((1, 2, h >> s, w >> s), fill, np.float32) for s in range(3)})
 
-    def restore(self, image, located, context):
-        return np.full_like(image, np.nan if self.stage == "net_r" else 0.25), "dense"
+    def restore(self, image, located, context, path):
+        return np.full_like(image, np.nan if self.stage == "net_r" else 0.25)
 
     def close(self):
         self.closed = True
@@ -309,6 +313,43 @@ class BrokenNetwork:
 def test_overflow_is_an_error_and_not_a_black_picture(stage, which):
     with pytest.raises(GateError, match=rf"{which} network gave values that are not finite"):
         Restorer(BrokenNetwork(stage))(photo(16, 16, "empty"))
+
+
+def test_overflow_is_an_error_where_nothing_seems_distorted():
+    """Comparing NaN with the threshold calls every pixel clean."""
+    network = BrokenNetwork("net_l")
+    with pytest.raises(GateError, match="localization network gave values that are not finite"):
+        Restorer(network)(photo(16, 16), mask=np.zeros((16, 16), bool))
+
+
+def test_a_given_mask_replaces_the_networks(bundles):
+    bundle, image = bundles.spair(), photo(37, 50)
+    given = np.zeros((37, 50), bool)
+    given[:, 45:] = True  # reaches into the padding
+    with Restorer.open(bundle.path, threads=1) as restorer:
+        result = restorer(image, mask=given)
+    np.testing.assert_array_equal(result.mask, given)
+    np.testing.assert_array_equal(result.image[~given], image[~given])
+    assert (result.image[given] != image[given]).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.zeros((8, 9), bool), r"the mask is bool \(8, 9\), expected a numpy array of bool, \(8, 8\) as the picture"),
+        (np.zeros((8, 8), np.uint8), r"the mask is uint8 \(8, 8\), expected"),
+        ([[True]], "the mask is list, expected"),
+    ],
+    ids=["size", "dtype", "list"],
+)
+def test_a_mask_that_does_not_fit_is_refused(bundles, mask, message):
+    with Restorer.open(bundles.spair().path, threads=1) as restorer, pytest.raises(UserError, match=message):
+        restorer(photo(8, 8), mask=mask)
+
+
+def test_a_network_without_a_mask_takes_none(bundles):
+    with Restorer.open(bundles.other().path, threads=1) as restorer, pytest.raises(UserError, match="has none"):
+        restorer(photo(8, 8), mask=np.zeros((8, 8), bool))
 
 
 def test_any_object_with_the_protocol_can_be_restored_with_and_is_closed():

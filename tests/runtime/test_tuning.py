@@ -1,0 +1,101 @@
+"""Costs of this machine: measured from the graphs, kept for exactly what was measured, and never in the way."""
+
+import json
+
+import pytest
+
+from spair.runtime import Bundle, Restorer, UserError
+from spair.runtime.tuning import (
+    SIDE,
+    Tuning,
+    _fit,
+    cache_folder,
+    load_tuning,
+    measure_tuning,
+    save_tuning,
+)
+
+KNOWN = Tuning(dense_ns=3000.0, packed_ns=5000.0, window_ns=100.0, call_ns=1e6)
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPAIR_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_both_ways_cost_the_same_at_the_cross_over():
+    pixels = 10_000
+    assert KNOWN.packed_cost(pixels, KNOWN.crossover * pixels) == pytest.approx(KNOWN.dense_cost(pixels))
+    assert Tuning.assumed(0.4).crossover == pytest.approx(0.4)
+    assert Tuning(10.0, 1.0, 0.0, 0.0).crossover == 1.0
+    assert Tuning(10.0, 1.0, 20.0, 0.0).crossover == 0.0
+
+
+@pytest.mark.parametrize("wrong", [{"dense_ns": 0.0}, {"packed_ns": -1.0}, {"call_ns": float("nan")}], ids=str)
+def test_impossible_costs_are_refused(wrong):
+    with pytest.raises(ValueError, match="costs must be positive"):
+        Tuning(**{"dense_ns": 1.0, "packed_ns": 1.0, "window_ns": 1.0, "call_ns": 1.0, **wrong})
+
+
+def test_the_fit_finds_the_costs_that_made_the_times():
+    pixels, seconds = SIDE * SIDE, {}
+    seconds["small"] = KNOWN.call_ns / 1e9
+    seconds["clean"] = KNOWN.packed_cost(pixels, 0.0) / 1e9
+    seconds["packed"] = KNOWN.packed_cost(pixels, 0.35 * pixels) / 1e9
+    seconds["dense"] = KNOWN.dense_cost(pixels) / 1e9
+    fitted = _fit(seconds)
+    for name in ("dense_ns", "packed_ns", "window_ns", "call_ns"):
+        assert getattr(fitted, name) == pytest.approx(getattr(KNOWN, name))
+
+
+def test_a_measurement_is_kept_for_these_graphs_threads_and_precision_only(bundles, own_cache):
+    bundle, other = bundles.packed(0.5), bundles.spair()
+    path = save_tuning(bundle, "fp32", 2, KNOWN)
+    assert path.parent == own_cache
+    assert load_tuning(bundle, "fp32", 2) == KNOWN
+    assert load_tuning(bundle, "fp32", 1) is None
+    assert load_tuning(bundle, "int8", 2) is None
+    assert load_tuning(other, "fp32", 2) is None
+
+
+def test_a_restorer_plans_with_what_was_measured(bundles, own_cache):
+    bundle = bundles.packed(0.5)
+    save_tuning(bundle, "fp32", 1, KNOWN)
+    with Restorer.open(bundle.path, threads=1) as restorer:
+        assert restorer.network.tuning == KNOWN
+    with Restorer.open(bundle.path, threads=2) as restorer:
+        assert restorer.network.tuning == Tuning.assumed(0.5)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"dense_ns": 1}', json.dumps({"dense_ns": "fast"})])
+def test_a_damaged_measurement_is_no_measurement(bundles, own_cache, text):
+    bundle = bundles.packed(0.5)
+    save_tuning(bundle, "fp32", 1, KNOWN).write_text(text)
+    assert load_tuning(bundle, "fp32", 1) is None
+
+
+def test_a_folder_that_cannot_be_written_is_named(bundles, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SPAIR_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="cannot keep the measurement in .*file.*set SPAIR_CACHE to a folder"):
+        save_tuning(bundles.packed(0.5), "fp32", 1, KNOWN)
+
+
+def test_the_cache_is_the_users(monkeypatch, tmp_path):
+    monkeypatch.delenv("SPAIR_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "spair-rt"
+
+
+def test_measuring_a_real_bundle_gives_usable_costs(tiny_bundle):
+    tuning = measure_tuning(Bundle.open(tiny_bundle), "fp32", 1, repeats=1)
+    assert tuning.dense_ns > tuning.window_ns
+    assert tuning.packed_ns > 0
+
+
+def test_a_bundle_with_one_way_has_nothing_to_measure(bundles):
+    with pytest.raises(UserError, match="has no fp32 graph net_r_packed; nothing to choose from"):
+        measure_tuning(bundles.spair(), "fp32", 1)
+    with pytest.raises(UserError, match="nothing to choose from"):
+        measure_tuning(bundles.other(), "fp32", 1)
