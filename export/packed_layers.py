@@ -9,6 +9,7 @@ from onnx import TensorProto
 
 from .emit import Emitter
 from .sites import Sites
+from .surroundings import Surroundings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,10 +49,10 @@ class Layer:
 
 
 def convolve_rows(sites: Sites, rows: str, layer: Layer) -> str:
-    """Rows [rows, C] -> [rows, D]: clean neighbours count as zeros."""
+    """Rows [rows, C] -> [rows, D]: clean neighbours count as zeros. With a kernel of 1, row 0 is not kept zero."""
     emit, kernel, inputs = sites.emit, layer.kernel, layer.weight.shape[1]
     if kernel == 1:
-        return sites.cleared(layer.apply(emit, rows, range(1)), layer.outputs)
+        return layer.apply(emit, rows, range(1))
     parts = []
     for group in sites.groups():
         columns = group.columns(kernel)
@@ -65,17 +66,20 @@ def convolve_rows(sites: Sites, rows: str, layer: Layer) -> str:
     return sites.joined(parts, layer.outputs)
 
 
-def convolve_map(sites: Sites, x: str, layer: Layer) -> str:
-    """x [N,C,H,W], zeros outside -> [rows, D]: clean neighbours are read too."""
+def convolve_around(around: Surroundings, rows: str, layer: Layer) -> str:
+    """Rows of active pixels and their surroundings [wide rows, C] -> rows of active pixels [rows, D]."""
+    sites = around.sites
     emit, kernel, inputs = sites.emit, layer.kernel, layer.weight.shape[1]
-    pixels = sites.padded_pixels(x, inputs)
+    columns = range(-(kernel // 2), kernel // 2 + 1)
 
-    def block(place: str) -> str:
-        near = emit.op("Gather", pixels, sites.around_in_map(place, kernel))
-        near = emit.op("Reshape", near, emit.const([-1, kernel * kernel * inputs]))
-        return layer.apply(emit, near, range(-(kernel // 2), kernel // 2 + 1))
+    def block(table: str) -> str:
+        near = emit.op("Reshape", emit.op("Gather", rows, table), emit.const([-1, kernel * kernel * inputs]))
+        return layer.apply(emit, near, columns)
 
-    parts = [emit.scan([(sites.blocked(group.place, group), TensorProto.INT64, 1)], block) for group in sites.groups()]
+    parts = []
+    for group in sites.groups():
+        table = sites.table(group, around.row_map(), columns, kernel)
+        parts.append(emit.scan([(table, TensorProto.INT32, 2)], block))
     return sites.joined(parts, layer.outputs)
 
 

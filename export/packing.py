@@ -16,8 +16,9 @@ from onnx import helper, numpy_helper
 
 from .emit import Emitter
 from .functions import DOMAIN
-from .packed_layers import Layer, attend, convolve_map, convolve_rows
+from .packed_layers import Layer, attend, convolve_around, convolve_rows
 from .sites import Sites
+from .surroundings import Shape, Surroundings, channels_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Packed:
     """Each row holds the 2x2 pixels below a coarse one, [rows, 4*C] with the position outermost (pixel shuffle)."""
     elsewhere: str = ""
     """The dense tensor whose values clean pixels have; none means zeros."""
+    cleared: bool = True
+    """Row 0 holds zeros, as whoever looks at neighbours expects."""
 
     @property
     def is_plain(self) -> bool:
@@ -93,10 +96,11 @@ class _Rewrite:
         self.model = model
         self.weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
         self.readers = Counter(name for node in model.graph.node for name in node.input)
-        self.channels = _known_channels(model)
+        self.shapes = _known_shapes(model)
         self.makers = {output: node for node in model.graph.node for output in node.output}
         self.emit = Emitter("packed")
         self.sites: dict[str, Sites] = {}
+        self.surroundings: dict[tuple[str, int], Surroundings] = {}
         self.packed: dict[str, Packed] = {}
         self.counts: Counter[str] = Counter()
         self.written: dict[str, str] = {}
@@ -166,14 +170,30 @@ class _Rewrite:
             order = np.arange(weight.shape[0]).reshape(-1, 4).T.reshape(-1)
             weight, bias = weight[order], bias[order]
         layer = Layer(weight, bias, float(attributes["negative_slope"]))
-        source = self._unfolded(self.packed.get(x), mask)
         if attributes["clean_input"]:
-            rows = convolve_map(self._sites(mask), x if x not in self.packed else self._dense(x), layer)
-        elif source is None:
+            around = self._around(mask, layer.kernel // 2)
+            rows = around.joined(around.rows(x, self._dense_source), layer.weight.shape[1])
+            return Packed(convolve_around(around, rows, layer), layer.outputs, mask)
+        source = self._unfolded(self.packed.get(x), mask)
+        if source is None:
             raise ValueError(f"SparseConv2d {node.output[0]} reads a dense tensor; only clean_input layers may")
-        else:
-            rows = convolve_rows(self._sites(mask), source.rows, layer)
-        return Packed(rows, layer.outputs, mask)
+        if layer.kernel > 1 and not source.cleared:
+            rows = self._sites(mask).cleared(source.rows, source.channels)
+            self.packed[x] = source = dataclasses.replace(source, rows=rows, cleared=True)
+        rows = convolve_rows(self._sites(mask), source.rows, layer)
+        return Packed(rows, layer.outputs, mask, cleared=layer.kernel > 1)
+
+    def _around(self, mask: str, radius: int) -> Surroundings:
+        key = (mask, radius)
+        if key not in self.surroundings:
+            self.surroundings[key] = Surroundings(self._sites(mask), radius, self.shapes)
+        return self.surroundings[key]
+
+    def _dense_source(self, name: str) -> onnx.NodeProto | None:
+        """What made a dense tensor; None for an input, a constant, or what was written back from rows."""
+        if name in self.packed:
+            raise ValueError(f"{name} lives as rows, but a clean_input layer reads it")
+        return self.makers.get(name)
 
     def _is_folded_next(self, name: str) -> bool:
         return self.readers[name] == 1 and any(
@@ -186,7 +206,8 @@ class _Rewrite:
             return value
         if value.folded and self._is_pooled(mask, value.mask):
             channels = value.channels // 4
-            return Packed(self._sites(value.mask).unfold(value.rows, self._sites(mask), channels), channels, mask)
+            rows = self._sites(value.mask).unfold(value.rows, self._sites(mask), channels)
+            return Packed(rows, channels, mask, cleared=value.cleared)
         raise ValueError(f"rows of the mask {value.mask} are read under {mask}, which is not its finer mask")
 
     def _is_pooled(self, fine: str, coarse: str) -> bool:
@@ -198,7 +219,8 @@ class _Rewrite:
         if first and second:
             if not (first.is_plain and second.is_plain and first.mask == second.mask):
                 return None
-            return dataclasses.replace(first, rows=self.emit.op("Add", first.rows, second.rows))
+            rows = self.emit.op("Add", first.rows, second.rows)
+            return dataclasses.replace(first, rows=rows, cleared=first.cleared and second.cleared)
         value, dense = (first, node.input[1]) if first else (second, node.input[0])
         assert value is not None
         if not value.is_plain or not self._fits(dense, value):
@@ -207,13 +229,25 @@ class _Rewrite:
         return dataclasses.replace(value, rows=self.emit.op("Add", value.rows, picked), elsewhere=dense)
 
     def _fits(self, dense: str, value: Packed) -> bool:
-        """Whether a dense tensor is known to have a packed one's shape: both are inputs of the graph with the same."""
-        shapes = {
-            entry.name: [dim.dim_param or dim.dim_value for dim in entry.type.tensor_type.shape.dim]
-            for entry in self.model.graph.input
-        }
-        shape, mask = shapes.get(dense, []), shapes.get(value.mask, [])
-        return len(shape) == 4 and len(mask) == 4 and shape == [mask[0], value.channels, *mask[2:]]
+        """Whether a dense tensor is known to have a packed one's shape."""
+        shape, mask = self.shapes.get(dense, ()), self.shapes.get(value.mask, ())
+        return len(shape) == 4 and "" not in shape and shape == (*mask[:1], value.channels, *mask[2:])
+
+    def _multiply(self, node: onnx.NodeProto, attributes: dict, inputs: list[Packed | None]) -> Packed | None:
+        """`packed * mask`: a pixel shuffle at the finer mask's pixels, which is what its rows there hold."""
+        first, second = inputs
+        value, mask = (first, node.input[1]) if first else (second, node.input[0])
+        if (first and second) or value is None or value.elsewhere:
+            return None
+        if not (self._is_pooled(mask, value.mask) if value.folded else mask == value.mask):
+            return None
+        return self._unfolded(value, mask)
+
+    def _relu(self, node: onnx.NodeProto, attributes: dict, inputs: list[Packed | None]) -> Packed | None:
+        value = inputs[0]
+        if value is None or value.elsewhere:
+            return None
+        return dataclasses.replace(value, rows=self.emit.op("Relu", value.rows))
 
     def _clip(self, node: onnx.NodeProto, attributes: dict, inputs: list[Packed | None]) -> Packed | None:
         value = inputs[0]
@@ -239,7 +273,8 @@ class _Rewrite:
             return None
         values = [self._unfolded(value, plain[0]) for value in inputs]
         rows = self.emit.op("Concat", *(value.rows for value in values if value), axis=1)
-        return Packed(rows, sum(value.channels for value in values if value), plain[0])
+        cleared = all(value.cleared for value in values if value)
+        return Packed(rows, sum(value.channels for value in values if value), plain[0], cleared=cleared)
 
     def _shuffle(self, node: onnx.NodeProto, attributes: dict, inputs: list[Packed | None]) -> Packed | None:
         value = inputs[0]
@@ -252,7 +287,7 @@ class _Rewrite:
         source = self._unfolded(self.packed.get(query), mask)
         if source is None:
             raise ValueError(f"SparseNonLocal {node.output[0]} has dense queries; they must come from a SparseConv2d")
-        depth = self.channels.get(value)
+        depth = channels_of(self.shapes, value)
         if depth is None:
             raise ValueError(f"SparseNonLocal {node.output[0]} reads values {value} of unknown channels")
         clean = (key, value, key_mask)
@@ -265,16 +300,21 @@ _ON_ROWS = {
     "Clip": "_clip",
     "Concat": "_concatenation",
     "DepthToSpace": "_shuffle",
+    "Mul": "_multiply",
+    "Relu": "_relu",
     "Where": "_select",
 }
 """Standard operators with a packed form, and what emits it."""
 
 
-def _known_channels(model: onnx.ModelProto) -> dict[str, int]:
-    """Sizes of the second axis that shape inference finds."""
+def _known_shapes(model: onnx.ModelProto) -> dict[str, Shape]:
+    """What shape inference finds, inputs and constants included."""
     graph = onnx.shape_inference.infer_shapes(model).graph
-    shapes = {value.name: value.type.tensor_type.shape.dim for value in (*graph.input, *graph.value_info)}
-    return {name: dims[1].dim_value for name, dims in shapes.items() if len(dims) == 4 and dims[1].dim_value}
+    shapes: dict[str, Shape] = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    for value in (*graph.input, *graph.value_info):
+        dims = value.type.tensor_type.shape.dim
+        shapes[value.name] = tuple(dim.dim_value if dim.HasField("dim_value") else dim.dim_param for dim in dims)
+    return shapes
 
 
 def _drop_unused(graph: onnx.GraphProto) -> None:

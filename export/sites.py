@@ -58,7 +58,8 @@ class Sites:
         self.emit, self.mask = emit, mask
         self._memo: dict[Any, Any] = {}
 
-    def _once(self, key: Any, make: Callable[[], Any]) -> Any:
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What `make` emits, at its first use; `key` names it."""
         if key not in self._memo:
             with self.emit.outermost():
                 self._memo[key] = make()
@@ -66,22 +67,21 @@ class Sites:
 
     def side(self, axis: int) -> str:
         """[1] int64: N (0), H (2) or W (3)."""
-        return self._once(("side", axis), lambda: self.emit.op("Shape", self.mask, start=axis, end=axis + 1))
+        return self.once(("side", axis), lambda: self.emit.op("Shape", self.mask, start=axis, end=axis + 1))
 
     def padded_side(self, axis: int) -> str:
         """[1] int64: the same of the padded map."""
         margins = self.emit.const([2 * MARGIN])
-        return self._once(("padded", axis), lambda: self.emit.op("Add", self.side(axis), margins))
+        return self.once(("padded", axis), lambda: self.emit.op("Add", self.side(axis), margins))
 
-    def _map(self) -> str:
+    def map(self) -> str:
         """[N*(H+2m)*(W+2m)] float32: the padded mask."""
-        emit = self.emit
+        return self.once("map", lambda: self.padded(self.mask))
 
-        def make() -> str:
-            padded = emit.op("Pad", self.mask, emit.const([0, 0, MARGIN, MARGIN] * 2))
-            return emit.op("Reshape", padded, emit.const([-1]))
-
-        return self._once("map", make)
+    def padded(self, mask: str) -> str:
+        """A mask of this one's size [N,1,H,W] -> [N*(H+2m)*(W+2m)]."""
+        padded = self.emit.op("Pad", mask, self.emit.const([0, 0, MARGIN, MARGIN] * 2))
+        return self.emit.op("Reshape", padded, self.emit.const([-1]))
 
     def _steps(self, columns: range, kernel: int) -> str:
         """[1, k*columns] int64: steps in the padded map to the neighbours, column by column, downwards in each."""
@@ -92,7 +92,7 @@ class Sites:
             lines = emit.op("Mul", emit.const(down.reshape(1, -1)), self.padded_side(3))
             return emit.op("Add", lines, emit.const(right.reshape(1, -1)))
 
-        return self._once(("steps", columns, kernel), make)
+        return self.once(("steps", columns, kernel), make)
 
     def _around(self, place: str, columns: range, kernel: int) -> str:
         """[n, k*columns] int64: positions of the neighbours of places [n]."""
@@ -101,14 +101,14 @@ class Sites:
 
     def groups(self) -> tuple[Group, ...]:
         """The active pixels by the columns of neighbours that they miss."""
-        return self._once("groups", self._make_groups)
+        return self.once("groups", self._make_groups)
 
     def _make_groups(self) -> tuple[Group, ...]:
         emit = self.emit
-        found = emit.op("Squeeze", emit.op("NonZero", self._map()), emit.const([0]))
+        found = emit.op("Squeeze", emit.op("NonZero", self.map()), emit.const([0]))
         beside = []
         for column in (-1, 1):
-            values = emit.op("Gather", self._map(), self._around(found, range(column, column + 1), 3))
+            values = emit.op("Gather", self.map(), self._around(found, range(column, column + 1), 3))
             beside.append(emit.op("Greater", emit.op("ReduceMax", values, emit.const([1]), keepdims=0), self._half()))
         groups, start = [], emit.const([1])
         for left, right in SIDES:
@@ -152,28 +152,27 @@ class Sites:
             first = emit.op("Mul", emit.op("Add", self.padded_side(3), emit.const([1])), emit.const([MARGIN]))
             return emit.op("Squeeze", first, emit.const([0]))
 
-        return self._once("first", make)
+        return self.once("first", make)
 
     def _all(self, what: str) -> str:
         """A field of all groups, one after the other."""
-        return self._once(
+        return self.once(
             ("all", what), lambda: self.emit.op("Concat", *(getattr(g, what) for g in self.groups()), axis=0)
         )
 
     def place(self) -> str:
         """[rows] int64: position of every row in the padded map; row 0 is in its corner, which is always clean."""
-        return self._once("place", lambda: self.emit.op("Concat", self.emit.const([0]), self._all("place"), axis=0))
+        return self.once("place", lambda: self.emit.op("Concat", self.emit.const([0]), self._all("place"), axis=0))
 
     def row_map(self) -> str:
         """[N*(H+2m)*(W+2m)] int32: row of the active pixel there, 0 where clean or outside."""
+        return self.once("row map", lambda: self.numbered(self._all("real"), self._all("numbers")))
+
+    def numbered(self, places: str, numbers: str) -> str:
+        """[N*(H+2m)*(W+2m)] int32: numbers [n] at places [n], 0 elsewhere."""
         emit = self.emit
-
-        def make() -> str:
-            zero = emit.op("Cast", emit.op("Mul", self._map(), emit.const(0.0, np.float32)), to=TensorProto.INT32)
-            numbers = emit.op("Cast", self._all("numbers"), to=TensorProto.INT32)
-            return emit.op("ScatterElements", zero, self._all("real"), numbers, axis=0)
-
-        return self._once("row map", make)
+        zeros = emit.op("Expand", emit.const(0, np.int32), emit.op("Shape", self.map()))
+        return emit.op("ScatterElements", zeros, places, emit.op("Cast", numbers, to=TensorProto.INT32), axis=0)
 
     def blocked(self, tensor: str, group: Group, *sides: int) -> str:
         """[size, ...] of one group -> [blocks, rows, ...], with the sizes after the rows given."""
@@ -184,26 +183,12 @@ class Sites:
     def neighbours(self, group: Group, kernel: int) -> str:
         """[blocks, rows, k*columns] int32: rows of a group's neighbours, 0 where they are clean or outside."""
         columns = group.columns(kernel)
+        return self.once(("neighbours", group, kernel), lambda: self.table(group, self.row_map(), columns, kernel))
 
-        def make() -> str:
-            table = self.emit.op("Gather", self.row_map(), self._around(group.place, columns, kernel))
-            return self.blocked(table, group, kernel * len(columns))
-
-        return self._once(("neighbours", group, kernel), make)
-
-    def around_in_map(self, place: str, kernel: int) -> str:
-        """[n, k*k] int64: positions in the padded map of all neighbours of places [n]."""
-        return self._around(place, range(-(kernel // 2), kernel // 2 + 1), kernel)
-
-    def padded_pixels(self, x: str, channels: int) -> str:
-        """x [N,C,H,W] -> [N*(H+2m)*(W+2m), C]: the padded map of features, one row a pixel, zeros outside."""
-        emit, margin = self.emit, MARGIN
-
-        def make() -> str:
-            padded = emit.op("Pad", emit.op("Transpose", x, perm=[0, 2, 3, 1]), emit.const([0, margin, margin, 0] * 2))
-            return emit.op("Reshape", padded, emit.const([-1, channels]))
-
-        return self._once(("pixels", x), make)
+    def table(self, group: Group, numbers: str, columns: range, kernel: int) -> str:
+        """[blocks, rows, k*columns] int32: what `numbers`, a padded map, says of the neighbours of a group's pixels."""
+        found = self.emit.op("Gather", numbers, self._around(group.place, columns, kernel))
+        return self.blocked(found, group, kernel * len(columns))
 
     def parts(self, rows: str, channels: int) -> list[str]:
         """Rows [rows, C] as [blocks, rows, C] of each group."""
@@ -214,7 +199,7 @@ class Sites:
             pieces = emit.ops("Split", rows, sizes, outputs=1 + len(SIDES), axis=0)[1:]
             return [self.blocked(piece, group, channels) for piece, group in zip(pieces, self.groups(), strict=True)]
 
-        return self._once(("parts", rows), make)
+        return self.once(("parts", rows), make)
 
     def joined(self, parts: list[str], channels: int) -> str:
         """[blocks, rows, C] of each group -> [rows, C] with the row of zeros before them."""
@@ -237,7 +222,7 @@ class Sites:
             row = emit.op("Sub", emit.op("Mod", line, self.padded_side(2)), margin)
             return emit.op("Div", line, self.padded_side(2)), row, column
 
-        return self._once(("coordinates", place), make)
+        return self.once(("coordinates", place), make)
 
     def unfold(self, rows: str, fine: Sites, channels: int) -> str:
         """rows [rows, 4*C] of this coarse mask, position outermost -> [fine rows, C]: each fine pixel's own quarter."""
@@ -259,25 +244,36 @@ class Sites:
         lines = self.emit.op("Div", place, self.padded_side(3))
         return self.emit.op("Div", lines, self.padded_side(2))
 
-    def elements(self, channels: int) -> str:
-        """[n, C] int64: where the channels of the real pixels lie in a flat [N,C,H,W]."""
+    def pixels(self, place: str, channels: int = 1) -> str:
+        """[n] int64: numbers of the pixels at places [n] of the padded map, counted through N, H, W.
+
+        With channels: where the first channel of those pixels lies in a flat [N,C,H,W].
+        """
         emit = self.emit
 
         def make() -> str:
-            image, row, column = self.coordinates(self._all("real"))
+            image, row, column = self.coordinates(place)
             plane = emit.op("Mul", self.side(2), self.side(3))
-            picture = emit.op("Mul", plane, emit.const([channels]))
-            pixel = emit.op("Add", emit.op("Mul", row, self.side(3)), column)
-            pixel = emit.op("Add", emit.op("Mul", image, picture), pixel)
-            planes = emit.op("Mul", emit.const(np.arange(channels)[None]), plane)
-            return emit.op("Add", emit.op("Unsqueeze", pixel, emit.const([1])), planes)
+            picture = emit.op("Mul", image, emit.op("Mul", plane, emit.const([channels])))
+            return emit.op("Add", picture, emit.op("Add", emit.op("Mul", row, self.side(3)), column))
 
-        return self._once(("elements", channels), make)
+        return self.once(("pixels", place, channels), make)
+
+    def elements(self, place: str, channels: int) -> str:
+        """[n, C] int64: where the channels of places [n] in the padded map lie in a flat [N,C,H,W]."""
+        emit = self.emit
+
+        def make() -> str:
+            plane = emit.op("Mul", self.side(2), self.side(3))
+            planes = emit.op("Mul", emit.const(np.arange(channels)[None]), plane)
+            return emit.op("Add", emit.op("Unsqueeze", self.pixels(place, channels), emit.const([1])), planes)
+
+        return self.once(("elements", place, channels), make)
 
     def pick(self, x: str, channels: int) -> str:
         """x [N,C,H,W] -> [rows, C]: its active pixels; rows that are none are zeros."""
         emit = self.emit
-        real = emit.op("Gather", emit.op("Reshape", x, emit.const([-1])), self.elements(channels))
+        real = emit.op("Gather", emit.op("Reshape", x, emit.const([-1])), self.elements(self._all("real"), channels))
         shape = emit.op("Concat", emit.op("Shape", self.place()), emit.const([channels]), axis=0)
         index = emit.op("Unsqueeze", self._all("numbers"), emit.const([1]))
         return emit.op("ScatterND", emit.op("Expand", emit.const(0.0, np.float32), shape), index, real)
@@ -289,6 +285,6 @@ class Sites:
         ground = onto or emit.op("Expand", emit.const(0.0, np.float32), shape)
         flat = emit.const([-1])
         real = emit.op("Reshape", emit.op("Gather", rows, self._all("numbers")), flat)
-        index = emit.op("Reshape", self.elements(channels), flat)
+        index = emit.op("Reshape", self.elements(self._all("real"), channels), flat)
         filled = emit.op("ScatterElements", emit.op("Reshape", ground, flat), index, real, axis=0)
         return emit.op("Reshape", filled, shape)
