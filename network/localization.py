@@ -24,16 +24,16 @@ class DenseBlock(nn.Module):
 class NetL(nn.Module):
     """A small encoder-decoder that never computes at full size.
 
-    It starts from the picture folded to half size (pixel unshuffle) and unfolds its mask and its full-size features
-    at the end, which keeps it below a tenth of the multiply-adds of the whole network: these run on every pixel,
-    whatever the mask, and so bound what sparsity can win.
+    It starts with a strided convolution and unfolds its mask and its full-size features at the end, which keeps it
+    below a tenth of the multiply-adds of the whole network: these run on every pixel, whatever the mask, and so bound
+    what sparsity can win.
     """
 
     def __init__(self, preset: Preset) -> None:
         super().__init__()
         half, quarter, eighth = preset.local_channels
         self.detail_channels = preset.detail_channels
-        self.stem = nn.Conv2d(12, half, 3, padding=1)
+        self.stem = nn.Conv2d(3, half, 6, stride=2, padding=2)
         self.encode_half = DenseBlock(half)
         self.to_quarter = nn.Conv2d(half, quarter, 3, stride=2, padding=1)
         self.encode_quarter = DenseBlock(quarter)
@@ -58,7 +58,7 @@ class NetL(nn.Module):
         Returns:
             logits [N,1,H,W], and features [N,c0,H,W], [N,c1,H/2,W/2], [N,c2,H/4,W/4], all >= 0.
         """
-        half = self.encode_half(F.relu(self.stem(F.pixel_unshuffle(image, 2))))
+        half = self.encode_half(F.relu(self.stem(image)))
         quarter = self.encode_quarter(F.relu(self.to_quarter(half)))
         eighth = self.bottom(F.relu(self.to_eighth(quarter)))
         quarter = self.decode_quarter(quarter + _double(self.up_quarter(eighth)))

@@ -75,9 +75,9 @@ class NetR(nn.Module):
         )
         self.snl = SparseNonLocalModule(quarter, features[2], preset.attention_channels)
         self.up_half = SparseConv2d(quarter, 4 * half, 1)
-        self.merge_half = SparseConv2d(2 * half, half, 1, relu=True)
+        self.lateral_half = SparseConv2d(half, half, 1)
         self.up_full = SparseConv2d(half, 4 * full, 1)
-        self.merge_full = SparseConv2d(2 * full, full, 1, relu=True)
+        self.lateral_full = SparseConv2d(full, full, 1)
         self.out = SparseConv2d(full, 3, 3)
         nn.init.normal_(self.out.weight, std=1e-3)
         self.gate_output = preset.gate_output
@@ -90,8 +90,8 @@ class NetR(nn.Module):
     def work(self) -> tuple[float, float, float]:
         """Shares of the multiply-adds at full, half and quarter size where all pixels are distorted; their sum is 1."""
         layers = (
-            (self.fuse[0], self.scm[0], self.merge_full, self.out),
-            (self.fuse[1], self.scm[1], self.merge_half, self.up_full),
+            (self.fuse[0], self.scm[0], self.lateral_full, self.out),
+            (self.fuse[1], self.scm[1], self.lateral_half, self.up_full),
             (self.fuse[2], self.scm[2], self.snl.query, self.snl.out, self.up_half),
         )
         weights = [
@@ -122,10 +122,10 @@ class NetR(nn.Module):
             for fuse, picture, feature, mask in zip(self.fuse, pictures, features, masks, strict=True)
         ]
         x = self.scm[2](self.snl(encoded[2], masks[2], keys, key_mask), masks[2])
-        x = F.pixel_shuffle(self.up_half(x, masks[2]), 2)
-        x = self.scm[1](self.merge_half(torch.cat((encoded[1], x), 1), masks[1]), masks[1])
-        x = F.pixel_shuffle(self.up_full(x, masks[1]), 2)
-        x = self.scm[0](self.merge_full(torch.cat((encoded[0], x), 1), masks[0]), masks[0])
+        x = F.relu(self.lateral_half(encoded[1], masks[1]) + F.pixel_shuffle(self.up_half(x, masks[2]), 2) * masks[1])
+        x = self.scm[1](x, masks[1])
+        x = F.relu(self.lateral_full(encoded[0], masks[0]) + F.pixel_shuffle(self.up_full(x, masks[1]), 2) * masks[0])
+        x = self.scm[0](x, masks[0])
         if self.gate_output:
             return self.out(x, masks[0])
         return F.conv2d(x, self.out.weight, self.out.bias, padding=1)

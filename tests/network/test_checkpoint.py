@@ -164,7 +164,7 @@ def test_another_networks_weights_are_refused_with_their_keys(tmp_path):
 
 def test_a_mismatched_preset_names_the_keys(tmp_path, tiny):
     torch.save(tiny.state_dict(), tmp_path / "tiny.pth")
-    refused(tmp_path / "tiny.pth", r"keys of another shape \(net_l.stem.weight \(24, 12, 3, 3\) instead", preset="base")
+    refused(tmp_path / "tiny.pth", r"keys of another shape \(net_l.stem.weight \(24, 3, 6, 6\) instead", preset="base")
     state = tiny.state_dict()
     del state["net_l.stem.bias"]
     torch.save(state, tmp_path / "less.pth")
