@@ -1,0 +1,310 @@
+"""How much faster is a whole picture, restored adaptively, than densely: by distortion, and on real rain?
+
+Run from the repository root: `python -m benchmarks.network [--presets tiny] [--rain DIR] [--json FILE] [--plot FILE]`.
+Times the `Restorer` on an 8-bit picture under made masks, from picture to picture, in turns with the bundle's dense
+graph on ONNX Runtime between the same conversions; dense peers once a preset, in turns with that graph as well. Every
+result is compared with PyTorch first. `--rain`: a folder with light/input and heavy/input; there Net_L finds the masks.
+Targets are printed with their verdict; the exit status is 1 only when a result is wrong. One hour on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measuring import (
+    Run,
+    Target,
+    Times,
+    describe_run,
+    parse_count,
+    parse_names,
+    parse_shares,
+    say,
+    show_run,
+    show_table,
+    show_targets,
+    take_turns,
+    write_json,
+)
+from benchmarks.peers.graphs import DENSE_PEERS, MASKLESS
+from benchmarks.peers.install import PeerAbsentError, find_package
+from benchmarks.subjects.network import (
+    Network,
+    check_adaptive,
+    check_agreement,
+    check_dense,
+    check_maskless,
+    make_picture,
+    open_network,
+    run_with,
+)
+from spair.network.presets import PRESETS
+from spair.runtime import GateError, UserError, read_image
+from spair.runtime.made_masks import SHAPES, make_mask
+from spair.runtime.pixels import to_network
+
+SPEEDUPS = {0.02: 6.0, 0.1: 3.0, 1.0: 0.95}
+"""Wanted by density of the mask."""
+EMPTY_OVERHEAD = 1.10
+"""A clean picture may take this many times as long as the localization network alone."""
+RAIN_SPEEDUPS = {"light": 2.5, "heavy": 0.95}
+"""Wanted of the median over the real files of a set."""
+
+
+def plan_masks(
+    shapes: Sequence[str], densities: Sequence[float], height: int, width: int
+) -> Iterator[tuple[str, float, np.ndarray]]:
+    """Shape, density and mask; without a distorted or a clean pixel all shapes are one, "none" or "all"."""
+    for density in sorted(set(densities)):
+        count = round(density * height * width)
+        if count in (0, height * width):
+            yield ("all" if count else "none"), density, make_mask("uniform", height, width, density)
+            continue
+        for shape in shapes:
+            yield shape, density, make_mask(shape, height, width, density, seed=1)
+
+
+def measure_masks(network: Network, image: np.ndarray, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """One row a mask: adaptive against dense, and against Net_L alone where the mask is empty."""
+    height, width = image.shape[:2]
+    dense, tensor = run_with(network.dense), to_network(image, network.restorer.network.spec.multiple)
+    check_dense(network, "dense", network.dense, image)
+    for shape, density, mask in plan_masks(arguments.masks, arguments.densities, height, width):
+        say(f"{network.preset}: {shape} {density:g}")
+        error = check_adaptive(network, image, mask)
+        runs: dict[str, Run] = {
+            "dense": partial(dense, image),
+            "adaptive": partial(network.restorer, image, mask=mask),
+        }
+        if shape == "none":
+            runs["net_l"] = partial(network.net_l.run, {"image": tensor})
+        times = take_turns(runs, arguments.repeat)
+        say(", ".join(f"{name} {value.median:.0f} ms" for name, value in times.items()))
+        yield make_row(network, shape, float(mask.mean()), error, times, network.restorer(image, mask=mask))
+
+
+def make_row(
+    network: Network, shape: str, density: float, error: float, times: Mapping[str, Times], result: Any
+) -> dict[str, Any]:
+    """One mask's result as JSON; stages and tiles are those of one more run."""
+    return {
+        "preset": network.preset,
+        "mask": shape,
+        "density": density,
+        "max_error": error,
+        "ms": {name: vars(value) for name, value in times.items()},
+        "speedup": times["dense"].median / times["adaptive"].median,
+        "over_net_l": times["adaptive"].median / times["net_l"].median if "net_l" in times else None,
+        "stages_ms": {stage: 1e3 * seconds for stage, seconds in result.timings.items()},
+        "tiles": vars(result.tiles),
+    }
+
+
+def measure_peers(network: Network, image: np.ndarray, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """One row a dense peer: its times in turns with the baseline's, or why it is absent.
+
+    One peer at a time, so that memory holds two networks at most.
+    """
+    baseline = run_with(network.dense)
+    for name in arguments.peers:
+        say(f"{network.preset}: {name}")
+        try:
+            with DENSE_PEERS[name](network.subject(image)) as compute:
+                if name in MASKLESS:
+                    error = check_maskless(network, name, DENSE_PEERS[name])
+                else:
+                    error = check_dense(network, name, compute, image)
+                runs = {"dense": partial(baseline, image), name: partial(run_with(compute), image)}
+                times = take_turns(runs, arguments.repeat)
+                say(", ".join(f"{name} {value.median:.0f} ms" for name, value in times.items()))
+        except PeerAbsentError as reason:
+            yield {"preset": network.preset, "peer": name, "absent": str(reason)}
+            continue
+        yield {
+            "preset": network.preset,
+            "peer": name,
+            "max_error": error,
+            "ms": vars(times[name]),
+            "dense_ms": vars(times["dense"]),
+            "speedup": times["dense"].median / times[name].median,
+        }
+
+
+def measure_rain(network: Network, folder: Path, repeat: int) -> Iterator[dict[str, Any]]:
+    """One row a set of real files, under the masks that Net_L finds."""
+    dense = run_with(network.dense)
+    for name in RAIN_SPEEDUPS:
+        files = sorted((folder / name / "input").glob("*.png"))
+        if not files:
+            raise UserError(f"{folder / name / 'input'} has no PNG files; give --rain a folder with light/ and heavy/")
+        speedups, densities, errors = [], [], []
+        for file in files:
+            say(f"{network.preset}: {name} {file.name}")
+            image = np.ascontiguousarray(read_image(file).pixels[..., :3])
+            errors.append(check_adaptive(network, image, None))
+            result = network.restorer(image)
+            check_agreement(file.name, result.image, dense(image))
+            runs = {"dense": partial(dense, image), "adaptive": partial(network.restorer, image)}
+            times = take_turns(runs, repeat)
+            speedups.append(times["dense"].median / times["adaptive"].median)
+            densities.append(result.density)
+        yield {
+            "set": name,
+            "files": len(files),
+            "speedup": vars(Times.of(speedups)),
+            "density": statistics.mean(densities),
+            "max_error": max(errors),
+        }
+
+
+def judge(report: Mapping[str, Any]) -> list[Target]:
+    """The targets for whatever was measured."""
+    targets = []
+    for row in report["rows"]:
+        name = f"{row['preset']}, {row['mask']}, {row['density']:.0%}"
+        wanted = next((value for density, value in SPEEDUPS.items() if abs(row["density"] - density) < 1e-4), None)
+        if wanted is not None:
+            targets.append(Target(f"{name}: speed-up", wanted, row["speedup"]))
+        if row["over_net_l"] is not None:
+            targets.append(Target(f"{name}: times Net_L alone", EMPTY_OVERHEAD, row["over_net_l"], at_most=True))
+    for row in report["rain"]:
+        name = f"{row['set']} rain, {row['files']} files: median speed-up"
+        targets.append(Target(name, RAIN_SPEEDUPS[row["set"]], row["speedup"]["median"]))
+    return targets
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The whole report; GateError when a result is wrong."""
+    width, height = arguments.size
+    image = make_picture(height, width)
+    report: dict[str, Any] = {
+        "benchmark": "network",
+        **describe_run(arguments.threads),
+        "size": [width, height],
+        "repeat": arguments.repeat,
+        "weights": {},
+        "tuning": {},
+        "rows": [],
+        "peers": [],
+        "rain": [],
+    }
+    for preset in arguments.presets:
+        say(f"{preset}: exporting")
+        with (
+            tempfile.TemporaryDirectory(prefix="spair-network-") as folder,
+            open_network(preset, Path(folder), arguments.threads) as network,
+        ):
+            report["weights"][preset] = network.weights
+            report["tuning"][preset] = network.tuning
+            report["rows"] += measure_masks(network, image, arguments)
+            report["peers"] += measure_peers(network, image, arguments)
+            if arguments.rain and preset == "tiny":
+                report["rain"] += measure_rain(network, arguments.rain, arguments.repeat)
+    if any(row["peer"].endswith("openvino") and "absent" not in row for row in report["peers"]):
+        report["versions"]["openvino"] = find_package("openvino").version
+    report["targets"] = [target.to_json() for target in judge(report)]
+    return report
+
+
+def show(report: Mapping[str, Any]) -> None:
+    """Print a report."""
+    absent = {f"{row['preset']}, {row['peer']}": row["absent"] for row in report["peers"] if "absent" in row}
+    show_run(report, absent)
+    size = "x".join(map(str, report["size"]))
+    print(f"whole network, {size}, 8-bit picture to picture, medians of {report['repeat']} turns")
+    for preset, weights in report["weights"].items():
+        tuned = "routing tuned on this machine" if report["tuning"][preset] else "routing not tuned"
+        print(f"{preset}: weights {weights}; {tuned}")
+    head = ["preset", "mask", "density", "dense ms", "adaptive ms", "x dense", "x Net_L", "tiles s/p/d", "error"]
+    table = []
+    for row in report["rows"]:
+        tiles = "/".join(str(row["tiles"].get(way, 0)) for way in ("skipped", "packed", "dense"))
+        over = "-" if row["over_net_l"] is None else f"{row['over_net_l']:.2f}"
+        table.append(
+            [row["preset"], row["mask"], f"{row['density']:.1%}"]
+            + [f"{row['ms'][name]['median']:.0f}" for name in ("dense", "adaptive")]
+            + [f"{row['speedup']:.2f}", over, tiles, f"{row['max_error']:.0e}"]
+        )
+    show_table(head, table)
+    show_peers([row for row in report["peers"] if "absent" not in row])
+    for row in report["rain"]:
+        low, median, high = (row["speedup"][key] for key in ("low", "median", "high"))
+        print(
+            f"\n{row['set']} rain, {row['files']} files, {row['density']:.1%} distorted on average: "
+            f"{median:.2f} times as fast as dense ({low:.2f} to {high:.2f})"
+        )
+    show_targets(judge(report))
+
+
+def show_peers(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the dense peers' table, if there are any."""
+    if not rows:
+        return
+    print()
+    cells = [
+        [
+            row["preset"],
+            row["peer"],
+            f"{row['dense_ms']['median']:.0f}",
+            f"{row['ms']['median']:.0f}",
+            f"{row['speedup']:.2f}",
+            f"{row['max_error']:.0e}",
+        ]
+        for row in rows
+    ]
+    show_table(["preset", "peer", "dense ms", "peer ms", "x dense", "error"], cells)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """ "1920x1080" to width and height: an argparse type."""
+    parts = text.split("x")
+    if len(parts) != 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 1920x1080")
+    return parse_count(parts[0]), parse_count(parts[1])
+
+
+def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--presets", type=parse_names(tuple(PRESETS)), default="tiny,base")
+    parser.add_argument("--size", type=parse_size, default="1920x1080")
+    parser.add_argument("--densities", type=parse_shares, default="0,0.02,0.1,0.2,0.35,0.5,1.0")
+    parser.add_argument("--masks", type=parse_names(tuple(SHAPES)), default="streak,blob")
+    parser.add_argument("--peers", type=parse_names(tuple(DENSE_PEERS)), default=",".join(DENSE_PEERS))
+    parser.add_argument("--threads", type=parse_count, default=2)
+    parser.add_argument("--repeat", type=parse_count, default=3, help="turns; medians are reported")
+    parser.add_argument("--rain", type=Path, metavar="DIR", help="light/input and heavy/input of real files, for tiny")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="a PNG")
+    return parser.parse_args(words)
+
+
+def main() -> int:
+    """Print the report; the exit status is 1 when a result is wrong."""
+    arguments = parse_arguments()
+    try:
+        report = measure(arguments)
+    except (GateError, UserError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1 if isinstance(error, GateError) else 2
+    show(report)
+    if arguments.json:
+        write_json(arguments.json, report)
+    if arguments.plot:
+        from benchmarks.plotting import try_plot_network
+
+        try_plot_network(report, arguments.plot)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

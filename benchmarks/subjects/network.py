@@ -1,0 +1,254 @@
+"""The networks that `benchmarks.network` measures: bundles, pictures, and the gates that everything timed passes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from benchmarks.measuring import TOLERANCE, require_equal, say
+from benchmarks.peers.graphs import Compute, OpenPeer, Subject, open_onnxruntime
+from benchmarks.peers.maskless import fill_masks
+from spair.export import export_checkpoint
+from spair.export.parity import restore_under
+from spair.network import SPAIR, load_checkpoint, save_checkpoint
+from spair.network.presets import find_preset
+from spair.runtime import Bundle, GateError, Restorer
+from spair.runtime.onnx_backend import OnnxGraph
+from spair.runtime.pixels import from_network, to_network
+
+SHIPPED = {"tiny": "rain-tiny.safetensors"}
+"""Presets with trained weights; the others get seeded random ones."""
+LEAST_CHANGE = 100 * TOLERANCE
+"""The reference has to change some distorted pixel by as much, or agreement with it would mean nothing."""
+DIFFERING = 1e-3
+"""Share of 8-bit samples that may differ by more than one step between two ways that each find their own mask: a pixel
+whose logit lies at the threshold may fall on either side."""
+
+PictureRun = Callable[[np.ndarray], np.ndarray]
+"""[H, W, 3] uint8 or float32 to the same, restored."""
+
+
+class WholePicture(nn.Module):
+    """image -> restored, mask: what the graph "model" is, as a module."""
+
+    def __init__(self, model: SPAIR) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """image [N,3,H,W] -> restored [N,3,H,W], mask [N,1,H,W]."""
+        result = self.model(image)
+        return result.image, result.mask
+
+
+@dataclass(frozen=True)
+class Network:
+    """A preset, exported and opened."""
+
+    preset: str
+    weights: str
+    """Where they come from, in words."""
+    tuning: dict[str, float] | None
+    """What tiles cost on this machine, as it was measured for the routing; None: it runs on built-in values."""
+    model: SPAIR
+    bundle: Bundle
+    restorer: Restorer
+    """The adaptive way."""
+    dense: Compute
+    """The graph of the whole network on ONNX Runtime: the baseline."""
+    net_l: OnnxGraph
+    """The localization network alone."""
+    threads: int
+
+    def subject(self, image: np.ndarray) -> Subject:
+        """For peers: the same network on pictures of this size."""
+        file, example = self.bundle.graph("fp32", "model"), {"image": to_network(image, 1)}
+        return Subject(file, WholePicture(self.model).eval(), ("restored", "mask"), example, self.threads)
+
+
+def make_bundle(preset: str, folder: Path) -> tuple[Path, Path, str]:
+    """Export a preset: the checkpoint, the bundle, and where the weights come from."""
+    checkpoint, bundle = folder / f"{preset}.safetensors", folder / f"{preset}.spair"
+    if preset in SHIPPED:
+        with as_file(files("spair.network.weights") / SHIPPED[preset]) as file:
+            shutil.copyfile(file, checkpoint)
+        weights = f"shipped, {SHIPPED[preset]}"
+    else:
+        save_random(preset, checkpoint)
+        weights = "random, seed 0"
+    export_checkpoint(checkpoint, bundle)
+    return checkpoint, bundle, weights
+
+
+def save_random(preset: str, checkpoint: Path, seed: int = 0) -> None:
+    """Random weights under which every layer changes the result, and masks of about a third of a picture."""
+    state = torch.random.get_rng_state()
+    torch.manual_seed(seed)
+    model = SPAIR(find_preset(preset)).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(0.0, 0.05)
+            elif name.endswith("second.weight") and "net_r" in name:  # zero at the start of training
+                parameter.normal_(0.0, 0.02)
+        model.net_r.out.weight.normal_(0.0, 0.02)  # nearly zero at the start of training
+        logits, _ = model.net_l(torch.from_numpy(to_network(make_picture(256, 256), 8)))
+        head = model.net_l.head.bias
+        assert head is not None
+        head[:4] += model.logit_threshold - logits.quantile(0.65)  # the four sub-pixels of the logit channel
+    save_checkpoint(model, checkpoint, task="rain")
+    torch.random.set_rng_state(state)
+
+
+@contextlib.contextmanager
+def open_network(preset: str, folder: Path, threads: int) -> Iterator[Network]:
+    """Export and open a preset; everything is closed again."""
+    checkpoint, path, weights = make_bundle(preset, folder)
+    torch.set_num_threads(threads)
+    bundle = Bundle.open(path)
+    tuning = tune_routing(bundle, threads)
+    model = load_checkpoint(checkpoint).model.requires_grad_(False)
+    with contextlib.ExitStack() as stack:
+        restorer = stack.enter_context(Restorer.open(path, threads=threads))
+        net_l = stack.enter_context(OnnxGraph(bundle.graph("fp32", "net_l"), threads=threads))
+        whole = Subject(bundle.graph("fp32", "model"), model, (), {}, threads)
+        dense = stack.enter_context(open_onnxruntime(whole))
+        yield Network(preset, weights, tuning, model, bundle, restorer, dense, net_l, threads)
+
+
+def tune_routing(bundle: Bundle, threads: int) -> dict[str, float] | None:
+    """Measure what dense and packed windows cost here and store it where `Restorer.open` looks it up; what it says.
+
+    None where this version of the runtime has no such measurement.
+    """
+    if importlib.util.find_spec("spair.runtime.tuning") is None:
+        say("routing is not tuned: this version has no spair.runtime.tuning")
+        return None
+    from spair.runtime.tuning import measure_tuning, save_tuning
+
+    tuning = measure_tuning(bundle, "fp32", threads)
+    save_tuning(bundle, "fp32", threads, tuning)
+    return dataclasses.asdict(tuning)
+
+
+def make_picture(height: int, width: int) -> np.ndarray:
+    """Smooth colours, some noise and bright streaks, [height, width, 3] uint8."""
+    random = np.random.default_rng(0)
+    down, right = np.ogrid[:height, :width]
+    waves = [np.sin(down / 37.0 + right / 53.0 * (channel + 1) / 2.0) for channel in range(3)]
+    picture = 110.0 + 60.0 * np.stack(waves, -1) + random.normal(0.0, 4.0, (height, width, 3))
+    picture[random.random((height, width)) < 0.05] += 70.0
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+
+
+def run_with(compute: Compute) -> PictureRun:
+    """The way of a dense contender from picture to picture: as `spair demo` runs its baseline."""
+
+    def run(image: np.ndarray) -> np.ndarray:
+        outputs = compute({"image": to_network(image, 1)})
+        return from_network(image, outputs["restored"][0], outputs["mask"][0, 0] > 0.5)
+
+    return run
+
+
+def check_adaptive(network: Network, image: np.ndarray, mask: np.ndarray | None) -> float:
+    """The restorer against PyTorch under the same mask, in float32 and in 8 bit.
+
+    Args:
+        network: what is checked.
+        image: [H, W, 3] uint8.
+        mask: [H, W] bool, or None for the one that Net_L finds.
+
+    Returns:
+        The largest error in float32.
+
+    Raises:
+        GateError: they differ, a clean pixel was touched, or the reference is no test of anything.
+    """
+    real = image.astype(np.float32) / np.float32(255)
+    result = network.restorer(real, mask=mask)
+    assert result.mask is not None
+    if mask is not None and not np.array_equal(result.mask, mask):
+        raise GateError(f"{network.preset}: the restorer used another mask than the one given; no times are reported")
+    expected = _restore_in_torch(network.model, real, result.mask, own=mask is None)
+    distorted = result.mask
+    if distorted.any() and float(np.abs(expected - real)[distorted].max()) < LEAST_CHANGE:
+        raise GateError(f"{network.preset}: the reference changes no pixel by {LEAST_CHANGE:g}: it tests nothing")
+    worst = require_equal(f"adaptive {network.preset}", result.image, expected, clean=~distorted[..., None])
+    _check_rounded(network, image, expected, mask)
+    return worst
+
+
+def _check_rounded(network: Network, image: np.ndarray, expected: np.ndarray, mask: np.ndarray | None) -> None:
+    """The 8-bit call, the one that gets timed: within one step of the reference, clean pixels identical."""
+    result = network.restorer(image, mask=mask)
+    assert result.mask is not None
+    steps = np.abs(result.image - np.rint(expected * 255.0))
+    if float(steps.max()) > 1.0 or not np.array_equal(result.image[~result.mask], image[~result.mask]):
+        raise GateError(f"{network.preset}: the 8-bit picture is wrong; no times are reported")
+
+
+def _restore_in_torch(model: SPAIR, real: np.ndarray, mask: np.ndarray, *, own: bool) -> np.ndarray:
+    """[H, W, 3] float32 under a mask [H, W] bool; `own`: it is Net_L's, checked against PyTorch's."""
+    image, given = torch.from_numpy(to_network(real, 1)), torch.from_numpy(mask[None, None].astype(np.float32))
+    with torch.inference_mode():
+        if own:
+            restored, wrong = restore_under(model, image, given)
+            if wrong:
+                raise GateError(f"{wrong} pixels of the mask differ from PyTorch's; no times are reported")
+        else:
+            restored = model(image, given).image
+    return restored[0].permute(1, 2, 0).numpy()
+
+
+def check_dense(network: Network, name: str, compute: Compute, image: np.ndarray) -> float:
+    """A dense contender against PyTorch under the mask that the contender found; the largest error.
+
+    Raises:
+        GateError: restored picture or mask are wrong.
+    """
+    real = image.astype(np.float32) / np.float32(255)
+    outputs = compute({"image": to_network(real, 1)})
+    restored, mask = outputs["restored"][0].transpose(1, 2, 0).copy(), outputs["mask"][0, 0] > 0.5
+    expected = _restore_in_torch(network.model, real, mask, own=True)
+    return require_equal(f"{name} {network.preset}", restored, expected, clean=~mask[..., None])
+
+
+def check_agreement(name: str, adaptive: np.ndarray, dense: np.ndarray) -> None:
+    """Raise GateError unless two uint8 pictures are equal up to rounding and DIFFERING."""
+    share = float((np.abs(adaptive.astype(np.int16) - dense) > 1).mean())
+    if share > DIFFERING:
+        raise GateError(f"{name}: {share:.2%} of the samples differ between adaptive and dense; no times are reported")
+
+
+def check_maskless(network: Network, name: str, open_peer: OpenPeer) -> float:
+    """A dense contender without masks against the graph's own operators under masks of 1; the largest error.
+
+    Raises:
+        GateError: they differ.
+    """
+    small = make_picture(72, 104)
+    subject = network.subject(small)
+    filled = onnx.load(subject.graph)
+    fill_masks(filled)
+    with tempfile.TemporaryDirectory(prefix="spair-filled-") as folder:
+        file = Path(folder) / "filled.onnx"
+        onnx.save(filled, file)
+        with OnnxGraph(file, threads=network.threads) as graph:
+            expected = graph.run(subject.example)
+    with open_peer(subject) as compute:
+        got = compute(subject.example)
+        require_equal(f"mask of {name} {network.preset}", got["mask"], expected["mask"])
+        return require_equal(f"{name} {network.preset}", got["restored"], expected["restored"])
