@@ -28,13 +28,21 @@ def unavailable(device: str) -> str | None:
 class OnnxGraph:
     """One graph in one ONNX Runtime session; a context manager that owns the session until `close`."""
 
-    def __init__(self, path: str | os.PathLike[str], *, threads: int | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        threads: int | None = None,
+        device: str = "cpu",
+        trace: Path | None = None,
+    ) -> None:
         """Load a graph.
 
         Args:
             path: the .onnx file.
             threads: threads inside an operator, >= 1; None lets ONNX Runtime use every core.
             device: "cpu" or "cuda".
+            trace: an existing folder for ONNX Runtime's profile of this session, see `end_trace`; None: no profile.
 
         Raises:
             UserError: threads < 1; a device that is not available, or that ONNX Runtime did not really
@@ -48,7 +56,13 @@ class OnnxGraph:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3
+        # A restorer runs several sessions in turn: threads of one that spin for its next run hold up the others'.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        if trace is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = os.fspath(trace / Path(path).stem)
         self.path = Path(path)
+        self._traced = trace is not None
         self._session: ort.InferenceSession | None = _session(self.path, options, _PROVIDERS[device])
         self._check_provider(device)
         self.inputs = {i.name: i.type for i in self._session.get_inputs()}
@@ -81,6 +95,17 @@ class OnnxGraph:
                 raise MemoryError(f"{self.path} ran out of memory: {error}") from error
             raise
         return {name: _widened(np.asarray(v)) for name, v in zip(self.outputs, values, strict=True)}
+
+    def end_trace(self) -> Path:
+        """End the profile that `trace` asked for; `runtime.trace.read_trace` reads the file.
+
+        Raises:
+            ValueError: no profile was asked for, it was ended before, or the session is closed.
+        """
+        if self._session is None or not self._traced:
+            raise ValueError(f"{self.path} is not being traced")
+        self._traced = False
+        return Path(self._session.end_profiling())
 
     def close(self) -> None:
         """Release the session and its memory; may be called twice."""

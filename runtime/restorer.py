@@ -21,6 +21,7 @@ from .stages import StageClock
 from .two_stage import BLOCK_PIXELS, TileCounts, TwoStageRun
 from .whole import restore_whole
 
+
 @dataclass(frozen=True)
 class Result:
     """A restored picture and what is known about it."""

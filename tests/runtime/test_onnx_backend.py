@@ -83,3 +83,25 @@ def test_auto_is_the_first_available_backend(monkeypatch):
     absent = backends.Backend("absent", lambda: "not here", BACKENDS[0].open_graph)
     monkeypatch.setattr(backends, "BACKENDS", (absent, BACKENDS[0]))
     assert find_backend("auto") is BACKENDS[0]
+
+
+def test_a_trace_is_written_where_it_was_asked_for(doubler, tmp_path):
+    (tmp_path / "traces").mkdir()
+    with OnnxGraph(doubler, threads=1, trace=tmp_path / "traces") as graph:
+        graph.run({"x": np.zeros(5)})
+        file = graph.end_trace()
+        assert file.parent == tmp_path / "traces" and "_kernel_time" in file.read_text()
+        assert graph.run({"x": np.ones(1)})["y"] == [2], "the graph goes on without a profile"
+        with pytest.raises(ValueError, match=r"is not being traced"):
+            graph.end_trace()
+
+
+def test_nothing_is_traced_unasked(doubler, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with OnnxGraph(doubler) as graph, pytest.raises(ValueError, match=r"is not being traced"):
+        graph.end_trace()
+    with OnnxGraph(doubler, trace=tmp_path) as graph:
+        graph.end_trace().unlink()
+    with pytest.raises(ValueError, match=r"is not being traced"):
+        graph.end_trace()
+    assert list(tmp_path.iterdir()) == [doubler]

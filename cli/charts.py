@@ -1,0 +1,169 @@
+"""Plots as inline SVG, styled by the page's colours: lines with markers over an axis from zero, and bars."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+WIDTH, HEIGHT = 420, 270
+LEFT, RIGHT, TOP, BOTTOM = 48, 14, 34, 40
+"""Margins around the axes: room for numbers at the left, legend above, names below."""
+
+STYLE = """
+svg { display: block; width: 100%; height: auto; font: 12px system-ui, sans-serif; }
+svg text { fill: var(--quiet); }
+svg .name { fill: var(--ink); }
+svg .grid { stroke: var(--line); }
+svg .mark { stroke: var(--ink); stroke-dasharray: 2 3; }
+svg .line { fill: none; stroke-width: 2; }
+svg .dense { stroke: var(--quiet); } svg .dense.dot { fill: var(--quiet); }
+svg .adaptive { stroke: var(--accent); } svg .adaptive.dot { fill: var(--accent); }
+svg .packed { stroke: var(--second); } svg .packed.dot { fill: var(--second); }
+svg .dense.line { stroke-dasharray: 6 3; }
+svg .bar { fill: var(--accent); }
+"""
+"""For the page; needs the colours --ink, --quiet, --line, --accent and --second. A series is known by its class."""
+
+Point = tuple[float, float]
+
+_DOTS = {"dense": "square", "adaptive": "circle", "packed": "diamond"}
+
+
+@dataclass(frozen=True)
+class LineChart:
+    """Times against the density of the mask."""
+
+    title: str
+    """What is shown, for those who do not see it."""
+    series: Mapping[str, Sequence[Point]]
+    """Name ("dense", "adaptive" or "packed") -> (density 0..1, ms), by ascending density."""
+    mark: float | None = None
+    """Density at which a cross-over is marked."""
+
+    def render(self) -> str:
+        """The SVG element."""
+        points = [point for line in self.series.values() for point in line]
+        axes = _Axes(max((x for x, _ in points), default=1.0) or 1.0, max((y for _, y in points), default=1.0) or 1.0)
+        parts = [axes.render()]
+        if self.mark is not None:
+            parts.append(self._render_mark(axes, self.mark))
+        parts += [_render_line(name, line, axes) for name, line in self.series.items()]
+        parts += [_render_legend(name, index) for index, name in enumerate(self.series)]
+        return (
+            f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(self.title, quote=True)}">'
+            f"{''.join(parts)}</svg>"
+        )
+
+    def _render_mark(self, axes: _Axes, density: float) -> str:
+        x = axes.x(density)
+        left = x < WIDTH * 0.7
+        place = f'x="{x + (5 if left else -5):.1f}" text-anchor="{"start" if left else "end"}"'
+        return (
+            f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
+            f'<text class="name" {place} y="{HEIGHT - BOTTOM - 8}">cross-over {100 * density:.0f} %</text>'
+        )
+
+
+@dataclass(frozen=True)
+class BarChart:
+    """Milliseconds by name, one bar each."""
+
+    title: str
+    bars: Sequence[tuple[str, float]]
+
+    def render(self) -> str:
+        """The SVG element."""
+        step, name_width = 26, 70
+        largest = max((value for _, value in self.bars), default=0.0) or 1.0
+        room = WIDTH - name_width - 90
+        parts = []
+        for index, (name, value) in enumerate(self.bars):
+            top, length = index * step, max(room * value / largest, 1.0)
+            parts.append(
+                f'<text class="name" x="0" y="{top + 17}">{escape(name)}</text>'
+                f'<rect class="bar" x="{name_width}" y="{top + 4}" width="{length:.1f}" height="18" rx="2"/>'
+                f'<text x="{name_width + length + 6:.1f}" y="{top + 17}">{format_ms(value)}</text>'
+            )
+        return (
+            f'<svg viewBox="0 0 {WIDTH} {step * len(self.bars)}" role="img" '
+            f'aria-label="{escape(self.title, quote=True)}">{"".join(parts)}</svg>'
+        )
+
+
+def format_ms(milliseconds: float) -> str:
+    """A time with three digits or so: "0.21 ms", "14.3 ms", "9,012 ms"."""
+    digits = 2 if milliseconds < 10 else 1 if milliseconds < 100 else 0
+    return f"{milliseconds:,.{digits}f} ms"
+
+
+def list_ticks(largest: float, count: int = 5) -> list[float]:
+    """Round numbers from 0 to the first one that is not below `largest`, about `count` steps of 1, 2 or 5 x 10**n.
+
+    >>> list_ticks(9012.0)
+    [0.0, 2000.0, 4000.0, 6000.0, 8000.0, 10000.0]
+    """
+    rough = largest / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * (1 - 1e-9))
+    return [round(step * index, 12) for index in range(math.ceil(largest / step - 1e-9) + 1)]
+
+
+class _Axes:
+    """Places densities and milliseconds; times of seconds are shown in seconds."""
+
+    def __init__(self, density: float, milliseconds: float) -> None:
+        self._densities = list_ticks(100 * density)
+        self._unit, self._scale = ("s", 1000.0) if milliseconds >= 2000 else ("ms", 1.0)
+        self._times = list_ticks(milliseconds / self._scale)
+
+    def x(self, density: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * 100 * density / self._densities[-1]
+
+    def y(self, milliseconds: float) -> float:
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * milliseconds / self._scale / self._times[-1]
+
+    def render(self) -> str:
+        parts = []
+        for time in self._times:
+            y = self.y(time * self._scale)
+            parts.append(
+                f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+                f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{time:,g}</text>'
+            )
+        for percent in self._densities:
+            place = f'x="{self.x(percent / 100):.1f}" y="{HEIGHT - BOTTOM + 16}"'
+            parts.append(f'<text {place} text-anchor="middle">{percent:g}</text>')
+        parts.append(f'<text x="{LEFT - 6}" y="{TOP - 12}" text-anchor="end">{self._unit}</text>')
+        middle = (LEFT + WIDTH - RIGHT) / 2
+        parts.append(f'<text x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">distorted pixels, %</text>')
+        return "".join(parts)
+
+
+def _render_line(name: str, line: Sequence[Point], axes: _Axes) -> str:
+    places = [(axes.x(x), axes.y(y)) for x, y in line]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    dots = "".join(
+        _render_dot(name, place, f"{name}, {100 * x:g} %: {format_ms(y)}")
+        for place, (x, y) in zip(places, line, strict=True)
+    )
+    return f'<polyline class="{name} line" points="{path}"/>{dots}'
+
+
+def _render_legend(name: str, index: int) -> str:
+    left, middle = LEFT + 14 + 100 * index, TOP - 16
+    return (
+        f'<line class="{name} line" x1="{left}" x2="{left + 22}" y1="{middle}" y2="{middle}"/>'
+        f'{_render_dot(name, (left + 11, middle), "")}<text class="name" x="{left + 28}" y="{middle + 4}">{name}</text>'
+    )
+
+
+def _render_dot(name: str, place: Point, tip: str) -> str:
+    """A marker whose form tells the series where colours do not."""
+    x, y = place
+    words = f"<title>{escape(tip)}</title>" if tip else ""
+    if _DOTS[name] == "circle":
+        return f'<circle class="{name} dot" cx="{x:.1f}" cy="{y:.1f}" r="4">{words}</circle>'
+    turn = f' transform="rotate(45 {x:.1f} {y:.1f})"' if _DOTS[name] == "diamond" else ""
+    return f'<rect class="{name} dot" x="{x - 3.5:.1f}" y="{y - 3.5:.1f}" width="7" height="7"{turn}>{words}</rect>'

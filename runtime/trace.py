@@ -1,0 +1,153 @@
+"""ONNX Runtime's own profile of a graph: its trace file, read into layers that a person can place."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Shape = tuple[int, ...]
+
+_INLINED = re.compile(r"_inlfunc_([A-Za-z0-9]+)_token_(\d+)_(.*)")
+_PRODUCTS = ("Gemm", "FusedGemm", "MatMul", "FusedMatMul")
+_LAYOUT = {"ReorderInput": "to blocked channels", "ReorderOutput": "from blocked channels"}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One node of a graph as ONNX Runtime ran it, which may be several of the file fused into one."""
+
+    name: str
+    """Readable: "SparseConv2d 19", "conv2d_3", "packed_268_60"."""
+    operator: str
+    """ONNX Runtime's operator type."""
+    what: str
+    """What it does with what sizes; of the call that took longest, where sizes vary."""
+    ms: float
+    """Milliseconds for one picture, all calls together."""
+    share: float
+    """Of the graph's time, 0..1."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a graph did for one picture."""
+
+    total_ms: float
+    """Milliseconds inside ONNX Runtime, what lies between the nodes included."""
+    calls: int
+    """Runs of the graph for one picture: one for each piece."""
+    layers: tuple[Layer, ...]
+    """Longest first."""
+
+
+def read_trace(path: Path, *, warm_up: int, pictures: int) -> Trace:
+    """Read a profile that an ONNX Runtime session wrote while it restored the same picture several times.
+
+    Args:
+        path: the JSON file.
+        warm_up: pictures at the start that do not count.
+        pictures: pictures after those; times are divided by it.
+
+    Raises:
+        ValueError: the number of runs is no multiple, above 0, of the number of pictures.
+    """
+    events = json.loads(path.read_text(encoding="utf-8"))
+    runs = sorted((e for e in events if e["name"] == "model_run"), key=lambda event: event["ts"])
+    calls_each, rest = divmod(len(runs), warm_up + pictures)
+    if rest or not runs:
+        raise ValueError(f"{path} has {len(runs)} runs, expected as many for each of {warm_up + pictures} pictures")
+    runs = runs[calls_each * warm_up :]
+    total = sum(run["dur"] for run in runs)
+    calls = defaultdict(list)
+    for event in events:
+        if event["cat"] == "Node" and event["name"].endswith("_kernel_time") and event["ts"] >= runs[0]["ts"]:
+            # Nodes may lack names, or share them.
+            calls[event["name"].removesuffix("_kernel_time"), event["args"].get("node_index")].append(event)
+    layers = [_layer(name, group, total, pictures) for (name, _), group in calls.items()]
+    ordered = sorted(layers, key=lambda layer: -layer.ms)
+    return Trace(_milliseconds(total, pictures), calls_each, tuple(ordered))
+
+
+def sum_by_operator(layers: Sequence[Layer]) -> list[dict[str, Any]]:
+    """[{"operator", "count", "ms", "share"}], longest first."""
+    count = Counter(layer.operator for layer in layers)
+    rows = [
+        {
+            "operator": operator,
+            "count": count[operator],
+            "ms": round(sum(layer.ms for layer in layers if layer.operator == operator), 3),
+            "share": round(sum(layer.share for layer in layers if layer.operator == operator), 4),
+        }
+        for operator in count
+    ]
+    return sorted(rows, key=lambda row: -row["ms"])
+
+
+def name_layer(node: str) -> str:
+    """A node's name without what exporter and optimizer wrapped around it.
+
+    >>> name_layer("_inlfunc_SparseConv2d_token_19_SparseConv2d_tmp_1_nchwc")
+    'SparseConv2d 19'
+    >>> name_layer("node_conv2d_3_nchwc"), name_layer("fused packed_99_20")
+    ('conv2d_3', 'packed_99_20')
+    """
+    inlined = _INLINED.fullmatch(node)
+    if inlined:
+        return f"{inlined[1]} {inlined[2]}"
+    return node.removesuffix("_nchwc").removeprefix("fused ").removeprefix("node_").strip("/") or node
+
+
+def describe_layer(operator: str, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> str:
+    """What a node does with what sizes.
+
+    >>> describe_layer("Conv", [(1, 16, 90, 160), (24, 16, 3, 3), (24,)], [(1, 24, 90, 160)])
+    'convolution 3x3, 16 to 24 channels, 160x90'
+    >>> describe_layer("FusedGemm", [(611, 576), (64,)], [(611, 64)])
+    'matrix product, 611 rows, 576 to 64'
+    >>> describe_layer("Concat", [(611, 64), (611, 64)], [(611, 128)])
+    '611x64, 611x64 to 611x128'
+    """
+    target = outputs[0] if outputs else ()
+    if operator.endswith("Conv") and len(inputs) > 1 and len(inputs[1]) == 4 and len(target) == 4:
+        out, into, *kernel = inputs[1]
+        return f"convolution {_sides(kernel)}, {into} to {out} channels, {target[3]}x{target[2]}"
+    if operator in _PRODUCTS and inputs and len(inputs[0]) > 1 and len(target) > 1:
+        if len(inputs[0]) == 2:
+            return f"matrix product, {target[0]:,} rows, {inputs[0][1]} to {target[1]}"
+        return f"matrix product, {_sides(inputs[0])} to {_sides(target)}"
+    if operator in _LAYOUT:
+        return f"{_LAYOUT[operator]}, {_sides(target)}"
+    sources = ", ".join(_sides(shape) for shape in inputs if shape) or "a number"
+    return f"{sources} to {_sides(target)}"
+
+
+def _layer(name: str, events: Sequence[dict[str, Any]], total: float, pictures: int) -> Layer:
+    spent = sum(event["dur"] for event in events)
+    longest = max(events, key=lambda event: event["dur"])["args"]
+    what = describe_layer(longest["op_name"], _shapes(longest, "input"), _shapes(longest, "output"))
+    share = spent / total if total else 0.0
+    return Layer(
+        name_layer(name) or longest["op_name"],
+        longest["op_name"],
+        what,
+        _milliseconds(spent, pictures),
+        round(share, 4),
+    )
+
+
+def _milliseconds(microseconds: float, pictures: int) -> float:
+    return round(microseconds / pictures / 1000, 3)
+
+
+def _shapes(arguments: dict[str, Any], side: str) -> list[Shape]:
+    """Entries are {"float": [1, 3, 8, 8]}."""
+    return [tuple(next(iter(entry.values()))) for entry in arguments.get(f"{side}_type_shape", [])]
+
+
+def _sides(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape)) or "1"

@@ -1,0 +1,47 @@
+"""Layers are those of the graphs a restorer runs, as often as it runs them, and no trace file is left behind."""
+
+import numpy as np
+import pytest
+
+from spair.runtime.layers import measure_layers
+from spair.runtime.made_masks import make_mask
+from spair.runtime.ways import Setting
+
+IMAGE = np.random.default_rng(1).integers(0, 256, (96, 120, 3)).astype(np.uint8)
+MASK = make_mask("blob", 96, 120, 0.3)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(tmp_path, monkeypatch):
+    """Temporary files go to a folder of their own, which has to be empty in the end."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    yield
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_every_graph_has_its_layers(bundles):
+    entries = measure_layers(bundles.packed(crossover=0.5), Setting(threads=1), IMAGE, MASK)
+    assert [entry["graph"] for entry in entries] == ["net_l", "net_r", "net_r_packed"]
+    for entry in entries:
+        times = [layer["ms"] for layer in entry["layers"]]
+        assert times == sorted(times, reverse=True) and times[0] > 0
+        assert sum(times) <= entry["ms"] * 1.01 and sum(layer["share"] for layer in entry["layers"]) <= 1.01
+        assert {row["operator"] for row in entry["operators"]} == {layer["operator"] for layer in entry["layers"]}
+        assert sum(row["count"] for row in entry["operators"]) == len(entry["layers"])
+    assert any(layer["what"].startswith("convolution 3x3") for layer in entries[0]["layers"])
+
+
+def test_small_pieces_run_a_graph_several_times_for_one_picture(bundles):
+    bundle = bundles.spair()
+    whole, pieces = (
+        {entry["graph"]: entry["calls"] for entry in measure_layers(bundle, Setting(threads=1, tile=tile), IMAGE, MASK)}
+        for tile in (None, 16)
+    )
+    assert whole["net_r"] == 1 < pieces["net_r"]
+    assert set(pieces) == {"net_l", "net_r"}, "there is no packed graph"
+
+
+def test_a_foreign_network_has_one_graph(bundles):
+    (entry,) = measure_layers(bundles.other(), Setting(threads=1), IMAGE, None)
+    assert entry["graph"] == "model" and len(entry["layers"]) >= 5
