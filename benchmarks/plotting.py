@@ -60,7 +60,7 @@ def plot_chain(report: Mapping[str, Any], path: Path) -> None:
         axes.plot(x, floor, ":", color=colour, linewidth=1.2, label=f"limit of the arithmetic, {shape}")
         if all("spconv" in row["ms"] for row in rows):
             spconv = [whole / row["ms"]["spconv"]["median"] for whole, row in zip(dense, rows, strict=True)]
-            axes.plot(x, spconv, "x--", color=colour, linewidth=1, label=f"spconv, {shape}")
+            axes.plot(x, spconv, "x--", color=colour, linewidth=1, label=f"spconv (1 thread), {shape}")
     for name in PEER_LINES:
         ratios = [
             row["ms"]["dense"]["median"] / row["ms"][name]["median"] for row in report["rows"] if name in row["ms"]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -53,6 +54,8 @@ from spair.runtime.errors import GateError, UserError
 from spair.runtime.made_masks import SHAPES, make_mask
 
 PEERS = (*DENSE_PEERS, "spconv")
+SINGLE = "packed-1-thread"
+"""What spconv is compared with, since it computes wrong results on more threads."""
 JUDGED_MASKS = ("streak", "blob")
 SPCONV_DENSITIES = (0.02, 0.5)
 """Densities from the first to the last at which the packed chain has to be faster than spconv."""
@@ -88,7 +91,7 @@ def gather_contenders(
         say(f"opening {name}")
         try:
             if name == "spconv":
-                contenders |= _open_spconv(chain, arguments.threads)
+                contenders |= _open_spconv(chain, stack, packed)
             else:
                 compute = stack.enter_context(DENSE_PEERS[name](dense))
                 contenders[name] = from_compute(compute, name not in MASKLESS)
@@ -97,10 +100,13 @@ def gather_contenders(
     return contenders, absent
 
 
-def _open_spconv(chain: Chain, threads: int) -> dict[str, Contender]:
-    shared = SpconvChain(list(chain.layers), threads)
-    alone = SpconvChain(list(chain.layers), threads, shared=False)
+def _open_spconv(chain: Chain, stack: contextlib.ExitStack, packed: Subject) -> dict[str, Contender]:
+    """spconv's ways, and the packed chain on one thread, as spconv runs: those two are compared."""
+    shared = SpconvChain(list(chain.layers))
+    alone = SpconvChain(list(chain.layers), shared=False)
+    single = open_onnxruntime(dataclasses.replace(packed, threads=1))
     return {
+        SINGLE: from_compute(stack.enter_context(single)),
         "spconv": Contender(shared.on_picture),
         "spconv-unshared": Contender(alone.on_picture),
         "spconv-rows": Contender(shared.on_rows),
@@ -155,7 +161,7 @@ def judge(rows: Sequence[Mapping[str, Any]]) -> list[Target]:
 
 def make_row(shape: str, density: float, pairs: int, floor: float, error: float, times: Mapping[str, Times]) -> dict:
     """One mask's result as JSON; speed-ups and ratios are of medians."""
-    packed, spconv = times["packed"].median, times.get("spconv")
+    packed, single, spconv = times["packed"].median, times.get(SINGLE), times.get("spconv")
     return {
         "mask": shape,
         "density": density,
@@ -165,7 +171,7 @@ def make_row(shape: str, density: float, pairs: int, floor: float, error: float,
         "ms": {name: vars(value) for name, value in times.items()},
         "speedup": times["dense"].median / packed,
         "over_floor": packed / floor if floor else None,
-        "over_spconv": spconv.median / packed if spconv else None,
+        "over_spconv": spconv.median / single.median if spconv and single else None,
     }
 
 

@@ -21,7 +21,7 @@ from .output import counting, decibel, deliver, working
 from .photos import PHOTOS, sample_photos
 from .places import check_writable, make_folder
 from .report import render_report
-from .trial import Trial, open_dense, try_sample
+from .trial import Trial, try_sample
 
 EXAMPLES = """\b
 Examples:
@@ -143,12 +143,13 @@ def summarise(trials: Sequence[Trial]) -> dict[str, Any]:
 
 def _run_trials(path: Path, threads: int | None, tile: int | None, repeat: int) -> list[Trial]:
     from ..runtime import Bundle, Restorer
+    from ..runtime.ways import Setting, open_baseline
 
     bundle = Bundle.open(path)
     trials = []
     with ExitStack() as stack:
         restorer = stack.enter_context(Restorer.open(path, backend="onnxruntime", threads=threads, tile=tile))
-        dense = stack.enter_context(open_dense(bundle, threads))
+        dense = stack.enter_context(open_baseline(bundle, Setting(threads=threads)))
         progress = stack.enter_context(counting("restoring"))
         for done, sample in enumerate(sample_photos(), start=1):
             trials.append(try_sample(sample, restorer, dense, repeat))

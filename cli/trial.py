@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +13,10 @@ import numpy as np
 from .photos import Sample
 
 if TYPE_CHECKING:
-    from ..runtime import Bundle, Restorer
+    from ..runtime import Restorer
 
 Run = Callable[[np.ndarray], np.ndarray]
 """[H, W, 3] uint8 -> the same, restored."""
-
-DIFFERING = 1e-3
-"""Share of samples that may differ by more than one 8-bit step between the two ways: a pixel whose probability lies
-at the threshold may fall on either side. A tile that was dropped or misplaced differs in far more."""
 
 
 @dataclass(frozen=True)
@@ -62,32 +57,18 @@ class Trial:
         }
 
 
-@contextmanager
-def open_dense(bundle: Bundle, threads: int | None) -> Iterator[Run]:
-    """The baseline: the bundle's graph of the whole network, in one piece, every pixel computed."""
-    from ..runtime.onnx_backend import OnnxGraph
-    from ..runtime.pixels import from_network, to_network
-
-    with OnnxGraph(bundle.graph("fp32", "model"), threads=threads) as graph:
-
-        def run(image: np.ndarray) -> np.ndarray:
-            outputs = graph.run({"image": to_network(image, 1)})
-            return from_network(image, outputs["restored"][0], outputs["mask"][0, 0] > 0.5)
-
-        yield run
-
-
 def try_sample(sample: Sample, restorer: Restorer, dense: Run, repeat: int) -> Trial:
     """Restore both ways, check that they agree, then time them in turn, `repeat` times each.
 
     Raises:
         GateError: the two ways gave different pictures; nothing was timed.
     """
+    from ..runtime.ways import check_baseline
     from ..training.metrics import luma, psnr
 
     result = restorer(sample.degraded)
     assert result.mask is not None
-    check_agreement(sample, result.image, dense(sample.degraded))
+    check_baseline(f"{sample.name} in {sample.rain} rain", result.image, dense(sample.degraded))
     dense_seconds, adaptive_seconds = _time(sample.degraded, dense, lambda image: restorer(image).image, repeat)
     before, after, clean = (
         luma(picture / np.float32(255)) for picture in (sample.degraded, result.image, sample.clean)
@@ -103,18 +84,6 @@ def try_sample(sample: Sample, restorer: Restorer, dense: Run, repeat: int) -> T
         adaptive_seconds=adaptive_seconds,
         tiles={"skipped": counts.skipped, "packed": counts.packed, "dense": counts.dense},
     )
-
-
-def check_agreement(sample: Sample, adaptive: np.ndarray, dense: np.ndarray) -> None:
-    """Raise GateError unless two uint8 pictures are equal up to rounding (see DIFFERING)."""
-    from ..runtime.errors import GateError
-
-    share = float((np.abs(adaptive.astype(np.int16) - dense) > 1).mean())
-    if share > DIFFERING:
-        raise GateError(
-            f"{sample.name} in {sample.rain} rain: {100 * share:.2f} % of the samples differ between the adaptive and "
-            f"the dense restoration, allowed {100 * DIFFERING:.1f} %; no times are reported"
-        )
 
 
 def _time(image: np.ndarray, dense: Run, adaptive: Run, repeat: int) -> tuple[float, float]:

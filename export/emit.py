@@ -68,14 +68,24 @@ class Emitter:
         Returns:
             [slices, *result].
         """
-        outer, self.nodes = self.nodes, []
         slices = [self.name() for _ in inputs]
-        result = build(*slices)
         values = [
             helper.make_tensor_value_info(name, kind, [None] * dims)
             for name, (_, kind, dims) in zip(slices, inputs, strict=True)
         ]
-        output = helper.make_tensor_value_info(result, onnx.TensorProto.FLOAT, [None] * rank)
-        body = helper.make_graph(self.nodes, f"{result}_body", values, [output])
-        self.nodes = outer
+        body = self._body(lambda: build(*slices), values, rank)
         return self.op("Scan", *(name for name, _, _ in inputs), body=body, num_scan_inputs=len(inputs))
+
+    def choose(self, condition: str, then: Callable[[], str], otherwise: Callable[[], str], rank: int = 2) -> str:
+        """Run one of two pieces of graph, by a bool [1]; both give a float32 result of that rank."""
+        branches = {"then_branch": self._body(then, [], rank), "else_branch": self._body(otherwise, [], rank)}
+        return self.op("If", condition, **branches)
+
+    def _body(self, build: Callable[[], str], inputs: list[onnx.ValueInfoProto], rank: int) -> onnx.GraphProto:
+        outer, self.nodes = self.nodes, []
+        try:
+            result = build()
+            output = helper.make_tensor_value_info(result, onnx.TensorProto.FLOAT, [None] * rank)
+            return helper.make_graph(self.nodes, f"{result}_body", inputs, [output])
+        finally:
+            self.nodes = outer

@@ -154,8 +154,17 @@ class _Rewrite:
             value = self.packed[name]
             if value.folded:
                 raise ValueError(f"{name} is a pixel shuffle that something dense reads; it has no packed form")
+            if not value.cleared and not value.elsewhere:
+                value = self._cleared(name)
             self.written[name] = self._sites(value.mask).write(value.rows, value.channels, value.elsewhere)
         return self.written[name]
+
+    def _cleared(self, name: str, value: Packed | None = None) -> Packed:
+        """A tensor's rows with zeros in row 0, which later readers get too: alone, ONNX Runtime clears in place."""
+        value = value or self.packed[name]
+        rows = self._sites(value.mask).cleared(value.rows, value.channels)
+        self.packed[name] = dataclasses.replace(value, rows=rows, cleared=True)
+        return self.packed[name]
 
     def _sites(self, mask: str) -> Sites:
         if mask not in self.sites:
@@ -176,10 +185,10 @@ class _Rewrite:
             return Packed(convolve_around(around, rows, layer), layer.outputs, mask)
         source = self._unfolded(self.packed.get(x), mask)
         if source is None:
-            raise ValueError(f"SparseConv2d {node.output[0]} reads a dense tensor; only clean_input layers may")
+            inputs = layer.weight.shape[1]
+            source = Packed(self._sites(mask).lift(x, inputs), inputs, mask)
         if layer.kernel > 1 and not source.cleared:
-            rows = self._sites(mask).cleared(source.rows, source.channels)
-            self.packed[x] = source = dataclasses.replace(source, rows=rows, cleared=True)
+            source = self._cleared(x, source)
         rows = convolve_rows(self._sites(mask), source.rows, layer)
         return Packed(rows, layer.outputs, mask, cleared=layer.kernel > 1)
 

@@ -9,6 +9,7 @@ from .tiling import round_up
 
 _FULL_SCALE = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
 _CHANNELS = (1, 3, 4)
+_STRIP = 256  # rows converted at a time, so that what is in between stays small beside the picture
 
 
 def check_image(image: np.ndarray) -> None:
@@ -78,11 +79,14 @@ def from_network(image: np.ndarray, restored: np.ndarray, mask: np.ndarray | Non
     channels = 1 if image.ndim == 2 or image.shape[2] == 1 else 3
     output = image.copy()
     colours = output.reshape(height, width, -1)[..., :channels]  # a view: the copy is contiguous
-    cropped = restored[:, :height, :width]
-    if mask is None:
-        colours[...] = np.moveaxis(_quantised(_merged(cropped, channels), image.dtype), 0, -1)
-    else:
-        colours[mask] = _quantised(_merged(cropped[:, mask], channels), image.dtype).T
+    for top in range(0, height, _STRIP):
+        strip = slice(top, min(top + _STRIP, height))
+        values, target = restored[:, strip, :width], colours[strip]
+        if mask is None:
+            target[...] = np.moveaxis(_quantised(_merged(values, channels), image.dtype), 0, -1)
+        else:
+            where = mask[strip]
+            target[where] = _quantised(_merged(values[:, where], channels), image.dtype).T
     return output
 
 

@@ -66,7 +66,7 @@ def measure_masks(
     bundle, setting, pixels = subject.bundle, subject.setting, subject.pixels
     with open_baseline(bundle, setting) as dense, setting.open_restorer(bundle) as restorer:
         say("warming up")
-        differing = check_baseline(restorer(pixels).image, dense(pixels))
+        differing = check_baseline("the network's own mask", restorer(pixels).image, dense(pixels))
         watch = _Watch(pixels, cases if is_gated(bundle) else (), say)
         runs: dict[Hashable, Callable[[], Any]] = {DENSE: partial(dense, pixels), FOUND: partial(restorer, pixels)}
         runs |= {case.key: partial(restorer, pixels, mask=case.mask) for case in cases}

@@ -134,18 +134,19 @@ def check_clean(name: str, image: np.ndarray, restored: np.ndarray, mask: np.nda
         raise GateError(f"{name}: the restoration changed clean pixels ({count} of them); no times are reported")
 
 
-def check_baseline(adaptive: np.ndarray, dense: np.ndarray) -> float:
+def check_baseline(name: str, adaptive: np.ndarray, dense: np.ndarray) -> float:
     """The share of samples that differ by more than a step of 8 bits, or GateError where it is beyond DIFFERING.
 
     Args:
-        adaptive: a picture restored under the mask that the network found; uint8, uint16 or float32.
+        name: what to call the picture in the message.
+        adaptive: it, restored under the mask that the network found; uint8, uint16 or float32.
         dense: the same picture from the graph of the whole network.
     """
     step = {"uint8": 1.0, "uint16": 257.0, "float32": 1 / 255}[dense.dtype.name]
     share = float((np.abs(adaptive.astype(np.float64) - dense) > step).mean())
     if share > DIFFERING:
         raise GateError(
-            f"the network's own mask: {100 * share:.2f} % of the samples differ between the adaptive and the dense "
+            f"{name}: {100 * share:.2f} % of the samples differ between the adaptive and the dense "
             f"restoration, allowed {100 * DIFFERING:.1f} %; no times are reported"
         )
     return share

@@ -3,11 +3,15 @@
 The mask changes with every picture, so its rule book is built in every run: once for the chain (`shared`, through one
 indice_key) or once a layer. In and out of rows goes through index_select and index_copy, several times faster here than
 spconv's own `dense()`.
+
+It runs on one thread: with two, version 2.3.8 adds up products of several threads without a lock, and its results are
+wrong by as much as they are large.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -19,14 +23,13 @@ from benchmarks.peers.install import PeerAbsentError, first_line, load_package
 class SpconvChain:
     """Convolution, bias and ReLU, layer after layer."""
 
-    def __init__(self, layers: Sequence[nn.Module], threads: int, *, shared: bool = True) -> None:
+    def __init__(self, layers: Sequence[nn.Module], *, shared: bool = True) -> None:
         """`layers`: with `weight` [D,C,3,3] and `bias` [D], as `SparseConv2d`.
 
         Raises:
             PeerAbsentError: spconv cannot be installed, imported or run.
         """
         self._spconv = load_package("spconv")
-        torch.set_num_threads(threads)
         self._layers = [self._convert(layer, "chain" if shared else None) for layer in layers]
         channels = layers[0].get_parameter("weight").shape[1]
         try:
@@ -39,7 +42,7 @@ class SpconvChain:
         features, chosen = torch.from_numpy(x), torch.from_numpy(mask)
 
         def run() -> np.ndarray:
-            with torch.inference_mode():
+            with torch.inference_mode(), one_thread():
                 where = chosen.flatten().nonzero()[:, 0]
                 rows = self._convolve(_rows(features, where), _sites(where, x.shape[3]), x.shape[2:])
                 full = torch.zeros(rows.shape[1], x.shape[2] * x.shape[3])
@@ -54,7 +57,7 @@ class SpconvChain:
         rows, sites = _rows(torch.from_numpy(x), where), _sites(where, x.shape[3])
 
         def run() -> np.ndarray:
-            with torch.inference_mode():
+            with torch.inference_mode(), one_thread():
                 return self._convolve(rows, sites, x.shape[2:]).numpy()
 
         return run
@@ -75,6 +78,17 @@ class SpconvChain:
             # Its CPU path refuses to do bias and activation itself.
             tensor = tensor.replace_feature(tensor.features.add_(bias).relu_())
         return tensor.features
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """OpenMP's threads, torch's and spconv's alike, held to one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _rows(features: Tensor, where: Tensor) -> Tensor:

@@ -19,17 +19,17 @@ from spair.runtime.onnx_backend import OnnxGraph
 
 
 class Chain(nn.Module):
-    """Sparse 3x3 convolutions with ReLU; the first is one that also reads clean neighbours, as packing wants it."""
+    """Sparse 3x3 convolutions with ReLU."""
 
     def __init__(self, channels: int, count: int) -> None:
         super().__init__()
-        layers = [SparseConv2d(channels, channels, 3, relu=True, clean_input=not number) for number in range(count)]
+        layers = [SparseConv2d(channels, channels, 3, relu=True) for _ in range(count)]
         for layer in layers:
             nn.init.normal_(layer.bias, std=0.1)
         self.layers = nn.ModuleList(layers)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x [N,C,H,W], zero at clean pixels so that the first layer is submanifold too; mask [N,1,H,W] 0 or 1."""
+        """x [N,C,H,W]; mask [N,1,H,W] 0 or 1."""
         for layer in self.layers:
             x = layer(x, mask)
         return x

@@ -9,7 +9,7 @@ import torch
 from benchmarks import sparse_chain
 from benchmarks.measuring import Times
 from benchmarks.peers.install import PeerAbsentError
-from benchmarks.sparse_chain import Contender, check_contender, judge, make_row, measure, parse_arguments, show
+from benchmarks.sparse_chain import SINGLE, Contender, check_contender, judge, make_row, measure, parse_arguments, show
 from benchmarks.subjects.chain import Chain, compute_reference, count_pairs, floor_ms, make_input, measure_peak
 from spair.runtime.errors import GateError
 
@@ -166,7 +166,7 @@ def test_missed_targets_are_no_failure(monkeypatch, capsys, tmp_path):
 def row(shape, density, packed, spconv=None):
     times = {"dense": Times(120.0, 120.0, 120.0), "packed": Times(packed, packed, packed)}
     if spconv:
-        times["spconv"] = Times(spconv, spconv, spconv)
+        times["spconv"], times[SINGLE] = Times(spconv, spconv, spconv), Times(packed, packed, packed)
     return make_row(shape, density, pairs=1, floor=4.0, error=0.0, times=times)
 
 

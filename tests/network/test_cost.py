@@ -36,3 +36,19 @@ def test_parameters_of_a_block_are_its_weights_and_biases():
     assert counts["net_l"] + counts["net_r"] == counts["total"] == parameters(SPAIR(TINY))
     inner = sum(count for name, count in counts.items() if name.startswith("net_r."))
     assert 0 < inner < counts["net_r"]
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
+def test_the_shares_of_work_agree_with_the_counted_multiply_adds(preset):
+    """Counted on a picture: all of Net_R but the keys and values, which are computed once and not for every pixel."""
+    model = SPAIR(preset)
+    counts = multiply_adds(preset, 256, 256)
+    full, half, quarter = model.net_r.work()
+    assert full + half + quarter == pytest.approx(1.0)
+    ratio = full / half
+    layers = [model.net_r.fuse[1], model.net_r.lateral_half, model.net_r.up_full]
+    expected_half = counts["net_r.scm.1"] + sum(layer.weight.numel() for layer in layers) * 128 * 128
+    layers = [model.net_r.fuse[0], model.net_r.lateral_full, model.net_r.out]
+    expected_full = counts["net_r.scm.0"] + sum(layer.weight.numel() for layer in layers) * 256 * 256
+    assert ratio == pytest.approx(expected_full / expected_half)
+    assert (expected_full + expected_half) / counts["net_r"] == pytest.approx(full + half, rel=0.01)

@@ -50,10 +50,10 @@ def test_against_the_baseline_a_few_pixels_may_flip(picture, kind):
     dense = (picture * top * 0.8).astype(kind)
     flipped = dense.copy()
     flipped[0, 0, 0] += kind(top / 10)
-    assert check_baseline(flipped, dense) == pytest.approx(1 / dense.size)
-    assert check_baseline(dense + kind(top / 256), dense) == 0
-    with pytest.raises(GateError, match=r"own mask: .* % of the samples differ"):
-        check_baseline(np.roll(dense, 1, axis=0), dense)
+    assert check_baseline("p", flipped, dense) == pytest.approx(1 / dense.size)
+    assert check_baseline("p", dense + kind(top / 256), dense) == 0
+    with pytest.raises(GateError, match=r"p: .* % of the samples differ"):
+        check_baseline("p", np.roll(dense, 1, axis=0), dense)
 
 
 def test_half_precision_may_differ_by_more():
