@@ -107,7 +107,8 @@ def list_ticks(largest: float, count: int = 5) -> list[float]:
     rough = largest / count
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * (1 - 1e-9))
-    return [round(step * index, 12) for index in range(math.ceil(largest / step - 1e-9) + 1)]
+    digits = 12 - math.floor(math.log10(step))  # of the step's own size: it may be far below 1
+    return [round(step * index, digits) for index in range(math.ceil(largest / step - 1e-9) + 1)]
 
 
 class _Axes:

@@ -42,6 +42,9 @@ def explain(error: BaseException, verb: str) -> Failure | None:
         return Failure(_one_line(error), BAD_INPUT)
     if _is(error, "spair.runtime.errors", "GateError") or isinstance(error, FloatingPointError):
         return Failure(_one_line(error), FAILED)
+    if isinstance(error, MemoryError):
+        words = f" ({_one_line(error)})" if str(error) else ""
+        return Failure(f"memory ran out{words}; give smaller pictures, or smaller pieces where there is --tile", FAILED)
     if isinstance(error, ImportError):
         return _missing(error, verb)
     if isinstance(error, OSError):  # a name too long, a full disk: the system's word on what was asked for

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 
 def describe_machine() -> dict[str, Any]:
     """{"cpu", "cores", "memory_gb", "system", "python", "gpus", "gpu_reason"}; None where nothing is known."""
+    from ..runtime.machine import count_cores, read_cpu_name
+
     gpus, reason = list_gpus()
     return {
         "cpu": read_cpu_name(),
@@ -29,21 +30,6 @@ def machine_line(machine: dict[str, Any]) -> str:
     gpus = f", {', '.join(machine['gpus'])}" if machine["gpus"] else ", no GPU"
     cores = f"{machine['cores']} core{'s' if machine['cores'] != 1 else ''}"
     return f"{machine['cpu'] or 'unknown CPU'}, {cores}{memory}{gpus}, {machine['system']}, Python {machine['python']}"
-
-
-def count_cores() -> int:
-    """Cores this process may use, which in a container are fewer than the machine's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def read_cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:
-    """The processor's name (x86), or the board's (ARM names no processor there)."""
-    try:
-        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.processor() or None
-    entries = {key.strip().lower(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    return entries.get("model name") or entries.get("model") or entries.get("hardware") or platform.machine()
 
 
 def read_memory_gb(meminfo: Path = Path("/proc/meminfo")) -> float | None:

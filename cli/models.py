@@ -25,7 +25,7 @@ class Execution:
     tile: int | None = None
     """Largest side in pixels of the pieces a picture is cut into; None: the restorer's own choice."""
     tile_path: PathChoice = "auto"
-    """How tiles with distortion are computed: on every pixel, packed, or by their density."""
+    """How tiles with distortion are computed: on every pixel, packed, or whichever costs less."""
 
 
 def choose_path(force_dense: bool, force_packed: bool) -> PathChoice:

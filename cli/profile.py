@@ -21,6 +21,7 @@ from .profile_options import (
     DEFAULT_SIZE,
     Plan,
     Size,
+    check_cache,
     check_page,
     make_plan,
 )
@@ -96,6 +97,8 @@ def profile(
         picture=Size(source.pixels.shape[1], source.pixels.shape[0]),
     )
     bundle = open_bundle(model, [setting.precision for setting in plan.settings])
+    if not no_store and any(bundle.has_graph(setting.precision, "net_r_packed") for setting in plan.settings):
+        check_cache()
     with working("profiling") as say:
         report = describe(model, bundle, source, plan, repeat)
         report |= measure(bundle, source, plan, say, layers=layers, store=not no_store)

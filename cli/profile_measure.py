@@ -1,4 +1,4 @@
-"""The measurements of `spair profile`: every setting and size in turn, no time before its results were compared."""
+"""The measurements of `spair profile`: every setting and size in turn, after the ways to restore were compared."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ class Source(NamedTuple):
 
 
 def measure(bundle: Bundle, source: Source, plan: Plan, say: Say, *, layers: bool, store: bool) -> dict[str, Any]:
-    """Every setting in turn, its equality before its times; lists have an entry for each, told apart by its keys.
+    """Every setting in turn; lists have an entry for each, told apart by its keys.
+
+    Under made masks the ways are compared at the plan's check size alone, before anything else is timed; at its sizes
+    only clean pixels are looked at then, and the ways are compared under the mask that the network finds.
 
     Raises:
         GateError: the ways to restore gave different pictures.
@@ -50,8 +53,8 @@ def measure(bundle: Bundle, source: Source, plan: Plan, say: Say, *, layers: boo
         for key, found in entries.items():
             lists[key] += [{**keys, **entry} for entry in found]
     crossovers = [curve["crossover_density"] for curve in lists["curves"]]
-    peaks = [stages["peak_memory_mb"] for stages in lists["stages"]]
-    return {**lists, "crossover_density": next(iter(crossovers), None), "peak_memory_mb": max(peaks)}
+    peaks = [stages["peak_memory_mb"] for stages in lists["stages"] if stages["peak_memory_mb"] is not None]
+    return {**lists, "crossover_density": next(iter(crossovers), None), "peak_memory_mb": max(peaks, default=None)}
 
 
 class _Measurement:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +24,7 @@ DEFAULT_SIZE = "1920x1080"
 
 
 CHECK_SIZE = "480x270"
-"""Large enough for tiles to be cut, small enough to be restored densely under every mask."""
+"""Small enough to be restored densely under every mask; a restorer usually keeps it in one piece."""
 
 
 class Size(NamedTuple):
@@ -138,7 +139,8 @@ def check_page(target: Path | None) -> None:
     """Refuse a file that could not be written; nothing is created.
 
     Raises:
-        UserError: its folder does not exist or may not be written, or the target is a folder or write-protected.
+        UserError: it is a folder; its own folder does not exist or may not be written.
+            A write-protected file is no obstacle: it is replaced.
     """
     if target is None:
         return
@@ -149,6 +151,26 @@ def check_page(target: Path | None) -> None:
         raise _refused(f"cannot write {target}: there is no folder {folder}; make it, or choose another --html")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise _refused(f"cannot write {target}: the folder {folder} is not writable; choose another --html")
+
+
+def check_cache() -> None:
+    """Refuse a cache folder that could not be written, before seconds are spent on what it is for; makes the folder.
+
+    Raises:
+        UserError: it cannot be made or written.
+    """
+    from ..runtime.tuning import cache_folder
+
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _refused(
+            f"cannot keep this machine's tuning in {folder}: {error}; "
+            "set SPAIR_CACHE to a folder that can be written, or give --no-store"
+        ) from error
 
 
 def fit(pixels: np.ndarray, size: Size) -> np.ndarray:

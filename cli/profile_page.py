@@ -78,7 +78,8 @@ def _tiles(report: Row) -> Iterator[str]:
         words = f"{report['curves'][0]['mask']} masks below it are faster packed than dense"
         yield _tile("Cross-over", percent(report["crossover_density"]), words)
     yield _tile("From file to file", f"{stages['total_ms']:,.0f} ms", f"{report['picture']}, {setting}")
-    yield _tile("Peak memory", f"{report['peak_memory_mb']:,.0f} MB", "of a process that restores one picture")
+    if report["peak_memory_mb"] is not None:
+        yield _tile("Peak memory", f"{report['peak_memory_mb']:,.0f} MB", "of a process that restores one picture")
 
 
 def _tile(title: str, value: str, words: str) -> str:
@@ -137,10 +138,11 @@ def _within(density: float | None, series: dict[str, list[tuple[float, float]]])
 
 def _curve_section(check: Row, report: Row) -> Iterator[str]:
     curves = [curve for curve in report["curves"] if same_setting(curve, check)]
+    packed = "every piece packed, " if check["packed"] else ""
     yield f"<h2>Each way by force: {escape(describe_setting(check, report))}</h2>"
     yield (
-        '<p class="quiet">The middle of the picture with every piece dense, every piece packed, and as the restorer '
-        "chooses. All gave the same picture, or no time would stand here.</p>"
+        f'<p class="quiet">The middle of the picture with every piece dense, {packed}and as the restorer chooses. '
+        "All gave the same picture, or no time would stand here.</p>"
     )
     charts = []
     for curve in curves:

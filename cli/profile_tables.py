@@ -78,27 +78,37 @@ def describe_picture(stages: Row, report: Row) -> str:
     """What the picture as it is took, from file to file."""
     speed = f", {stages['speedup']:.2f} x the speed of dense" if stages["speedup"] else ""
     found = f"; {percent(stages['density'])} found distorted{speed}" if stages["adaptive_ms"] else ""
+    peak = stages["peak_memory_mb"]
+    memory = f"peak memory not measured: {stages['peak_memory_failure']}" if peak is None else f"{peak:,.0f} MB"
     return (
         f"{report['picture']} as {stages['file']['format']} file: {stages['total_ms']:.0f} ms from file to file, "
         f"{stages['pictures_per_second']:.2f} pictures/s, {stages['megapixels_per_second']:.2f} MP/s{found}; "
-        f"{stages['peak_memory_mb']:,.0f} MB"
+        f"{memory}"
     )
 
 
 def conclusions(report: Row) -> list[str]:
     """Cross-over, gate, tuning, memory, machine: a sentence each."""
     lines = [_crossover(curve, report) for curve in report["curves"]]
-    for check in report["checks"]:
-        lines.append(
-            f"gate passed ({describe_setting(check, report)}): {check['cases']} masks, adaptive and packed within "
-            f"{check['max_abs']:.1e} of dense (allowed {check['tolerance']:.1e}), clean pixels identical"
-        )
+    lines += [describe_check(check, report) for check in report["checks"]]
     lines += [describe_tuning(tuning) for tuning in report["tuning"]]
     lines.append(f"MB: {MEMORY}; ms: medians, p90 and p99 interpolated between the runs")
     if any(row["mask"] for row in report["rows"]):
         lines.append("dense: the whole graph, every pixel; tiles: skipped / packed / dense")
     lines.append(f"{machine_line(report['machine'])}, onnxruntime {report['versions']['onnxruntime']}")
     return lines + ([f"page {report['html']}"] if report.get("html") else [])
+
+
+def describe_check(check: Row, report: Row) -> str:
+    """What was compared, and what was not."""
+    masks = "1 mask" if check["cases"] == 1 else f"{check['cases']} masks"
+    ways = "adaptive and packed" if check["packed"] else "adaptive"
+    pieces = "in one piece" if check["pieces"] < 2 else f"in up to {check['pieces']} pieces"
+    clean = "clean pixels identical" if check["gated"] else "clean pixels not checked, as this network may change them"
+    return (
+        f"gate passed ({describe_setting(check, report)}): {masks}, {ways} within {check['max_abs']:.1e} of dense "
+        f"(allowed {check['tolerance']:.1e}), {pieces}, {clean}"
+    )
 
 
 def describe_tuning(tuning: Row) -> str:

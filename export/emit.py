@@ -77,7 +77,7 @@ class Emitter:
         return self.op("Scan", *(name for name, _, _ in inputs), body=body, num_scan_inputs=len(inputs))
 
     def choose(self, condition: str, then: Callable[[], str], otherwise: Callable[[], str], rank: int = 2) -> str:
-        """Run one of two pieces of graph, by a bool [1]; both give a float32 result of that rank."""
+        """Run one of two pieces of graph, by a bool []; both give a float32 result of that rank."""
         branches = {"then_branch": self._body(then, [], rank), "else_branch": self._body(otherwise, [], rank)}
         return self.op("If", condition, **branches)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from onnx import TensorProto
@@ -50,35 +51,31 @@ class Layer:
 
 def convolve_rows(sites: Sites, rows: str, layer: Layer) -> str:
     """Rows [rows, C] -> [rows, D]: clean neighbours count as zeros. With a kernel of 1, row 0 is not kept zero."""
-    emit, kernel, inputs = sites.emit, layer.kernel, layer.weight.shape[1]
+    kernel = layer.kernel
     if kernel == 1:
-        return layer.apply(emit, rows, range(1))
-    parts = []
-    for group in sites.groups():
-        columns = group.columns(kernel)
-
-        def block(table: str, columns: range = columns) -> str:
-            near = emit.op("Gather", rows, table)
-            near = emit.op("Reshape", near, emit.const([-1, kernel * len(columns) * inputs]))
-            return layer.apply(emit, near, columns)
-
-        parts.append(emit.scan([(sites.neighbours(group, kernel), TensorProto.INT32, 2)], block))
-    return sites.joined(parts, layer.outputs)
+        return layer.apply(sites.emit, rows, range(1))
+    tables = [(sites.neighbours(group, kernel), group.columns(kernel)) for group in sites.groups()]
+    return _convolve_blocks(sites, rows, layer, tables)
 
 
 def convolve_around(around: Surroundings, rows: str, layer: Layer) -> str:
     """Rows of active pixels and their surroundings [wide rows, C] -> rows of active pixels [rows, D]."""
-    sites = around.sites
-    emit, kernel, inputs = sites.emit, layer.kernel, layer.weight.shape[1]
-    columns = range(-(kernel // 2), kernel // 2 + 1)
+    sites, radius = around.sites, layer.kernel // 2
+    columns = range(-radius, radius + 1)
+    tables = [(sites.table(group, around.row_map(), columns, layer.kernel), columns) for group in sites.groups()]
+    return _convolve_blocks(sites, rows, layer, tables)
 
-    def block(table: str) -> str:
-        near = emit.op("Reshape", emit.op("Gather", rows, table), emit.const([-1, kernel * kernel * inputs]))
-        return layer.apply(emit, near, columns)
 
-    parts = []
-    for group in sites.groups():
-        table = sites.table(group, around.row_map(), columns, kernel)
+def _convolve_blocks(sites: Sites, rows: str, layer: Layer, tables: Sequence[tuple[str, range]]) -> str:
+    """One block of neighbours at a time, for each group its table and the columns of the kernel that it holds."""
+    emit, parts = sites.emit, []
+    for table, columns in tables:
+        width = layer.kernel * len(columns) * layer.weight.shape[1]
+
+        def block(numbers: str, columns: range = columns, width: int = width) -> str:
+            near = emit.op("Reshape", emit.op("Gather", rows, numbers), emit.const([-1, width]))
+            return layer.apply(emit, near, columns)
+
         parts.append(emit.scan([(table, TensorProto.INT32, 2)], block))
     return sites.joined(parts, layer.outputs)
 

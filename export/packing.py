@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
 from .emit import Emitter
+from .facts import channels_of, drop_unused, is_pixel_shuffle, known_shapes
 from .functions import DOMAIN
 from .packed_layers import Layer, attend, convolve_around, convolve_rows
 from .sites import Sites
-from .surroundings import Shape, Surroundings, channels_of
+from .surroundings import Surroundings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,26 +59,27 @@ class PackingReport:
 class PackSparse:
     """Rewrites a graph with `spair` operators into packed form.
 
-    Requires: float32 graph; every SparseConv2d has stride 1, an odd square kernel and initializers as weights; no
-    MaskedModulation (its statistics need clean pixels: hand them in, as `SPAIR.restore_tile` does).
+    Requires: every SparseConv2d has float32 initializers as weights and a square kernel of 1, 3 or 5 with the padding
+    that keeps the size; no MaskedModulation (its statistics need clean pixels: hand them in, as `SPAIR.restore_tile`
+    does).
     Ensures: same inputs and outputs, no node of the domain `spair` left, valid ONNX; results equal to the dense graph's
     up to the order of sums.
     """
 
     def requires(self, model: onnx.ModelProto) -> None:
         """Raise ValueError, saying which node, unless the graph can be packed."""
-        stored = {tensor.name for tensor in model.graph.initializer}
+        stored = {tensor.name: tensor for tensor in model.graph.initializer}
         for node in model.graph.node:
-            if node.domain != DOMAIN:
-                continue
-            if node.op_type not in ("SparseConv2d", "SparseNonLocal"):
+            if node.domain == DOMAIN and node.op_type == "SparseConv2d":
+                _check_convolution(node, stored)
+            elif node.domain == DOMAIN and node.op_type != "SparseNonLocal":
                 raise ValueError(f"{node.op_type} has no packed form; compute its statistics outside the graph")
-            if node.op_type == "SparseConv2d" and not {node.input[2], node.input[3]} <= stored:
-                raise ValueError(f"the weights of SparseConv2d {node.output[0]} must be initializers")
 
     def __call__(self, model: onnx.ModelProto) -> PackingReport:
         """Rewrite in place."""
         self.requires(model)
+        if not any(node.domain == DOMAIN for node in model.graph.node):
+            return PackingReport(False, {}, 0)
         report = _Rewrite(model).run()
         self.ensures(model)
         return report
@@ -89,14 +92,27 @@ class PackSparse:
         onnx.checker.check_model(model, full_check=True)
 
 
+def _check_convolution(node: onnx.NodeProto, stored: Mapping[str, onnx.TensorProto]) -> None:
+    what = f"SparseConv2d {node.output[0]}"
+    if not {node.input[2], node.input[3]} <= stored.keys():
+        raise ValueError(f"the weights of {what} must be initializers")
+    weight = stored[node.input[2]]
+    if weight.data_type != onnx.TensorProto.FLOAT:
+        raise ValueError(f"{what} has weights of type {weight.data_type}; only float32 can be packed")
+    kernel, pads = list(weight.dims[2:]), next(list(a.ints) for a in node.attribute if a.name == "pads")
+    if kernel[0] not in (1, 3, 5) or kernel != kernel[:1] * 2 or pads != [kernel[0] // 2] * 4:
+        raise ValueError(
+            f"{what} has a kernel of {kernel} and pads of {pads}; only 1x1, 3x3 and 5x5 that keep the size"
+        )
+
+
 class _Rewrite:
     """One run of the pass: walks the dense graph in order and emits its packed counterpart."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model = model
         self.weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-        self.readers = Counter(name for node in model.graph.node for name in node.input)
-        self.shapes = _known_shapes(model)
+        self.shapes = known_shapes(model)
         self.makers = {output: node for node in model.graph.node for output in node.output}
         self.emit = Emitter("packed")
         self.sites: dict[str, Sites] = {}
@@ -118,13 +134,15 @@ class _Rewrite:
         del graph.node[:]
         graph.node.extend(self.emit.nodes)
         graph.initializer.extend(self.emit.initializers)
-        _drop_unused(graph)
+        drop_unused(graph)
         del graph.value_info[:]
+        functions = [function for function in self.model.functions if function.domain != DOMAIN]
         del self.model.functions[:]
+        self.model.functions.extend(functions)
         kept = [opset for opset in self.model.opset_import if opset.domain != DOMAIN]
         del self.model.opset_import[:]
         self.model.opset_import.extend(kept)
-        return PackingReport(bool(self.counts), dict(self.counts), len(self.written))
+        return PackingReport(True, dict(self.counts), len(self.written))
 
     def _visit(self, node: onnx.NodeProto) -> None:
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
@@ -183,10 +201,7 @@ class _Rewrite:
             around = self._around(mask, layer.kernel // 2)
             rows = around.joined(around.rows(x, self._dense_source), layer.weight.shape[1])
             return Packed(convolve_around(around, rows, layer), layer.outputs, mask)
-        source = self._unfolded(self.packed.get(x), mask)
-        if source is None:
-            inputs = layer.weight.shape[1]
-            source = Packed(self._sites(mask).lift(x, inputs), inputs, mask)
+        source = self._rows(x, mask, layer.weight.shape[1])
         if layer.kernel > 1 and not source.cleared:
             source = self._cleared(x, source)
         rows = convolve_rows(self._sites(mask), source.rows, layer)
@@ -205,19 +220,23 @@ class _Rewrite:
         return self.makers.get(name)
 
     def _is_folded_next(self, name: str) -> bool:
-        return self.readers[name] == 1 and any(
-            node.op_type == "DepthToSpace" and name in node.input for node in self.model.graph.node
-        )
+        """Whether all that reads a convolution's result is a pixel shuffle with a packed form."""
+        readers = [node for node in self.model.graph.node if name in node.input]
+        shown = any(value.name == name for value in self.model.graph.output)
+        return len(readers) == 1 and not shown and is_pixel_shuffle(readers[0])
 
-    def _unfolded(self, value: Packed | None, mask: str) -> Packed | None:
-        """The value as plain rows of `mask`; a pixel shuffle becomes the rows of the finer mask."""
-        if value is None or (value.mask == mask and value.is_plain):
+    def _rows(self, name: str, mask: str, channels: int) -> Packed:
+        """Any tensor as plain rows of `mask`; a pixel shuffle becomes the rows of the finer mask."""
+        value = self.packed.get(name)
+        if value is None or (value.mask == mask and value.elsewhere):
+            dense = name if value is None else self._dense(name)
+            return Packed(self._sites(mask).lift(dense, channels), channels, mask)
+        if value.mask == mask and value.is_plain:
             return value
         if value.folded and self._is_pooled(mask, value.mask):
-            channels = value.channels // 4
             rows = self._sites(value.mask).unfold(value.rows, self._sites(mask), channels)
             return Packed(rows, channels, mask, cleared=value.cleared)
-        raise ValueError(f"rows of the mask {value.mask} are read under {mask}, which is not its finer mask")
+        raise ValueError(f"{name}, rows of the mask {value.mask}, is read under {mask}, which is not its finer mask")
 
     def _is_pooled(self, fine: str, coarse: str) -> bool:
         maker = self.makers.get(coarse)
@@ -234,7 +253,7 @@ class _Rewrite:
         assert value is not None
         if not value.is_plain or not self._fits(dense, value):
             return None
-        picked = self._sites(value.mask).pick(dense, value.channels)
+        picked = self._sites(value.mask).lift(dense, value.channels)
         return dataclasses.replace(value, rows=self.emit.op("Add", value.rows, picked), elsewhere=dense)
 
     def _fits(self, dense: str, value: Packed) -> bool:
@@ -250,7 +269,7 @@ class _Rewrite:
             return None
         if not (self._is_pooled(mask, value.mask) if value.folded else mask == value.mask):
             return None
-        return self._unfolded(value, mask)
+        return self._rows(node.input[0 if first else 1], mask, value.channels // (4 if value.folded else 1))
 
     def _relu(self, node: onnx.NodeProto, attributes: dict, inputs: list[Packed | None]) -> Packed | None:
         value = inputs[0]
@@ -272,76 +291,36 @@ class _Rewrite:
         value, maker = inputs[1], self.makers.get(condition)
         if value is None or value.folded or inputs[2] or maker is None:
             return None
-        if maker.op_type != "Greater" or maker.input[0] != value.mask or not self._fits(dense, value):
+        threshold = self.weights.get(maker.input[1]) if maker.op_type == "Greater" else None
+        if threshold is None or not 0.0 <= float(threshold.max()) < 1.0:
+            return None
+        if maker.input[0] != value.mask or not self._fits(dense, value):
             return None
         return dataclasses.replace(value, elsewhere=dense)
 
-    def _concatenation(self, node: onnx.NodeProto, attributes: dict, inputs: list[Packed | None]) -> Packed | None:
-        plain = [value.mask for value in inputs if value and value.is_plain]
-        if attributes.get("axis") != 1 or not plain or any(value is None or value.elsewhere for value in inputs):
-            return None
-        values = [self._unfolded(value, plain[0]) for value in inputs]
-        rows = self.emit.op("Concat", *(value.rows for value in values if value), axis=1)
-        cleared = all(value.cleared for value in values if value)
-        return Packed(rows, sum(value.channels for value in values if value), plain[0], cleared=cleared)
-
     def _shuffle(self, node: onnx.NodeProto, attributes: dict, inputs: list[Packed | None]) -> Packed | None:
         value = inputs[0]
-        if value is None or not value.is_plain or attributes["blocksize"] != 2:
+        maker = self.makers.get(node.input[0])
+        if value is None or maker is None or maker.op_type != "SparseConv2d" or not self._is_folded_next(node.input[0]):
             return None
         return dataclasses.replace(value, folded=True)
 
     def _non_local(self, node: onnx.NodeProto, attributes: dict) -> Packed:
         query, key, value, mask, key_mask = node.input
-        source = self._unfolded(self.packed.get(query), mask)
-        if source is None:
-            raise ValueError(f"SparseNonLocal {node.output[0]} has dense queries; they must come from a SparseConv2d")
-        depth = channels_of(self.shapes, value)
-        if depth is None:
-            raise ValueError(f"SparseNonLocal {node.output[0]} reads values {value} of unknown channels")
-        clean = (key, value, key_mask)
-        rows = attend(self._sites(mask), source.rows, clean, (source.channels, depth), attributes["scale"])
+        width, depth = channels_of(self.shapes, key), channels_of(self.shapes, value)
+        if width is None or depth is None:
+            raise ValueError(f"SparseNonLocal {node.output[0]} reads {key} and {value}, of unknown channels")
+        queries = self._rows(query, mask, width).rows
+        rows = attend(self._sites(mask), queries, (key, value, key_mask), (width, depth), attributes["scale"])
         return Packed(rows, depth, mask)
 
 
 _ON_ROWS = {
     "Add": "_add",
     "Clip": "_clip",
-    "Concat": "_concatenation",
     "DepthToSpace": "_shuffle",
     "Mul": "_multiply",
     "Relu": "_relu",
     "Where": "_select",
 }
 """Standard operators with a packed form, and what emits it."""
-
-
-def _known_shapes(model: onnx.ModelProto) -> dict[str, Shape]:
-    """What shape inference finds, inputs and constants included."""
-    graph = onnx.shape_inference.infer_shapes(model).graph
-    shapes: dict[str, Shape] = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    for value in (*graph.input, *graph.value_info):
-        dims = value.type.tensor_type.shape.dim
-        shapes[value.name] = tuple(dim.dim_value if dim.HasField("dim_value") else dim.dim_param for dim in dims)
-    return shapes
-
-
-def _drop_unused(graph: onnx.GraphProto) -> None:
-    """Remove nodes and initializers that no output needs."""
-    needed = {value.name for value in graph.output}
-    kept = []
-    for node in reversed(graph.node):
-        if needed & set(node.output):
-            needed |= set(node.input) | _read_inside(node)
-            kept.append(node)
-    stored = [tensor for tensor in graph.initializer if tensor.name in needed]
-    del graph.node[:]
-    graph.node.extend(reversed(kept))
-    del graph.initializer[:]
-    graph.initializer.extend(stored)
-
-
-def _read_inside(node: onnx.NodeProto) -> set[str]:
-    """Tensors that the bodies of a node read; names are unique, so those of the body itself do no harm."""
-    bodies = [attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]
-    return {name for body in bodies for inner in body.node for name in (*inner.input, *_read_inside(inner))}

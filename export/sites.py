@@ -18,9 +18,9 @@ BLOCK = 1024
 """Rows whose neighbours are gathered at a time: 2 to 3 MB with 64 channels, which stays in the cache."""
 
 FEW = 5
-"""A map with more than this many times the pixels wanted is read value by value, else transposed first: a value costs
-about a cache line, five times what transposing one does (64 channels of 256x256: 1.4 against 7.7 ms at 2 % of the
-pixels, 3.9 against 7.9 at 10 %, 10.7 against 4 to 8 at 35 %)."""
+"""A map with more than this many times the pixels wanted is read value by value, else transposed first. Reading 64
+channels of 256x256 on two threads takes 1.4 against 7.7 ms at 2 % of the pixels, 3.9 against 7.9 at 10 %, and 10.7
+against 4 to 8 at 35 %."""
 
 SIDES = ((False, False), (True, False), (False, True), (True, True))
 """The groups: whether pixels of it have an active neighbour in the column to the left, and to the right."""
@@ -41,7 +41,7 @@ class Group:
     real: str
     """[n] int64: positions of the real pixels in the padded map."""
     place: str
-    """[size] int64: the same and, for padding, the first pixel's."""
+    """[size] int64: the same and, for padding, that of the top left pixel of the first picture."""
 
     def columns(self, kernel: int) -> range:
         """Columns of a kernel that can meet an active pixel."""
@@ -54,9 +54,10 @@ class Group:
 class Sites:
     """Emits, once each and only if asked for, what layers under one mask share.
 
-    Features live in a tensor of rows: row 0 is all zeros and stands for every absent neighbour, then come the pixels,
-    group by group, in raster order of the batch inside each. Rows that pad a group hold nothing of meaning and are
-    nobody's neighbour. A pixel of the padded map [N, H+2m, W+2m] holds its row's number, or 0 where it is clean.
+    Features live in a tensor of rows: row 0 stands for every absent neighbour and is all zeros wherever neighbours are
+    read (see `Packed.cleared`), then come the pixels, group by group, in raster order of the batch inside each. Rows
+    that pad a group hold nothing of meaning and are nobody's neighbour. A pixel of the padded map [N, H+2m, W+2m] holds
+    its row's number, or 0 where it is clean.
     """
 
     def __init__(self, emit: Emitter, mask: str) -> None:
@@ -264,46 +265,35 @@ class Sites:
 
         return self.once(("pixels", place, channels), make)
 
-    def elements(self, place: str, channels: int) -> str:
-        """[n, C] int64: where the channels of places [n] in the padded map lie in a flat [N,C,H,W]."""
+    def elements(self, first: str, channels: int) -> str:
+        """[n, C] int64: where all channels of pixels lie in a flat [N,C,H,W], from where the first ones do."""
         emit = self.emit
-
-        def make() -> str:
-            plane = emit.op("Mul", self.side(2), self.side(3))
-            planes = emit.op("Mul", emit.const(np.arange(channels)[None]), plane)
-            return emit.op("Add", emit.op("Unsqueeze", self.pixels(place, channels), emit.const([1])), planes)
-
-        return self.once(("elements", place, channels), make)
+        plane = self.once("plane", lambda: emit.op("Mul", self.side(2), self.side(3)))
+        planes = emit.op("Mul", emit.const(np.arange(channels)[None]), plane)
+        return emit.op("Add", emit.op("Unsqueeze", first, emit.const([1])), planes)
 
     def gathered(self, x: str, place: str, channels: int) -> str:
         """x [N,C,H,W] -> [n, C]: its pixels at places [n] of the padded map, all inside the picture."""
         emit, flat = self.emit, self.emit.const([-1])
-        # Shared with others, so emitted outside of the branches.
-        elements, pixels = self.elements(place, channels), self.pixels(place)
+        pixels, first = self.pixels(place), self.pixels(place, channels)
 
         def one_by_one() -> str:
-            return emit.op("Gather", emit.op("Reshape", x, flat), elements)
+            return emit.op("Gather", emit.op("Reshape", x, flat), self.elements(first, channels))
 
         def transposed() -> str:
             last = emit.op("Reshape", emit.op("Transpose", x, perm=[0, 2, 3, 1]), emit.const([-1, channels]))
             return emit.op("Gather", last, pixels)
 
-        wanted = emit.op("Mul", emit.op("Size", place), emit.const(FEW))  # of the numbers of values, both [] int64
-        few = emit.op("Less", wanted, emit.op("Size", self.mask))
-        return emit.choose(few, one_by_one, transposed)
+        def make() -> str:
+            few = emit.op("Less", emit.op("Mul", emit.op("Size", place), emit.const(FEW)), emit.op("Size", self.mask))
+            return emit.choose(few, one_by_one, transposed)
+
+        return self.once(("gathered", x, place), make)
 
     def lift(self, x: str, channels: int) -> str:
         """x [N,C,H,W] -> [rows, C]: its active pixels."""
         rows = self.gathered(x, self._all("place"), channels)
         return self.emit.op("Concat", self.emit.const(np.zeros((1, channels)), np.float32), rows, axis=0)
-
-    def pick(self, x: str, channels: int) -> str:
-        """x [N,C,H,W] -> [rows, C]: its active pixels; rows that are none are zeros."""
-        emit = self.emit
-        real = emit.op("Gather", emit.op("Reshape", x, emit.const([-1])), self.elements(self._all("real"), channels))
-        shape = emit.op("Concat", emit.op("Shape", self.place()), emit.const([channels]), axis=0)
-        index = emit.op("Unsqueeze", self._all("numbers"), emit.const([1]))
-        return emit.op("ScatterND", emit.op("Expand", emit.const(0.0, np.float32), shape), index, real)
 
     def write(self, rows: str, channels: int, onto: str = "") -> str:
         """rows [rows, C] -> [N,C,H,W]: active pixels from the rows, the others from `onto`, or zeros as row 0."""
@@ -312,7 +302,7 @@ class Sites:
         emit, flat = self.emit, self.emit.const([-1])
         shape = emit.op("Concat", self.side(0), emit.const([channels]), self.side(2), self.side(3), axis=0)
         real = emit.op("Reshape", emit.op("Gather", rows, self._all("numbers")), flat)
-        index = emit.op("Reshape", self.elements(self._all("real"), channels), flat)
+        index = emit.op("Reshape", self.elements(self.pixels(self._all("real"), channels), channels), flat)
         filled = emit.op("ScatterElements", emit.op("Reshape", onto, flat), index, real, axis=0)
         return emit.op("Reshape", filled, shape)
 

@@ -8,10 +8,8 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from .facts import Shape, channels_of
 from .sites import Sites
-
-Shape = tuple[int | str, ...]
-"""Of a tensor: sizes, names of free sizes, or "" where nothing is known."""
 
 _BY_ELEMENT = ("Add", "Sub", "Mul")
 
@@ -65,7 +63,7 @@ class Surroundings:
         Raises:
             ValueError: its number of channels is not known.
         """
-        return self.sites.once(self._key(name), lambda: self._rows(name, made_by))
+        return self.sites.once(("rows around", name, self._radius), lambda: self._rows(name, made_by))
 
     def _rows(self, name: str, made_by: Callable[[str], onnx.NodeProto | None]) -> str:
         emit, node = self.emit, made_by(name)
@@ -93,14 +91,10 @@ class Surroundings:
             return emit.op("Reshape", name, emit.const([1, 1]))
         if shape[2:] != (1, 1):
             return self.rows(name, made_by)
-        images = self.sites.once(self._key("images"), lambda: self.sites.image_of(self.places()))
-        return emit.op("Gather", emit.op("Squeeze", name, emit.const([2, 3])), images)
-
-
-def channels_of(shapes: Mapping[str, Shape], name: str) -> int | None:
-    """The second size of a tensor of four axes, where it is known."""
-    shape = shapes.get(name, ())
-    return shape[1] if len(shape) == 4 and isinstance(shape[1], int) else None
+        values = emit.op("Squeeze", name, emit.const([2, 3]))
+        if shape[0] == 1:  # the same for all images
+            return values
+        return emit.op("Gather", values, self.sites.coordinates(self.places())[0])
 
 
 def _is_number(shape: Shape) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,11 +14,14 @@ import numpy as np
 from .bundle import Bundle
 from .networks import PathChoice
 from .restorer import Restorer, Result
-from .timing import Clock, Repeats, Say, find_crossover, percentiles, take_turns
+from .timing import Clock, Repeats, Say, find_crossover, percentiles, take_turns, warm_up
 from .ways import Case, Setting, check_clean, check_same, is_gated
 
 Point = dict[str, Any]
 """Percentiles by way: "dense_ms", "adaptive_ms", "packed_ms"."""
+
+PIECE = 128
+"""Largest side of the pieces of the comparison in pieces: a small picture would be restored in one piece otherwise."""
 
 
 def measure_curves(
@@ -32,6 +36,8 @@ def measure_curves(
 ) -> dict[str, Any]:
     """Time forced-dense, adaptive and forced-packed restorations under every mask, and check that all agree.
 
+    Under one mask of each shape, the forced ways are also run in pieces of PIECE, and not timed.
+
     Args:
         bundle: a two-stage bundle.
         setting: how to run it.
@@ -42,8 +48,10 @@ def measure_curves(
         clock: seconds.
 
     Returns:
-        {"check": {"cases", "max_abs", "tolerance"}, "curves": [{"mask", "points": [{"density", "dense_ms",
-        "adaptive_ms", "packed_ms"}], "crossover_density"}]}; packed_ms and crossover_density are None where the
+        {"check": {"cases", "max_abs", "tolerance", "gated", "packed", "pieces"}, "curves": [{"mask", "points":
+        [{"density", "dense_ms", "adaptive_ms", "packed_ms"}], "crossover_density"}]}; cases counts different masks,
+        gated is whether clean pixels were checked, packed whether there is a packed graph that was, pieces the most
+        that a picture was restored in; packed_ms and crossover_density are None where the
         bundle has no packed graph, the latter also where nothing crosses.
 
     Raises:
@@ -55,14 +63,25 @@ def measure_curves(
         heaviest = max(cases, key=lambda case: case.density)
         for way, restorer in ways.items():
             say(f"{way}, warming up")
-            restorer(image, mask=heaviest.mask)
+            warm_up(restorer, image, heaviest.mask)
         comparison = _Comparison(image, ways, setting.tolerance, is_gated(bundle))
-        for case in {case.key: case for case in cases}.values():
+        different = {case.key: case for case in cases}
+        for case in different.values():
             say(f"comparing the ways, {case}")
             points[case.key] = comparison.run(case, repeats, clock)
+        say("comparing pieces")
+        comparison.compare_pieces(bundle, setting, _one_each(cases))
     shapes = dict.fromkeys(case.shape for case in cases)
+    check = {
+        "cases": len(different),
+        "max_abs": comparison.largest,
+        "tolerance": setting.tolerance,
+        "gated": is_gated(bundle),
+        "packed": "packed" in ways,
+        "pieces": comparison.pieces,
+    }
     return {
-        "check": {"cases": len(cases), "max_abs": comparison.largest, "tolerance": setting.tolerance},
+        "check": check,
         "curves": [_curve(shape, cases, points) for shape in shapes],
     }
 
@@ -75,6 +94,15 @@ def _paths(bundle: Bundle, setting: Setting) -> Iterator[tuple[str, PathChoice]]
         yield "packed", "packed"
 
 
+def _one_each(cases: Sequence[Case]) -> list[Case]:
+    """Of each shape, the case in the middle of the densities that leave something to restore."""
+    shapes: dict[str, list[Case]] = {}
+    for case in sorted(cases, key=lambda case: case.density):
+        if case.mask.any():
+            shapes.setdefault(case.shape, []).append(case)
+    return [own[len(own) // 2] for own in shapes.values()]
+
+
 class _Comparison:
     """Runs every way under one mask after the other, and looks at each result."""
 
@@ -83,6 +111,8 @@ class _Comparison:
         self._dense = image
         self.largest = 0.0
         """Largest difference from dense so far, of full scale."""
+        self.pieces = 0
+        """The most pieces so far that a picture was restored in."""
 
     def run(self, case: Case, repeats: Repeats, clock: Clock) -> Point:
         """Percentiles of every way, after its results passed."""
@@ -90,9 +120,24 @@ class _Comparison:
         times = take_turns(runs, lambda way: repeats, seen=partial(self._check, case), clock=clock)
         return {"packed_ms": None, **{f"{way}_ms": percentiles(seconds) for way, seconds in times.items()}}
 
+    def compare_pieces(self, bundle: Bundle, setting: Setting, cases: Sequence[Case]) -> None:
+        """Compare small pieces with the dense way of `setting` too."""
+        small = replace(setting, tile=min(setting.tile or PIECE, PIECE))
+        for way, path in _paths(bundle, setting):
+            if path == "auto":
+                continue
+            with small.open_restorer(bundle, path) as restorer:
+                for case in cases:
+                    self._dense = self._ways["dense"](self._image, mask=case.mask).image
+                    self._compare(case, f"{way} (in pieces)", restorer(self._image, mask=case.mask))
+
     def _check(self, case: Case, way: str, result: Result) -> None:
         if way == "dense":
             self._dense = result.image
+        self._compare(case, way, result)
+
+    def _compare(self, case: Case, way: str, result: Result) -> None:
+        self.pieces = max(self.pieces, result.tiles.packed + result.tiles.dense)
         if self._gated:
             check_clean(f"{case}, {way}", self._image, result.image, case.mask)
         difference = check_same(str(case), way, result.image, self._dense, self._tolerance)

@@ -36,6 +36,9 @@ def measure_layers(
     Returns:
         One entry a graph: {"graph", "ms", "calls", "operators": [{"operator", "count", "ms", "share"}],
         "layers": [{"name", "operator", "what", "ms", "share"}]}, all for one picture, longest first.
+
+    Raises:
+        UserError: no graphs of that precision; a tile that a restorer refuses.
     """
     if mask is None:
         return [_entry(part, trace) for part, trace in _profile(bundle, setting, image, None, "auto", ["model"])]
@@ -48,7 +51,7 @@ def measure_layers(
 def _profile(
     bundle: Bundle, setting: Setting, image: np.ndarray, mask: np.ndarray | None, way: PathChoice, parts: Sequence[str]
 ) -> list[tuple[str, Trace]]:
-    stems = {part: Path(bundle.manifest.graphs[setting.precision][part]).stem for part in parts}
+    stems = {part: bundle.graph(setting.precision, part).stem for part in parts}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spair-")))
         graphs: dict[str, OnnxGraph] = {}
@@ -58,7 +61,8 @@ def _profile(
             return graphs[path.stem]
 
         network = open_network(bundle, setting.precision, open_graph, threads=setting.threads, path=way)
-        restorer = stack.enter_context(Restorer(network, tile=setting.tile))
+        stack.callback(network.close)
+        restorer = Restorer(network, tile=setting.tile)
         for _ in range(1 + PICTURES):
             restorer(image, mask=mask)
         return [

@@ -11,6 +11,9 @@ from .errors import UserError
 LARGEST_FORM = 6000
 """More pixels than any single drawn form has: a disc of radius 40 covers 5,025."""
 
+NEARLY_FULL = 0.9
+"""Density above which the clean pixels are drawn instead: hardly a form would still hit one of them by chance."""
+
 
 def make_mask(shape: str, height: int, width: int, density: float, seed: int = 0) -> np.ndarray:
     """A mask with round(density * height * width) distorted pixels.
@@ -85,7 +88,12 @@ def _uniform(height: int, width: int, count: int, random: np.random.Generator) -
 
 
 def _fill(height: int, width: int, count: int, draw: Callable[[np.ndarray], None]) -> np.ndarray:
-    """Draw forms until `count` pixels are covered; of the last form, only as many pixels as are wanted."""
+    """Draw forms until `count` pixels are covered; of the last form, only as many pixels as are wanted.
+
+    Where nearly all are wanted, the forms are what stays clean.
+    """
+    if count > NEARLY_FULL * height * width:
+        return ~_fill(height, width, height * width - count, draw)
     mask = np.zeros((height, width), dtype=bool)
     before = mask.copy()
     covered = 0

@@ -39,6 +39,8 @@ class SpairNetwork:
     """Probability above which a pixel counts as distorted (already inside the graph)."""
     gate_output: bool = True
     """Clean pixels are the input's own; False: the network may change any pixel, so no tile is skipped."""
+    channels: tuple[int, ...] = ()
+    """Channels of the feature maps; empty where the bundle does not say."""
     work: tuple[float, ...] = (1.0, 0.0, 0.0)
     """Share of each scale in the multiply-adds of Net_R where all pixels are distorted; the sum is 1."""
     crossover: float = 0.5
@@ -47,6 +49,8 @@ class SpairNetwork:
     def __post_init__(self) -> None:
         if min(self.halo_l, self.halo_r) < 0 or self.multiple < 1 or self.grid < 1 or self.eps <= 0:
             raise ValueError(f"halos must be >= 0, multiple and grid >= 1 and eps > 0, got {self}")
+        if not (isinstance(self.crossover, (int, float)) and 0.0 <= self.crossover <= 10.0):  # not NaN either
+            raise ValueError(f"crossover must be a share of the work, got {self.crossover!r}")
         used = {*self.modulated, self.key_scale}
         if not used <= set(self.scales) or self.multiple % 2 ** max(self.scales):
             raise ValueError(f"scales {self.scales} must include {sorted(used)} and divide {self.multiple}")

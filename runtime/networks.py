@@ -140,6 +140,7 @@ def open_network(
     *,
     threads: int | None = None,
     path: PathChoice = "auto",
+    backend: str = "onnxruntime",
 ) -> GraphTwoStage | GraphWhole:
     """Load the graphs of a bundle; on a failure those already loaded are closed.
 
@@ -150,6 +151,7 @@ def open_network(
         threads: threads inside an operator; None: all cores.
         path: how pieces of kind "spair" are computed; "auto" takes what costs least, by this machine's tuning,
             where the bundle has a packed graph ("net_r_packed") and is dense where it has none.
+        backend: its name, under which the tuning was kept.
 
     Raises:
         UserError: no such precision; "packed" without a packed graph; a foreign network that does not
@@ -169,7 +171,7 @@ def open_network(
     ways: dict[TilePath, Graph] = {"dense": graphs["net_r"]} if "net_r" in graphs else {}
     if "net_r_packed" in graphs:
         ways["packed"] = graphs["net_r_packed"]
-    tuning = load_tuning(bundle, precision, threads) or Tuning.assumed(spec.crossover)
+    tuning = load_tuning(bundle, precision, threads, backend=backend) or Tuning.assumed(spec.crossover)
     return GraphTwoStage(spec, graphs["net_l"], ways, tuning)
 
 

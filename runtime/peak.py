@@ -8,13 +8,23 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 
+class Peak(NamedTuple):
+    """Peak memory, or why there is none."""
+
+    mb: float | None
+    """Units of 2**20 bytes."""
+    failure: str | None = None
+    """One line where mb is None."""
+
+
 def measure_peak_memory(
     bundle: Path, image: np.ndarray, *, precision: str, threads: int | None, tile: int | None
-) -> float:
+) -> Peak:
     """Peak resident memory of a fresh process that opens a bundle and restores a picture once.
 
     Args:
@@ -23,21 +33,27 @@ def measure_peak_memory(
         precision: see `Restorer.open`, as threads and tile.
 
     Returns:
-        Units of 2**20 bytes; interpreter, libraries, graphs and the picture included.
-
-    Raises:
-        MemoryError: the process failed; the message has its last words.
+        Interpreter, libraries, graphs and the picture included; a process that cannot be started or fails, for want
+        of memory or whatever else, is no error but the reason why there is no number.
     """
+    try:
+        done = _restore_elsewhere(bundle, image, {"precision": precision, "threads": threads, "tile": tile})
+    except OSError as error:  # no room for the picture's file, or none for another process
+        return Peak(None, f"a process of its own cannot be started: {error}")
+    if done.returncode < 0:
+        return Peak(None, f"the process was ended by signal {-done.returncode}; 9 is sent when memory runs out")
+    if done.returncode > 0:
+        words = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        return Peak(None, f"the process failed: {words[-1]}")
+    return Peak(float(done.stdout.splitlines()[-1]))
+
+
+def _restore_elsewhere(bundle: Path, image: np.ndarray, options: dict[str, object]) -> subprocess.CompletedProcess[str]:
     with tempfile.TemporaryDirectory(prefix="spair-") as folder:
         file = Path(folder) / "image.npy"
         np.save(file, image)
-        options = json.dumps({"precision": precision, "threads": threads, "tile": tile})
-        command = [sys.executable, "-m", __name__, str(bundle.absolute()), str(file), options]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        words = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise MemoryError(f"a process that restores one picture of {bundle} failed: {words[-1]}")
-    return float(done.stdout.splitlines()[-1])
+        command = [sys.executable, "-m", __name__, str(bundle.absolute()), str(file), json.dumps(options)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def read_peak_memory(status: Path = Path("/proc/self/status")) -> float:

@@ -128,7 +128,8 @@ class Planner:
         costs: dict[TilePath, float] = {}
         if pixels <= self.limits.dense_pixels:
             costs["dense"] = self.tuning.dense_cost(pixels)
-        if amount <= self.limits.packed_pixels:
+        # Ungated, the last layer reads a map of all features of the window, whatever the mask.
+        if amount <= self.limits.packed_pixels and (self.spec.gate_output or "dense" in costs):
             costs["packed"] = self.tuning.packed_cost(pixels, amount)
         allowed = [path for path in costs if path in self.paths]
         if not allowed:

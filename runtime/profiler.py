@@ -16,7 +16,7 @@ from .bundle import Bundle
 from .images import Picture, read_image, write_image
 from .peak import measure_peak_memory
 from .restorer import Result
-from .timing import Clock, Effort, Repeats, Say, percentiles, take_turns
+from .timing import Clock, Effort, Repeats, Say, percentiles, take_turns, warm_up
 from .ways import Case, Setting, check_baseline, check_clean, is_gated, open_baseline
 
 DENSE, FOUND = "dense", "the mask found"
@@ -61,13 +61,16 @@ def measure_masks(
         {"rows": one a case (see `_row`), "stages": see `_stages`}.
 
     Raises:
-        GateError: the ways differ under the network's own mask, or a clean pixel was changed under any.
+        GateError: the ways differ under the network's own mask, or a clean pixel was changed under a made one.
+            Distorted pixels are not compared under made masks: `measure_curves` does, on a smaller picture.
     """
     bundle, setting, pixels = subject.bundle, subject.setting, subject.pixels
     with open_baseline(bundle, setting) as dense, setting.open_restorer(bundle) as restorer:
         say("warming up")
         differing = check_baseline("the network's own mask", restorer(pixels).image, dense(pixels))
-        watch = _Watch(pixels, cases if is_gated(bundle) else (), say)
+        lightest = min((case for case in cases if case.mask.any()), key=lambda case: case.density, default=None)
+        warm_up(restorer, pixels, None if lightest is None else lightest.mask)
+        watch = _Watch(pixels, cases, say, gated=is_gated(bundle))
         runs: dict[Hashable, Callable[[], Any]] = {DENSE: partial(dense, pixels), FOUND: partial(restorer, pixels)}
         runs |= {case.key: partial(restorer, pixels, mask=case.mask) for case in cases}
         times = take_turns(
@@ -93,7 +96,7 @@ def measure_foreign(
     with subject.setting.open_restorer(subject.bundle) as restorer:
         say("warming up")
         restorer(subject.pixels)
-        watch = _Watch(subject.pixels, (), say)
+        watch = _Watch(subject.pixels, (), say, gated=False)
         runs: dict[Hashable, Callable[[], Any]] = {DENSE: partial(restorer, subject.pixels)}
         times = take_turns(runs, lambda key: effort.dense, seen=watch.see, clock=clock)
     say("files and memory")
@@ -121,10 +124,10 @@ def time_files(
 
 
 class _Watch:
-    """Sees every result: keeps its times and counts, not its picture, and checks its clean pixels."""
+    """Sees every result: keeps its times and counts, not its picture, and checks its clean pixels if gated."""
 
-    def __init__(self, pixels: np.ndarray, cases: Sequence[Case], say: Say) -> None:
-        self._pixels, self._say = pixels, say
+    def __init__(self, pixels: np.ndarray, cases: Sequence[Case], say: Say, *, gated: bool) -> None:
+        self._pixels, self._say, self._gated = pixels, say, gated
         self._cases: dict[Hashable, Case] = {case.key: case for case in cases}
         self.results: dict[Hashable, list[Result]] = {}
 
@@ -133,7 +136,7 @@ class _Watch:
         self._say(f"timed {case or key}")
         if not isinstance(result, Result):  # the baseline's, a picture alone
             return
-        if case is not None:
+        if case is not None and self._gated:
             check_clean(str(case), self._pixels, result.image, case.mask)
         self.results.setdefault(key, []).append(replace(result, image=_NO_PICTURE, mask=None))
 
@@ -161,7 +164,8 @@ def _stages(
     """The way of one picture file, from decoding over restoring to encoding, for JSON.
 
     "stages" has percentiles in ms by stage; "adaptive_ms" is the restorer as a whole; "total_ms" the sum of the
-    medians of decoding, restoring and encoding, which the throughput follows from.
+    medians of decoding, restoring and encoding, which the throughput follows from; "peak_memory_mb" is None where it
+    could not be measured, and "peak_memory_failure" says why.
     """
     setting, height, width = subject.setting, *subject.pixels.shape[:2]
     files, size = time_files(subject.pixels, subject.suffix, repeats, clock)
@@ -180,7 +184,8 @@ def _stages(
         "total_ms": round(total, 3),
         "pictures_per_second": round(1000 / total, 4),
         "megapixels_per_second": round(height * width / total / 1000, 4),
-        "peak_memory_mb": round(peak, 1),
+        "peak_memory_mb": None if peak.mb is None else round(peak.mb, 1),
+        "peak_memory_failure": peak.failure,
     }
 
 

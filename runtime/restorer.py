@@ -30,11 +30,12 @@ class Result:
     """Shape and dtype of the input; with a two-stage network (that gates its output, as is the default)
     bit-identical to it where the mask is False."""
     mask: np.ndarray | None
-    """[H, W] bool, True where the network found distortion; None for a foreign network: it has no mask."""
+    """[H, W] bool, True where the network found distortion, or the mask that was given; None for a foreign network."""
     density: float
     """Share of pixels that were restored, 0..1; 1.0 for a foreign network."""
     timings: Mapping[str, float]
-    """Stage -> seconds: pre, net_l, context, net_r, post (two-stage); pre, model, post (foreign)."""
+    """Stage -> seconds: pre, net_l, context, net_r, post (two-stage; no net_r where nothing was computed); pre, model,
+    post (foreign)."""
     tiles: TileCounts
     """How many tiles were skipped, packed, dense."""
 
@@ -61,7 +62,7 @@ class Restorer:
                 None is 2048, and 512 for a foreign network, of whose memory nothing is known.
             block_pixels: pixels up to which Net_L sees the picture in one piece; bounds the peak memory.
         """
-        self._tile = tile or (Limits.side if isinstance(network.spec, SpairNetwork) else 512)
+        self._tile = tile if tile is not None else (Limits.side if isinstance(network.spec, SpairNetwork) else 512)
         if self._tile < network.spec.multiple or block_pixels < 1:
             raise UserError(
                 f"tile is {tile} and block_pixels is {block_pixels}, expected at least {network.spec.multiple} and 1"
@@ -90,14 +91,16 @@ class Restorer:
             threads: threads inside an operator; None: all cores.
             tile: largest side in pixels of the pieces a picture is cut into; None: see the constructor.
             block_pixels: pixels up to which Net_L sees the picture in one piece.
-            tile_path: "dense" or "packed" forces all tiles; "auto" decides by each tile's density.
+            tile_path: "dense" or "packed" forces all tiles; "auto" takes what costs least.
 
         Raises:
             UserError: a bundle, backend, precision or option that cannot be used; the message says which.
         """
         chosen = find_backend(backend)
         bundle = Bundle.open(path)
-        network = open_network(bundle, precision, chosen.open_graph, threads=threads, path=tile_path)
+        network = open_network(
+            bundle, precision, chosen.open_graph, threads=threads, path=tile_path, backend=chosen.name
+        )
         try:
             return cls(network, tile=tile, block_pixels=block_pixels)
         except UserError:

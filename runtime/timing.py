@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+
+from .networks import GraphTwoStage
+from .restorer import Restorer
 
 Key = TypeVar("Key", bound=Hashable)
 Clock = Callable[[], float]
@@ -55,6 +59,24 @@ class Effort:
     def exactly(cls, runs: int) -> Effort:
         """So many runs of everything, however long they take."""
         return cls(*(Repeats(runs),) * 4)
+
+
+def warm_up(restorer: Restorer, image: np.ndarray, mask: np.ndarray | None) -> None:
+    """Restore a picture in each way that the network has: first runs allocate, and "auto" leaves some way out.
+
+    Args:
+        restorer: whose graphs are run.
+        image: see `Restorer`.
+        mask: likewise; where it has no pixel, Net_R is not run.
+    """
+    if not isinstance(restorer.network, GraphTwoStage):
+        restorer(image, mask=mask)
+        return
+    for path in restorer.network.paths:
+        forced, network = copy(restorer), copy(restorer.network)  # shares the graphs, and does not close them
+        network.paths = (path,)
+        forced.network = network
+        forced(image, mask=mask)
 
 
 def take_turns(

@@ -28,7 +28,7 @@ class Layer:
     what: str
     """What it does with what sizes; of the call that took longest, where sizes vary."""
     ms: float
-    """Milliseconds for one picture, all calls together."""
+    """Milliseconds for one picture, all calls together, without the nodes inside of it (they are layers too)."""
     share: float
     """Of the graph's time, 0..1."""
 
@@ -64,11 +64,13 @@ def read_trace(path: Path, *, warm_up: int, pictures: int) -> Trace:
     runs = runs[calls_each * warm_up :]
     total = sum(run["dur"] for run in runs)
     calls = defaultdict(list)
-    for event in events:
-        if event["cat"] == "Node" and event["name"].endswith("_kernel_time") and event["ts"] >= runs[0]["ts"]:
-            # Nodes may lack names, or share them.
-            calls[event["name"].removesuffix("_kernel_time"), event["args"].get("node_index")].append(event)
-    layers = [_layer(name, group, total, pictures) for (name, _), group in calls.items()]
+    for event in _without_inner(
+        [e for e in events if e["cat"] == "Node" and e["name"].endswith("_kernel_time") and e["ts"] >= runs[0]["ts"]]
+    ):
+        # Nodes may lack names, or share them; numbers begin anew in the body of a loop.
+        key = event["name"].removesuffix("_kernel_time"), event["args"].get("node_index"), event["args"]["op_name"]
+        calls[key].append(event)
+    layers = [_layer(name, group, total, pictures) for (name, *_), group in calls.items()]
     ordered = sorted(layers, key=lambda layer: -layer.ms)
     return Trace(_milliseconds(total, pictures), calls_each, tuple(ordered))
 
@@ -124,6 +126,30 @@ def describe_layer(operator: str, inputs: Sequence[Shape], outputs: Sequence[Sha
         return f"{_LAYOUT[operator]}, {_sides(target)}"
     sources = ", ".join(_sides(shape) for shape in inputs if shape) or "a number"
     return f"{sources} to {_sides(target)}"
+
+
+def _without_inner(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The events, each with the time that it spent itself: a Scan or If covers the nodes of its body as well."""
+    # Of two with the same times, the outer one is written last, when it is over.
+    order = sorted(range(len(events)), key=lambda index: (events[index]["ts"], -events[index]["dur"], -index))
+    own = [dict(event) for event in events]
+    open_ones: dict[Any, list[int]] = defaultdict(list)
+    for index in order:
+        event = events[index]
+        around = open_ones[event.get("pid"), event.get("tid")]
+        while around and not _is_inside(event, events[around[-1]]):
+            around.pop()
+        if around:
+            own[around[-1]]["dur"] = max(own[around[-1]]["dur"] - event["dur"], 0)
+        around.append(index)
+    return own
+
+
+def _is_inside(event: dict[str, Any], outer: dict[str, Any]) -> bool:
+    """Whether an event that began no earlier than another is a part of it."""
+    end = outer["ts"] + outer["dur"]
+    # Start and duration are cut to microseconds, so that an inner event may seem to end up to two of them later.
+    return bool(event["ts"] < end and event["ts"] + event["dur"] <= end + 2)
 
 
 def _layer(name: str, events: Sequence[dict[str, Any]], total: float, pictures: int) -> Layer:

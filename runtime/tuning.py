@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 import statistics
-import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +17,10 @@ import onnxruntime
 
 from .backends import Graph, find_backend
 from .bundle import Bundle
+from .context import mask_pyramid
 from .errors import UserError
+from .image_writer import write_atomically
+from .machine import count_cores, read_cpu_name
 from .made_masks import make_mask
 from .manifest import SpairNetwork
 
@@ -39,8 +42,9 @@ class Tuning:
     """Either graph, per call."""
 
     def __post_init__(self) -> None:
-        if not (self.dense_ns > 0 and self.packed_ns > 0 and self.window_ns >= 0 and self.call_ns >= 0):
-            raise ValueError(f"costs must be positive, got {self}")
+        costs = (self.dense_ns, self.packed_ns, self.window_ns, self.call_ns)
+        if not (all(map(math.isfinite, costs)) and min(costs) >= 0 and min(costs[:2]) > 0):
+            raise ValueError(f"costs must be positive and finite, got {self}")
 
     @classmethod
     def assumed(cls, crossover: float) -> Tuning:
@@ -50,7 +54,7 @@ class Tuning:
 
     @property
     def crossover(self) -> float:
-        """Share of the work (0..1, that of the mask's density if the mask is coarse) where both ways cost the same."""
+        """Share of the work (0..1, about the density if the mask is coarse) where both ways cost the same."""
         return min(max((self.dense_ns - self.window_ns) / self.packed_ns, 0.0), 1.0)
 
     def dense_cost(self, pixels: float) -> float:
@@ -76,34 +80,36 @@ def measure_tuning(
             f"{bundle.path} has no {precision} graph {' and '.join(missing) or 'of two stages'}; nothing to choose from"
         )
     spec, open_graph = bundle.manifest.network, find_backend(backend).open_graph
+    if len(spec.channels) != len(spec.scales):
+        raise UserError(f"{bundle.path} does not say the channels of its features; export it again")
     seconds = {}
     for part, cases in (("net_r", {"dense": (SIDE, 0.3)}), ("net_r_packed", _PACKED_CASES)):
         graph = open_graph(bundle.graph(precision, part), threads)
         try:
             for name, (side, density) in cases.items():
-                seconds[name] = _median_seconds(graph, _feeds(bundle, spec, side, density), repeats)
+                seconds[name] = _median_seconds(graph, _feeds(spec, side, density), repeats)
         finally:
             graph.close()
-    return _fit(seconds)
+    masks = mask_pyramid(make_mask(_SHAPE, SIDE, SIDE, _PACKED_CASES["packed"][1]), max(spec.scales))
+    return _fit(seconds, sum(share * float(mask.mean()) for share, mask in zip(spec.work, masks, strict=True)))
 
 
 _PACKED_CASES = {"small": (64, 0.0), "clean": (SIDE, 0.0), "packed": (SIDE, 0.35)}
-_SHAPE = "blob"  # its density is nearly the same at every scale, so that it is its share of the work
+_SHAPE = "blob"
 
 
-def _fit(seconds: dict[str, float]) -> Tuning:
-    """Costs from the times of `_PACKED_CASES` and of a dense call."""
+def _fit(seconds: dict[str, float], share: float) -> Tuning:
+    """Costs from the times of `_PACKED_CASES` and of a dense call, and the share of the work in the packed case."""
     pixels = SIDE * SIDE
     call = seconds["small"]
     window = max(seconds["clean"] - call, 0.0)
-    packed = max(seconds["packed"] - seconds["clean"], 1e-9) / _PACKED_CASES["packed"][1]
+    packed = max(seconds["packed"] - seconds["clean"], 1e-9) / share
     dense = max(seconds["dense"] - call, 1e-9)
     return Tuning(*(1e9 * value for value in (dense / pixels, packed / pixels, window / pixels, call)))
 
 
-def _feeds(bundle: Bundle, spec: SpairNetwork, side: int, density: float) -> dict[str, np.ndarray]:
-    random = np.random.default_rng(0)
-    channels = bundle.manifest.raw["network"]["channels"]
+def _feeds(spec: SpairNetwork, side: int, density: float) -> dict[str, np.ndarray]:
+    random, channels = np.random.default_rng(0), spec.channels
 
     def noise(*shape: int) -> np.ndarray:
         return random.random((1, *shape), dtype=np.float32)
@@ -135,51 +141,40 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "spair-rt"
 
 
-def save_tuning(bundle: Bundle, precision: str, threads: int | None, tuning: Tuning) -> Path:
+def save_tuning(
+    bundle: Bundle, precision: str, threads: int | None, tuning: Tuning, *, backend: str = "onnxruntime"
+) -> Path:
     """Keep a measurement; a failure leaves an older one unchanged.
 
     Raises:
         UserError: the cache folder cannot be written.
     """
-    path = _path(bundle, precision, threads)
+    advice = "set SPAIR_CACHE to a folder that can be written"
     try:
+        path = _path(bundle, precision, threads, backend)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
-            json.dump(asdict(tuning), file)
-        Path(file.name).replace(path)
-    except OSError as error:
-        raise UserError(
-            f"cannot keep the measurement in {path.parent}: {error}; set SPAIR_CACHE to a folder"
-        ) from error
+        write_atomically(path, json.dumps(asdict(tuning)).encode())
+    except (OSError, RuntimeError, UserError) as error:  # RuntimeError: the user has no home folder
+        raise UserError(f"cannot keep the measurement of {bundle.path}: {error}; {advice}") from error
     return path
 
 
-def load_tuning(bundle: Bundle, precision: str, threads: int | None) -> Tuning | None:
-    """The measurement for exactly these graphs, this machine, thread count and ONNX Runtime; None if there is none."""
+def load_tuning(bundle: Bundle, precision: str, threads: int | None, *, backend: str = "onnxruntime") -> Tuning | None:
+    """The measurement of exactly these graphs, backend, processor, thread count and ONNX Runtime; None without one."""
     try:
-        return Tuning(**json.loads(_path(bundle, precision, threads).read_text()))
-    except (OSError, ValueError, TypeError):  # absent or damaged: measured again when somebody profiles
+        return Tuning(**json.loads(_path(bundle, precision, threads, backend).read_text()))
+    except (OSError, RuntimeError, ValueError, TypeError):  # absent or damaged: measured again when somebody profiles
         return None
 
 
-def _path(bundle: Bundle, precision: str, threads: int | None) -> Path:
+def _path(bundle: Bundle, precision: str, threads: int | None, backend: str) -> Path:
     graphs = bundle.manifest.graphs.get(precision, {})
     key = {
         "graphs": {part: bundle.manifest.files[path] for part, path in graphs.items()},
-        "machine": [platform.machine(), _processor(), os.cpu_count()],
-        "threads": threads or os.cpu_count(),
+        "backend": backend,
+        "machine": [platform.machine(), read_cpu_name(), count_cores()],
+        "threads": threads,
         "onnxruntime": onnxruntime.__version__,
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return cache_folder() / f"tuning-{digest[:24]}.json"
-
-
-def _processor() -> str:
-    """The processor's name where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )

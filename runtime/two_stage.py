@@ -93,27 +93,33 @@ class TwoStageRun:
     def localize(self, clock: StageClock) -> Context | None:
         """Find the mask and the statistics of the whole picture, block by block; None if there is nothing to do."""
         if self._given is not None:  # padded by its edge, as the picture is
-            down, right = (whole - part for whole, part in zip(self.mask.shape, self._size, strict=True))
+            down, right = (self.mask.shape[axis] - self._size[axis] for axis in (0, 1))
             self.mask[...] = np.pad(self._given, ((0, down), (0, right)), mode="edge")
         statistics = ContextStatistics(self._spec, self._area.height, self._area.width)
         for block in self._blocks:
-            with clock.stage("net_l"):
-                located = self._network.localize(_cut(self._image, block.window))
-            if len(self._blocks) == 1:
-                self._kept[block.core] = located
-            with clock.stage("context"):
-                inner = _crop(located, block.core_in_window)
-                if self._given is None:
-                    block.core.view(self.mask)[...] = inner.mask[0, 0] > 0.5
-                if self._is_clean():
-                    _check_finite(all(np.isfinite(feature.sum()) for feature in inner.features.values()))
-                    return None
-                features = {scale: feature[0] for scale, feature in inner.features.items()}
-                statistics.add(block.core, block.core.view(self.mask), features)
+            self._localize_block(block, statistics, clock)
+        if self._is_clean():
+            return None
         with clock.stage("context"):
             context = statistics.finish()
         _check_finite(context.is_finite)
         return context
+
+    def _localize_block(self, block: Tile, statistics: ContextStatistics, clock: StageClock) -> None:
+        """A method of its own, so that the features of one block are gone when the next one is computed."""
+        with clock.stage("net_l"):
+            located = self._network.localize(_cut(self._image, block.window))
+        with clock.stage("context"):
+            inner = _crop(located, block.core_in_window)
+            if self._given is None:
+                block.core.view(self.mask)[...] = inner.mask[0, 0] > 0.5
+            if self._is_clean():
+                _check_finite(all(np.isfinite(feature.sum()) for feature in inner.features.values()))
+                return
+            features = {scale: feature[0] for scale, feature in inner.features.items()}
+            statistics.add(block.core, block.core.view(self.mask), features)
+        if len(self._blocks) == 1:
+            self._kept[block.core] = located
 
     def _is_clean(self) -> bool:
         """Whether it is already known that nothing will be computed."""
@@ -130,10 +136,13 @@ class TwoStageRun:
             pieces, skipped = self._planner.plan(work, block.core, self._area)
             self.counts = self.counts.adding("skipped", skipped)
             if pieces:
-                window, located = self._features(block, clock)
-                with clock.stage("net_r"):
-                    for piece in pieces:
-                        self._restore_piece(piece, window, located, context)
+                self._restore_block(block, pieces, context, clock)
+
+    def _restore_block(self, block: Tile, pieces: list[Piece], context: Context, clock: StageClock) -> None:
+        window, located = self._features(block, clock)
+        with clock.stage("net_r"):
+            for piece in pieces:
+                self._restore_piece(piece, window, located, context)
 
     def _features(self, block: Tile, clock: StageClock) -> tuple[Box, Localization]:
         """The features of a block and of a halo_r around it, with the window they cover."""

@@ -74,10 +74,14 @@ def test_texts_are_escaped():
     assert parse(LineChart(evil, SERIES).render()).get("aria-label") == evil
 
 
-@pytest.mark.parametrize("largest", [1e-4, 0.37, 1.0, 7.0, 99.9, 100.0, 12345.0])
+@pytest.mark.parametrize("largest", [1e-14, 3e-13, 1e-4, 0.37, 1.0, 7.0, 99.9, 100.0, 12345.0])
 def test_ticks_are_round_and_cover_the_axis(largest):
     ticks = list_ticks(largest)
     assert ticks[0] == 0 and ticks[-2] < largest <= ticks[-1] and 3 <= len(ticks) <= 8
+
+
+def test_tiny_densities_and_times_are_drawn():
+    assert parse(LineChart("times", {"dense": [(1e-15, 1e-14), (1e-14, 2e-13)]}).render()).tag == "svg"
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.214, "0.21 ms"), (14.26, "14.3 ms"), (9012.4, "9,012 ms")])

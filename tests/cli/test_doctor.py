@@ -118,16 +118,6 @@ def test_people_see_each_backend_with_its_reason(spair, monkeypatch):
     assert ["good", "yes", "1.0"] in lines and ["bad", "no", "–", "why", "[x]"] in lines
 
 
-def test_the_cpu_is_read_from_x86_and_arm_files(tmp_path):
-    file = tmp_path / "cpuinfo"
-    file.write_text("processor : 0\nmodel : 85\nmodel name : Fast CPU\n\nprocessor : 1\nmodel name : Fast CPU\n")
-    assert machine.read_cpu_name(file) == "Fast CPU"
-    file.write_text("processor : 0\nCPU part : 0xd42\nHardware : Orin\n")
-    assert machine.read_cpu_name(file) == "Orin"
-    file.write_text("")
-    assert machine.read_cpu_name(file)
-
-
 def test_memory_is_read_in_kibibytes(tmp_path):
     (tmp_path / "meminfo").write_text("MemTotal:       2000000 kB\nMemFree: 1 kB\n")
     assert machine.read_memory_gb(tmp_path / "meminfo") == pytest.approx(2.048)

@@ -104,6 +104,13 @@ def test_each_family_of_errors_has_its_exit_code(error, code):
     assert explain(error, "train") == ("a", code)
 
 
+@pytest.mark.parametrize(("error", "reason"), [(MemoryError(), ""), (MemoryError("5 GiB\nhere"), " (5 GiB here)")])
+def test_a_lack_of_memory_is_one_sentence(error, reason):
+    assert explain(error, "profile") == (
+        f"memory ran out{reason}; give smaller pictures, or smaller pieces where there is --tile", 1
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "error", [ValueError("a"), KeyError("a"), ImportError("a"), ModuleNotFoundError("a", name="spair.x")]
 )

@@ -9,6 +9,7 @@ import pytest
 from spair.cli import profile, profile_measure
 from spair.runtime import curves, profiler, tuning
 from spair.runtime.images import Picture, write_image
+from spair.runtime.peak import Peak
 
 SMALL = ("--size", "56x40", "--densities", "0.1,1", "--masks", "streak,blob", "--threads", 1, "--repeat", 1)
 
@@ -23,7 +24,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def no_process(monkeypatch):
-    monkeypatch.setattr(profiler, "measure_peak_memory", lambda path, image, **options: 100.0)
+    monkeypatch.setattr(profiler, "measure_peak_memory", lambda path, image, **options: Peak(100.0))
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_json_has_the_keys_of_the_design(spair, tiny_bundle):
         assert set(row["dense_ms"]) == set(row["adaptive_ms"]) == {"p50", "p90", "p99"}
         assert row["speedup"] == pytest.approx(row["dense_ms"]["p50"] / row["adaptive_ms"]["p50"], rel=1e-2)
     assert [curve["mask"] for curve in report["curves"]] == ["streak", "blob"]
-    assert report["checks"][0]["cases"] == 4 and report["checks"][0]["max_abs"] < 1e-4
+    assert report["checks"][0]["cases"] == 3 and report["checks"][0]["max_abs"] < 1e-4
     assert [entry["graph"] for entry in report["layers"]] == ["net_l", "net_r", "net_r_packed"]
     stages = list(report["stages"][0]["stages"])
     assert (stages[0], stages[-1]) == ("decode", "encode")
@@ -97,6 +98,21 @@ def test_nothing_is_stored_when_told_so(spair, tiny_bundle, no_process, cache):
     done = spair("profile", tiny_bundle, *SMALL, "--no-layers", "--no-store", "--json")
     assert done.json["tuning"][0]["stored"] is None and done.json["tuning"][0]["crossover"] == pytest.approx(0.4)
     assert not cache.exists()
+
+
+def test_a_cache_that_cannot_be_written_is_refused_before_anything_is_measured(spair, tiny_bundle, cache, monkeypatch):
+    cache.write_text("a file")
+    for function in ("measure_tuning", "save_tuning"):
+        monkeypatch.setattr(tuning, function, lambda *arguments: pytest.fail("measured"))
+    spair("profile", tiny_bundle, *SMALL).refused("cannot keep this machine's tuning in .*cache: .* or give --no-store")
+
+
+def test_the_report_survives_a_peak_that_cannot_be_measured(spair, tiny_bundle, monkeypatch, tmp_path):
+    monkeypatch.setattr(profiler, "measure_peak_memory", lambda *arguments, **options: Peak(None, "no room"))
+    report = spair("profile", tiny_bundle, *SMALL, "--no-layers", "--html", tmp_path / "page.html", "--json").json
+    assert report["peak_memory_mb"] is None and report["stages"][0]["peak_memory_failure"] == "no room"
+    assert "peak memory not measured: no room" in (tmp_path / "page.html").read_text()
+    assert "peak memory not measured: no room" in spair("profile", tiny_bundle, *SMALL, "--no-layers").out
 
 
 def test_the_picture_may_be_anybodys(spair, tiny_bundle, no_process, tmp_path):

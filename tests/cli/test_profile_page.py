@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from spair.cli.profile_page import render_page
-from spair.cli.profile_tables import conclusions, describe_crossover, describe_tuning, percent
+from spair.cli.profile_tables import conclusions, describe_check, describe_crossover, describe_tuning, percent
 
 EVIL = '"><script>alert(1)</script>$title'
 
@@ -40,7 +40,7 @@ def make_report(text=EVIL, kind="spair", crossover=0.55):
         rows = [{**rows[0], "mask": None, "density": 1.0, "adaptive_ms": None, "adaptive_runs": 0, "speedup": None}]
         stages |= {"adaptive_ms": None, "speedup": None}
     curves = [{**keys, "mask": mask, "points": points, "crossover_density": crossover} for mask in ("streak", "blob")]
-    check = {**keys, "cases": 4, "max_abs": 3e-7, "tolerance": 1e-4}
+    check = {**keys, "cases": 4, "max_abs": 3e-7, "tolerance": 1e-4, "gated": True, "packed": True, "pieces": 6}
     tuning = {**keys, "dense_ns": 1.0, "crossover": 0.61, "stored": text}
     return {
         "model": f"/a/{text.replace('/', '')}", "kind": kind, "task": text, "preset": text, "picture": text,
@@ -145,6 +145,22 @@ def test_a_crossover_beyond_the_axis_is_not_marked_there():
 def test_curves_that_do_not_cross_say_who_wins(packed, words):
     points = [{"density": d, "dense_ms": times(5.0), "packed_ms": p} for d, p in zip((0.1, 1.0), packed, strict=True)]
     assert describe_crossover({"points": points, "crossover_density": None}) == words
+
+
+def test_only_what_was_checked_is_said_to_be():
+    report = make_report("x")
+    (check,) = report["checks"]
+    assert describe_check(check, report).endswith(
+        "4 masks, adaptive and packed within 3.0e-07 of dense (allowed 1.0e-04), in up to 6 pieces, "
+        "clean pixels identical"
+    )
+    less = describe_check({**check, "cases": 1, "gated": False, "packed": False, "pieces": 1}, report)
+    assert less.endswith(
+        "1 mask, adaptive within 3.0e-07 of dense (allowed 1.0e-04), in one piece, "
+        "clean pixels not checked, as this network may change them"
+    )
+    report["checks"][0] = {**check, "packed": False}
+    assert "every piece dense, and as the restorer chooses" in render_page(report)
 
 
 def test_tuning_that_was_not_stored_says_so():

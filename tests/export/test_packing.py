@@ -118,7 +118,89 @@ def test_every_kernel_size_and_slope_and_a_packed_output(radius, density, clean_
     np.testing.assert_allclose(got, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("block", [1, 4, 31])
+def test_blocks_that_are_filled_up_change_nothing(tiny_bundle, graphs, monkeypatch, block):
+    monkeypatch.setattr("spair.export.sites.BLOCK", block)
+    packed = onnx.load(Bundle.open(tiny_bundle).graph("fp32", "net_r"))
+    PackSparse()(packed)
+    dense, again = graphs[0], session(packed)
+    for density in DENSITIES:
+        feeds = feed(dense, make_mask(density, 2, 16, 24))
+        np.testing.assert_allclose(again.run(None, feeds)[0], dense.run(None, feeds)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("few", [0, 10**6], ids=["value by value", "transposed"])
+def test_maps_are_read_alike_either_way(tiny_bundle, graphs, monkeypatch, few):
+    monkeypatch.setattr("spair.export.sites.FEW", few)
+    packed = onnx.load(Bundle.open(tiny_bundle).graph("fp32", "net_r"))
+    PackSparse()(packed)
+    dense, again = graphs[0], session(packed)
+    for density in DENSITIES:
+        feeds = feed(dense, make_mask(density, 2, 16, 24))
+        np.testing.assert_allclose(again.run(None, feeds)[0], dense.run(None, feeds)[0], atol=1e-5)
+
+
+def extended(nodes: list[onnx.NodeProto], *, before: bool = False, channels: int = 4) -> onnx.ModelProto:
+    """`convolution` with standard nodes between x and it, or between it and out."""
+    model = convolution(pads=[1] * 4, clean_input=1.0)
+    node = model.graph.node[0]
+    if before:
+        node.input[0] = "prepared"
+        model.graph.node.insert(0, nodes[0])
+        for other in nodes[1:]:
+            model.graph.node.insert(1, other)
+    else:
+        node.output[0] = "made"
+        model.graph.node.extend(nodes)
+    out = model.graph.output[0].type.tensor_type.shape.dim
+    out[1].dim_value = channels
+    if channels == 1:
+        out[2].dim_param, out[3].dim_param = "h2", "w2"
+    return model
+
+
+def check_equal(dense: onnx.ModelProto, **more: np.ndarray) -> None:
+    packed = copy.deepcopy(dense)
+    PackSparse()(packed)
+    for density in (0.0, 0.3, 1.0):
+        x = np.random.default_rng(2).standard_normal((2, 3, 6, 8)).astype(np.float32)
+        feeds = {"x": x, "mask": make_mask(density, 2, 6, 8), **more}
+        expected, got = (session(model).run(None, feeds)[0] for model in (dense, packed))
+        np.testing.assert_allclose(got, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["CRD", "DCR"])
+@pytest.mark.parametrize("between", [[], ["Relu"], ["Tanh"]], ids=str)
+def test_any_shuffle_of_a_packed_result_is_right(mode, between):
+    nodes, name = [], "made"
+    for kind in between:
+        nodes.append(helper.make_node(kind, [name], [f"{name}_{kind}"]))
+        name = f"{name}_{kind}"
+    nodes.append(helper.make_node("DepthToSpace", [name], ["shuffled"], blocksize=2, mode=mode))
+    nodes.append(helper.make_node("Neg", ["shuffled"], ["out"]))
+    if mode == "CRD" and not between:
+        with pytest.raises(ValueError, match="made is a pixel shuffle that something dense reads|shuffled is a pixel"):
+            PackSparse()(extended(nodes, channels=1))
+    else:
+        check_equal(extended(nodes, channels=1))
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 1, 1), (2, 3, 1, 1), (1, 1, 1, 1), (1,), ()], ids=str)
+@pytest.mark.parametrize("kind", ["Add", "Sub", "Mul"])
+def test_what_is_computed_before_a_layer_may_be_broadcast(shape, kind):
+    dense = extended([helper.make_node(kind, ["x", "images"], ["prepared"])], before=True)
+    values = np.random.default_rng(3).standard_normal(shape).astype(np.float32)
+    dense.graph.initializer.append(onnx.numpy_helper.from_array(values, "images"))
+    check_equal(dense)
+
+
 def test_what_cannot_be_packed_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"SparseConv2d out has a kernel of \[7, 7\] .* only 1x1, 3x3 and 5x5"):
+        PackSparse()(convolution(pads=[3] * 4))
+    with pytest.raises(ValueError, match="SparseConv2d out has weights of type 10; only float32"):
+        half = convolution()
+        half.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(np.zeros((4, 3, 5, 5), np.float16), "w"))
+        PackSparse()(half)
     model = convolution()
     del model.graph.initializer[0]
     with pytest.raises(ValueError, match="the weights of SparseConv2d out must be initializers"):

@@ -10,7 +10,8 @@ from onnx import numpy_helper
 
 from spair.runtime import Bundle, GateError
 from spair.runtime.bundle_writer import write_bundle
-from spair.runtime.curves import measure_curves
+from spair.runtime.curves import PIECE, measure_curves
+from spair.runtime.onnx_backend import OnnxGraph
 from spair.runtime.timing import Repeats
 from spair.runtime.ways import Setting, make_cases
 
@@ -62,6 +63,32 @@ def test_every_way_has_a_curve_and_the_crossover_is_interpolated(bundles, image)
         assert high["packed_ms"]["p50"] == pytest.approx(14)
         assert curve["crossover_density"] == pytest.approx(0.3)
     assert found["check"]["cases"] == 4 and found["check"]["max_abs"] <= found["check"]["tolerance"] == 1e-4
+    assert found["check"]["gated"] and found["check"]["packed"] and found["check"]["pieces"] == 1
+
+
+def test_every_session_has_run_before_the_first_time(bundles, image, monkeypatch):
+    opened, ran = set(), set()
+    start, run = OnnxGraph.__init__, OnnxGraph.run
+    monkeypatch.setattr(OnnxGraph, "__init__", lambda self, *a, **k: (opened.add(self), start(self, *a, **k))[1])
+    monkeypatch.setattr(OnnxGraph, "run", lambda self, feeds: (ran.add(self), run(self, feeds))[1])
+    cold, ticks = [], itertools.count()
+
+    def clock():
+        cold.append(len(opened - ran))
+        return next(ticks)
+
+    cases = make_cases(["blob"], [0.1, 0.5], 40, 56)
+    measure_curves(bundles.packed(crossover=0.5), ONE_THREAD, image, cases, Repeats(1), clock=clock)
+    assert cold[0] == 0 and len(opened) >= 7, "2 graphs dense, 3 adaptive, 2 packed"
+
+
+def test_pieces_that_do_not_fit_together_are_found(bundles):
+    image = np.random.default_rng(2).random((PIECE + 30, 2 * PIECE + 10, 3)).astype(np.float32)
+    cases = make_cases(["blob"], [0.3], *image.shape[:2])
+    found = measure_curves(bundles.spair(), ONE_THREAD, image, cases, Repeats(1))
+    assert found["check"]["pieces"] > 3
+    with pytest.raises(GateError, match=r"blob 0\.3: the dense \(in pieces\) restoration differs"):
+        measure_curves(bundles.spair("narrow.spair", halo_r=0), ONE_THREAD, image, cases, Repeats(1))
 
 
 def test_without_a_packed_graph_there_is_no_crossover(bundles, image):
@@ -85,13 +112,14 @@ def test_degenerate_masks_are_measured_like_others(bundles, image, density):
     found = measure_curves(bundles.packed(crossover=0.5), ONE_THREAD, image, cases, Repeats(2), say=said.append)
     assert [len(curve["points"]) for curve in found["curves"]] == [1, 1]
     compared = [words for words in said if words.startswith("comparing")]
-    assert len(compared) == (1 if density in (0.0, 1.0) else 2)
+    assert len(compared) == (1 if density in (0.0, 1.0) else 2) + 1 and compared[-1] == "comparing pieces"
+    assert found["check"]["cases"] == len(compared) - 1
 
 
 def test_a_network_that_may_change_any_pixel_is_not_held_to_its_clean_ones(bundles, image):
     bundle = bundles.spair("free.spair", gate_output=False)
     found = measure_curves(bundle, ONE_THREAD, image, make_cases(["blob"], [0.2], 40, 56), Repeats(1))
-    assert found["check"]["cases"] == 1
+    assert found["check"]["cases"] == 1 and not found["check"]["gated"] and not found["check"]["packed"]
 
 
 def test_the_bundle_is_only_read(bundles, image, tmp_path):

@@ -38,3 +38,15 @@ def test_a_mask_that_does_not_fit_is_refused(bundles, mask, message):
 def test_a_network_without_a_mask_takes_none(bundles):
     with Restorer.open(bundles.other().path, threads=1) as restorer, pytest.raises(UserError, match="has none"):
         restorer(photo(8, 8), mask=np.zeros((8, 8), bool))
+
+
+@pytest.mark.parametrize("mask", ["some", "none"])
+def test_a_given_mask_works_in_blocks_and_tiles(bundles, mask):
+    bundle, image = bundles.spair(), photo(90, 131)
+    given = np.random.default_rng(1).random((90, 131)) < (0.1 if mask == "some" else 0.0)
+    with Restorer.open(bundle.path, threads=1) as whole:
+        expected = whole(image, mask=given).image
+    with Restorer.open(bundle.path, threads=1, tile=16, block_pixels=48 * 48) as cut:
+        result = cut(image, mask=given)
+    np.testing.assert_allclose(result.image, expected, atol=2e-5)
+    np.testing.assert_array_equal(result.mask, given)

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from spair.runtime import Bundle, UserError
 from spair.runtime.layers import measure_layers
 from spair.runtime.made_masks import make_mask
+from spair.runtime.onnx_backend import OnnxGraph
 from spair.runtime.ways import Setting
 
 IMAGE = np.random.default_rng(1).integers(0, 256, (96, 120, 3)).astype(np.uint8)
@@ -30,6 +32,27 @@ def test_every_graph_has_its_layers(bundles):
         assert {row["operator"] for row in entry["operators"]} == {layer["operator"] for layer in entry["layers"]}
         assert sum(row["count"] for row in entry["operators"]) == len(entry["layers"])
     assert any(layer["what"].startswith("convolution 3x3") for layer in entries[0]["layers"])
+
+
+def test_no_time_is_counted_twice_in_graphs_with_bodies_of_their_own(tiny_bundle):
+    for entry in measure_layers(Bundle.open(tiny_bundle), Setting(threads=1), IMAGE, MASK):
+        assert sum(layer["ms"] for layer in entry["layers"]) <= entry["ms"] * 1.01, entry["graph"]
+        assert 0.1 < sum(layer["share"] for layer in entry["layers"]) <= 1.01, entry["graph"]
+
+
+def test_an_absent_precision_is_refused(bundles):
+    with pytest.raises(UserError, match="has no fp16 graph"):
+        measure_layers(bundles.spair(), Setting("fp16", threads=1), IMAGE, MASK)
+
+
+def test_a_tile_that_is_refused_leaves_no_graph_open(bundles, monkeypatch):
+    opened, closed = [], []
+    start, close = OnnxGraph.__init__, OnnxGraph.close
+    monkeypatch.setattr(OnnxGraph, "__init__", lambda self, *a, **k: (opened.append(self), start(self, *a, **k))[1])
+    monkeypatch.setattr(OnnxGraph, "close", lambda self: (closed.append(self), close(self))[1])
+    with pytest.raises(UserError, match="tile is 1 "):
+        measure_layers(bundles.spair(), Setting(threads=1, tile=1), IMAGE, MASK)
+    assert len(opened) == 2 and set(map(id, opened)) == set(map(id, closed))
 
 
 def test_small_pieces_run_a_graph_several_times_for_one_picture(bundles):

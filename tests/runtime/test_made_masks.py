@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spair.runtime import UserError
+from spair.runtime import UserError, made_masks
 from spair.runtime.made_masks import SHAPES, make_mask
 
 
@@ -15,6 +15,18 @@ def test_the_density_is_exact(shape, size, density):
     assert mask.shape == size
     assert mask.dtype == bool
     assert mask.sum() == round(density * size[0] * size[1])
+
+
+@pytest.mark.parametrize("shape", ["streak", "blob"])
+def test_a_nearly_full_mask_takes_no_more_steps_than_a_nearly_empty_one(shape, monkeypatch):
+    counted = []
+    real = np.count_nonzero
+    monkeypatch.setattr(made_masks.np, "count_nonzero", lambda mask: (counted.append(1), real(mask))[1])
+    sparse = make_mask(shape, 300, 400, 0.001)
+    few = len(counted)
+    full = make_mask(shape, 300, 400, 0.999)
+    assert len(counted) == 2 * few and full.sum() == 119_880
+    np.testing.assert_array_equal(full, ~sparse)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

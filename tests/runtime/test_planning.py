@@ -69,6 +69,13 @@ def test_an_ungated_network_computes_everything():
     assert skipped == 0
 
 
+def test_an_ungated_window_is_bounded_however_sparse():
+    """Its last layer reads a whole map, packed or not."""
+    spec = SpairNetwork(halo_l=80, halo_r=42, work=(0.6, 0.3, 0.1), gate_output=False)
+    for piece in plan(make_mask("uniform", 2000, 2000, 1e-5), spec=spec)[0]:
+        assert piece.tile.window.height * piece.tile.window.width <= Limits().dense_pixels
+
+
 @pytest.mark.parametrize(("density", "path"), [(0.05, "packed"), (0.95, "dense")])
 def test_the_cheaper_way_is_taken(density, path):
     pieces, _ = plan(make_mask("streak", 512, 512, density))

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from spair.runtime import Bundle, GateError, UserError, profiler
+from spair.runtime.onnx_backend import OnnxGraph
+from spair.runtime.peak import Peak
 from spair.runtime.profiler import Subject, measure_foreign, measure_masks, time_files
 from spair.runtime.timing import Effort, Repeats
 from spair.runtime.ways import Setting, make_cases
@@ -32,7 +34,7 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def peak(monkeypatch):
     """No processes of their own."""
-    monkeypatch.setattr(profiler, "measure_peak_memory", lambda path, image, **options: 123.45)
+    monkeypatch.setattr(profiler, "measure_peak_memory", lambda path, image, **options: Peak(123.45))
 
 
 def test_rows_are_the_medians_of_what_the_clock_said(tiny_bundle):
@@ -92,6 +94,37 @@ def test_clean_pixels_are_looked_at_in_every_timed_run(tiny_bundle, monkeypatch)
     monkeypatch.setattr(profiler, "check_clean", lambda name, *rest: seen.append(name))
     measure_masks(Subject(Bundle.open(tiny_bundle), ONE_THREAD, PIXELS), cases, Effort.exactly(3))
     assert seen == ["blob 0.3"] * 3
+
+
+def test_networks_that_may_change_any_pixel_have_their_masks_named(tiny_bundle, monkeypatch):
+    monkeypatch.setattr(profiler, "is_gated", lambda bundle: False)
+    monkeypatch.setattr(profiler, "check_clean", lambda *arguments: pytest.fail("checked"))
+    said = []
+    subject = Subject(Bundle.open(tiny_bundle), ONE_THREAD, PIXELS)
+    measure_masks(subject, make_cases(["streak"], [0.1], 40, 56), Effort.exactly(1), say=said.append)
+    assert "timed streak 0.1" in said
+
+
+def test_every_session_has_run_before_the_first_time(tiny_bundle, monkeypatch):
+    opened, ran = set(), set()
+    start, run = OnnxGraph.__init__, OnnxGraph.run
+    monkeypatch.setattr(OnnxGraph, "__init__", lambda self, *a, **k: (opened.add(self), start(self, *a, **k))[1])
+    monkeypatch.setattr(OnnxGraph, "run", lambda self, feeds: (ran.add(self), run(self, feeds))[1])
+    cold, ticks = [], itertools.count()
+
+    def clock():
+        cold.append(len(opened - ran))
+        return next(ticks)
+
+    subject = Subject(Bundle.open(tiny_bundle), ONE_THREAD, PIXELS)
+    measure_masks(subject, make_cases(["blob"], [0.0, 0.3], 40, 56), Effort.exactly(1), clock=clock)
+    assert cold[0] == 0 and len(opened) == 4, "the whole graph, and three of the restorer"
+
+
+def test_a_picture_whose_memory_is_unknown_has_its_times(tiny_bundle, monkeypatch):
+    monkeypatch.setattr(profiler, "measure_peak_memory", lambda path, image, **options: Peak(None, "why"))
+    stages = measure_masks(Subject(Bundle.open(tiny_bundle), ONE_THREAD, PIXELS), [], Effort.exactly(1))["stages"]
+    assert (stages["peak_memory_mb"], stages["peak_memory_failure"]) == (None, "why") and stages["total_ms"] > 0
 
 
 def test_a_bundle_without_the_whole_graph_has_no_baseline(bundles):

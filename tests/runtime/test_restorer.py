@@ -261,6 +261,8 @@ def test_bad_options_are_refused(bundles):
     path = bundles.spair().path
     with pytest.raises(UserError, match=r"tile is 4 .* at least 8"):
         Restorer.open(path, tile=4)
+    with pytest.raises(UserError, match="tile is 0"):
+        Restorer.open(path, tile=0)
     with pytest.raises(UserError, match=r"threads is 0, expected 1 or more"):
         Restorer.open(path, threads=0)
     with pytest.raises(UserError, match=r"unknown backend 'tpu', expected one of auto, onnxruntime"):

@@ -62,6 +62,23 @@ def test_sizes_are_those_of_the_longest_call(write):
     assert read_trace(path, warm_up=0, pictures=1).layers[0].what == "50x3, 70 to 70x3"
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_loop_has_only_the_time_outside_of_its_body(write, swapped):
+    inner = [
+        node("gemm", "Gemm", 10, 300, index="0"),
+        node("then", "If", 310, 590, index="1"),
+        node("deep", "Add", 310, 590, index="0"),  # all of the If, to the microsecond
+    ]
+    inner[1:] = inner[:0:-1]  # written when they are over: the inner one first
+    outer = [node("loop", "Scan", 10, 900, index="0"), node("after", "Add", 910, 50, index="1")]
+    elsewhere = node("beside", "Mul", 20, 500, index="2") | {"tid": 7}
+    groups = (outer, inner) if swapped else (inner, outer)
+    trace = read_trace(write(run(0, 1000), *groups[0], *groups[1], elsewhere), warm_up=0, pictures=1)
+    assert {layer.name: layer.ms for layer in trace.layers} == {
+        "gemm": 0.3, "deep": 0.59, "then": 0, "loop": 0.01, "after": 0.05, "beside": 0.5,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("runs", [0, 1, 5])
 def test_runs_that_do_not_fit_the_pictures_are_refused(write, runs):
     path = write(*(run(100 * index, 10) for index in range(runs)))

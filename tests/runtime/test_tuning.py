@@ -16,6 +16,7 @@ from spair.runtime.tuning import (
 )
 
 KNOWN = Tuning(dense_ns=3000.0, packed_ns=5000.0, window_ns=100.0, call_ns=1e6)
+ENDLESS = '{"dense_ns": 1, "packed_ns": Infinity, "window_ns": 0, "call_ns": 0}'
 
 
 @pytest.fixture
@@ -32,7 +33,9 @@ def test_both_ways_cost_the_same_at_the_cross_over():
     assert Tuning(10.0, 1.0, 20.0, 0.0).crossover == 0.0
 
 
-@pytest.mark.parametrize("wrong", [{"dense_ns": 0.0}, {"packed_ns": -1.0}, {"call_ns": float("nan")}], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [{"dense_ns": 0.0}, {"packed_ns": -1.0}, {"call_ns": float("nan")}, {"dense_ns": float("inf")}], ids=str
+)
 def test_impossible_costs_are_refused(wrong):
     with pytest.raises(ValueError, match="costs must be positive"):
         Tuning(**{"dense_ns": 1.0, "packed_ns": 1.0, "window_ns": 1.0, "call_ns": 1.0, **wrong})
@@ -44,7 +47,7 @@ def test_the_fit_finds_the_costs_that_made_the_times():
     seconds["clean"] = KNOWN.packed_cost(pixels, 0.0) / 1e9
     seconds["packed"] = KNOWN.packed_cost(pixels, 0.35 * pixels) / 1e9
     seconds["dense"] = KNOWN.dense_cost(pixels) / 1e9
-    fitted = _fit(seconds)
+    fitted = _fit(seconds, 0.35)
     for name in ("dense_ns", "packed_ns", "window_ns", "call_ns"):
         assert getattr(fitted, name) == pytest.approx(getattr(KNOWN, name))
 
@@ -55,6 +58,8 @@ def test_a_measurement_is_kept_for_these_graphs_threads_and_precision_only(bundl
     assert path.parent == own_cache
     assert load_tuning(bundle, "fp32", 2) == KNOWN
     assert load_tuning(bundle, "fp32", 1) is None
+    assert load_tuning(bundle, "fp32", None) is None
+    assert load_tuning(bundle, "fp32", 2, backend="cuda") is None
     assert load_tuning(bundle, "int8", 2) is None
     assert load_tuning(other, "fp32", 2) is None
 
@@ -68,7 +73,7 @@ def test_a_restorer_plans_with_what_was_measured(bundles, own_cache):
         assert restorer.network.tuning == Tuning.assumed(0.5)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"dense_ns": 1}', json.dumps({"dense_ns": "fast"})])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"dense_ns": 1}', json.dumps({"dense_ns": "fast"}), ENDLESS])
 def test_a_damaged_measurement_is_no_measurement(bundles, own_cache, text):
     bundle = bundles.packed(0.5)
     save_tuning(bundle, "fp32", 1, KNOWN).write_text(text)
@@ -78,7 +83,19 @@ def test_a_damaged_measurement_is_no_measurement(bundles, own_cache, text):
 def test_a_folder_that_cannot_be_written_is_named(bundles, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SPAIR_CACHE", str(tmp_path / "file"))
-    with pytest.raises(UserError, match="cannot keep the measurement in .*file.*set SPAIR_CACHE to a folder"):
+    with pytest.raises(UserError, match="cannot keep the measurement of .*packed.*file.*set SPAIR_CACHE to a folder"):
+        save_tuning(bundles.packed(0.5), "fp32", 1, KNOWN)
+
+
+def test_a_user_without_a_home_restores_all_the_same(bundles, monkeypatch):
+    def homeless():
+        raise RuntimeError("could not determine home directory")
+
+    monkeypatch.delenv("SPAIR_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("spair.runtime.tuning.Path.home", homeless)
+    Restorer.open(bundles.packed(0.5).path).close()
+    with pytest.raises(UserError, match="home directory; set SPAIR_CACHE"):
         save_tuning(bundles.packed(0.5), "fp32", 1, KNOWN)
 
 
