@@ -9,7 +9,8 @@ from .tiling import round_up
 
 _FULL_SCALE = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
 _CHANNELS = (1, 3, 4)
-_STRIP = 256  # rows converted at a time, so that what is in between stays small beside the picture
+_STRIP = 64  # rows converted at a time, so that what is in between stays in the cache
+_PICKED = 0.2  # density from which converting all pixels of a strip is cheaper than picking the distorted ones
 
 
 def check_image(image: np.ndarray) -> None:
@@ -82,11 +83,12 @@ def from_network(image: np.ndarray, restored: np.ndarray, mask: np.ndarray | Non
     for top in range(0, height, _STRIP):
         strip = slice(top, min(top + _STRIP, height))
         values, target = restored[:, strip, :width], colours[strip]
-        if mask is None:
-            target[...] = np.moveaxis(_quantised(_merged(values, channels), image.dtype), 0, -1)
-        else:
-            where = mask[strip]
+        where = None if mask is None else mask[strip]
+        if where is not None and where.mean() < _PICKED:
             target[where] = _quantised(_merged(values[:, where], channels), image.dtype).T
+        else:
+            converted = np.moveaxis(_quantised(_merged(values, channels), image.dtype), 0, -1)
+            np.copyto(target, converted, where=True if where is None else where[..., None])
     return output
 
 
@@ -96,7 +98,9 @@ def _merged(planes: np.ndarray, channels: int) -> np.ndarray:
 
 
 def _quantised(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    clipped = np.clip(values, 0.0, 1.0)
+    clipped = np.clip(values, 0.0, 1.0)  # a new array, so what follows may change it
     if dtype == np.float32:
-        return clipped.astype(np.float32)
-    return np.floor(clipped * _FULL_SCALE[dtype.name] + 0.5).astype(dtype)
+        return clipped.astype(np.float32, copy=False)
+    clipped *= _FULL_SCALE[dtype.name]
+    clipped += 0.5
+    return clipped.astype(dtype)  # truncates, and nothing is negative

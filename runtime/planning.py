@@ -30,8 +30,8 @@ class Limits:
 
     side: int = 2048
     """Side of a core in pixels."""
-    dense_pixels: int = 1_200_000
-    """Pixels of a window that is computed dense."""
+    dense_pixels: int = 2_200_000
+    """Pixels of a window that is computed dense: a picture of 1920x1080, so that it needs no halos."""
     packed_pixels: int = 600_000
     """Work of a window that is computed packed, in pixels that are distorted at every scale."""
 

@@ -94,9 +94,10 @@ def test_a_user_without_a_home_restores_all_the_same(bundles, monkeypatch):
     monkeypatch.delenv("SPAIR_CACHE")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr("spair.runtime.tuning.Path.home", homeless)
-    Restorer.open(bundles.packed(0.5).path).close()
+    bundle = bundles.packed(0.5)
+    Restorer.open(bundle.path).close()
     with pytest.raises(UserError, match="home directory; set SPAIR_CACHE"):
-        save_tuning(bundles.packed(0.5), "fp32", 1, KNOWN)
+        save_tuning(bundle, "fp32", 1, KNOWN)
 
 
 def test_the_cache_is_the_users(monkeypatch, tmp_path):
