@@ -47,7 +47,8 @@ class Layer:
     def __init__(self, channels: int, mask: np.ndarray) -> None:
         random = np.random.default_rng(0)
         self.channels, self.mask = channels, mask
-        self.weight = random.standard_normal((channels, channels, 3, 3)).astype(np.float32) / np.sqrt(9 * channels)
+        weight = random.standard_normal((channels, channels, 3, 3)) / np.sqrt(9 * channels)
+        self.weight = weight.astype(np.float32)
         self.bias = random.standard_normal(channels).astype(np.float32)
         self.rows = np.zeros((int(mask.sum()) + 1, channels), np.float32)
         self.rows[1:] = random.standard_normal((len(self.rows) - 1, channels))
