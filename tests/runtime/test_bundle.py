@@ -29,7 +29,7 @@ def snapshot(folder: Path):
 def test_what_is_written_is_read_back(bundles):
     bundle = bundles.spair()
     manifest = Bundle.open(bundle.path).manifest
-    assert manifest.network == SpairNetwork(halo_l=24, halo_r=16, multiple=8, grid=4)
+    assert manifest.network == SpairNetwork(halo_l=24, halo_r=16, multiple=8, grid=4, channels=(4, 6, 5))
     assert (manifest.kind, manifest.task, manifest.preset, manifest.opset) == ("spair", "rain", "tiny", 18)
     assert manifest.operators == {"SparseConv2d": 3}
     assert manifest.outputs == ("restored", "mask")
