@@ -79,7 +79,9 @@ def rows_at_once(layer: Layer) -> tuple[Emitter, str, Feeds]:
 def rows_in_blocks(layer: Layer) -> tuple[Emitter, str, Feeds]:
     """The same, 1,024 rows at a time."""
     emit = Emitter("t")
-    return emit, _blocks(emit, "table", layer, slice(0, 3)), {"rows": layer.rows, "table": _blocked(layer.table)}
+    rows = _blocks(emit, "table", layer, slice(0, 3))
+    real = emit.op("Slice", rows, emit.const([0]), emit.const([len(layer.table)]), emit.const([0]))
+    return emit, real, {"rows": layer.rows, "table": _blocked(layer.table)}
 
 
 def rows_by_columns(layer: Layer) -> tuple[Emitter, str, Feeds]:

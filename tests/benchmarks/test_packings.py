@@ -13,7 +13,8 @@ from spair.runtime.made_masks import make_mask
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("shape", "density"), [("streak", 0.1), ("blob", 0.4), ("uniform", 1 / 1024), ("blob", 1.0)])
-def test_every_way_is_the_dense_layer(way, shape, density):
+def test_every_way_is_the_dense_layer(way, shape, density, monkeypatch):
+    monkeypatch.setattr(packings, "BLOCK", 7)  # so that blocks are filled up
     layer = Layer(5, make_mask(shape, 32, 32, density))
     np.testing.assert_allclose(open_way(WAYS[way], layer, 1)(), dense(layer), atol=1e-5)
 
