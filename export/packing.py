@@ -11,10 +11,10 @@ What was tried, on two cores of an AMD EPYC (`benchmarks.packings` repeats the c
   Blocks of 256 to 2,048 rows differ by less than 5 %.
 - Groups of pixels by the columns of neighbours that are all clean, whose weights are left out: Net_R on streaks at 10 %
   takes 15 % less, on lone pixels 19 %, on blobs the same.
-- Pairs by offset (gather, product, scatter-add for each of the nine neighbours) and active 8x8 tiles through an ordinary
-  convolution: one layer of 64 channels on streaks at 2 / 10 / 35 % of 512x512 takes 7 / 34 / 132 ms and 27 / 99 / 188 ms,
-  rows in blocks 11 / 25 / 77 ms; on blobs 8 / 39 / 138 ms and 6 / 34 / 102 ms against 5 / 23 / 93 ms. Pairs win only
-  below some 5 % of thin streaks, where a picture's time is Net_L's; tiles nowhere.
+- Pairs by offset (gather, product, scatter-add for each of the nine neighbours) and active 8x8 tiles through an
+  ordinary convolution: one layer of 64 channels on streaks at 2 / 10 / 35 % of 512x512 takes 7 / 34 / 132 ms and
+  27 / 99 / 188 ms, rows in blocks 11 / 25 / 77 ms; on blobs 8 / 39 / 138 ms and 6 / 34 / 102 ms against 5 / 23 / 93 ms.
+  Pairs win only below some 5 % of thin streaks, where a picture's time is Net_L's; tiles nowhere.
 - Maps read value by value against transposed first: see `spair.export.sites.FEW`; both are emitted, density decides.
 """
 
