@@ -49,7 +49,7 @@ def rain_on(clean: np.ndarray, kind: str, seed: list[int]) -> np.ndarray:
         "light": Rain(angle=-12.0, length=24.0, width=0.6, density=0.001, opacity=0.5, veil=0.0),
         "heavy": Rain(angle=15.0, length=30.0, width=0.8, density=0.005, opacity=0.5, veil=0.0),
     }
-    rainy = add_rain(clean.astype(np.float32) / np.float32(255), rains[kind], np.random.default_rng(seed))
+    rainy = add_rain(clean.astype(np.float32) / np.float32(255), rains[kind], np.random.default_rng(seed)).image
     return np.rint(rainy * 255).astype(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""Rain streaks: motion-blurred drops at one angle, plus the veil that distant rain lays over a picture."""
+"""Rain streaks: motion-blurred drops in layers of one angle each, plus the veil that distant rain lays over it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import dataclasses
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.signal import oaconvolve
+
+from .base import Degraded, draw_log, draw_smooth_noise, find_visible
+
+SKY = 0.8
+"""Brightness of the veil."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,33 +25,106 @@ class Rain:
     width: float
     """Standard deviation of a streak's cross-section."""
     density: float
-    """Share of pixels in which a streak begins, 0..1."""
+    """Share of pixels in which a streak of a layer begins, 0..1."""
     opacity: float
-    """Brightness that the strongest streak adds, 0..1."""
+    """Brightness that the strongest streak of a layer adds, 0..1."""
     veil: float
     """Share of atmospheric light mixed in everywhere, 0..1."""
+    layers: int = 1
+    """Layers of streaks on top of each other: near and far drops."""
+    spread: float = 0.0
+    """Standard deviation of the layers' angles, degrees."""
+    variety: float = 0.0
+    """Standard deviation of the logarithm of the layers' sizes, cut to half to twice the size."""
+    taper: float = 0.0
+    """Share of a streak over which its ends fade, 0..1; 0: they are cut off."""
+    skew: float = 1.0
+    """Power that makes most streaks fainter than the strongest one; 1: they have 0.3 to 1 of it, evenly spread."""
+    drift: float = 0.0
+    """Standard deviation of the veil over the picture as a share of it; 0: the same everywhere."""
 
     def __post_init__(self) -> None:
         if self.length < 1 or self.width <= 0 or not 0 <= self.density <= 1:
             raise ValueError(f"{self}: length must be >= 1, width > 0 and density in 0..1")
         if not (0 <= self.opacity <= 1 and 0 <= self.veil < 1):
             raise ValueError(f"{self}: opacity must lie in 0..1 and veil in 0..1, below 1")
+        if self.layers < 1 or self.skew < 1 or not 0 <= self.spread <= 45:
+            raise ValueError(f"{self}: layers and skew must be >= 1 and spread in 0..45")
+        if self.variety < 0 or self.drift < 0 or not 0 <= self.taper <= 1:
+            raise ValueError(f"{self}: variety and drift must be >= 0 and taper in 0..1")
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Rain:
-        """A random rain, from drizzle to downpour."""
-        heavy = rng.random()
+        """A random rain: nearly none, light (as Rain100L), layered and heavy (as Rain100H), or fine with a veil."""
+        kind = rng.random()
+        if kind < 0.45:
+            return cls.draw_light(
+                rng, density=draw_log(rng, 1e-5, 5e-4) if kind < 0.08 else draw_log(rng, 0.0015, 0.01)
+            )
+        return cls.draw_heavy(rng) if kind < 0.8 else cls.draw_fine(rng)
+
+    @classmethod
+    def draw_light(cls, rng: np.random.Generator, density: float) -> Rain:
+        """Distinct streaks of one direction (Rain100L; Yang et al., CVPR 2017)."""
+        layers = int(rng.integers(1, 4))
         return cls(
             angle=rng.normal(0.0, 18.0),
-            length=rng.uniform(8.0, 40.0),
+            length=draw_log(rng, 10.0, 45.0),
+            width=rng.uniform(0.35, 1.1),
+            density=density / layers,
+            opacity=rng.uniform(0.15, 0.8),
+            veil=0.0,
+            layers=layers,
+            spread=rng.uniform(0.0, 2.0),
+            variety=0.5,
+            taper=rng.random(),
+            skew=rng.uniform(1.0, 4.0),
+        )
+
+    @classmethod
+    def draw_heavy(cls, rng: np.random.Generator) -> Rain:
+        """Layers of long streaks that cover most of the picture (Rain100H)."""
+        layers = int(rng.integers(1, 5))
+        return cls(
+            angle=rng.normal(0.0, 15.0),
+            length=draw_log(rng, 15.0, 60.0),
             width=rng.uniform(0.4, 1.3),
-            density=0.0008 + 0.012 * heavy * heavy,
-            opacity=rng.uniform(0.25, 0.9),
-            veil=rng.uniform(0.0, 0.12) if heavy > 0.6 else 0.0,
+            density=draw_log(rng, 0.012, 0.035) / layers,
+            opacity=rng.uniform(0.2, 0.6),
+            veil=rng.uniform(0.0, 0.1) if rng.random() < 0.1 else 0.0,
+            layers=layers,
+            spread=rng.uniform(0.0, 16.0),
+            variety=0.4,
+            taper=rng.random(),
+            skew=rng.uniform(1.0, 2.0),
+        )
+
+    @classmethod
+    def draw_fine(cls, rng: np.random.Generator) -> Rain:
+        """Faint streaks of a photographed rain, in the haze of the far ones."""
+        layers = int(rng.integers(1, 4))
+        return cls(
+            angle=rng.normal(0.0, 15.0),
+            length=draw_log(rng, 4.0, 30.0),
+            width=rng.uniform(0.35, 1.0),
+            density=draw_log(rng, 0.002, 0.02) / layers,
+            opacity=rng.uniform(0.08, 0.45),
+            veil=rng.uniform(0.0, 0.35) if rng.random() < 0.5 else 0.0,
+            layers=layers,
+            spread=rng.uniform(0.0, 8.0),
+            variety=0.4,
+            taper=rng.random(),
+            skew=rng.uniform(1.0, 3.0),
+            drift=rng.uniform(0.0, 0.5),
         )
 
 
-def add_rain(image: np.ndarray, rain: Rain, rng: np.random.Generator) -> np.ndarray:
+def simulate_rain(image: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """`add_rain` with a drawn rain."""
+    return add_rain(image, Rain.draw(rng), rng)
+
+
+def add_rain(image: np.ndarray, rain: Rain, rng: np.random.Generator) -> Degraded:
     """Lay rain over a picture.
 
     Args:
@@ -55,17 +133,28 @@ def add_rain(image: np.ndarray, rain: Rain, rng: np.random.Generator) -> np.ndar
         rng: where the drops are; the same state gives the same bytes.
 
     Returns:
-        HxWx3 float32 0..1; brighter than the input wherever a streak is.
+        The picture, brighter than the input wherever a streak is, and where that is visible.
     """
     height, width = image.shape[:2]
+    layer = np.zeros((height, width))
+    for number in range(rain.layers):
+        layer += draw_streaks(rain if number == 0 else _vary(rain, rng), height, width, rng)
+    veil: float | np.ndarray = rain.veil
+    if rain.veil and rain.drift:
+        waves = draw_smooth_noise(rng, height, width, scale=120.0)
+        veil = np.clip(rain.veil * (1.0 + rain.drift * waves), 0.0, 0.95)[..., None]
+    veiled = image * (1.0 - veil) + SKY * veil
+    rained = np.clip(veiled + layer[..., None], 0.0, 1.0).astype(np.float32)
+    return Degraded(rained, find_visible(rained, image))
+
+
+def draw_streaks(rain: Rain, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """One layer: the brightness that its streaks add, HxW float64 0..opacity."""
     kernel = streak_kernel(rain)
-    margin = max(kernel.shape)  # drops that start outside reach in
+    margin = len(kernel) // 2  # drops that start outside reach in
     shape = (height + 2 * margin, width + 2 * margin)
-    drops = (rng.random(shape) < rain.density) * rng.uniform(0.3, 1.0, shape)
-    layer = oaconvolve(drops, kernel, mode="same")[margin : margin + height, margin : margin + width]
-    layer = np.clip(layer, 0.0, 1.0)[..., None] * rain.opacity
-    veiled = image * (1.0 - rain.veil) + 0.8 * rain.veil
-    return np.clip(veiled + layer, 0.0, 1.0).astype(np.float32)
+    drops = (rng.random(shape, np.float32) < rain.density) * rng.uniform(0.3, 1.0, shape) ** rain.skew
+    return np.clip(oaconvolve(drops, kernel, mode="valid"), 0.0, 1.0) * rain.opacity
 
 
 def streak_kernel(rain: Rain) -> np.ndarray:
@@ -75,6 +164,13 @@ def streak_kernel(rain: Rain) -> np.ndarray:
     angle = np.deg2rad(rain.angle)
     along = y * np.cos(angle) + x * np.sin(angle)
     across = x * np.cos(angle) - y * np.sin(angle)
-    kernel = np.exp(-0.5 * (across / rain.width) ** 2) * (np.abs(along) <= rain.length / 2)
+    ends = np.clip((0.5 - np.abs(along) / rain.length) / max(0.5 * rain.taper, 1e-9), 0.0, 1.0)
+    kernel = np.exp(-0.5 * (across / rain.width) ** 2) * ends
     kernel = gaussian_filter(kernel, 0.5)
     return kernel / kernel.max()
+
+
+def _vary(rain: Rain, rng: np.random.Generator) -> Rain:
+    size = float(np.exp(np.clip(rng.normal(0.0, rain.variety), -np.log(2.0), np.log(2.0))))
+    angle = rain.angle + rng.normal(0.0, rain.spread)
+    return dataclasses.replace(rain, angle=angle, length=max(1.0, rain.length * size), width=rain.width * size**0.5)

@@ -1,0 +1,199 @@
+"""Motion blur of a camera that shakes and of things that move: the mean of the light along their paths.
+
+GoPro's pairs (Nah et al. 2017) are means of 7 to 13 frames and their middle frame. Here a path is continuous, and its
+kernel varies slowly over the picture: kernels on a grid of nodes, blended between them (Hirsch et al. 2010).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from .base import Degraded, draw_log, draw_smooth_noise, find_visible, spline_weights
+
+CONTEXT = 32
+"""Pixels around a crop from which light comes in."""
+
+NODES = 128
+"""Pixels between two nodes."""
+
+Track = np.ndarray
+"""[n, 2] float64: pixels down and right, at n times of the exposure; 0 in its middle."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Blur:
+    """One exposure; lengths in pixels of a 1280x720 picture."""
+
+    length: float
+    """How far the camera's picture moves."""
+    direction: float
+    """Degrees from rightwards, positive downwards."""
+    shake: float
+    """How much speed and direction vary: 0 is a straight line at constant speed, 1 a tremble."""
+    rotation: float
+    """Degrees that the camera turns about its axis."""
+    zoom: float
+    """How much larger the scene ends than it began, as a share."""
+    centre: tuple[float, float]
+    """Pixels down and right from the middle of the picture to the centre of rotation and zoom."""
+    objects: tuple[float, ...] = ()
+    """For each thing that moves by itself, how far it moves."""
+    gamma: float = 1.0
+    """The mean is taken of values to this power: 1 as in GoPro's `blur`, 2.2 as in its `blur_gamma`: about light."""
+
+    def __post_init__(self) -> None:
+        if min((self.length, *self.objects)) < 0 or not 0 <= self.shake <= 1:
+            raise ValueError(f"{self}: length and objects must be >= 0 and shake in 0..1")
+        if not (abs(self.rotation) <= 10 and abs(self.zoom) <= 0.5 and 1 <= self.gamma <= 3):
+            raise ValueError(f"{self}: rotation must lie in -10..10, zoom in -0.5..0.5 and gamma in 1..3")
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Blur:
+        """A random exposure: nearly still, or moved by 3 to 30 pixels; a thing that moves by itself in some."""
+        still = rng.random() < 0.15
+        moving = 0 if rng.random() < 0.6 else int(rng.integers(1, 3))
+        return cls(
+            length=max(0.0, rng.uniform(-0.5, 1.0)) if still else draw_log(rng, 3.0, 30.0),
+            direction=rng.uniform(0.0, 360.0),
+            shake=rng.uniform(0.0, 1.0) ** 2,
+            rotation=0.0 if still else rng.normal(0.0, 0.5),
+            zoom=0.0 if still else rng.normal(0.0, 0.006),
+            centre=(rng.uniform(-360.0, 360.0), rng.uniform(-640.0, 640.0)),
+            objects=tuple(draw_log(rng, 3.0, 40.0) for _ in range(moving)),
+            gamma=1.0 if rng.random() < 0.7 else 2.2,
+        )
+
+
+def simulate_blur(image: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """`add_blur` with a drawn exposure."""
+    return add_blur(image, Blur.draw(rng), rng)
+
+
+def add_blur(image: np.ndarray, blur: Blur, rng: np.random.Generator) -> Degraded:
+    """Expose a picture while it moves; it stands still in the middle of the exposure, so the input is the target.
+
+    Args:
+        image: HxWx3 float32 RGB 0..1; beyond its edges it goes on as its mirror image.
+        blur: what motion.
+        rng: the tremble, and where and of what shape the moving things are; the same state gives the same bytes.
+
+    Returns:
+        The blurred picture, and where the blur is visible.
+    """
+    light = image.astype(np.float32) ** np.float32(blur.gamma)
+    track = draw_track(blur.length, blur.direction, blur.shake, rng)
+    moved = _blur_nodes(light, blur, track)
+    for length in blur.objects:
+        own = draw_track(length, rng.uniform(0.0, 360.0), blur.shake, rng)
+        moved = _move_object(light, moved, own, rng)
+    blurred = np.clip(moved, 0.0, 1.0) ** np.float32(1.0 / blur.gamma)
+    blurred = np.where(moved == light, image, blurred).astype(np.float32)
+    return Degraded(blurred, find_visible(blurred, image))
+
+
+def draw_track(length: float, direction: float, shake: float, rng: np.random.Generator) -> Track:
+    """A path of the given length in pixels, sampled four times per pixel or more."""
+    count = 2 * max(1, int(np.ceil(2 * length))) + 1  # odd: one is in the middle
+    angle = np.deg2rad(direction)
+    speed = np.repeat([[np.sin(angle), np.cos(angle)]], count, axis=0)
+    if shake:
+        weights = spline_weights(count, max(1.0, count / 4.0), rng.random())
+        speed = speed + 2.0 * shake * weights @ rng.standard_normal((weights.shape[1], 2))
+    steps = (speed[1:] + speed[:-1]) / 2.0
+    total = np.hypot(steps[:, 0], steps[:, 1]).sum()
+    track = np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)]) * (length / total if total else 0.0)
+    return track - track[count // 2]
+
+
+def track_kernel(track: Track) -> np.ndarray:
+    """Odd square float32 kernel that sums to 1: the time that a path spends in each pixel, shared out bilinearly."""
+    half = int(np.ceil(np.abs(track).max(initial=0.0))) + 1
+    kernel = np.zeros((2 * half + 1, 2 * half + 1))
+    times = np.full(len(track), 1.0)
+    times[[0, -1]] = 0.5  # the trapezoidal rule
+    floor = np.floor(track).astype(np.int64)
+    down, right = (track - floor).T
+    rows, columns = (floor + half).T
+    for dy, wy in ((0, 1.0 - down), (1, down)):
+        for dx, wx in ((0, 1.0 - right), (1, right)):
+            np.add.at(kernel, (rows + dy, columns + dx), wy * wx * times)
+    return (kernel / times.sum()).astype(np.float32)
+
+
+def convolve_sparse(picture: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """(H + 2h)x(W + 2h)xC float32 with a (2h+1)x(2h+1) kernel -> HxWxC: one addition for each entry that is not 0.
+
+    Of a path's kernel few are: that is faster than a Fourier transform.
+    """
+    half = len(kernel) // 2
+    height, width = picture.shape[0] - 2 * half, picture.shape[1] - 2 * half
+    total = np.zeros((height, width, picture.shape[2]), np.float32)
+    for down, right in np.argwhere(kernel):
+        top, left = 2 * half - down, 2 * half - right
+        total += kernel[down, right] * picture[top : top + height, left : left + width]
+    return total
+
+
+def _blur_nodes(light: np.ndarray, blur: Blur, track: Track) -> np.ndarray:
+    height, width = light.shape[:2]
+    if not (blur.rotation or blur.zoom):
+        return _convolve(light, track_kernel(track))
+    total = np.zeros_like(light)
+    time = np.linspace(-0.5, 0.5, len(track))[:, None]
+    for top, bottom, y, weight_y in _hats(height):
+        for left, right, x, weight_x in _hats(width):
+            arm = np.array([y - height / 2 - blur.centre[0], x - width / 2 - blur.centre[1]])
+            turn = np.deg2rad(blur.rotation) * np.array([arm[1], -arm[0]])
+            local = _refine(track, time * (turn + blur.zoom * arm))
+            piece = _convolve(light, track_kernel(local), (top, bottom, left, right))
+            total[top:bottom, left:right] += weight_y[:, None, None] * weight_x[None, :, None] * piece
+    return total
+
+
+def _refine(track: Track, added: Track) -> Track:
+    """The sum of two motions, sampled densely enough for the longer one."""
+    both = track + added
+    needed = 2 * int(np.ceil(2 * np.hypot(*np.abs(np.diff(both, axis=0)).sum(axis=0)))) + 1
+    if needed <= len(both):
+        return both
+    old, new = np.linspace(0.0, 1.0, len(both)), np.linspace(0.0, 1.0, needed)
+    return np.stack([np.interp(new, old, both[:, axis]) for axis in range(2)], axis=1)
+
+
+def _hats(size: int) -> list[tuple[int, int, float, np.ndarray]]:
+    """Start, stop, node and weights of the pieces of an axis; the weights of a pixel sum to 1."""
+    count = max(2, int(np.ceil(size / NODES)) + 1)
+    nodes = np.linspace(0.0, size - 1.0, count) if size > 1 else np.zeros(1)
+    if len(nodes) == 1:
+        return [(0, 1, 0.0, np.ones(1, np.float32))]
+    step = nodes[1]
+    hats = []
+    for node in nodes:
+        start, stop = max(0, int(np.ceil(node - step))), min(size, int(np.floor(node + step)) + 1)
+        weights = np.clip(1.0 - np.abs(np.arange(start, stop) - node) / step, 0.0, 1.0)
+        hats.append((start, stop, float(node), weights.astype(np.float32)))
+    return hats
+
+
+def _convolve(light: np.ndarray, kernel: np.ndarray, piece: tuple[int, int, int, int] | None = None) -> np.ndarray:
+    top, bottom, left, right = piece or (0, light.shape[0], 0, light.shape[1])
+    half = len(kernel) // 2
+    rows = _mirror(np.arange(top - half, bottom + half), light.shape[0])
+    columns = _mirror(np.arange(left - half, right + half), light.shape[1])
+    return convolve_sparse(light[rows[:, None], columns], kernel)
+
+
+def _mirror(index: np.ndarray, size: int) -> np.ndarray:
+    index = index % (2 * size)
+    return np.minimum(index, 2 * size - 1 - index)
+
+
+def _move_object(light: np.ndarray, moved: np.ndarray, track: Track, rng: np.random.Generator) -> np.ndarray:
+    """A soft-edged part of the picture that goes its own way in front of the rest (alpha matting, both blurred)."""
+    height, width = light.shape[:2]
+    noise = draw_smooth_noise(rng, height, width, scale=draw_log(rng, 40.0, 160.0))
+    matte = np.clip(0.5 + 8.0 * (noise - rng.uniform(0.0, 1.0)), 0.0, 1.0)[..., None]
+    layer = _convolve(np.concatenate([light * matte, matte], axis=2), track_kernel(track))
+    return layer[..., :3] + (1.0 - layer[..., 3:]) * moved

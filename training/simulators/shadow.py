@@ -1,0 +1,166 @@
+"""Cast shadows: direct light is missing, the bluer light of the sky remains, and edges are soft."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.ndimage import binary_erosion, gaussian_filter, map_coordinates
+
+from .base import VISIBLE, Degraded, draw_log, draw_smooth_noise, from_linear, to_linear
+
+SHAPES = ("plane", "band", "polygon", "blob", "patches", "foliage")
+"""Kinds of outlines: a building's edge, a pole, a wall, a thing, clouds of leaves, a tree's light."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Shadow:
+    """One shadow; lengths in pixels of a 640x425 picture."""
+
+    shapes: tuple[str, ...]
+    """What casts it: some of `SHAPES`, united; none: no shadow."""
+    size: float
+    """Radius or width of the shapes."""
+    penumbra: float
+    """Standard deviation of the softest edge."""
+    contact: float
+    """That of the sharpest edge (where the shadow meets what casts it) as a share of `penumbra`, 0..1."""
+    light: tuple[float, float, float]
+    """Share of red, green and blue light that remains in the full shadow, linear, 0..1."""
+    variation: float
+    """Standard deviation of the remaining light over the picture, as a share of it."""
+
+    def __post_init__(self) -> None:
+        if unknown := [shape for shape in self.shapes if shape not in SHAPES]:
+            raise ValueError(f"{self}: shapes holds {unknown[0]!r}, which is none of {', '.join(SHAPES)}")
+        if self.size <= 0 or self.penumbra <= 0 or not 0 <= self.contact <= 1:
+            raise ValueError(f"{self}: size and penumbra must be above 0 and contact in 0..1")
+        if not all(0 <= share <= 1 for share in self.light) or not 0 <= self.variation <= 1:
+            raise ValueError(f"{self}: light and variation must lie in 0..1")
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Shadow:
+        """A random shadow, from none and pale to nearly black.
+
+        Guo et al.'s pairs have light of 0.15..0.20 (red), 0.22..0.23 (green), 0.27..0.34 (blue) varying by 0.12.
+        """
+        green = draw_log(rng, 0.5, 0.9) if rng.random() < 0.1 else draw_log(rng, 0.07, 0.5)
+        warm = rng.uniform(0.6, 1.0)
+        count = 0 if rng.random() < 0.08 else int(rng.choice((1, 1, 2, 3)))
+        return cls(
+            shapes=tuple(SHAPES[i] for i in rng.integers(len(SHAPES), size=count)),
+            size=draw_log(rng, 15.0, 160.0),
+            penumbra=draw_log(rng, 0.8, 12.0),
+            contact=rng.uniform(0.2, 1.0),
+            light=(green * warm, green, min(1.0, green * rng.uniform(1.0, 1.6))),
+            variation=rng.uniform(0.0, 0.15),
+        )
+
+
+def simulate_shadow(image: np.ndarray, rng: np.random.Generator, pool: Sequence[np.ndarray] = ()) -> Degraded:
+    """`add_shadow` with a drawn shadow; given a pool of outlines, half of the shadows have one of those."""
+    shadow = Shadow.draw(rng)
+    given = pool[int(rng.integers(len(pool)))] if len(pool) and rng.random() < 0.5 else None
+    return add_shadow(image, shadow, rng, given)
+
+
+def add_shadow(
+    image: np.ndarray, shadow: Shadow, rng: np.random.Generator, outline: np.ndarray | None = None
+) -> Degraded:
+    """Cast a shadow on a picture: its linear light is scaled by 1 - depth * (1 - light), depth 0..1.
+
+    Args:
+        image: HxWx3 float32 RGB 0..1.
+        shadow: what shadow.
+        rng: where it falls; the same state gives the same bytes.
+        outline: bool, of any size: a shadow's mask, to be cast (turned, scaled, moved) instead of `shadow.shapes`.
+
+    Returns:
+        The picture, nowhere brighter than the input, and where a white surface would visibly darken: what is dark by
+        itself belongs to the shadow that it lies in.
+    """
+    height, width = image.shape[:2]
+    depth = _draw_depth(shadow, height, width, rng, outline)
+    if depth is None:
+        return Degraded(image.astype(np.float32), np.zeros((height, width), bool))
+    light = np.asarray(shadow.light, np.float32)
+    if shadow.variation:
+        waves = draw_smooth_noise(rng, height, width, scale=80.0)
+        light = np.clip(light * (1.0 + shadow.variation * waves[..., None]), 0.0, 1.0)
+    share = 1.0 - depth[..., None] * (1.0 - light)
+    shaded = np.where(share < 1.0, np.minimum(from_linear(to_linear(image) * share), image), image)
+    return Degraded(shaded.astype(np.float32), (1.0 - from_linear(share.min(axis=2))) > VISIBLE)
+
+
+def _draw_depth(
+    shadow: Shadow, height: int, width: int, rng: np.random.Generator, outline: np.ndarray | None
+) -> np.ndarray | None:
+    """HxW float32 0..1: how much of the direct light is missing; None where nothing casts a shadow."""
+    pad = int(np.ceil(3 * shadow.penumbra))
+    tall, wide = height + 2 * pad, width + 2 * pad
+    if outline is not None:
+        inside = _place_outline(outline, tall, wide, rng)
+    elif shadow.shapes:
+        inside = np.zeros((tall, wide), np.float32)
+        for shape in shadow.shapes:
+            inside = np.maximum(inside, np.clip(_draw_field(shape, shadow.size, tall, wide, rng) + 0.5, 0.0, 1.0))
+    else:
+        return None
+    depth = gaussian_filter(inside, shadow.penumbra)
+    if shadow.contact < 1.0:  # the farther from what casts it, the softer
+        sharp = gaussian_filter(inside, max(0.4, shadow.penumbra * shadow.contact))
+        share = np.clip(0.5 + 0.5 * draw_smooth_noise(rng, tall, wide, scale=60.0), 0.0, 1.0)
+        depth = share * depth + (1.0 - share) * sharp
+    depth = depth[pad : pad + height, pad : pad + width]
+    return np.where(depth < 1e-3, np.float32(0.0), depth)
+
+
+def _draw_field(shape: str, size: float, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """HxW: above 0 inside a random shape, below 0 outside, in about pixels from its edge, which is near the picture."""
+    if shape in ("patches", "foliage"):
+        return _draw_leaves(size, height, width, rng, fine=shape == "foliage")
+    turn = rng.uniform(0.0, 2.0 * np.pi)
+    y0, x0 = rng.uniform(-0.1, 1.1, 2) * (height, width)  # where an edge passes, roughly
+    y, x = np.ogrid[:height, :width]
+    y, x = (y - y0).astype(np.float32), (x - x0).astype(np.float32)
+    along, across = np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x
+    if shape == "plane":
+        return across + size / 10.0 * rng.uniform(0.0, 1.0) * draw_smooth_noise(rng, height, width, scale=size / 2.0)
+    if shape == "band":
+        taper = 1.0 + rng.uniform(-0.3, 0.3) * along / 100.0
+        return rng.uniform(0.05, 0.5) * size * np.clip(taper, 0.2, 2.0) - np.abs(across)
+    y, x = across, along - size * rng.uniform(0.3, 1.4)
+    if shape == "polygon":
+        sides = int(rng.integers(3, 7))
+        angles = 2.0 * np.pi * (np.arange(sides) + rng.uniform(-0.3, 0.3, sides)) / sides
+        far = size * rng.uniform(0.4, 1.2, sides)
+        return np.min([d - np.cos(a) * x - np.sin(a) * y for a, d in zip(angles, far, strict=True)], axis=0)
+    angle, radius = np.arctan2(y, x), np.float32(1.0)
+    for harmonic in range(2, 9):
+        radius = radius + rng.normal(0.0, 0.5 / harmonic) * np.cos(harmonic * angle + rng.uniform(0.0, 2.0 * np.pi))
+    return size * np.maximum(radius, 0.15) - np.hypot(y, x)
+
+
+def _draw_leaves(size: float, height: int, width: int, rng: np.random.Generator, fine: bool) -> np.ndarray:
+    noise = draw_smooth_noise(rng, height, width, scale=size)
+    level, scale = rng.uniform(-0.3, 1.2), size
+    if fine:
+        scale = draw_log(rng, 3.0, 16.0)
+        weight = rng.uniform(0.4, 1.5)
+        noise = noise + weight * draw_smooth_noise(rng, height, width, scale)
+        scale /= weight
+    return (noise - level) * np.float32(scale)
+
+
+def _place_outline(outline: np.ndarray, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """A piece of the outline, turned, scaled and moved so that an edge of it, where it has one, crosses the picture."""
+    edges = np.argwhere(outline & ~binary_erosion(outline, border_value=1))
+    y0, x0 = edges[rng.integers(len(edges))] if len(edges) else rng.uniform(0.0, 1.0, 2) * outline.shape
+    scale, turn = draw_log(rng, 0.6, 2.0), rng.normal(0.0, 0.3)
+    mirror = rng.choice((-1.0, 1.0))
+    down, right = rng.uniform(0.1, 0.9, 2) * (height, width)
+    y, x = np.ogrid[:height, :width]
+    y, x = (y - down) / scale, (x - right) * mirror / scale
+    places = y0 + np.cos(turn) * y + np.sin(turn) * x, x0 + np.cos(turn) * x - np.sin(turn) * y
+    return map_coordinates(outline.astype(np.float32), places, order=1, mode="nearest")
