@@ -1,18 +1,20 @@
 """Measure a restoration on paired pictures: the report of `spair evaluate`."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from ..runtime.errors import GateError, UserError
-from . import metrics
+from . import truth, views
+from .comparison import Example, Measured, Setting, compare, lab_errors
 from .metrics import LabSums, QuantizeMode
-from .pairs import Pair, fingerprint, read_mask, read_rgb
+from .pairs import Pair, fingerprint, read_pair
+from .protocols import MEASURES, EvaluationProtocol, find_protocol
 
-EvaluationProtocol = Literal["rain", "raindrop", "shadow", "blur"]
+__all__ = ["MEASURES", "EvaluationProtocol", "Measured", "Plain", "Restore", "Restored", "evaluate"]
 
-MEASURES = ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb")
+MASK_MEASURES = ("precision", "recall", "iou")
 
 
 class Restored(Protocol):
@@ -44,104 +46,92 @@ def evaluate(
     protocol: EvaluationProtocol = "rain",
     quantize: QuantizeMode = "round",
     *,
+    resize: int | None = None,
+    shift: int = 0,
     model: str = "",
     progress: Progress | None = None,
+    keep: Callable[[Measured], None] | None = None,
 ) -> dict[str, Any]:
     """Restore each input and compare it with its target; returns a report that strict JSON can hold.
 
-    `restore` takes float32 [H, W, 3] RGB 0..1 and returns a `Restored`; floats on both sides, since
-    `quantize` decides how its output becomes 8 bit (targets and inputs are taken as their files are).
-    `progress(done, total, name)` is called after each picture.
+    `restore` takes float32 [H, W, 3] RGB 0..1 and returns a `Restored`; `comparison.Setting` explains `quantize`,
+    `resize` and `shift`. After each picture `keep` is given what was compared and `progress` (done, total, name).
 
     Keys:
-        model, protocol, quantize, count, files_sha256: reports that agree in files, protocol and quantize
-            are comparable.
-        psnr_y, ssim_y, psnr_rgb, ssim_rgb, density: means over pictures; density is null if the network
-            predicts no mask.
+        model, protocol, quantize, resize, shift, count, files_sha256: reports that agree in all but the model are
+            comparable.
+        psnr_y, ssim_y, psnr_rgb, ssim_rgb, those of `Protocol.extra`, density: means over pictures; density is null
+            if the network predicts no mask.
         input: the same measures before restoration.
-        images: name, width, height and the measures of each.
-        mask: with true masks only, means of precision, recall and IoU; null if the network predicts none.
-        rmse, rmse_root: for "shadow" only, here and in `input`, over all pixels of all pictures (`LabSums`
-            says which is which); `shadow` and `non_shadow` are null without true masks.
+        mask: means of precision, recall and IoU of the predicted masks; null if the network predicts none.
+        mask_source, mask_rule, true_density: where the true masks are from ("files", "derived" from the pairs by the
+            rule, "mixed"), and the share of pixels in them.
+        rmse, rmse_root: for "shadow" only, here and in `input`, over all pixels of all pictures (`LabSums` says which
+            is which); null for a region without pixels.
+        images: name, width, height and the measures of each; with a shift, how far it lay off its target.
 
     Raises:
-        UserError: no pairs, or an unknown protocol or quantize mode.
+        UserError: no pairs, an unknown protocol or quantize mode, a picture too small for the shift.
         GateError: the network returned values that are not finite.
         ValueError: the network returned another shape or an integer picture.
     """
-    metrics.check_mode(quantize)
-    if protocol not in get_args(EvaluationProtocol):
-        raise UserError(f"unknown protocol {protocol!r}: choose one of {', '.join(get_args(EvaluationProtocol))}")
+    setting = Setting(find_protocol(protocol), quantize, resize, shift)
     if not pairs:
         raise UserError("nothing to evaluate: the list of pairs is empty")
-    rows, lab = [], _Lab() if protocol == "shadow" else None
+    rows, lab = [], _Lab()
     for done, pair in enumerate(pairs, 1):
-        rows.append(_measure(restore, pair, quantize, lab))
+        measured = compare(_restore_pair(restore, pair, shift), setting)
+        rows.append(measured.row)
+        lab.add(measured.lab)
+        if keep is not None:
+            keep(measured)
         if progress is not None:
             progress(done, len(pairs), pair.name)
-    report: dict[str, Any] = {
-        "model": model,
-        "protocol": protocol,
-        "quantize": quantize,
-        "count": len(rows),
-        "files_sha256": fingerprint(pairs),
-        **_means(rows, (*MEASURES, "density")),
-        "input": _means([row["input"] for row in rows], MEASURES),
+    report: dict[str, Any] = {"model": model, "protocol": protocol, "quantize": quantize, "resize": resize}
+    report |= {"shift": shift, "count": len(rows), "files_sha256": fingerprint(pairs)}
+    return report | _summarise(rows, setting, lab) | {"images": rows}
+
+
+def _summarise(rows: Sequence[dict[str, Any]], setting: Setting, lab: "_Lab") -> dict[str, Any]:
+    protocol = setting.protocol
+    masked = [row["mask"] for row in rows if row["mask"] is not None]
+    sources = {row["mask_source"] for row in rows}
+    rule = truth.SHADOW_RULE if protocol.lab else truth.DIFFERENCE_RULE
+    summary: dict[str, Any] = {
+        **_means(rows, (*protocol.measures, "density", "true_density")),
+        "input": _means([row["input"] for row in rows], protocol.measures),
+        "mask": _means(masked, MASK_MEASURES) if masked else None,
+        "mask_source": "mixed" if len(sources) > 1 else min(sources),
+        "mask_rule": rule if "derived" in sources else None,
     }
-    if any(pair.mask is not None for pair in pairs):
-        masked = [row["mask"] for row in rows if row.get("mask") is not None]
-        report["mask"] = _means(masked, ("precision", "recall", "iou")) if masked else None
-    if lab is not None:
-        report |= lab.errors("restored")
-        report["input"] |= lab.errors("input")
-    return report | {"images": rows}
+    if protocol.lab:
+        summary |= lab_errors(lab.total["restored"])
+        summary["input"] |= lab_errors(lab.total["input"])
+    return summary
 
 
 class _Lab:
     """Lab sums over the pictures so far, of the restored pictures and of the inputs."""
 
     def __init__(self) -> None:
-        regions = ("shadow", "non_shadow", "all")
-        self.total = {side: dict.fromkeys(regions, LabSums()) for side in ("restored", "input")}
+        self.total: dict[str, dict[str, LabSums]] = {}
 
-    def add(self, side: str, sums: dict[str, LabSums]) -> None:
-        total = self.total[side]
-        self.total[side] = {region: total[region].plus(sums[region]) for region in total}
-
-    def errors(self, side: str) -> dict[str, dict[str, float | None]]:
-        return _lab_errors(self.total[side])
+    def add(self, picture: dict[str, dict[str, LabSums]]) -> None:
+        for side, sums in picture.items():
+            total = self.total.get(side, {})
+            self.total[side] = {region: total.get(region, LabSums()).plus(value) for region, value in sums.items()}
 
 
-def _lab_errors(sums: dict[str, LabSums]) -> dict[str, dict[str, float | None]]:
-    return {
-        "rmse": {region: value.table_error() for region, value in sums.items()},
-        "rmse_root": {region: value.root_error() for region, value in sums.items()},
-    }
-
-
-def _measure(restore: Restore, pair: Pair, mode: QuantizeMode, lab: _Lab | None) -> dict[str, Any]:
-    image, target = read_rgb(pair.input), read_rgb(pair.target)
-    truth = read_mask(pair.mask) if pair.mask is not None else None
+def _restore_pair(restore: Restore, pair: Pair, shift: int) -> Example:
+    image, target, mask = read_pair(pair)
+    try:
+        views.crop_border(image, shift)  # before any work on it
+    except UserError as error:
+        raise UserError(f"{pair.input}: {error}") from error
     result = restore(image.copy())  # a copy: a network that works in place must not change the input's measures
     _check_result(result.image, image, pair)
-    restored = metrics.quantize(result.image, mode)
     predicted = None if result.mask is None else _hard_mask(result.mask, image, pair)
-    row: dict[str, Any] = {
-        "name": pair.name,
-        "width": image.shape[1],
-        "height": image.shape[0],
-        **metrics.image_measures(restored, target),
-        "density": None if predicted is None else float(predicted.mean()),
-        "input": metrics.image_measures(image, target),
-    }
-    if truth is not None:
-        row["mask"] = None if predicted is None else metrics.mask_measures(predicted, truth)
-    if lab is not None:
-        for side, picture, place in (("restored", restored, row), ("input", image, row["input"])):
-            sums = metrics.lab_sums(picture, target, truth)
-            lab.add(side, sums)
-            place |= _lab_errors(sums)
-    return row
+    return Example(pair.name, image, target, result.image, predicted, mask)
 
 
 def _check_result(restored: np.ndarray, image: np.ndarray, pair: Pair) -> None:

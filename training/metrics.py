@@ -5,7 +5,7 @@ is a finite Python float, so it survives strict JSON. The luma variant, peak and
 published checkpoints (benchmarks/golden_psnr.py).
 """
 
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -23,7 +23,11 @@ SSIM_SIGMA = 1.5
 SSIM_WINDOW = 11
 """Pixels: Wang et al. 2004. skimage reaches it with sigma 1.5 truncated at 3.5 sigma."""
 
+DROP_WINDOW = 7
+"""Pixels: the flat window of scikit-image's SSIM, which the raindrop tables were measured with."""
+
 _LUMA = np.array([65.481, 128.553, 24.966]) / 255
+_FULL_LUMA = np.array([0.299, 0.587, 0.114])
 _LUMA_OFFSET = 16 / 255
 
 
@@ -59,6 +63,11 @@ def luma(image: np.ndarray) -> np.ndarray:
     return image.astype(np.float64) @ _LUMA + _LUMA_OFFSET
 
 
+def luma_8bit(image: np.ndarray) -> np.ndarray:
+    """BT.601 luma of RGB 0..1 over the full range, rounded to 8 bit: float64 [H, W], 0..1 (OpenCV's YCrCb)."""
+    return np.rint(np.clip(image, 0, 1).astype(np.float64) @ _FULL_LUMA * 255) / 255
+
+
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
     """Peak signal-to-noise ratio in dB over all samples of two equal shapes, peak 1, at most PSNR_CAP."""
     _check_shapes(a, b)
@@ -72,20 +81,22 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
     The mean leaves out a border of half a window, as the authors' code does. A side below 11 pixels is first
     continued by mirroring to 11, so that the smallest pictures have a defined value.
     """
+    return _ssim(a, b, SSIM_WINDOW, gaussian_weights=True, sigma=SSIM_SIGMA, use_sample_covariance=False)
+
+
+def ssim_flat(a: np.ndarray, b: np.ndarray) -> float:
+    """Structural similarity as `ssim`, but in a flat window of 7x7 with sample covariances: scikit-image's default."""
+    return _ssim(a, b, DROP_WINDOW, win_size=DROP_WINDOW)
+
+
+def _ssim(a: np.ndarray, b: np.ndarray, window: int, **options: Any) -> float:
     from skimage.metrics import structural_similarity
 
     _check_shapes(a, b)
-    grow = [(0, max(0, SSIM_WINDOW - side)) for side in a.shape[:2]] + [(0, 0)] * (a.ndim - 2)
-    value = structural_similarity(
-        np.pad(a.astype(np.float64), grow, mode="symmetric"),
-        np.pad(b.astype(np.float64), grow, mode="symmetric"),
-        data_range=1.0,
-        gaussian_weights=True,
-        sigma=SSIM_SIGMA,
-        use_sample_covariance=False,
-        channel_axis=2 if a.ndim == 3 else None,
-    )
-    return float(value)
+    grow = [(0, max(0, window - side)) for side in a.shape[:2]] + [(0, 0)] * (a.ndim - 2)
+    first, second = (np.pad(picture.astype(np.float64), grow, mode="symmetric") for picture in (a, b))
+    axis = 2 if a.ndim == 3 else None
+    return float(structural_similarity(first, second, data_range=1.0, channel_axis=axis, **options))
 
 
 def image_measures(image: np.ndarray, target: np.ndarray) -> dict[str, float]:
@@ -97,6 +108,17 @@ def image_measures(image: np.ndarray, target: np.ndarray) -> dict[str, float]:
         "psnr_rgb": psnr(image, target),
         "ssim_rgb": ssim(image, target),
     }
+
+
+def raindrop_measures(image: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    """`psnr_y8` and `ssim_y8` of two pictures [H, W, 3]: the measures of the raindrop tables.
+
+    PSNR and flat-window SSIM of full-range 8-bit luma, as the evaluation code published with AGAN does (Qian et al.
+    2018, metrics.py of github.com/rui1996/DeRaindrop), which DuRN and MAXIM say they follow. `psnr_y` is up to 1.3 dB
+    higher, since the luma of the rain tables spans 219 of the 255 levels of the peak.
+    """
+    y, target_y = luma_8bit(image), luma_8bit(target)
+    return {"psnr_y8": psnr(y, target_y), "ssim_y8": ssim_flat(y, target_y)}
 
 
 class LabSums(NamedTuple):

@@ -1,6 +1,12 @@
 """`spair evaluate`: bundle and checkpoint give the same figures, and the report is complete."""
 
+import json
+import re
+import shutil
+
 import pytest
+
+from spair.runtime.images import read_image
 
 MEASURES = {"psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb"}
 
@@ -31,6 +37,11 @@ def test_the_shadow_protocol_adds_lab_errors(spair, tiny_bundle, folders, pairs)
     assert set(done.json["rmse"]) == {"shadow", "non_shadow", "all"}
 
 
+def test_the_raindrop_protocol_adds_its_measures(spair, tiny_bundle, folders):
+    report = spair("evaluate", tiny_bundle, *folders, "--protocol", "raindrop", "--json").json
+    assert {"psnr_y8", "ssim_y8"} | MEASURES == set(report["input"]) and report["psnr_y8"] < report["psnr_y"]
+
+
 def test_the_quantize_mode_is_used_and_reported(spair, tiny_bundle, folders):
     reports = [
         spair("evaluate", tiny_bundle, *folders, "--quantize", mode, "--json").json for mode in ("round", "floor")
@@ -46,6 +57,132 @@ def test_people_get_a_table_of_before_and_after(spair, tiny_bundle, folders, pai
         assert text in done.out
 
 
+def test_without_masks_the_truth_is_derived(spair, tiny_bundle, folders):
+    report = spair("evaluate", tiny_bundle, *folders, "--json").json
+    assert report["mask_source"] == "derived" and set(report["mask"]) == {"precision", "recall", "iou"}
+    assert 0 < report["true_density"] < 1
+
+
+def test_resize_and_shift_are_used_and_said(spair, tiny_bundle, folders):
+    done = spair("evaluate", tiny_bundle, *folders, "--protocol", "blur", "--resize", 16, "--shift", 3)
+    assert "measured at 16x16, cropped by 3 and shifted to fit best" in done.out
+    report = spair("evaluate", tiny_bundle, *folders, "--shift", 3, "--json").json
+    assert report["shift"] == 3 and len(report["images"][0]["shift"]) == 2
+    spair("evaluate", tiny_bundle, *folders, "--shift", 15).refused(
+        r"7\.png: a picture of 57x41.*|12\.png: .*too small"
+    )
+
+
+def read_files(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_out_gets_a_report_its_json_and_a_montage_of_each_picture(
+    spair, tiny_bundle, tiny_checkpoint, folders, tmp_path
+):
+    out = tmp_path / "deep" / "scores"
+    done = spair("evaluate", tiny_bundle, *folders, "--compare", tiny_checkpoint, "--out", out, "--json")
+    files = read_files(out)
+    assert set(files) == {"report.md", "report.json", "pictures/7.png", "pictures/12.png"}
+    assert json.loads(files["report.json"]) == done.json
+    text = files["report.md"].decode()
+    for words in ("rain-tiny.spair", "rain-tiny.safetensors", "SPAIR | 30.35 / 0.909", "Caution", "(pictures/7.png)"):
+        assert words in text, words
+    for path in re.findall(r"\]\((pictures/[^)]+)\)", text):
+        assert path in files
+    assert read_image(out / "pictures" / "7.png").pixels.shape[2] == 3
+
+
+def test_pictures_can_be_limited_and_had_apart(spair, tiny_bundle, folders, tmp_path):
+    spair("evaluate", tiny_bundle, *folders, "--out", tmp_path / "one", "--pictures", 1, "--separate")
+    parts = {f"pictures/7/{part}.png" for part in ("restored", "error", "mask")}
+    assert set(read_files(tmp_path / "one")) == {"report.md", "report.json", "pictures/7.png"} | parts
+    spair("evaluate", tiny_bundle, *folders, "--out", tmp_path / "none", "--pictures", 0)
+    assert set(read_files(tmp_path / "none")) == {"report.md", "report.json"}
+    spair("evaluate", tiny_bundle, *folders, "--separate").refused("--pictures and --separate .* give --out as well")
+
+
+def test_a_run_that_fails_leaves_earlier_results_as_they_were(spair, tiny_bundle, folders, pairs, tmp_path):
+    out = tmp_path / "scores"
+    spair("evaluate", tiny_bundle, *folders, "--out", out)
+    (out / "notes.txt").write_text("mine")
+    before = read_files(out)
+    failing = ("evaluate", tiny_bundle, *folders, "--shift", 15)  # the second picture is too small for it
+    spair(*failing, "--out", out).refused("too small")
+    assert read_files(out) == before and sorted(path.name for path in out.iterdir()) == sorted(
+        {"notes.txt", "pictures", "report.json", "report.md"}
+    )
+    spair(*failing, "--out", tmp_path / "new").refused("too small")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(spair, tmp_path, folders):
+    (tmp_path / "file").write_text("")
+    spair("evaluate", tmp_path / "absent.spair", *folders, "--out", tmp_path / "file" / "x").refused("is no folder")
+
+
+def test_a_peer_that_cannot_be_opened_is_refused_before_any_work(spair, tiny_bundle, folders, tmp_path, monkeypatch):
+    monkeypatch.setattr("spair.training.evaluation.evaluate", lambda *_, **__: pytest.fail("ran"))
+    spair("evaluate", tiny_bundle, *folders, "--compare", tmp_path / "none.spair").refused("none.spair")
+
+
+def test_somebody_elses_exported_network_is_a_peer(spair, tiny_bundle, folders, foreign, tmp_path):
+    peer = tmp_path / "their.spair"
+    assert spair("export", foreign.checkpoint, "--factory", foreign.factory, "--out", peer).code == 0
+    report = spair("evaluate", tiny_bundle, *folders, "--compare", peer, "--json").json
+    (theirs,) = report["compare"]
+    assert theirs["mask"] is None and theirs["density"] is None
+    assert theirs["psnr_y"] != pytest.approx(report["psnr_y"], abs=0.01)
+    assert theirs["input"] == report["input"]
+
+
+@pytest.fixture
+def data_set(pairs):
+    """ISTD's test split made of the pairs."""
+    for role, folder in (("input", "test_A"), ("mask", "test_B"), ("target", "test_C")):
+        shutil.copytree(pairs / role, pairs / "ISTD" / "test" / folder)
+    return pairs / "ISTD"
+
+
+def test_a_data_set_is_read_in_its_own_layout_and_chooses_the_protocol(spair, tiny_bundle, data_set, folders, pairs):
+    way = ("--dataset", "istd", "--root", data_set, "--threads", 1)
+    report = spair("evaluate", tiny_bundle, *way, "--split", "test", "--json").json
+    assert (report["protocol"], report["mask_source"], report["count"]) == ("shadow", "files", 2)
+    assert report["dataset"] == {"layout": "istd", "root": str(data_set), "split": "test"}
+    assert report["published"]["named"] and "over 540 pictures" in report["published"]["caution"]
+    plain = spair("evaluate", tiny_bundle, *folders, "--mask", pairs / "mask", "--protocol", "shadow", "--json").json
+    assert plain["rmse"] == report["rmse"] and plain["dataset"] is None and not plain["published"]["named"]
+    assert spair("evaluate", tiny_bundle, *way, "--protocol", "rain", "--json").json["protocol"] == "rain"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (),
+        ("--input",),
+        ("--dataset",),
+        ("--root",),
+        ("--input", "--target", "--root"),
+        ("--input", "--target", "--split"),
+        ("--mask", "--dataset", "--root"),
+        ("--input", "--target", "--dataset", "--root"),
+    ],
+    ids=" ".join,
+)
+def test_pictures_are_named_in_exactly_one_of_two_ways(spair, tmp_path, given):
+    options = [part for option in given for part in (option, "x")]
+    named = ", ".join(given) or "none of them"
+    spair("evaluate", tmp_path / "absent.spair", *options).refused(
+        f"either with --input and --target .* or with --dataset and --root .* got {named}"
+    )
+
+
+def test_an_unknown_data_set_is_refused(spair, tiny_bundle, tmp_path):
+    spair("evaluate", tiny_bundle, "--dataset", "snow", "--root", tmp_path).refused(
+        "unknown data set 'snow': choose one"
+    )
+
+
 def test_folders_that_do_not_pair_are_refused(spair, tiny_bundle, folders, pairs):
     (pairs / "target" / "7.png").unlink()
     spair("evaluate", tiny_bundle, *folders).refused("pair by file stem.*7.png")
@@ -53,7 +190,7 @@ def test_folders_that_do_not_pair_are_refused(spair, tiny_bundle, folders, pairs
 
 def test_a_picture_that_is_none_is_refused(spair, tiny_bundle, folders, pairs):
     (pairs / "input" / "7.png").write_text("x")
-    spair("evaluate", tiny_bundle, *folders).refused("1 of the files to evaluate cannot be used")
+    spair("evaluate", tiny_bundle, *folders).refused("1 of the files cannot be used")
 
 
 def test_a_factory_is_only_for_checkpoints(spair, tiny_bundle, folders):

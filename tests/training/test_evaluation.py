@@ -54,7 +54,7 @@ def test_untouched_input_measures_like_the_input(pairs):
     assert {key: report[key] for key in measures} == report["input"]
     assert report["count"] == 3
     assert report["density"] is None
-    assert "mask" not in report
+    assert report["mask"] is None
     assert "rmse" not in report
 
 
@@ -111,11 +111,98 @@ def test_shadow_errors_are_weighted_by_pixels_of_all_pictures(masked):
     assert report["images"][1]["rmse"]["shadow"] == pytest.approx(sums[1]["shadow"].table_error())
 
 
-def test_shadow_without_masks_has_only_the_error_of_all(pairs):
-    rmse = evaluate(Plain, pairs, "shadow")["rmse"]
-    assert rmse["shadow"] is None
-    assert rmse["non_shadow"] is None
-    assert rmse["all"] > 0
+def test_without_mask_files_the_truth_is_derived_from_the_pair(pairs):
+    report = evaluate(lambda image: Plain(image, np.ones(image.shape[:2], bool)), pairs)
+    differs = [np.abs(read_rgb(p.input) - read_rgb(p.target)).max(2) * 255 > 8.5 for p in pairs]
+    assert (report["mask_source"], report["density"]) == ("derived", 1)
+    assert "more than 8 of 255" in report["mask_rule"]
+    assert report["true_density"] == pytest.approx(np.mean([mask.mean() for mask in differs]))
+    assert 0 < report["true_density"] < 1
+    assert report["mask"]["precision"] == pytest.approx(report["true_density"])
+    assert [row["mask"]["recall"] for row in report["images"]] == [1, 1, 1]
+
+
+def test_mask_files_are_the_truth_where_there_are_some(pairs, masked):
+    assert evaluate(Plain, masked)["mask_source"] == "files"
+    assert evaluate(Plain, masked)["mask_rule"] is None
+    mixed = evaluate(Plain, [masked[0], *pairs[1:]])
+    assert mixed["mask_source"] == "mixed" and mixed["mask_rule"] is not None
+    assert [row["mask_source"] for row in mixed["images"]] == ["files", "derived", "derived"]
+
+
+def write_pair(folder, name, image, target):
+    for role, pixels in (("input", image), ("target", target)):
+        (folder / role).mkdir(exist_ok=True)
+        write_image(folder / role / f"{name}.png", Picture(pixels.astype(np.uint8)))
+
+
+def test_shadow_without_masks_is_where_the_input_is_darker(tmp_path):
+    clean = np.full((40, 60, 3), 180)
+    shaded = clean.copy()
+    shaded[:, 20:] = 60
+    write_pair(tmp_path, "wall", shaded, clean)
+    write_pair(tmp_path, "lit", clean, clean)
+    report = evaluate(Plain, pair_folders(tmp_path / "input", tmp_path / "target"), "shadow")
+    lit, wall = report["images"]
+    assert lit["true_density"] == 0 and lit["rmse"] == {"shadow": None, "non_shadow": 0, "all": 0}
+    assert wall["true_density"] == pytest.approx(40 / 60, abs=6 / 60)  # smoothing moves the edge by pixels
+    assert report["rmse"]["non_shadow"] < 2 < 30 < report["rmse"]["shadow"]
+    assert "below the target's" in report["mask_rule"]
+
+
+@pytest.mark.parametrize("protocol", ["rain", "raindrop", "shadow", "blur"])
+def test_one_pixel_and_identical_pictures_have_finite_measures(tmp_path, protocol):
+    gray = np.full((1, 1, 3), 90)
+    write_pair(tmp_path, "one", gray, gray)
+    report = evaluate(Plain, pair_folders(tmp_path / "input", tmp_path / "target"), protocol)
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    assert report["psnr_rgb"] == report["psnr_y"] == metrics.PSNR_CAP
+    assert report["true_density"] == 0
+
+
+def test_the_raindrop_protocol_adds_the_measures_of_its_tables(pairs):
+    report = evaluate(Plain, pairs, "raindrop")
+    alone = [metrics.raindrop_measures(read_rgb(pair.input), read_rgb(pair.target)) for pair in pairs]
+    for key in ("psnr_y8", "ssim_y8"):
+        assert report[key] == report["input"][key] == pytest.approx(np.mean([one[key] for one in alone]))
+        assert key not in evaluate(Plain, pairs, "rain")
+
+
+def test_a_shift_is_undone_and_reported(tmp_path):
+    clean = np.random.default_rng(2).integers(0, 255, (40, 50, 3))
+    write_pair(tmp_path, "moved", np.roll(clean, (2, -1), (0, 1)), clean)
+    pairs = pair_folders(tmp_path / "input", tmp_path / "target")
+    assert evaluate(Plain, pairs, "blur")["psnr_rgb"] < 15
+    report = evaluate(Plain, pairs, "blur", shift=9)
+    assert (report["shift"], report["psnr_rgb"], report["true_density"]) == (9, metrics.PSNR_CAP, 0)
+    assert report["images"][0]["shift"] == report["images"][0]["input"]["shift"] == [2, -1]
+
+
+def test_a_picture_too_small_for_the_shift_is_named_before_it_is_restored(pairs):
+    with pytest.raises(
+        UserError, match=r"1\.png: a picture of 17x13 is too small for a shift of 7.*give a smaller one"
+    ):
+        evaluate(lambda image: pytest.fail("ran"), pairs, shift=7)
+
+
+def test_measuring_at_another_size_changes_measures_but_not_masks(masked):
+    whole, small = evaluate(Plain, masked, "shadow"), evaluate(Plain, masked, "shadow", resize=8)
+    assert (whole["resize"], small["resize"]) == (None, 8)
+    assert small["input"]["psnr_rgb"] != whole["input"]["psnr_rgb"]
+    assert small["true_density"] == whole["true_density"]
+    assert small["images"][0]["width"] == whole["images"][0]["width"]
+
+
+def test_what_was_compared_is_handed_over_once_for_each_picture(masked):
+    kept = []
+    report = evaluate(Perfect(masked), masked, keep=kept.append)
+    assert [one.row for one in kept] == report["images"]
+    for one, pair in zip(kept, masked, strict=True):
+        np.testing.assert_array_equal(one.image, read_rgb(pair.input))
+        np.testing.assert_array_equal(one.target, read_rgb(pair.target))
+        np.testing.assert_array_equal(one.truth, read_mask(pair.mask))
+        np.testing.assert_array_equal(one.predicted, one.truth)
+        np.testing.assert_allclose(one.restored, one.target, atol=1e-6)
 
 
 def test_quantize_mode_applies_to_the_output_only_and_is_reported(pairs):
@@ -204,3 +291,12 @@ def test_real_light_rain_has_the_input_psnr_of_its_data_sheet(data_dir):
     light = data_dir / "rain" / "light"
     report = evaluate(Plain, pair_folders(light / "input", light / "target")[:6])
     assert report["input"]["psnr_y"] == pytest.approx(27, abs=2)
+
+
+@pytest.mark.data
+def test_levins_pictures_lie_off_their_targets(data_dir):
+    blur = data_dir / "blur"
+    pair = next(p for p in pair_folders(blur / "input", blur / "target") if p.name == "levin_im1_kernel3")
+    plain, shifted = evaluate(Plain, [pair], "blur"), evaluate(Plain, [pair], "blur", shift=15)
+    assert shifted["input"]["psnr_rgb"] > plain["input"]["psnr_rgb"] + 1
+    assert any(shifted["images"][0]["input"]["shift"])

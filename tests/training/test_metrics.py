@@ -53,6 +53,37 @@ def test_psnr_is_capped_just_above_identity():
     assert metrics.psnr(image, image + 1.1e-5) < metrics.PSNR_CAP
 
 
+def test_8_bit_luma_spans_the_full_range_and_is_rounded():
+    colours = np.array([[[0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]]], np.float32)
+    np.testing.assert_allclose(metrics.luma_8bit(colours) * 255, [[0, 255, 76, 150, 29]], atol=1e-9)
+
+
+def test_raindrop_measures_are_those_of_8_bit_luma(noise):
+    gray = np.full((16, 16, 3), 100 / 255, np.float32)
+    measured = metrics.raindrop_measures(gray + np.float32(26.3 / 255), gray)
+    assert measured["psnr_y8"] == pytest.approx(20 * math.log10(255 / 26), abs=1e-9)  # 0.3 is rounded away
+    image = picture(noise)
+    assert metrics.raindrop_measures(image, image) == {"psnr_y8": metrics.PSNR_CAP, "ssim_y8": pytest.approx(1)}
+
+
+def reference_flat_ssim(a, b):
+    """The same index in flat windows of 7x7, variances over n - 1, only where the window fits."""
+    windows = (np.lib.stride_tricks.sliding_window_view(x, (7, 7)).reshape(-1, 49) for x in (a, b))
+    values = []
+    for x, y in zip(*windows, strict=True):
+        cov = np.cov(x, y)
+        top = (2 * x.mean() * y.mean() + 0.01**2) * (2 * cov[0, 1] + 0.03**2)
+        values.append(top / ((x.mean() ** 2 + y.mean() ** 2 + 0.01**2) * (cov[0, 0] + cov[1, 1] + 0.03**2)))
+    return float(np.mean(values))
+
+
+def test_flat_ssim_is_that_of_the_definition(noise):
+    a = noise.random((12, 15))
+    b = np.clip(a + noise.normal(0, 0.1, a.shape), 0, 1)
+    assert metrics.ssim_flat(a, b) == pytest.approx(reference_flat_ssim(a, b), abs=1e-9)
+    assert metrics.ssim_flat(a, b) != pytest.approx(metrics.ssim(a, b), abs=1e-3)
+
+
 def reference_ssim(a, b):
     """Wang et al. 2004 written out: an 11x11 Gaussian of sigma 1.5, only where the window fits."""
     r = np.arange(-5, 6)
@@ -81,8 +112,9 @@ def test_ssim_is_that_of_the_definition(noise, size):
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (10, 3), (7, 11)])
 def test_pictures_below_the_ssim_window_have_a_value(noise, size):
     a, b = picture(noise, *size), picture(noise, *size)
-    assert metrics.ssim(a, a) == pytest.approx(1)
-    assert -1 <= metrics.ssim(a, b) < 0.999
+    for measure in (metrics.ssim, metrics.ssim_flat):
+        assert measure(a, a) == pytest.approx(1)
+        assert -1 <= measure(a, b) < 0.999
 
 
 @pytest.mark.parametrize("measure", [metrics.psnr, metrics.ssim, metrics.lab_sums, metrics.mask_measures])
