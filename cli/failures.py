@@ -18,6 +18,10 @@ EXTRA_OF_PACKAGE = {
     "skimage": "train",
     "scipy": "train",
     "pydantic": "train",
+    "yaml": "train",
+    "torchmetrics": "train",
+    "PIL": "train",
+    "tensorboardX": "train",
     "tomli": "train",
 }
 """Importable package -> the extra of spair-rt that brings it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -17,14 +17,20 @@ from .places import check_writable
 EXAMPLES = """\b
 Examples:
   spair train training/configs/rain-tiny.toml
-  spair train my-rain.toml --out runs --threads 4 --json
+  spair train my-rain.yaml --out runs --threads 4 --json
+  spair train my-blur.toml --accelerator gpu --devices 4
 """
+
+Accelerator = Literal["auto", "cpu", "gpu"]
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="A TOML file; see training/configs.", show_default=False)],
+    config: Annotated[Path, typer.Argument(help="A TOML or YAML file; see training/configs.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder of the runs; an interrupted run continues.")] = Path("runs"),
     threads: Threads = None,
+    accelerator: Annotated[Accelerator, typer.Option(help="auto takes a GPU if there is one.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="GPUs, or CPU processes, on this machine.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines; start the same command on each (see README).")] = 1,
     as_json: Json = False,
 ) -> None:
     """Train a network.
@@ -36,17 +42,25 @@ def train(
         from ..training.config import load_config
 
         settings = load_config(config)
+        from ..training.run import Devices
         from ..training.run import train as run
-    report = _run(run, settings, out, threads)
-    deliver(finite_or_null(report), as_json, _show)
+    report = _run(run, settings, out, Devices(accelerator, devices, nodes, threads))
+    if report["rank"] == 0:  # the other processes of a distributed run are silent
+        deliver(finite_or_null({key: value for key, value in report.items() if key != "rank"}), as_json, _show)
 
 
-def _run(run: Any, settings: Any, out: Path, threads: int | None) -> dict[str, Any]:
+def _run(run: Any, settings: Any, out: Path, devices: Any) -> dict[str, Any]:
     with contextlib.redirect_stdout(sys.stderr):  # Lightning's bar
-        return run(settings, out, progress=True, threads=threads)
+        return run(settings, out, progress=True, devices=devices)
 
 
 def _show(report: dict[str, Any], console: Console) -> None:
     console.print(f"checkpoint {report['checkpoint']} after {report['steps']} steps", markup=False, soft_wrap=True)
+    if report["steps_per_second"] is not None:
+        console.print(
+            f"  {report['steps_per_second']:.2f} steps per second, {report['data_share']:.1%} of the time waiting for "
+            "samples (last stage)",
+            markup=False,
+        )
     for name, value in sorted(report["scores"].items()):
         console.print(f"  {name:24} {'–' if value is None else format(value, '.4f')}", markup=False)

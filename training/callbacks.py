@@ -8,17 +8,25 @@ from time import monotonic
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
+import numpy as np
+from lightning.pytorch.callbacks import Callback, WeightAveraging
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.profilers import SimpleProfiler
+from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ..network import save_checkpoint
+from ..runtime.images import Picture, write_image
+from .corpus import MaskedPhoto, PicturePair, differs
 from .module import RestorationModule
 
 
 class Clock(Callback):
     """Wall time trained, over all resumptions; that of an epoch which was cut off, and is repeated, does not count."""
 
-    def __init__(self) -> None:
-        self._before = 0.0
+    def __init__(self, before: float = 0.0) -> None:
+        """`before`: hours of the stages before this one."""
+        self._before = 3600.0 * before
         self._started: float | None = None
 
     @property
@@ -40,14 +48,15 @@ class Clock(Callback):
         self._before = 3600.0 * state_dict["hours"]
 
 
-class AveragedCheckpoint(EMAWeightAveraging):
+class AveragedCheckpoint(WeightAveraging):
     """Averages the weights over the steps; the average is what is validated and written as deployable checkpoint.
 
     That happens every `check_val_every_n_epoch` epochs and after the last one, at whose end the validation is over.
     """
 
     def __init__(self, path: Path, decay: float, clock: Clock) -> None:
-        super().__init__(decay=decay)
+        # the one of several tensors: it interpolates, so that the average of frozen weights is exactly these
+        super().__init__(multi_avg_fn=get_ema_multi_avg_fn(decay))
         self.path, self.clock = path, clock
         self.training: dict[str, Any] = {}
         """What the last checkpoint says about its training."""
@@ -69,11 +78,12 @@ class AveragedCheckpoint(EMAWeightAveraging):
         assert self._average_model is not None
         average = self._average_model.module  # a copy of the module: the one that trains has its own weights back
         assert isinstance(average, RestorationModule)
-        config = average.config
+        config, stage = average.config, average.hparams["stage"]
         self.training = {
             "config": config.model_dump(mode="json"),
-            "step": trainer.global_step,
-            "samples": trainer.global_step * config.schedule.batch,
+            "stage": stage,
+            "step": config.steps_before(stage) + trainer.global_step,
+            "samples": config.samples_before(stage) + trainer.global_step * config.stages[stage].batch,
             "hours": round(self.clock.hours, 4),
             "scores": {name: round(float(value), 4) for name, value in trainer.callback_metrics.items()},
         }
@@ -87,3 +97,80 @@ class AveragedCheckpoint(EMAWeightAveraging):
         """Continue from the processes before."""
         super().load_state_dict(state_dict)
         self.training = state_dict["training"]
+
+
+class Durations(SimpleProfiler):
+    """The trainer's own record of where the time goes, without the table that it prints at the end."""
+
+    def describe(self) -> None:
+        """Nothing: `Pace` tells what matters."""
+
+
+class Pace(Callback):
+    """Steps per second, and the share of the time in which a step waited for its batch; of this process."""
+
+    def __init__(self, profiler: Durations) -> None:
+        """`profiler` is the trainer's: it knows how long the loader was waited for."""
+        self.profiler = profiler
+        self._steps, self._seconds, self._started = 0, 0.0, 0.0
+
+    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """The clock runs while batches are trained on, not while the weights are saved and validated."""
+        self._started, self._first = monotonic(), trainer.global_step
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *rest: Any) -> None:
+        """Count, and show."""
+        now = monotonic()
+        self._seconds += now - self._started
+        self._started = now
+        self._steps += 1
+        if self._steps % 10 == 0:
+            module.log_dict({"steps_per_second": self.steps_per_second, "data_share": self.data_share}, prog_bar=True)
+
+    @property
+    def steps_per_second(self) -> float:
+        """Mean since the process began to train; 0 before the first step."""
+        return self._steps / self._seconds if self._seconds else 0.0
+
+    @property
+    def data_share(self) -> float:
+        """0..1 of that time spent waiting for batches."""
+        waited = sum(self.profiler.recorded_durations.get("[_TrainingEpochLoop].train_dataloader_next", ()))
+        return min(1.0, waited / self._seconds) if self._seconds else 0.0
+
+
+class Pictures(Callback):
+    """At each validation, draws some held-out pictures: degraded, restored, clean; found and true mask."""
+
+    def __init__(self, folder: Path, count: int, threshold: int) -> None:
+        """Strips are written to `folder` as PNG, and to TensorBoard where that is a logger."""
+        self.folder, self.count, self.threshold = folder, count, threshold
+
+    def on_validation_batch_end(  # the trainer fixes the arguments
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, picture: Any, index: int, *rest: int
+    ) -> None:
+        """Draw some of the pictures, evenly spread over all."""
+        every = -(-sum(trainer.num_val_batches) // self.count)  # rounded up
+        if index % every or not trainer.is_global_zero:
+            return
+        assert isinstance(module, RestorationModule)
+        strip = draw(picture, outputs["image"], outputs["mask"], self.threshold)
+        step = module.config.steps_before(module.hparams["stage"]) + trainer.global_step
+        name = picture.name.replace("/", "-")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_image(self.folder / f"{step:07d}-{name}.png", Picture(strip))
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image(picture.name, strip, step, dataformats="HWC")
+
+
+def draw(picture: PicturePair | MaskedPhoto, image: Tensor, mask: Tensor, threshold: int) -> np.ndarray:
+    """Degraded, restored and clean picture, found and true mask, side by side: uint8 [H, 4W or 5W, 3]."""
+    restored = np.rint(image[0].permute(1, 2, 0).cpu().numpy() * 255).astype(np.uint8)
+    found, truth = mask[0, 0].cpu().numpy() > 0, picture.mask
+    panels = [picture.degraded, restored]
+    if isinstance(picture, PicturePair):
+        panels.append(picture.clean)
+        truth = differs(picture.degraded, picture.clean, threshold) if truth is None else truth
+    panels += [np.repeat(np.uint8(255) * part[..., None], 3, axis=2) for part in (found, truth) if part is not None]
+    return np.concatenate(panels, axis=1)

@@ -1,4 +1,4 @@
-"""One TOML file describes a training run; it is validated before anything starts and saved into the checkpoint."""
+"""One TOML or YAML file describes a run; it is validated before anything starts and saved into the checkpoint."""
 
 from __future__ import annotations
 
@@ -29,10 +29,26 @@ class Section(BaseModel):
 
 
 class PairFolders(Section):
-    """Two folders of pictures paired by file stem."""
+    """Two folders of pictures paired by file stem; a third one holds true masks where they are known."""
 
     input: Folder
     target: Folder
+    mask: Folder | None = None
+
+
+class DataSet(Section):
+    """A published data set in the layout in which it is distributed; see `training.layouts`."""
+
+    layout: str
+    root: Folder
+    split: str | None = None
+
+
+class MaskedPhotos(Section):
+    """Degraded photographs with true masks but without a clean picture: only Net_L learns from them."""
+
+    input: Folder
+    mask: Folder
 
 
 class Data(Section):
@@ -40,44 +56,97 @@ class Data(Section):
 
     pairs: tuple[PairFolders, ...] = ()
     """Degraded pictures with their clean ones."""
+    sets: tuple[DataSet, ...] = ()
+    """The same, of published data sets."""
     photos: tuple[Folder, ...] = ()
     """Folders of clean pictures, for simulated and transplanted degradations."""
+    masked: tuple[MaskedPhotos, ...] = ()
+    """Photographs for Net_L alone."""
     held_out: tuple[str, ...] = ()
-    """File stems of the pairs that are kept for validation and never trained on."""
-    transplant: Share = 0.5
-    """Share of samples that lay the degradation of a pair over a clean photo."""
-    simulate: Share = 0.2
-    """Share of samples degraded by the simulator; the rest are crops of the pairs."""
+    """File stems of pairs and masked photographs that are kept for validation and never trained on."""
+    transplant: Share = 0.0
+    """Share of samples that lay the degradation of a pair over a clean photo; rain only, which adds light."""
+    simulate: Share = 0.0
+    """Share of samples degraded by the task's simulator."""
+    from_masked: Share = 0.0
+    """Share of samples cut from the masked photographs, where Net_L learns; what no share claims are crops of pairs."""
+    mask_threshold: Annotated[int, Field(ge=1, le=254)] = 8
+    """A pixel of a pair without a mask file is distorted where a channel differs by more than this many of 255."""
+    scales: Annotated[tuple[Annotated[int, Field(ge=1, le=16)], ...], Field(min_length=1)] = (1,)
+    """Training pictures are used reduced by each of these whole factors (means of boxes): larger ones show a crop more
+    of the scene. Copies that become smaller than a patch are left out."""
     _root: Path = PrivateAttr(default=Path())
 
     @model_validator(mode="after")
     def _check_shares(self) -> Data:
-        if self.transplant + self.simulate > 1.0 + 1e-9:  # 1e-9: shares are decimal fractions
+        shares = {name: getattr(self, name) for name in ("transplant", "simulate", "from_masked")}
+        if (total := sum(shares.values())) > 1.0 + 1e-9:  # 1e-9: shares are decimal fractions
+            given = ", ".join(f"{name} = {value}" for name, value in shares.items())
+            raise ValueError(f"{given} are shares of one whole, their sum must be at most 1")
+        pairs, rest = bool(self.pairs or self.sets), total < 1.0 - 1e-9
+        if not pairs and (rest or self.transplant):
             raise ValueError(
-                f"transplant = {self.transplant} and simulate = {self.simulate} are shares of one whole, "
-                "their sum must be at most 1"
+                "pairs and sets are empty, so simulate and from_masked have to add up to 1 and transplant to 0; "
+                "add pairs or change the shares"
             )
+        if self.simulate and not (self.photos or pairs):
+            raise ValueError("simulate needs clean pictures: add photos or pairs, or set simulate = 0")
+        if self.from_masked and not self.masked:
+            raise ValueError("from_masked needs photographs with masks: add data.masked, or set from_masked = 0")
         return self
+
+    def without_masked(self) -> Data:
+        """The shares that Net_R learns from: that of the masked photographs goes to the others."""
+        rest = 1.0 - self.from_masked
+        return self.model_copy(
+            update={"from_masked": 0.0, "simulate": self.simulate / rest, "transplant": self.transplant / rest}
+        )
 
     def locate(self) -> Data:
         """The same data with absolute paths. The paths as written are what is saved: they hold on any machine."""
         root = self._root.absolute()
-        pairs = tuple(PairFolders(input=root / pair.input, target=root / pair.target) for pair in self.pairs)
-        return self.model_copy(update={"pairs": pairs, "photos": tuple(root / folder for folder in self.photos)})
+
+        def moved(sections: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(
+                section.model_copy(update={k: root / v for k, v in section if isinstance(v, Path)})
+                for section in sections
+            )
+
+        return self.model_copy(
+            update={
+                "pairs": moved(self.pairs),
+                "sets": moved(self.sets),
+                "masked": moved(self.masked),
+                "photos": tuple(root / folder for folder in self.photos),
+            }
+        )
 
 
-class Schedule(Section):
-    """How long, how fast."""
+class Stage(Section):
+    """A part of the run with a learning rate of its own: linear warm-up, then a cosine down to a hundredth.
 
+    It starts from the averaged weights of the stage before.
+    """
+
+    train: Literal["net_l", "net_r", "both"]
+    """What learns: the localization, the restoration with Net_L frozen, or both together."""
     steps: Annotated[int, Field(gt=0)]
-    """Optimizer steps of the whole run."""
+    """Optimizer steps."""
     batch: Annotated[int, Field(gt=0)] = 8
+    """Samples of a step, over all devices."""
     patch: Annotated[int, Field(ge=16, multiple_of=8)] = 64
     """Side of the square crops, in pixels."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    """Peak, reached after the warm-up; a cosine takes it to a hundredth of it."""
-    warm_up: Annotated[int, Field(ge=0)] = 300
-    """Steps of linear warm-up."""
+    """Peak, reached after the warm-up."""
+    warm_up: Annotated[int, Field(ge=0)] = 100
+    """Steps."""
+    mask_weight: Annotated[float, Field(ge=0)] | None = None
+    """Instead of loss.mask_weight."""
+
+
+class Schedule(Section):
+    """What all stages share."""
+
     clip: Annotated[float, Field(gt=0)] = 1.0
     """Largest gradient norm."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
@@ -85,57 +154,142 @@ class Schedule(Section):
     epoch: Annotated[int, Field(gt=0)] = 250
     """Steps between checkpoints; an interrupted run resumes at the last one."""
     validate_every: Annotated[int, Field(gt=0)] = 4
-    """Epochs between validations, after each of which the weights are saved; the last epoch always ends with one."""
+    """Epochs between validations, after each of which the weights are saved; a stage always ends with one."""
 
 
 class Loss(Section):
-    """loss = Charbonnier(restored, clean) + mask_weight * cross entropy(Net_L, true mask)."""
+    """loss = picture loss + mask_weight * (cross entropy + iou_weight * (1 - soft IoU)) of Net_L's mask."""
 
+    image: Literal["charbonnier", "l1", "mse"] = "charbonnier"
+    """Distance of the restored picture from the clean one."""
+    equalize: Share = 0.0
+    """How far easy and hard samples count alike: a sample's gradient is divided by its distance to this power.
+
+    0 is the plain mean. 1 is the mean of the logarithms; with "mse" that is the PSNR.
+    """
+    ssim_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of 1 - SSIM."""
+    edge_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the Charbonnier distance of the Laplacians."""
     mask_weight: Annotated[float, Field(ge=0)] = 0.05
-    mask_threshold: Annotated[int, Field(ge=1, le=254)] = 8
-    """A pixel is truly distorted where some channel of |degraded - clean| exceeds this many of 255 steps."""
+    """Weight of the mask's loss where both networks learn. Gradients count, not values: with equalize = 1 those of the
+    pictures are larger by the inverse of their distance, and with a weight of 0.1 the mask was forgotten."""
+    iou_weight: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of the soft IoU, which wants the right area, beside the cross entropy."""
+    class_balance: Share = 0.5
+    """Distorted pixels of a sample weigh (clean / distorted) to this power, between 1/10 and 10; 0 is no balance."""
+
+
+class Hardware(Section):
+    """How the arithmetic is done; `spair train` says on how many devices."""
+
+    precision: Literal["auto", "32-true", "16-mixed", "bf16-mixed"] = "auto"
+    """auto: mixed bfloat16 (float16 where the GPU lacks it) on a GPU, float32 on a CPU."""
+    channels_last: bool | None = None
+    """Memory format; by default on a GPU only: on CPUs the weights' gradients took twice as long."""
+    packed_below: Share = 0.55
+    """On a CPU in float32, samples less distorted than this are restored on their distorted pixels alone; 0 is never.
+
+    The result is the same; there the cost of a step follows the distortion (benchmarks/training.py).
+    """
+    memory_gb: Annotated[float, Field(ge=0)] = 8.0
+    """Decoded pictures of each process that are kept in memory; the others are kept in the temporary folder."""
+    workers: Annotated[int, Field(ge=0)] = 1
+    """Processes per device that make the samples."""
+
+
+class Log(Section):
+    """What is written beside the weights."""
+
+    to: tuple[Literal["csv", "tensorboard"], ...] = ("csv",)
+    every: Annotated[int, Field(gt=0)] = 50
+    """Steps between entries."""
+    pictures: Annotated[int, Field(ge=0)] = 4
+    """Held-out pictures that each validation draws: before, restored, clean, masks."""
 
 
 class TrainingConfig(Section):
     """A whole run."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
-    task: Literal["rain"]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$")]
+    task: Literal["rain", "raindrop", "shadow", "blur"]
     preset: Literal[tuple(PRESETS)]  # type: ignore[valid-type]
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     data: Data
-    schedule: Schedule
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    schedule: Schedule = Schedule()
     loss: Loss = Loss()
+    hardware: Hardware = Hardware()
+    log: Log = Log()
+
+    @model_validator(mode="after")
+    def _check_transplant(self) -> TrainingConfig:
+        if self.data.transplant and self.task != "rain":
+            raise ValueError(
+                f"data.transplant = {self.data.transplant} adds the difference of a pair to another photograph, which "
+                f"only rain allows, not {self.task}; use data.simulate"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_masked(self) -> TrainingConfig:
+        if self.data.from_masked == 1.0 and any(stage.train != "net_l" for stage in self.stages):
+            raise ValueError(
+                "data.from_masked = 1 leaves Net_R nothing to learn from, but a stage trains it; "
+                'lower data.from_masked, or let all stages train "net_l"'
+            )
+        return self
+
+    def samples_before(self, stage: int) -> int:
+        """How many samples the stages before this one consume."""
+        return sum(part.steps * part.batch for part in self.stages[:stage])
+
+    def steps_before(self, stage: int) -> int:
+        """How many optimizer steps the stages before this one take."""
+        return sum(part.steps for part in self.stages[:stage])
 
 
 def load_config(path: Path) -> TrainingConfig:
-    """Read and check a run's configuration; its paths stay as written, `Data.locate` makes them absolute.
+    """Read and check a run's configuration, TOML or (by its suffix .yaml, .yml) YAML.
+
+    Its paths stay as written, `Data.locate` makes them absolute.
 
     Raises:
-        UserError: the file is missing, no TOML, or has unknown, missing or out-of-range entries (the first is named).
+        UserError: the file is missing, cannot be parsed, or has unknown, missing or out-of-range entries (the first is
+            named).
     """
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
     if not path.is_file():
         raise UserError(f"training configuration {path} does not exist; see training/configs for examples")
+    content = _parse(path)
     try:
-        content = tomllib.loads(path.read_text())
         config = TrainingConfig.model_validate(content)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid TOML: {error}; correct that line") from error
     except ValidationError as error:
         raise UserError(f"{path}: {_describe(error)}; correct it") from error
-    if not config.data.pairs and not config.data.photos:
-        raise UserError(f"{path} names neither data.pairs nor data.photos; give at least one folder of pictures")
     config.data._root = path.resolve().parent
     return config
 
 
+def _parse(path: Path) -> Any:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    import yaml
+
+    form = "YAML" if path.suffix.lower() in {".yaml", ".yml"} else "TOML"
+    try:
+        text = path.read_text(encoding="utf-8")
+        return yaml.safe_load(text) if form == "YAML" else tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is not valid {form}: {reason}; correct that line") from error
+
+
 def _describe(error: ValidationError) -> str:
-    first: dict[str, Any] = dict(error.errors()[0])
-    where = ".".join(str(part) for part in first["loc"])
+    # a tuple with a wrong item is also called too short, since only the right ones count
+    errors = [part for part in error.errors() if not (part["type"] == "too_short" and part["input"])]
+    first: dict[str, Any] = dict(errors[0])
+    where = ".".join(map(str, first["loc"])) + ": " if first["loc"] else ""  # none: the whole file
     given = "" if isinstance(first["input"], dict) else f", got {first['input']!r}"  # a whole table says nothing
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{where}: {first['msg'].removeprefix('Value error, ')}{given}{more}"
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{where}{first['msg'].removeprefix('Value error, ')}{given}{more}"

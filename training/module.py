@@ -1,140 +1,209 @@
-"""The Lightning module and data module of a run."""
+"""The Lightning module of one stage of a run, and the data module that feeds it."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from ..network import SPAIR, find_preset
-from .config import TrainingConfig
-from .corpus import Corpus
-from .metrics import luma, psnr
-from .patches import PatchDataset
+from .config import Stage, TrainingConfig
+from .corpus import Corpus, MaskedPhoto, PicturePair, differs
+from .losses import image_loss, mask_loss
+from .metrics import luma, mask_measures, psnr
+from .packed import restore_by_density
+from .patches import PatchDataset, Sample, Share
+from .simulators import SIMULATORS
 
 BAD_BATCH = "bad_batch.npz"
 """In the run's folder: the batch whose loss was not finite."""
 
 
-def true_mask(degraded: Tensor, clean: Tensor, threshold: int) -> Tensor:
-    """[N,3,H,W] 0..1 twice -> [N,1,H,W] of 0 and 1: some channel differs by more than threshold/255.
+class Losses(NamedTuple):
+    """The parts of a batch's loss; None where the stage has no such part."""
 
-    Half a step of slack keeps the rule the one of 8-bit pictures in spite of float rounding.
-    """
-    return ((degraded - clean).abs().amax(1, keepdim=True) > (threshold + 0.5) / 255.0).to(degraded.dtype)
-
-
-def charbonnier(restored: Tensor, clean: Tensor, eps: float = 1e-3) -> Tensor:
-    """Mean of sqrt(d^2 + eps^2): L1 that is smooth at 0 (Charbonnier et al. 1994)."""
-    return torch.sqrt((restored - clean).square() + eps * eps).mean()
+    image: Tensor | None
+    mask: Tensor | None
 
 
 class RestorationModule(L.LightningModule):
-    """Joint training of Net_L and Net_R."""
+    """Trains Net_L, or Net_R with Net_L frozen, or both."""
 
-    def __init__(self, config: TrainingConfig) -> None:
+    def __init__(self, config: TrainingConfig, stage: int = 0) -> None:
+        """`stage` counts from 0. Channels-last memory, where configured, is set up by `train`."""
         super().__init__()
-        self.config = config
+        self.config, self.stage = config, config.stages[stage]
         self.model = SPAIR(find_preset(config.preset))
-        self.save_hyperparameters({"config": config.model_dump(mode="json")})
+        self.model.net_l.requires_grad_(self.stage.train != "net_r")
+        self.model.net_r.requires_grad_(self.stage.train != "net_l")
+        self.save_hyperparameters({"config": config.model_dump(mode="json"), "stage": stage})
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
-        """Loss of a batch of uint8 [N,3,P,P] pairs.
+    def training_step(self, batch: Any, batch_index: int) -> Tensor:
+        """Loss of a batch of `Sample`s.
 
         Raises:
             FloatingPointError: the loss is NaN or infinite; the batch is saved as `BAD_BATCH` before.
         """
-        image_loss, mask_loss = self.measure(batch, self.global_step)
-        loss = image_loss + self.config.loss.mask_weight * mask_loss
+        sample = Sample(*batch)
+        losses = self.measure(sample, self.global_step)
+        weight = 1.0
+        if self.stage.train == "both":
+            chosen = self.stage.mask_weight
+            weight = self.config.loss.mask_weight if chosen is None else chosen
+        loss = sum_known(losses.image, None if losses.mask is None else weight * losses.mask)
         if not torch.isfinite(loss):
-            raise FloatingPointError(self._save_batch(batch, loss))
-        self.log("image_loss", image_loss, prog_bar=True)
-        self.log("mask_loss", mask_loss, prog_bar=True)
+            raise FloatingPointError(self._save_batch(sample, loss))
+        for name, value in losses._asdict().items():
+            if value is not None:
+                self.log(f"{name}_loss", value, prog_bar=True, sync_dist=self.trainer.world_size > 1)
         return loss
 
-    def measure(self, batch: tuple[Tensor, Tensor], step: int) -> tuple[Tensor, Tensor]:
-        """(image loss, mask loss) of a batch of uint8 [N,3,P,P] pairs.
+    def measure(self, sample: Sample, step: int) -> Losses:
+        """The losses of a batch.
 
         Every other step restores under the union of the predicted and the true mask, so that Net_R learns the pixels
         that Net_L does not find yet; the other steps restore what will be restored in use.
         """
-        degraded, clean = (part.float() / 255.0 for part in batch)
-        target = true_mask(degraded, clean, self.config.loss.mask_threshold)
-        found = self.model.localize(degraded)
-        used = torch.maximum(found.mask, target) if step % 2 else found.mask
-        restored = self.model.restore(degraded, used, found.features)
-        return charbonnier(restored, clean), F.binary_cross_entropy_with_logits(found.logits, target)
+        memory = torch.channels_last if self._channels_last() else torch.contiguous_format
+        degraded, clean = (
+            (torch.as_tensor(part).to(memory_format=memory).float() / 255.0) for part in (sample.degraded, sample.clean)
+        )
+        truth = torch.as_tensor(sample.mask).to(degraded.dtype)
+        with torch.set_grad_enabled(self.stage.train != "net_r" and torch.is_grad_enabled()):
+            found = self.model.localize(degraded)
+        wrong = None if self.stage.train == "net_r" else mask_loss(found.logits.float(), truth, self.config.loss)
+        if self.stage.train == "net_l":
+            return Losses(None, wrong)
+        used = torch.maximum(found.mask, truth) if step % 2 else found.mask
+        if self._packs():
+            restored = restore_by_density(self.model, degraded, used, found.features, self.config.hardware.packed_below)
+        else:
+            restored = self.model.restore(degraded, used, found.features)
+        return Losses(image_loss(restored.float(), clean, torch.as_tensor(sample.known), self.config.loss), wrong)
 
-    def _save_batch(self, batch: tuple[Tensor, Tensor], loss: Tensor) -> str:
+    def _channels_last(self) -> bool:
+        chosen = self.config.hardware.channels_last
+        return self.device.type == "cuda" if chosen is None else chosen
+
+    def _packs(self) -> bool:
+        """Only where it was measured to pay, and where nothing is computed in a lower precision."""
+        exact = self.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+        return exact and self.model.preset.gate_output and self.config.hardware.packed_below > 0
+
+    def on_fit_start(self) -> None:
+        """Weights in the memory format of the batches."""
+        if self._channels_last():
+            self.model.to(memory_format=torch.channels_last)
+
+    def _save_batch(self, sample: Sample, loss: Tensor) -> str:
         """Keep what made the loss not finite; returns the sentence for the user."""
         path = Path(self.trainer.default_root_dir) / BAD_BATCH
-        degraded, clean = (part.cpu().numpy() for part in batch)
+        arrays: dict[str, Any] = {name: torch.as_tensor(part).cpu().numpy() for name, part in sample._asdict().items()}
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".tmp")
         with temporary.open("wb") as file:
-            np.savez(file, degraded=degraded, clean=clean, step=self.global_step)
+            np.savez(file, **arrays, step=self.global_step, stage=self.hparams["stage"])
         temporary.replace(path)
         return (
-            f"the loss is {loss.item()} at step {self.global_step}, and would be again after a resume; its batch is "
-            f"saved as {path}: mend those pictures, or start a run of another name with a lower schedule.learning_rate"
+            f"the loss is {loss.item()} at step {self.global_step} of stage {self.hparams['stage']}, and would be again"
+            f" after a resume; its batch is saved as {path}: mend those pictures, or start a run of another name with a"
+            " lower learning_rate"
         )
 
-    def validation_step(self, pair: tuple[str, np.ndarray, np.ndarray], index: int) -> None:
-        """Y-PSNR of one held-out (name, degraded, clean) after restoration, averaged per folder of pairs."""
-        name, degraded, clean = pair
-        image = torch.from_numpy(degraded.copy()).permute(2, 0, 1)[None].float() / 255.0
+    def validation_step(self, picture: PicturePair | MaskedPhoto, index: int) -> dict[str, Tensor]:
+        """Restore one held-out picture and log Y-PSNR and mask measures, averaged per folder of pictures.
+
+        Every process of a distributed run does all of them: they are few, and all processes then agree. Returns the
+        restored "image" [1,3,H,W] and the found "mask" [1,1,H,W], for callbacks that draw.
+        """
+        image = torch.from_numpy(picture.degraded.copy()).permute(2, 0, 1)[None].float() / 255.0
         restored = self.model(image.to(self.device))
-        output = restored.image[0].mul(255).round().div(255).permute(1, 2, 0).cpu().numpy()
-        folder = name.split("/")[0]
-        score = psnr(luma(output), luma(clean / np.float32(255)))
-        self.log(f"psnr_y/{folder}", score, batch_size=1, on_epoch=True, prog_bar=True)
-        self.log(f"density/{folder}", restored.mask.mean(), batch_size=1, on_epoch=True)
+        mask = restored.mask[0, 0].cpu().numpy() > 0
+        scores: dict[str, float] = {}
+        truth = picture.mask
+        if isinstance(picture, PicturePair):
+            output = restored.image[0].mul(255).round().div(255).permute(1, 2, 0).cpu().numpy()
+            scores["psnr_y"] = psnr(luma(output), luma(picture.clean / np.float32(255)))
+            scores["psnr_rgb"] = psnr(output, picture.clean / np.float32(255))
+            if truth is None:
+                truth = differs(picture.degraded, picture.clean, self.config.data.mask_threshold)
+        assert truth is not None
+        scores |= {"iou": mask_measures(mask, truth)["iou"], "density": mask.mean(), "true_density": truth.mean()}
+        group = picture.name.split("/")[0]
+        for name, value in scores.items():
+            shown = name in ("psnr_y", "iou")
+            self.log(f"{name}/{group}", float(value), batch_size=1, on_epoch=True, prog_bar=shown, rank_zero_only=True)
+        return {"image": restored.image, "mask": restored.mask}
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Held-out pictures stay NumPy arrays: validation compares in NumPy."""
+        if isinstance(batch, (PicturePair, MaskedPhoto)):
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def configure_optimizers(self) -> Any:
         """AdamW; linear warm-up, then a cosine down to a hundredth."""
-        schedule = self.config.schedule
-        optimizer = torch.optim.AdamW(self.parameters(), lr=schedule.learning_rate, weight_decay=1e-4)
-
-        def factor(step: int) -> float:
-            if step < schedule.warm_up:
-                return (step + 1) / (schedule.warm_up + 1)
-            progress = (step - schedule.warm_up) / max(1, schedule.steps - schedule.warm_up)
-            return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
-
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        stage = self.stage
+        learning = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(learning, lr=stage.learning_rate, weight_decay=1e-4)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, stage))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def sum_known(*parts: Tensor | None) -> Tensor:
+    """The sum of those that are there."""
+    return torch.stack([part for part in parts if part is not None]).sum()
+
+
+def rate(step: int, stage: Stage) -> float:
+    """Share of the peak learning rate at a step of a stage."""
+    if step < stage.warm_up:
+        return (step + 1) / (stage.warm_up + 1)
+    progress = (step - stage.warm_up) / max(1, stage.steps - stage.warm_up)
+    return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
 
 
 class PatchModule(L.LightningDataModule):
     """Hands out the samples of one epoch at a time, numbered through the run."""
 
-    def __init__(self, config: TrainingConfig, corpus: Corpus) -> None:
+    def __init__(self, config: TrainingConfig, corpus: Corpus, stage: int = 0) -> None:
         super().__init__()
-        self.config, self.corpus = config, corpus
+        self.config, self.corpus, self.stage = config, corpus, stage
 
     def train_dataloader(self) -> DataLoader:
         """Batches of this epoch; called again for each (the trainer reloads every epoch)."""
-        schedule = self.config.schedule
-        done = self.trainer.global_step if self.trainer else 0  # not epochs: the last one before more steps was short
-        steps = max(0, min(schedule.epoch, schedule.steps - done))
+        stage, workers = self.config.stages[self.stage], self.config.hardware.workers
+        trainer = self.trainer
+        done = trainer.global_step if trainer else 0  # not epochs: the last one before more steps was short
+        share = Share(trainer.global_rank, trainer.world_size) if trainer else Share()
+        steps = max(0, min(self.config.schedule.epoch, stage.steps - done))
         patches = PatchDataset(
             self.corpus,
-            self.config.data,
-            schedule.patch,
+            self.config.data.without_masked() if stage.train == "net_r" else self.config.data,
+            SIMULATORS[self.config.task],
+            stage.patch,
             self.config.seed,
-            first=done * schedule.batch,
-            count=steps * schedule.batch,
+            first=self.config.samples_before(self.stage) + done * stage.batch,
+            count=steps * stage.batch,
+            batch=stage.batch,
+            share=share,
         )
-        return DataLoader(patches, batch_size=schedule.batch, num_workers=1, prefetch_factor=8)
+        return DataLoader(
+            patches,
+            batch_size=stage.batch // share.world,
+            num_workers=workers,
+            prefetch_factor=8 if workers else None,
+            pin_memory=torch.cuda.is_available(),
+        )
 
     def val_dataloader(self) -> DataLoader:
-        """The held-out pairs, one at a time and whole."""
-        pairs = [(pair.name, pair.degraded, pair.clean) for pair in self.corpus.held_out]
-        return DataLoader(pairs, batch_size=None, collate_fn=lambda pair: pair)  # type: ignore[arg-type]
+        """The held-out pictures, one at a time and whole; those without a clean one only where Net_L learns."""
+        masked = self.corpus.held_out_masked if self.config.stages[self.stage].train != "net_r" else ()
+        pictures = [*self.corpus.held_out, *masked]
+        return DataLoader(pictures, batch_size=None, collate_fn=lambda picture: picture)  # type: ignore[arg-type]

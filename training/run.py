@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,91 +13,214 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 
-from ..network import load_checkpoint, save_checkpoint
-from .callbacks import AveragedCheckpoint, Clock
+from ..network import SPAIR, load_checkpoint, save_checkpoint
+from ..runtime.errors import UserError
+from .callbacks import AveragedCheckpoint, Clock, Durations, Pace, Pictures
 from .config import TrainingConfig
 from .corpus import Corpus, load_corpus
 from .module import PatchModule, RestorationModule
 from .state import STATE, AtomicCheckpointIO, State, check_unchanged, read_state
 
 
-def train(config: TrainingConfig, out: Path, *, progress: bool = True, threads: int | None = None) -> dict[str, Any]:
-    """Train to the configured number of steps.
+@dataclasses.dataclass(frozen=True)
+class Devices:
+    """On what a run computes; with several devices or nodes through the trainer's DistributedDataParallel."""
+
+    accelerator: str = "auto"
+    """"cpu", "gpu" or "auto"."""
+    count: int = 1
+    """Per node."""
+    nodes: int = 1
+    threads: int | None = None
+    """CPU threads of each process; None leaves PyTorch's choice."""
+
+    @property
+    def processes(self) -> int:
+        """One per device."""
+        return self.count * self.nodes
+
+
+def train(
+    config: TrainingConfig, out: Path, *, progress: bool = True, devices: Devices | None = None
+) -> dict[str, Any]:
+    """Train all stages of a configuration.
 
     Args:
         config: the run.
-        out: folder for `<name>/<name>.safetensors`, resumable state and logs; an interrupted run continues from it,
-            a finished one is only reported.
+        out: folder for `<name>/<name>.safetensors`, resumable state, logs and pictures; an interrupted run continues
+            from it, a finished one is only reported.
         progress: show a progress bar on the terminal.
-        threads: CPU threads of the arithmetic; None leaves PyTorch's choice.
+        devices: where to compute; by default one GPU if there is one, else the CPU.
 
     Returns:
-        {"checkpoint", "steps", "scores"}: the weights' path, the steps done, the last losses and, where pairs are held
-        out, the last validation's measures.
+        {"checkpoint", "steps", "scores", "steps_per_second", "data_share", "rank"}: the weights' path, the optimizer
+        steps of all stages, the last losses and, where pictures are held out, the last validation's measures; the pace
+        of the last stage that this call trained, None where it trained none; the number of this process.
 
     Raises:
-        UserError: the data is unusable (see `load_corpus`), or the folder holds a run of another configuration.
+        UserError: the data is unusable (see `load_corpus`), the folder holds a run of another configuration, or a batch
+            cannot be split evenly over the devices.
         FloatingPointError: the loss became NaN or infinite; the state of the last epoch and the batch are kept.
         KeyboardInterrupt: Ctrl-C; the state of the last epoch is kept.
     """
-    if threads:
-        torch.set_num_threads(threads)
+    devices = devices or Devices()
+    _check_batches(config, devices)
+    if devices.threads:
+        torch.set_num_threads(devices.threads)
     folder = out / config.name
     weights = folder / f"{config.name}.safetensors"
     state = read_state(folder / STATE)
     if state is not None:
         check_unchanged(config, state, folder)
-        if state.steps >= config.schedule.steps:
-            return _finished(config, state, folder, weights)
-    corpus = load_corpus(config.data, config.schedule.patch)
-    L.seed_everything(config.seed, verbose=False)
-    averaged = AveragedCheckpoint(weights, config.schedule.ema, clock := Clock())
-    trainer = _trainer(config, folder, [averaged, clock], state, corpus, progress)
+    pace: Pace | None = None
+    if not _is_over(config, state):
+        corpus = load_corpus(config.data, max(stage.patch for stage in config.stages), config.hardware.memory_gb * 1e9)
+        while not _is_over(config, state):
+            pace = _train_stage(config, folder, corpus, state, devices, progress)
+            state = read_state(folder / STATE)
+    assert state is not None
+    return _report(config, state, folder, weights, pace)
+
+
+def _is_over(config: TrainingConfig, state: State | None) -> bool:
+    return state is not None and _stage_is_over(config, state) and state.stage == len(config.stages) - 1
+
+
+def _stage_is_over(config: TrainingConfig, state: State) -> bool:
+    return state.steps >= config.stages[state.stage].steps
+
+
+def _train_stage(
+    config: TrainingConfig, folder: Path, corpus: Corpus, state: State | None, devices: Devices, progress: bool
+) -> Pace:
+    """Train the stage that is due: the one under way, the one after it if that is over, the first of a new run."""
+    weights = folder / f"{config.name}.safetensors"
+    begun = state is not None and not _stage_is_over(config, state)
+    index = 0 if state is None else state.stage if begun else state.stage + 1
+    L.seed_everything(config.seed + index, verbose=False)
+    module = RestorationModule(config, index)
+    hours = 0.0
+    if state is not None and not begun:
+        module.model.load_state_dict(_average(config, folder).state_dict())
+        hours = state.callbacks[Clock.__name__]["hours"]
+    profiler = Durations()
+    pace = Pace(profiler)
+    callbacks: list[Callback] = [AveragedCheckpoint(weights, config.schedule.ema, clock := Clock(hours)), clock, pace]
+    if config.log.pictures:
+        callbacks.append(Pictures(folder / "pictures", config.log.pictures, config.data.mask_threshold))
+    trainer = _trainer(config, folder, callbacks, state if begun else None, index, corpus, devices, progress, profiler)
     with _interruptible():
         trainer.fit(
-            RestorationModule(config),
-            datamodule=PatchModule(config, corpus),
-            ckpt_path=folder / STATE if state is not None else None,
+            module,
+            datamodule=PatchModule(config, corpus, index),
+            ckpt_path=folder / STATE if begun else None,
             weights_only=True,
         )
-    return {"checkpoint": str(weights), "steps": trainer.global_step, "scores": averaged.training["scores"]}
+    if trainer.is_global_zero:
+        _keep_stage(weights, f"{index}-{config.stages[index].train}")
+    return pace
 
 
-def _finished(config: TrainingConfig, state: State, folder: Path, weights: Path) -> dict[str, Any]:
-    """The report of a run that is over; its weights are written again if somebody removed them."""
+def _keep_stage(weights: Path, stage: str) -> None:
+    """A copy of the weights that a stage ended with, so that a later one that does harm can be left out."""
+    kept = weights.parent / "stages" / f"{stage}.safetensors"
+    kept.parent.mkdir(exist_ok=True)
+    shutil.copyfile(weights, temporary := kept.with_suffix(".tmp"))
+    temporary.replace(kept)
+
+
+def _average(config: TrainingConfig, folder: Path) -> SPAIR:
+    """The averaged weights of the last state."""
+    return load_checkpoint(folder / STATE, preset=config.preset).model
+
+
+def _report(config: TrainingConfig, state: State, folder: Path, weights: Path, pace: Pace | None) -> dict[str, Any]:
+    """What a run that is over has come to; its weights are written again if somebody removed them."""
     training = state.callbacks.get(AveragedCheckpoint.__name__, {}).get("training", {})
     if not weights.is_file():
-        average = load_checkpoint(folder / STATE, preset=config.preset).model
-        save_checkpoint(average, weights, task=config.task, training=json.dumps(training))
-    return {"checkpoint": str(weights), "steps": state.steps, "scores": training.get("scores", {})}
+        save_checkpoint(_average(config, folder), weights, task=config.task, training=json.dumps(training))
+    return {
+        "checkpoint": str(weights),
+        "steps": config.steps_before(state.stage) + state.steps,
+        "scores": training.get("scores", {}),
+        "steps_per_second": pace.steps_per_second if pace else None,
+        "data_share": pace.data_share if pace else None,
+        "rank": rank_zero_only.rank or 0,  # type: ignore[attr-defined]
+    }
+
+
+def _check_batches(config: TrainingConfig, devices: Devices) -> None:
+    for index, stage in enumerate(config.stages):
+        if stage.batch % devices.processes:
+            raise UserError(
+                f"stages.{index}.batch = {stage.batch} cannot be split evenly over {devices.processes} devices; "
+                "make it a multiple, or train on fewer devices"
+            )
 
 
 def _trainer(
-    config: TrainingConfig, folder: Path, callbacks: list[Callback], state: State | None, corpus: Corpus, progress: bool
+    config: TrainingConfig,
+    folder: Path,
+    callbacks: list[Callback],
+    state: State | None,
+    index: int,
+    corpus: Corpus,
+    devices: Devices,
+    progress: bool,
+    profiler: Durations,
 ) -> L.Trainer:
-    schedule = config.schedule
+    schedule, stage = config.schedule, config.stages[index]
     steps, epochs = (state.steps, state.epochs) if state is not None else (0, 0)
-    epochs_left = -((steps - schedule.steps) // schedule.epoch)  # rounded up
+    epochs_left = -((steps - stage.steps) // schedule.epoch)  # rounded up
     keep = ModelCheckpoint(
         folder / STATE.parent, STATE.stem, every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False
     )
+    validates = corpus.held_out or (corpus.held_out_masked and stage.train != "net_r")
     return L.Trainer(
+        accelerator=devices.accelerator,
+        devices=devices.count,
+        num_nodes=devices.nodes,
+        strategy="ddp" if devices.processes > 1 else "auto",
+        use_distributed_sampler=False,  # PatchDataset hands each process its share of a batch
+        precision=_precision(config.hardware.precision, devices.accelerator),  # type: ignore[arg-type]
         max_epochs=epochs + epochs_left,  # not max_steps: with it the trainer skips the first epoch after a resume
         check_val_every_n_epoch=schedule.validate_every,
-        limit_val_batches=None if corpus.held_out else 0,
+        limit_val_batches=None if validates else 0,
         reload_dataloaders_every_n_epochs=1,
         gradient_clip_val=schedule.clip,
         callbacks=[*callbacks, keep, *([RichProgressBar()] if progress else [])],
         plugins=[AtomicCheckpointIO()],
-        logger=CSVLogger(folder, name="log"),
-        log_every_n_steps=min(50, schedule.epoch),
+        logger=_loggers(config, folder, index),
+        log_every_n_steps=min(config.log.every, schedule.epoch),
         num_sanity_val_steps=0,
         enable_progress_bar=progress,
         enable_model_summary=False,
+        profiler=profiler,
         default_root_dir=folder,
     )
+
+
+def _precision(wanted: str, accelerator: str) -> str:
+    """Lightning's name of the precision; "auto" is mixed on a GPU and float32 on a CPU."""
+    if wanted != "auto":
+        return wanted
+    if accelerator == "cpu" or not torch.cuda.is_available():
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+
+
+def _loggers(config: TrainingConfig, folder: Path, index: int) -> list[Logger]:
+    """One folder per stage; a resumed run adds a version."""
+    name = f"{index}-{config.stages[index].train}"
+    loggers: list[Logger] = []
+    if "csv" in config.log.to:
+        loggers.append(CSVLogger(folder / "log", name=name))
+    if "tensorboard" in config.log.to:
+        loggers.append(TensorBoardLogger(folder / "tensorboard", name=name))
+    return loggers
 
 
 @contextlib.contextmanager

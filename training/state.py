@@ -16,8 +16,8 @@ from .config import TrainingConfig
 STATE = Path("state") / "last.ckpt"
 """Where, inside a run's folder, the trainer's own state lies."""
 
-MAY_CHANGE = frozenset({"schedule.steps", "schedule.validate_every"})
-"""How long a run goes on and when it is looked at; anything else would make it another run from here on."""
+MAY_CHANGE = ("schedule.validate_every", "hardware.", "log.")
+"""How a run is computed and looked at: beginnings of keys; anything else would make it another run from here on."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -34,10 +34,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class State:
     """How far a run is; saved at the end of each epoch."""
 
+    stage: int
+    """The stage it is in, from 0."""
     steps: int
-    """Optimizer steps done."""
+    """Optimizer steps done of that stage."""
     epochs: int
-    """Epochs done; the last one of a run may be shorter than the others."""
+    """Epochs done of that stage; the last one may be shorter than the others."""
     config: dict[str, Any]
     """The configuration it ran under, as JSON."""
     callbacks: dict[str, dict[str, Any]]
@@ -54,8 +56,8 @@ def read_state(path: Path) -> State | None:
         return None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        config = content["hyper_parameters"]["config"]
-        return State(content["global_step"], content["epoch"] + 1, config, content["callbacks"])
+        run = content["hyper_parameters"]
+        return State(run["stage"], content["global_step"], content["epoch"] + 1, run["config"], content["callbacks"])
     except (RuntimeError, pickle.UnpicklingError, EOFError, LookupError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
@@ -65,14 +67,19 @@ def read_state(path: Path) -> State | None:
 
 
 def check_unchanged(config: TrainingConfig, state: State, path: Path) -> None:
-    """Refuse to continue a run as another one; only `MAY_CHANGE` may differ.
+    """Refuse to continue a run as another one: `MAY_CHANGE` may differ, and what it has not begun.
+
+    That is the stages to come, of which there may be more or fewer, and how many steps the present one takes.
 
     Raises:
         UserError: naming the first key that differs, with both values.
     """
     saved, given = _flatten(state.config), _flatten(config.model_dump(mode="json"))
+    begun = tuple(f"stages.{index}." for index in range(state.stage + 1))
     for key in sorted(saved.keys() | given.keys(), key=[*given, *saved].index):
-        if key not in MAY_CHANGE and saved.get(key) != given.get(key):
+        free = key.startswith(MAY_CHANGE) or key == f"stages.{state.stage}.steps"
+        free = free or (key.startswith("stages.") and not key.startswith(begun))
+        if not free and saved.get(key) != given.get(key):
             raise UserError(
                 f"the run cannot be resumed under another configuration: {key} is {given.get(key)!r}, but {path} was "
                 f"trained with {saved.get(key)!r}; set it back, or choose another name for a new run"
@@ -80,8 +87,10 @@ def check_unchanged(config: TrainingConfig, state: State, path: Path) -> None:
 
 
 def _flatten(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} -> {"a.b": 1}."""
+    """{"a": {"b": 1}, "c": [{"d": 2}]} -> {"a.b": 1, "c.0.d": 2}; lists of values stay whole."""
     flat: dict[str, Any] = {}
     for key, value in table.items():
+        if isinstance(value, (list, tuple)) and any(isinstance(part, dict) for part in value):
+            value = {str(index): part for index, part in enumerate(value)}
         flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat

@@ -11,9 +11,27 @@ task = "rain"
 preset = "tiny"
 [data]
 photos = ["."]
-[schedule]
-steps = 2
+simulate = 1.0
+[[stages]]
+train = "net_l"
+steps = 1
+patch = 16
+[[stages]]
+train = "both"
+steps = 1
+patch = 16
+[hardware]
+workers = 0
 """
+
+REPORT = {
+    "checkpoint": "c.safetensors",
+    "steps": 2,
+    "scores": {"psnr": 30.5, "odd": float("nan")},
+    "steps_per_second": 4.0,
+    "data_share": 0.0123,
+    "rank": 0,
+}
 
 
 @pytest.fixture
@@ -33,19 +51,58 @@ def training(monkeypatch):
     return replace
 
 
-def test_options_reach_the_training_and_numbers_that_are_none_become_null(spair, training, config, tmp_path):
-    seen = {}
+def test_options_reach_the_training(spair, training, config, tmp_path):
+    from spair.training.run import Devices
+
+    seen = []
 
     def run(settings, out, **options):
         print("a progress bar")
-        seen.update(options, name=settings.name, out=out)
-        return {"checkpoint": "c.safetensors", "steps": 2, "scores": {"psnr": 30.5, "odd": float("nan")}}
+        seen.append({**options, "name": settings.name, "out": out})
+        return REPORT
 
     training(run)
-    done = spair("train", config, "--out", tmp_path / "runs", "--threads", 3, "--json")
-    assert done.json == {"checkpoint": "c.safetensors", "steps": 2, "scores": {"psnr": 30.5, "odd": None}}
-    assert seen == {"name": "r", "out": tmp_path / "runs", "progress": True, "threads": 3}
-    assert "30.5000" in spair("train", config, "--out", tmp_path / "runs").out
+    spair("train", config, "--out", tmp_path / "runs")
+    options = ("--accelerator", "gpu", "--devices", 4, "--nodes", 2, "--threads", 3)
+    done = spair("train", config, "--out", tmp_path / "runs", *options, "--json")
+    expected = {"name": "r", "out": tmp_path / "runs", "progress": True}
+    assert seen == [
+        {**expected, "devices": Devices("auto", 1, 1, None)},
+        {**expected, "devices": Devices("gpu", 4, 2, 3)},
+    ]
+    assert "a progress bar" in done.err
+
+
+@pytest.mark.parametrize("option", [("--accelerator", "npu"), ("--devices", 0), ("--nodes", 0)])
+def test_devices_that_do_not_exist_are_refused(spair, training, config, option):
+    training(lambda *arguments, **options: REPORT)
+    done = spair("train", config, *option)
+    assert (done.code, done.out) == (2, "")
+    assert option[0] in done.err
+
+
+def test_numbers_that_are_none_become_null(spair, training, config, tmp_path):
+    training(lambda *arguments, **options: REPORT)
+    done = spair("train", config, "--out", tmp_path / "runs", "--json")
+    shown = {name: value for name, value in REPORT.items() if name != "rank"}
+    assert done.json == {**shown, "scores": {"psnr": 30.5, "odd": None}}
+
+
+def test_the_report_for_people(spair, training, config, tmp_path):
+    training(lambda *arguments, **options: REPORT)
+    out = spair("train", config, "--out", tmp_path / "runs").out
+    assert "checkpoint c.safetensors after 2 steps" in out
+    assert "4.00 steps per second, 1.2% of the time waiting" in out
+    assert "30.5000" in out and "nan" not in out
+    training(lambda *arguments, **options: {**REPORT, "steps_per_second": None, "data_share": None})
+    out = spair("train", config, "--out", tmp_path / "runs").out
+    assert "30.5000" in out and "per second" not in out
+
+
+def test_only_the_first_process_of_several_reports(spair, training, config, tmp_path):
+    training(lambda *arguments, **options: {**REPORT, "rank": 1})
+    done = spair("train", config, "--out", tmp_path / "runs", "--json")
+    assert (done.code, done.out) == (0, "")
 
 
 def test_a_diverged_loss_is_a_failure(spair, training, config, tmp_path):
@@ -60,9 +117,9 @@ def test_a_diverged_loss_is_a_failure(spair, training, config, tmp_path):
     ("text", "match"),
     [
         ("not toml", "not valid TOML"),
-        (CONFIG.replace("steps = 2", "steps = 0"), "schedule.steps"),
-        (CONFIG.replace("[schedule]", "[schedule]\nspeed = 1"), "schedule.speed"),
-        (CONFIG.replace('photos = ["."]', ""), "names neither"),
+        (CONFIG.replace("steps = 1", "steps = 0"), "stages.0.steps"),
+        (CONFIG.replace("[hardware]", "[hardware]\nspeed = 1"), "hardware.speed"),
+        (CONFIG.replace('photos = ["."]', ""), "simulate needs clean pictures"),
         (CONFIG, "holds no pictures"),
     ],
 )
@@ -76,6 +133,12 @@ def test_a_missing_configuration_is_refused(spair, tmp_path):
     spair("train", tmp_path / "no.toml", "--out", tmp_path / "runs").refused("no.toml does not exist")
 
 
+def test_a_batch_that_devices_cannot_share_is_refused_before_anything_is_written(spair, config, photo, tmp_path):
+    done = spair("train", config, "--out", tmp_path / "runs", "--accelerator", "cpu", "--devices", 3)
+    done.refused("stages.0.batch = 8 cannot be split evenly over 3 devices; make it a multiple")
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.fixture
 def photo(tmp_path):
     """Something that can be trained on."""
@@ -87,8 +150,10 @@ def test_a_run_shows_its_progress_on_stderr_and_its_report_on_stdout(spair, conf
     done = spair(*arguments)
     assert done.code == 0, done.err
     assert (done.json["steps"], set(done.json["scores"])) == (2, {"image_loss", "mask_loss"})
+    assert set(done.json) == {"checkpoint", "steps", "scores", "steps_per_second", "data_share"}
     assert "Epoch 0/0" in done.err
-    assert spair(*arguments).json == done.json  # it is finished: reported, not trained again
+    again = {**done.json, "steps_per_second": None, "data_share": None}
+    assert spair(*arguments).json == again  # it is finished: reported, not trained again
 
 
 def test_ctrl_c_exits_as_everywhere(spair, config, photo, tmp_path, monkeypatch):

@@ -1,9 +1,11 @@
-"""A small run: pictures that take no time, and the configuration that trains on them."""
+"""A small run: pictures that take no time, the configuration that trains on them, and one run that is over."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,52 +24,89 @@ photos = ["photos"]
 held_out = ["0"]
 transplant = {transplant}
 simulate = {simulate}
+{stages}
 [schedule]
-steps = {steps}
+epoch = 2
+validate_every = {validate_every}
+[hardware]
+workers = 0
+[log]
+every = 1
+"""
+
+STAGE = """
+[[stages]]
+train = "{}"
+steps = {}
 batch = 1
 patch = 16
 warm_up = 1
-epoch = 2
-validate_every = {validate_every}
 """
 
-DEFAULTS = {"transplant": 0.5, "simulate": 0.2, "steps": 5, "validate_every": 1}
+DEFAULTS = {"transplant": 0.5, "simulate": 0.2, "validate_every": 1}
 
+Stages = Sequence[tuple[str, int]]
 Configure = Callable[..., TrainingConfig]
 Refuse = Callable[..., None]
 
+THREE: Stages = (("net_l", 3), ("net_r", 3), ("both", 3))
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+
+def write_pictures(folder: Path) -> Path:
     """Three pairs that differ in one bright column, and three photos."""
     rng = np.random.default_rng(0)
     for name in ("rainy", "clean", "photos"):
-        (tmp_path / name).mkdir()
+        (folder / name).mkdir(parents=True)
     for stem in range(3):
         clean = rng.integers(0, 200, (24, 33, 3), np.uint8)
         rainy = clean.copy()
         rainy[:, 5 + stem] += 50
-        write_image(tmp_path / "clean" / f"{stem}.png", Picture(clean))
-        write_image(tmp_path / "rainy" / f"{stem}.png", Picture(rainy))
-        write_image(tmp_path / "photos" / f"{stem}.png", Picture(rng.integers(0, 255, (20, 17, 3), np.uint8)))
-    return tmp_path
+        write_image(folder / "clean" / f"{stem}.png", Picture(clean))
+        write_image(folder / "rainy" / f"{stem}.png", Picture(rainy))
+        write_image(folder / "photos" / f"{stem}.png", Picture(rng.integers(0, 255, (20, 17, 3), np.uint8)))
+    return folder
+
+
+def write_config(folder: Path, changes: Sequence[tuple[str, str]], stages: Stages, values: dict[str, float]) -> Path:
+    """`run.toml` in the folder, with changes made to its text."""
+    parts = "".join(STAGE.format(*stage) for stage in stages)
+    text = CONFIG.format(**DEFAULTS | values, stages=parts)
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = folder / "run.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The pictures of `write_pictures`, always in a folder of the same name: scores are reported under it."""
+    torch.set_num_threads(1)
+    return write_pictures(tmp_path / "pictures")
 
 
 @pytest.fixture
 def configure(folder: Path) -> Configure:
-    """`configure(("batch = 1", "batch = 2"), steps=3)`: the text of `folder / "run.toml"` with changes, loaded."""
-    torch.set_num_threads(1)
+    """`configure(("batch = 1", "batch = 2"), stages=[("net_l", 3)])`: `folder / "run.toml"` with changes, loaded."""
 
-    def load(*changes: tuple[str, str], **values: float) -> TrainingConfig:
-        text = CONFIG.format(**DEFAULTS | values)
-        for old, new in changes:
-            assert old in text
-            text = text.replace(old, new)
-        path = folder / "run.toml"
-        path.write_text(text)
-        return load_config(path)
+    def load(*changes: tuple[str, str], stages: Stages = (("both", 5),), **values: float) -> TrainingConfig:
+        return load_config(write_config(folder, changes, stages, values))
 
     return load
+
+
+@pytest.fixture
+def masked(folder: Path) -> tuple[str, str]:
+    """Two degraded photographs with masks in `wet` and `drops`, and the change that adds them to the configuration."""
+    rng = np.random.default_rng(1)
+    for name in ("wet", "drops"):
+        (folder / name).mkdir()
+    for stem in ("a", "b"):
+        write_image(folder / "wet" / f"{stem}.png", Picture(rng.integers(0, 255, (18, 21, 3), np.uint8)))
+        drops = (rng.random((18, 21, 1)) < 0.3).astype(np.uint8) * np.uint8(255)
+        write_image(folder / "drops" / f"{stem}.png", Picture(drops))
+    return ('photos = ["photos"]', 'photos = ["photos"]\nmasked = [{ input = "wet", mask = "drops" }]')
 
 
 @pytest.fixture
@@ -80,3 +119,25 @@ def refuse() -> Refuse:
         assert "\n" not in str(caught.value)
 
     return check
+
+
+@dataclasses.dataclass(frozen=True)
+class Whole:
+    """A run of three stages that nothing interrupted."""
+
+    config: TrainingConfig
+    """The same as `configure(stages=whole.stages)`."""
+    stages: Stages
+    out: Path
+    report: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """Trained once for all tests: read it, change nothing."""
+    from spair.training.run import train
+
+    torch.set_num_threads(1)
+    folder = write_pictures(tmp_path_factory.mktemp("whole") / "pictures")
+    config = load_config(write_config(folder, (), THREE, {}))
+    return Whole(config, THREE, folder / "runs", train(config, folder / "runs", progress=False))

@@ -1,32 +1,80 @@
-"""Configurations: refusals in one sentence, and what of them is saved."""
+"""Configurations: refusals in one sentence, TOML and YAML, and what of them is saved."""
 
 from pathlib import Path
 
 import pytest
+import yaml
 
-from spair.training.config import load_config
+from spair.network import PRESETS
+from spair.training.config import TrainingConfig, load_config
+
+SHIPPED = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.toml"))
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("steps = 5", "steps = 0", r"schedule.steps: Input should be greater than 0, got 0"),
-        ("batch = 1", "batches = 1", r"schedule.batches: Extra inputs are not permitted"),
-        ("patch = 16", "patch = 20", "multiple of 8, got 20"),
+        ("steps = 5", "steps = 0", r"run.toml: stages.0.steps: Input should be greater than 0, got 0; correct it"),
+        ("batch = 1", "batches = 1", r"stages.0.batches: Extra inputs are not permitted, got 1"),
+        ("patch = 16", "patch = 20", "stages.0.patch: .* multiple of 8, got 20"),
+        ("patch = 16", "patch = 8", "stages.0.patch: .* greater than or equal to 16, got 8"),
+        ('train = "both"', 'train = "net_x"', "stages.0.train: Input should be 'net_l', 'net_r' or 'both'"),
+        ("warm_up = 1", "warm_up = 1\nlearning_rate = 0.0", "stages.0.learning_rate: .* greater than 0"),
+        ("epoch = 2", "steps = 2", "schedule.steps: Extra inputs are not permitted"),
+        ("epoch = 2", "epoch = 2\nema = 1.0", "schedule.ema: .* less than 1"),
+        ("epoch = 2", "epoch = 0", "schedule.epoch: .* greater than 0"),
+        ("[schedule]", '[loss]\nimage = "huber"\n[schedule]', "loss.image: Input should be 'charbonnier', 'l1' or"),
+        ("[schedule]", "[loss]\nequalize = 1.5\n[schedule]", "loss.equalize: .* less than or equal to 1"),
+        ("[schedule]", "[loss]\nssim_weight = -1\n[schedule]", "loss.ssim_weight: .* greater than or equal to 0"),
+        ("workers = 0", 'precision = "fp8"', "hardware.precision: Input should be 'auto'"),
+        ("[log]", '[log]\nto = ["wandb"]', "log.to.0: Input should be 'csv' or 'tensorboard', got 'wandb'"),
         ('task = "rain"', 'task = "snow"', "task: Input should be 'rain'"),
+        (
+            'task = "rain"',
+            'task = "blur"',
+            r"run.toml: data.transplant = 0.5 .* only rain allows, not blur; use",
+        ),
         ('preset = "tiny"', 'preset = "huge"', "preset: Input should be 'tiny', 'base' or 'large'"),
+        ('preset = "tiny"', 'preset = "huge"\nseed = -1', r"got 'huge' \(and 1 more\); correct it"),
         ('name = "test"', 'name = "a/b"', "name: String should match pattern"),
-        ('name = "test"', "", "name: Field required; correct it"),
-        ("[data]", "[data", "is not valid TOML"),
+        ('name = "test"', 'name = ".."', "name: String should match pattern"),
+        ('name = "test"', "", "run.toml: name: Field required; correct it"),
+        ("[data]", "[data", "is not valid TOML: .* correct that line"),
+        (', target = "clean"', "", r"data.pairs.0.target: Field required"),
         (
             "transplant = 0.5",
             "transplant = 0.9",
-            "data: transplant = 0.9 and simulate = 0.2 .* at most 1; corr",
+            r"data: transplant = 0.9, simulate = 0.2, .* must be at most 1; correct",
         ),
+        ("simulate = 0.2", "simulate = 1.2", "data.simulate: .* less than or equal to 1"),
+        ("simulate = 0.2", "from_masked = 0.2", "data: from_masked needs photographs with masks: add data.masked"),
+        ("simulate = 0.2", "mask_threshold = 255", "data.mask_threshold: .* less than or equal to 254"),
     ],
 )
 def test_a_wrong_configuration_is_one_sentence(configure, refuse, old, new, message):
     refuse(message, configure, (old, new))
+
+
+NO_PAIRS = ('pairs = [{ input = "rainy", target = "clean" }]', "")
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.0, 0.9), (0.0, 0.0)])
+def test_without_pairs_no_share_may_be_left_to_them(configure, refuse, shares):
+    call = lambda: configure(NO_PAIRS, transplant=shares[0], simulate=shares[1])  # noqa: E731
+    refuse("pairs and sets are empty, so simulate and from_masked have to add up to 1 and transplant to 0", call)
+
+
+def test_simulation_needs_clean_pictures_of_pairs_or_photos(configure, refuse):
+    no_photos = ('photos = ["photos"]', "")
+    for changes in ([NO_PAIRS], [no_photos]):
+        assert configure(*changes, transplant=0.0, simulate=1.0).data.simulate == 1.0
+    call = lambda: configure(NO_PAIRS, no_photos, transplant=0.0, simulate=1.0)  # noqa: E731
+    refuse("simulate needs clean pictures: add photos or pairs", call)
+
+
+def test_a_data_set_counts_as_pairs(configure):
+    data = configure((NO_PAIRS[0], 'sets = [{ layout = "folders", root = "there", split = "train" }]')).data
+    assert (data.sets[0].layout, data.sets[0].split) == ("folders", "train")
 
 
 @pytest.mark.parametrize("shares", [(0.7, 0.3), (0.9, 0.1), (0.55, 0.45), (1.0, 0.0), (0.0, 1.0)])
@@ -35,21 +83,81 @@ def test_shares_may_add_up_to_the_whole(configure, shares):
     assert (data.transplant, data.simulate) == shares
 
 
-def test_a_missing_configuration_and_one_without_pictures_are_refused(tmp_path, refuse):
+def test_three_shares_may_add_up_to_the_whole(configure, masked, refuse):
+    name, text = masked
+    values = {"transplant": 0.7, "simulate": 0.2}  # 0.7 + 0.2 + 0.1 is not 1 in binary
+    assert configure((name, f"{text}\nfrom_masked = 0.1"), **values).data.from_masked == 0.1
+    refuse("from_masked = 0.2 are shares", lambda: configure((name, f"{text}\nfrom_masked = 0.2"), **values))
+
+
+def test_masked_photographs_alone_train_only_the_localization(configure, masked, refuse):
+    changes = (masked[0], f"{masked[1]}\nfrom_masked = 1.0")
+    shares = {"transplant": 0.0, "simulate": 0.0}
+    assert configure(changes, stages=[("net_l", 2)], **shares).data.from_masked == 1.0
+    refuse("run.toml: data.from_masked = 1 leaves Net_R nothing", lambda: configure(changes, **shares))
+
+
+def test_net_r_learns_from_the_other_shares_in_their_proportion(configure, masked):
+    data = configure((masked[0], f"{masked[1]}\nfrom_masked = 0.5"), transplant=0.25, simulate=0.125).data
+    others = data.without_masked()
+    assert (others.from_masked, others.transplant, others.simulate) == (0.0, 0.5, 0.25)
+
+
+@pytest.mark.parametrize("scales", ["[]", "[0]", "[1, 17]", "[1.5]"])
+def test_scales_are_whole_factors(configure, refuse, scales):
+    assert configure(("transplant =", "scales = [1, 4]\ntransplant =")).data.scales == (1, 4)
+    refuse("data.scales", lambda: configure(("transplant =", f"scales = {scales}\ntransplant =")))
+
+
+def test_stages_are_needed_and_counted(configure, refuse):
+    none = ("[data]", "stages = []\n[data]")
+    refuse("stages: Tuple should have at least 1 item", lambda: configure(none, stages=[]))
+    refuse("stages: Field required", lambda: configure(stages=[]))
+    config = configure(("batch = 1", "batch = 3"), stages=[("net_l", 2), ("net_r", 4), ("both", 7)])
+    assert [stage.train for stage in config.stages] == ["net_l", "net_r", "both"]
+    assert [config.steps_before(stage) for stage in range(4)] == [0, 2, 6, 13]
+    assert [config.samples_before(stage) for stage in range(4)] == [0, 6, 18, 39]
+
+
+def test_a_missing_and_an_empty_configuration_are_refused(tmp_path, refuse):
     refuse("does not exist; see training/configs", load_config, tmp_path / "none.toml")
-    (tmp_path / "empty.toml").write_text('name="a"\ntask="rain"\npreset="tiny"\n[data]\n[schedule]\nsteps=1\n')
-    refuse("names neither data.pairs nor data.photos", load_config, tmp_path / "empty.toml")
+    refuse("does not exist", load_config, tmp_path)
+    (tmp_path / "empty.yaml").write_text("")
+    refuse("empty.yaml: Input should be .*, got None; correct it", load_config, tmp_path / "empty.yaml")
+    (tmp_path / "latin.toml").write_bytes("name = 'é'".encode("latin-1"))
+    refuse("latin.toml is not valid TOML", load_config, tmp_path / "latin.toml")
+    (tmp_path / "broken.yml").write_text("name: [1\ndata: 2")
+    refuse("broken.yml is not valid YAML: .* correct that line", load_config, tmp_path / "broken.yml")
 
 
-def test_paths_are_saved_as_written_and_located_beside_the_file(configure, folder, monkeypatch):
-    data = configure(('["photos"]', '["../more/photos", "photos"]')).data
+@pytest.mark.parametrize("suffix", [".yaml", ".yml", ".YAML"])
+def test_yaml_says_the_same_as_toml(configure, folder, suffix):
+    config = configure(("warm_up = 1", "learning_rate = 2e-3"), stages=[("net_l", 2), ("both", 3)])
+    path = folder / f"run{suffix}"
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json")).replace("0.002", "2e-3"))  # text to YAML 1.1
+    assert "2e-3" in path.read_text()
+    assert load_config(path) == config
+    assert load_config(path).data.locate() == config.data.locate()
+
+
+def test_what_is_saved_loads_again(configure):
+    saved = configure(stages=[("net_l", 2), ("both", 3)]).model_dump(mode="json")
+    assert TrainingConfig.model_validate(saved).model_dump(mode="json") == saved
+
+
+def test_paths_are_saved_as_written_and_located_beside_the_file(configure, folder, masked, monkeypatch):
+    sets = f'{masked[1]}\nsets = [{{ layout = "folders", root = "there" }}]'
+    data = configure((masked[0], sets), ('["photos"]', '["../more/photos", "photos"]')).data
     saved = data.model_dump(mode="json")
-    assert saved["pairs"] == [{"input": "rainy", "target": "clean"}]
+    assert saved["pairs"] == [{"input": "rainy", "target": "clean", "mask": None}]
     assert saved["photos"] == ["../more/photos", "photos"]
+    assert saved["masked"] == [{"input": "wet", "mask": "drops"}]
+    assert saved["sets"] == [{"layout": "folders", "root": "there", "split": None}]
     monkeypatch.chdir("/")  # where the process runs does not matter
     located = data.locate()
-    assert located.pairs[0].input == folder / "rainy"
+    assert (located.pairs[0].input, located.pairs[0].mask) == (folder / "rainy", None)
     assert located.photos == (folder / "../more/photos", folder / "photos")
+    assert (located.masked[0].mask, located.sets[0].root) == (folder / "drops", folder / "there")
 
 
 def test_of_absolute_paths_the_last_two_parts_are_saved(configure, folder):
@@ -58,7 +166,15 @@ def test_of_absolute_paths_the_last_two_parts_are_saved(configure, folder):
     assert data.locate().photos == (folder / "photos", Path("/photos"))
 
 
-def test_the_shipped_configuration_is_valid():
-    config = load_config(Path(__file__).parents[2] / "training" / "configs" / "rain-tiny.toml")
-    assert config.task == "rain"
-    assert config.data.held_out
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_configuration_is_valid(path):
+    config = load_config(path)
+    assert config.name == path.stem
+    assert config.name.startswith(f"{config.task}-{config.preset}")
+    assert config.preset in PRESETS
+    saved = config.model_dump(mode="json")["data"]
+    assert not any(Path(folder).is_absolute() for folder in saved["photos"])
+
+
+def test_configurations_are_shipped():
+    assert "rain-tiny" in [path.stem for path in SHIPPED]

@@ -1,56 +1,74 @@
 """Runs: an interrupted one ends as the same run, a finished one is only reported, a longer one goes on."""
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
 
 from spair.network import load_checkpoint
 from spair.training.module import RestorationModule
-from spair.training.run import STATE, train
+from spair.training.run import STATE, Devices, _check_batches, train
 from spair.training.state import read_state
+
+STOPS = [(0, 2), (1, 0), (1, 2), (2, 1)]
+"""(stage, step): in the first stage, between two, in a later one, and in an epoch of which nothing is saved."""
+SAVED = [(0, 2), (0, 3), (1, 2), (1, 3)]
+"""The same, up to which the run is saved then: epochs have two steps, and stages three."""
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-import torch
 from spair.training.config import load_config
 from spair.training.module import RestorationModule
-from spair.training.run import train
+from spair.training.run import Devices, train
 
 step = RestorationModule.training_step
 
-def killed(self, batch, index):
-    if self.global_step == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, batch, index)
+for stop in {stops}:
+    def killed(self, batch, index):
+        if (self.hparams["stage"], self.global_step) == stop:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step(self, batch, index)
 
-RestorationModule.training_step = killed
-train(load_config(Path(sys.argv[1])), Path(sys.argv[2]), progress=False, threads=1)
+    child = os.fork()
+    if child == 0:
+        RestorationModule.training_step = killed
+        train(load_config(Path(sys.argv[1])), Path(sys.argv[2]), progress=False, devices=Devices(threads=1))
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 """
 
 
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_checkpoint(folder / "test" / "test.safetensors").model.state_dict()
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(out / "test" / "test.safetensors").model.state_dict()
 
 
-def assert_same(one: Path, other: Path) -> None:
-    parts = weights(other)
-    for name, value in weights(one).items():
-        assert torch.equal(value, parts[name]), name
+def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], prefix: str = "") -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        if name.startswith(prefix):
+            assert torch.equal(value, other[name]), name
+
+
+def without_pace(report: dict) -> dict:
+    """What does not depend on the place and the speed."""
+    return {name: report[name] for name in ("steps", "scores", "rank")}
 
 
 @pytest.fixture
 def interrupt(monkeypatch):
-    """Ctrl-C at a step; called without one, none any more."""
+    """Ctrl-C at a step of a stage; called without one, none any more."""
     step = RestorationModule.training_step
 
-    def arrange(at: int = -1) -> None:
+    def arrange(at: tuple[int, int] | None = None) -> None:
         def interrupted(self, batch, index):
-            if self.global_step == at:
+            if (self.hparams["stage"], self.global_step) == at:
                 raise KeyboardInterrupt
             return step(self, batch, index)
 
@@ -59,40 +77,80 @@ def interrupt(monkeypatch):
     return arrange
 
 
-def test_a_run_that_was_interrupted_ends_with_the_same_weights(configure, folder, interrupt):
-    config = configure()
-    report = train(config, folder / "whole", progress=False)
-    assert report["steps"] == 5
-    assert set(report["scores"]) >= {"image_loss", "mask_loss", "psnr_y/" + folder.name}
-    interrupt(at=3)  # in the middle of the second epoch
-    with pytest.raises(KeyboardInterrupt):
-        train(config, folder / "parts", progress=False)
+def test_the_report_of_a_run(whole, folder):
+    assert set(whole.report) == {"checkpoint", "steps", "scores", "steps_per_second", "data_share", "rank"}
+    assert whole.report["checkpoint"] == str(whole.out / "test" / "test.safetensors")
+    assert (whole.report["steps"], whole.report["rank"]) == (9, 0)
+    assert set(whole.report["scores"]) >= {"image_loss", "mask_loss", f"psnr_y/{folder.name}", f"iou/{folder.name}"}
+    assert whole.report["steps_per_second"] > 0
+
+
+def test_a_run_that_was_interrupted_in_any_stage_ends_with_the_same_weights(configure, folder, interrupt, whole):
+    config = configure(stages=whole.stages)
+    for stop, saved in zip(STOPS, SAVED, strict=True):
+        interrupt(stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, folder / "parts", progress=False)
+        state = read_state(folder / "parts" / "test" / STATE)
+        assert (state.stage, state.steps) == saved
     interrupt()
+    assert without_pace(train(config, folder / "parts", progress=False)) == without_pace(whole.report)
+    assert_same(weights(folder / "parts"), weights(whole.out))
+
+
+def test_a_run_that_was_killed_in_any_stage_ends_with_the_same_weights(configure, folder, whole):
+    config = configure(stages=whole.stages)
+    command = [sys.executable, "-W", "ignore", "-c", KILLED.format(stops=STOPS), folder / "run.toml", folder / "parts"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
     state = read_state(folder / "parts" / "test" / STATE)
-    assert (state.steps, state.epochs) == (2, 1)
-    assert train(config, folder / "parts", progress=False) == report | {
-        "checkpoint": str(folder / "parts" / "test" / "test.safetensors")
-    }
-    assert_same(folder / "whole", folder / "parts")
+    assert (state.stage, state.steps) == SAVED[-1]
+    assert without_pace(train(config, folder / "parts", progress=False)) == without_pace(whole.report)
+    assert_same(weights(folder / "parts"), weights(whole.out))
 
 
-def test_a_run_that_was_killed_ends_with_the_same_weights(configure, folder):
-    config = configure()
-    train(config, folder / "whole", progress=False)
-    command = [sys.executable, "-W", "ignore", "-c", KILLED, folder / "run.toml", folder / "parts"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    assert read_state(folder / "parts" / "test" / STATE).steps == 2
-    train(config, folder / "parts", progress=False)
-    assert_same(folder / "whole", folder / "parts")
+def test_a_run_of_one_stage_after_the_other_is_the_run_of_all(configure, folder, whole):
+    """Stages may be appended; each starts from the averaged weights, and what it does not train stays as it is."""
+    L.seed_everything(whole.config.seed, verbose=False)
+    before = RestorationModule(whole.config, 0).model.state_dict()
+    for count, (trained, _) in enumerate(whole.stages, start=1):
+        train(configure(stages=whole.stages[:count]), folder / "parts", progress=False)
+        content = torch.load(folder / "parts" / "test" / STATE, weights_only=True)
+        current, average = (
+            {name.removeprefix("model."): value for name, value in content[key].items() if name.startswith("model.")}
+            for key in ("current_model_state", "state_dict")
+        )
+        for frozen in {"net_l": ["net_r"], "net_r": ["net_l"], "both": []}[trained]:
+            assert_same(current, before, frozen)
+            assert_same(average, before, frozen)
+        for learning in {"net_l": ["net_l"], "net_r": ["net_r"], "both": ["net_l", "net_r"]}[trained]:
+            assert any(not torch.equal(average[name], before[name]) for name in average if name.startswith(learning))
+        before = average
+    assert_same(weights(folder / "parts"), weights(whole.out))
+
+
+def test_a_stage_starts_from_the_averaged_weights_of_the_one_before(configure, folder, monkeypatch):
+    step = RestorationModule.training_step
+    started = []
+
+    def watched(self, batch, index):
+        if (self.hparams["stage"], self.global_step) == (1, 0):
+            started.append({name: value.clone() for name, value in self.model.state_dict().items()})
+            started.append(weights(folder / "runs"))
+        return step(self, batch, index)
+
+    monkeypatch.setattr(RestorationModule, "training_step", watched)
+    train(configure(stages=[("both", 2), ("net_l", 1)]), folder / "runs", progress=False)
+    assert_same(*started)
 
 
 def test_ctrl_c_stays_ctrl_c(configure, folder, interrupt):
     handler = signal.getsignal(signal.SIGINT)
-    interrupt(at=1)
+    interrupt((0, 1))
     with pytest.raises(KeyboardInterrupt):
         train(configure(), folder / "runs", progress=False)
     assert signal.getsignal(signal.SIGINT) is handler
+    assert read_state(folder / "runs" / "test" / STATE) is None
 
 
 def test_an_exit_of_ones_own_stays_one(configure, folder, monkeypatch):
@@ -105,31 +163,60 @@ def test_an_exit_of_ones_own_stays_one(configure, folder, monkeypatch):
     assert caught.value.code == 7
 
 
-def test_a_finished_run_is_reported_again_without_its_data(configure, folder):
-    report = train(configure(), folder / "runs", progress=False)
-    before = weights(folder / "runs")
-    (folder / "photos").rename(folder / "gone")
-    assert train(configure(), folder / "runs", progress=False) == report
-    assert report["scores"]
-    (folder / "runs" / "test" / "test.safetensors").unlink()
-    assert train(configure(), folder / "runs", progress=False) == report
-    for name, value in weights(folder / "runs").items():
-        assert torch.equal(value, before[name]), name
+def test_a_finished_run_is_reported_again_without_its_data(configure, folder, whole):
+    shutil.copytree(whole.out, folder / "runs")
+    config = configure(stages=whole.stages)
+    shutil.rmtree(folder / "photos")
+    for _ in range(2):
+        report = train(config, folder / "runs", progress=False)
+        assert without_pace(report) == without_pace(whole.report)
+        assert (report["steps_per_second"], report["data_share"]) == (None, None)
+        assert_same(weights(folder / "runs"), weights(whole.out))
+        Path(report["checkpoint"]).unlink()  # is written again
+    assert {path.name for path in (folder / "runs" / "test").iterdir()} == {"log", "pictures", "state"}
 
 
-def test_a_run_goes_on_when_it_gets_more_steps(configure, folder, monkeypatch):
-    train(configure(steps=3), folder / "runs", progress=False)
+def test_the_last_stage_goes_on_when_it_gets_more_steps(configure, folder, monkeypatch):
     seen = []
     step = RestorationModule.training_step
 
     def watched(self, batch, index):
-        seen.append((self.global_step, batch[0].sum().item()))
+        seen.append((self.hparams["stage"], self.global_step, batch[0].sum().item()))
         return step(self, batch, index)
 
     monkeypatch.setattr(RestorationModule, "training_step", watched)
-    assert train(configure(steps=8), folder / "runs", progress=False)["steps"] == 8
+    train(configure(stages=[("net_l", 1), ("net_r", 3)]), folder / "runs", progress=False)
+    seen.clear()
+    longer = configure(stages=[("net_l", 1), ("net_r", 6)])
+    assert train(longer, folder / "runs", progress=False)["steps"] == 7
     continued = seen.copy()
     seen.clear()
-    train(configure(steps=8), folder / "other", progress=False)
-    assert [number for number, _ in continued] == [3, 4, 5, 6, 7]
-    assert continued == seen[3:]  # the same samples, though the epochs end elsewhere
+    train(longer, folder / "other", progress=False)
+    assert [step[:2] for step in continued] == [(1, 3), (1, 4), (1, 5)]
+    assert continued == seen[4:]  # the same samples, though the epochs end elsewhere
+
+
+def test_the_number_of_workers_changes_nothing(configure, folder):
+    for workers in (0, 2):
+        config = configure(("workers = 0", f"workers = {workers}"), ("batch = 1", "batch = 2"), stages=[("both", 2)])
+        train(config, folder / str(workers), progress=False)
+    assert_same(weights(folder / "0"), weights(folder / "2"))
+
+
+def test_threads_are_set_before_training(configure, folder, whole, monkeypatch):
+    chosen = []
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    shutil.copytree(whole.out, folder / "runs")
+    for devices in (None, Devices(threads=3)):
+        train(configure(stages=whole.stages), folder / "runs", progress=False, devices=devices)
+    assert chosen[-1:] == [3]
+    assert chosen.count(3) == 1
+
+
+def test_every_stages_batch_must_split_evenly_over_all_devices(configure, folder, refuse):
+    config = configure(("batch = 1", "batch = 12"), stages=[("net_l", 1), ("net_r", 1)])
+    for devices in (Devices(), Devices(count=4), Devices(count=3, nodes=2), Devices(nodes=12)):
+        _check_batches(config, devices)
+    message = r"stages.0.batch = 12 cannot be split evenly over 8 devices; make it a multiple"
+    refuse(message, lambda: train(config, folder / "runs", devices=Devices("cpu", 4, 2)))
+    assert not (folder / "runs").exists()
