@@ -98,9 +98,9 @@ def _summarise(rows: Sequence[dict[str, Any]], setting: Setting, lab: "_Lab") ->
     sources = {row["mask_source"] for row in rows}
     rule = truth.SHADOW_RULE if protocol.lab else truth.DIFFERENCE_RULE
     summary: dict[str, Any] = {
-        **_means(rows, (*protocol.measures, "density", "true_density")),
-        "input": _means([row["input"] for row in rows], protocol.measures),
-        "mask": _means(masked, MASK_MEASURES) if masked else None,
+        **average_rows(rows, (*protocol.measures, "density", "true_density")),
+        "input": average_rows([row["input"] for row in rows], protocol.measures),
+        "mask": average_rows(masked, MASK_MEASURES) if masked else None,
         "mask_source": "mixed" if len(sources) > 1 else min(sources),
         "mask_rule": rule if "derived" in sources else None,
     }
@@ -128,10 +128,19 @@ def _restore_pair(restore: Restore, pair: Pair, shift: int) -> Example:
         views.crop_border(image, shift)  # before any work on it
     except UserError as error:
         raise UserError(f"{pair.input}: {error}") from error
+    restored, predicted = restore_picture(restore, image, pair)
+    return Example(pair.name, image, target, restored, predicted, mask)
+
+
+def restore_picture(restore: Restore, image: np.ndarray, pair: Pair) -> tuple[np.ndarray, np.ndarray | None]:
+    """Restore the picture of a pair: the result, and the mask that was found as bool [H, W] or None.
+
+    Raises:
+        GateError, ValueError: as `evaluate`.
+    """
     result = restore(image.copy())  # a copy: a network that works in place must not change the input's measures
     _check_result(result.image, image, pair)
-    predicted = None if result.mask is None else _hard_mask(result.mask, image, pair)
-    return Example(pair.name, image, target, result.image, predicted, mask)
+    return result.image, None if result.mask is None else _hard_mask(result.mask, image, pair)
 
 
 def _check_result(restored: np.ndarray, image: np.ndarray, pair: Pair) -> None:
@@ -151,7 +160,7 @@ def _hard_mask(mask: np.ndarray, image: np.ndarray, pair: Pair) -> np.ndarray:
     return flat > 0
 
 
-def _means(rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> dict[str, float | None]:
+def average_rows(rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> dict[str, float | None]:
     """The mean of each key over the rows that have a value; None where none has."""
     values = {key: [row[key] for row in rows if row[key] is not None] for key in keys}
     return {key: float(np.mean(numbers)) if numbers else None for key, numbers in values.items()}

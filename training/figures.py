@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .comparison import Measured
+from .mask_evaluation import Located
 from .metrics import PSNR_CAP
 from .protocols import Protocol
 
@@ -17,6 +18,8 @@ ERROR_TOP = 64
 """Levels of 255 at which the colours of an error map end: the same for every picture, so that maps compare."""
 
 SCALE_WORDS = f"largest difference of the three channels, black 0 to pale yellow {ERROR_TOP} and more of 255"
+
+MASK_WORDS = "white found, orange false, blue missed"
 
 WIDEST = 640
 """Pixels: larger pictures are shown smaller, and very small ones enlarged, pixel by pixel, to `SMALLEST` or more."""
@@ -48,7 +51,7 @@ def colour_errors(levels: np.ndarray) -> np.ndarray:
 
 
 def colour_masks(predicted: np.ndarray | None, truth: np.ndarray) -> np.ndarray:
-    """Two bool masks [H, W] as uint8 [H, W, 3]: white where both, orange found only, blue true only."""
+    """Two bool masks [H, W] as uint8 [H, W, 3] by `MASK_WORDS`; the true one alone in white."""
     found = truth if predicted is None else predicted
     colours = np.empty((*truth.shape, 3), np.uint8)
     colours[...] = _NOTHING
@@ -63,24 +66,28 @@ def draw_montage(measured: Measured, protocol: Protocol, model: str) -> np.ndarr
     Above before, restored and truth, with the PSNR of the protocol or the Lab error over all pixels; below the errors
     of the first two and the masks. Letters beyond ASCII come out as "?": the built-in font lacks most of them.
     """
-    from PIL import Image, ImageDraw
+    from PIL import ImageDraw
 
-    rows = _panels(measured, protocol)
-    shown = rows[0][0].picture
-    cell, height = max(_CELL, shown.width), shown.height + _LINE
-    size = (3 * cell + 4 * _GAP, _GAP + _LINE + 2 * (height + _GAP) + _FOOT)
-    sheet = Image.new("RGB", size, "white")
-    draw = ImageDraw.Draw(sheet)
-    frame = f"{measured.row['width']}x{measured.row['height']}"
-    _write(draw, (_GAP, _GAP), f"{measured.row['name']}, {frame}", f"restored by {model}", 3 * cell)
-    for down, panels in enumerate(rows):
-        for right, panel in enumerate(panels):
-            x, y = _GAP + right * (cell + _GAP), _GAP + _LINE + down * (height + _GAP)
-            _write(draw, (x, y), panel.title, panel.note, cell)
-            sheet.paste(panel.picture, (x, y + _LINE))
-    foot = size[1] - _FOOT - _GAP // 2
+    sheet, cell = _draw_panels(_panels(measured, protocol), measured.row, f"restored by {model}")
+    draw, foot = ImageDraw.Draw(sheet), sheet.height - _FOOT - _GAP // 2
     _draw_scale(draw, (_GAP, foot), min(2 * cell + _GAP, 640))
     _draw_legend(draw, (_GAP + 2 * (cell + _GAP), foot), measured.predicted is not None)
+    return np.array(sheet)
+
+
+def draw_mask_montage(located: Located, model: str) -> np.ndarray:
+    """One picture that shows what was found, uint8 [H, W, 3]: the photograph, and the masks by `MASK_WORDS`."""
+    from PIL import ImageDraw
+
+    row, masks = located.row, colour_masks(located.predicted, located.truth)
+    note = f"{100 * row['density']:.1f} %, IoU {row['mask']['iou']:.2f}, BER {100 * row['mask']['ber']:.1f} %"
+    panels = (
+        _Panel("before", f"true {100 * row['true_density']:.1f} %", _show(_levels(located.image))),
+        _Panel("found mask", note, _show(masks)),
+    )
+    sheet, cell = _draw_panels((panels,), row, f"searched by {model}")
+    foot = sheet.height - _FOOT - _GAP // 2
+    _draw_legend(ImageDraw.Draw(sheet), (_GAP + cell + _GAP, foot), found=True)
     return np.array(sheet)
 
 
@@ -91,6 +98,29 @@ def draw_parts(measured: Measured) -> dict[str, np.ndarray]:
         "error": colour_errors(error_levels(measured.restored, measured.target)),
         "mask": colour_masks(measured.predicted, measured.truth),
     }
+
+
+def draw_mask_parts(located: Located) -> dict[str, np.ndarray]:
+    """The found mask as a picture of its own at full size; uint8 [H, W, 3]."""
+    return {"mask": colour_masks(located.predicted, located.truth)}
+
+
+def _draw_panels(rows: Sequence[Sequence[_Panel]], row: dict[str, Any], note: str) -> tuple["Image.Image", int]:
+    """A sheet with the panels below the picture's name, above room for a foot; and the width of a cell in pixels."""
+    from PIL import Image, ImageDraw
+
+    shown, columns = rows[0][0].picture, len(rows[0])
+    cell, height = max(_CELL, shown.width), shown.height + _LINE
+    size = (columns * (cell + _GAP) + _GAP, _GAP + _LINE + len(rows) * (height + _GAP) + _FOOT)
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
+    _write(draw, (_GAP, _GAP), f"{row['name']}, {row['width']}x{row['height']}", note, columns * cell)
+    for down, panels in enumerate(rows):
+        for right, panel in enumerate(panels):
+            x, y = _GAP + right * (cell + _GAP), _GAP + _LINE + down * (height + _GAP)
+            _write(draw, (x, y), panel.title, panel.note, cell)
+            sheet.paste(panel.picture, (x, y + _LINE))
+    return sheet, cell
 
 
 def _panels(measured: Measured, protocol: Protocol) -> Sequence[Sequence[_Panel]]:

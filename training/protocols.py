@@ -10,6 +10,9 @@ EvaluationProtocol = Literal["rain", "raindrop", "shadow", "blur"]
 MEASURES = ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb")
 """Measured for every task; see `metrics.image_measures`."""
 
+REGIONS = ("shadow", "non_shadow", "all")
+"""Where errors in Lab are measured; see `metrics.lab_sums`."""
+
 
 @dataclass(frozen=True)
 class Protocol:

@@ -1,16 +1,23 @@
 """The report of an evaluation as Markdown."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from .figures import SCALE_WORDS
+from .figures import MASK_WORDS, SCALE_WORDS
+from .markdown import (
+    DASH,
+    count_pictures,
+    escape_text,
+    format_number,
+    format_percent,
+    label_models,
+    link_name,
+    list_chosen,
+    render_gallery,
+    render_table,
+)
 from .metrics import PSNR_CAP
-from .protocols import Protocol, find_protocol
-
-DASH = "–"
-REGIONS = ("shadow", "non_shadow", "all")
+from .protocols import REGIONS, Protocol, find_protocol
 
 TITLES = {
     "psnr_y": "PSNR luma",
@@ -34,23 +41,30 @@ def render_report(report: Mapping[str, Any], pictures: Mapping[str, str] | None 
 
     Args:
         report: what `evaluation.evaluate` returns, with `compare` (the reports of peers), `published`
-            (`published.describe`) and `dataset` (None, or layout, root and split) where there are any.
+            (`published.describe`), `dataset` (None, or layout, root and split) and `only` (None, or the names of the
+            pictures that were chosen) where there are any.
         pictures: name of a picture -> path of its montage, relative to where the report will lie.
     """
     protocol, models = find_protocol(report["protocol"]), [report, *report.get("compare", [])]
-    labels, pictures = [_plain(label) for label in label_models([one["model"] for one in models])], pictures or {}
+    labels, pictures = [escape_text(label) for label in label_models([one["model"] for one in models])], pictures or {}
     title = labels[0]
     labels[0] = f"**{title}**"
     parts = [
         f"# {report['protocol'].capitalize()}: {title}",
-        f"{_count(report['count'])}{_files(report)}. PSNR in dB; higher is better, except for errors.",
+        f"{count_pictures(report['count'])}{_files(report)}. PSNR in dB; higher is better, except for errors.",
         render_models(report, models, labels, protocol),
         *_published(report, models, labels, protocol),
         "## Each picture",
         render_pictures(report["images"], protocol, pictures),
         "## Setting",
         _setting(report, models, labels, protocol, bool(pictures)),
-        *_gallery(report["images"], protocol, pictures),
+        *render_gallery(
+            report["images"],
+            pictures,
+            lambda image: image[protocol.psnr] - image["input"][protocol.psnr],
+            ("least", "median", "most"),
+            "gained",
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -63,15 +77,15 @@ def render_models(
     head = ["", *(f"RMSE Lab {_region(region)}" for region in regions), *(TITLES[key] for key in protocol.measures)]
     rows = [[*head, "distorted", "mask precision", "recall", "IoU"]]
     for label, one in (("input", report["input"]), *zip(labels, models, strict=True)):
-        errors = [_number(one["rmse"][region], 2) for region in regions]
+        errors = [format_number(one["rmse"][region], 2) for region in regions]
         row = [label, *errors, *(_measure(key, one[key]) for key in protocol.measures)]
         if one is report["input"]:
-            rows.append([*row, f"{_percent(report['true_density'])} true", DASH, DASH, DASH])
+            rows.append([*row, f"{format_percent(report['true_density'])} true", DASH, DASH, DASH])
         else:
             mask = one["mask"] or {}
-            found = [_number(mask.get(key), 3) for key in ("precision", "recall", "iou")]
-            rows.append([*row, _percent(one["density"]), *found])
-    return _table(rows)
+            found = [format_number(mask.get(key), 3) for key in ("precision", "recall", "iou")]
+            rows.append([*row, format_percent(one["density"]), *found])
+    return render_table(rows)
 
 
 def render_pictures(images: Sequence[Mapping[str, Any]], protocol: Protocol, pictures: Mapping[str, str]) -> str:
@@ -81,18 +95,17 @@ def render_pictures(images: Sequence[Mapping[str, Any]], protocol: Protocol, pic
     head = ["picture", "size", *(f"RMSE Lab {_region(region)}" for region in regions)]
     rows = [[*head, psnr, "gain", ssim, "distorted", "true", "IoU"]]
     for image in images:
-        name, before = _plain(image["name"]), image["input"]
-        linked = f"[{name}]({_path(pictures[image['name']])})" if image["name"] in pictures else name
+        before = image["input"]
         errors = [_change(before["rmse"][one], image["rmse"][one], 2) for one in regions]
         iou = None if image["mask"] is None else image["mask"]["iou"]
         rows.append([
-            linked, f"{image['width']}x{image['height']}", *errors,
+            link_name(image["name"], pictures), f"{image['width']}x{image['height']}", *errors,
             _change(before[protocol.psnr], image[protocol.psnr], 2),
             f"{image[protocol.psnr] - before[protocol.psnr]:+.2f}",
             _change(before[protocol.ssim], image[protocol.ssim], 4),
-            _percent(image["density"]), _percent(image["true_density"]), _number(iou, 2),
+            format_percent(image["density"]), format_percent(image["true_density"]), format_number(iou, 2),
         ])  # fmt: skip
-    return _table(rows)
+    return render_table(rows)
 
 
 def render_published(
@@ -100,28 +113,17 @@ def render_published(
 ) -> str:
     """The published methods, then `rows` (label -> report): in the columns of the sets only if the files are theirs."""
     sets, named = published["sets"], published["named"]
-    head = ["", *(_plain(f"{one['name']}: {' / '.join(one['measures'])}") for one in sets)]
+    head = ["", *(escape_text(f"{one['name']}: {' / '.join(one['measures'])}") for one in sets)]
     ours = [] if named else [f"other files ({count}): {' / '.join(sets[0]['measures'])}"]
     table = [head + ours]
     methods = dict.fromkeys(method for one in sets for method in one["rows"])
     for method in methods:
         figures = [_figures(one["rows"].get(method, ())) for one in sets]
-        table.append([_plain(method), *figures, *([DASH] if ours else [])])
+        table.append([escape_text(method), *figures, *([DASH] if ours else [])])
     for label, report in rows.items():
         values = [_figures(_headline(report, protocol)[: len(one["measures"])]) for one in sets]
         table.append([label, *(values if named else [*([DASH] * len(sets)), values[0]])])
-    return _table(table)
-
-
-def label_models(paths: Sequence[str]) -> list[str]:
-    """Short names of models: the file's, with as many of its folders as tell it from the others."""
-    parts = [Path(path).parts or (path,) for path in paths]
-    labels = []
-    for own in parts:
-        others = [other for other in parts if other != own]
-        length = next((n for n in range(1, len(own)) if all(other[-n:] != own[-n:] for other in others)), len(own))
-        labels.append("/".join(own[-length:]))
-    return labels
+    return render_table(table)
 
 
 def _published(
@@ -163,6 +165,7 @@ def _setting(
     masks = {"files": "read from files", "derived": "derived from each pair", "mixed": "read from files or derived"}
     rule = f": {report['mask_rule']}" if report["mask_rule"] else ""
     lines = [
+        *list_chosen(report),
         protocol.words,
         f"Outputs were {QUANTIZE_WORDS[report['quantize']]} (`--quantize {report['quantize']}`).",
         f"Pictures were {size}.",
@@ -171,39 +174,16 @@ def _setting(
         f"SHA-256 over the names and contents of the files: `{report['files_sha256']}`.",
     ]
     if pictures:
-        lines.append(f"Error maps: {SCALE_WORDS}. Masks: white found, orange false, blue missed.")
+        lines.append(f"Error maps: {SCALE_WORDS}. Masks: {MASK_WORDS}.")
     return "\n".join(f"- {line}" for line in lines)
-
-
-def _gallery(images: Sequence[Mapping[str, Any]], protocol: Protocol, pictures: Mapping[str, str]) -> list[str]:
-    """The montages of the pictures that gained least, as the median, and most."""
-    shown = sorted(
-        (image for image in images if image["name"] in pictures),
-        key=lambda image: image[protocol.psnr] - image["input"][protocol.psnr],
-    )
-    if not shown:
-        return []
-    chosen = {"least": shown[0], "median": shown[(len(shown) - 1) // 2], "most": shown[-1]}
-    captions: dict[str, list[str]] = {}
-    for words, image in chosen.items():
-        captions.setdefault(image["name"], []).append(words)
-    links = [
-        f"{', '.join(words).capitalize()} gained: {_plain(name)}\n\n![{_plain(name)}]({_path(pictures[name])})"
-        for name, words in captions.items()
-    ]
-    return ["## Pictures", *links]
 
 
 def _files(report: Mapping[str, Any]) -> str:
     dataset = report.get("dataset")
     if dataset is None:
         return ""
-    split = f", split {_plain(dataset['split'])}" if dataset["split"] else ""
-    return f" of {_plain(dataset['layout'])}{split}"
-
-
-def _count(count: int) -> str:
-    return "1 picture" if count == 1 else f"{count} pictures"
+    split = f", split {escape_text(dataset['split'])}" if dataset["split"] else ""
+    return f" of {escape_text(dataset['layout'])}{split}"
 
 
 def _region(region: str) -> str:
@@ -212,12 +192,16 @@ def _region(region: str) -> str:
 
 def _measure(key: str, value: float | None) -> str:
     if key.startswith("psnr"):
-        return "identical" if value is not None and value >= PSNR_CAP else _number(value, 2)
-    return _number(value, 4)
+        return "identical" if value is not None and value >= PSNR_CAP else format_number(value, 2)
+    return format_number(value, 4)
 
 
 def _change(before: float | None, after: float | None, digits: int) -> str:
-    return DASH if before is None and after is None else f"{_number(before, digits)} → {_number(after, digits)}"
+    return (
+        DASH
+        if before is None and after is None
+        else f"{format_number(before, digits)} → {format_number(after, digits)}"
+    )
 
 
 def _figures(values: Sequence[float | None]) -> str:
@@ -228,26 +212,3 @@ def _figures(values: Sequence[float | None]) -> str:
         DASH if value is None else f"{value:.4f}".removesuffix("0") if abs(value) <= 1 else f"{value:.2f}"
         for value in values
     )
-
-
-def _number(value: float | None, digits: int) -> str:
-    return DASH if value is None else f"{value:.{digits}f}"
-
-
-def _percent(share: float | None) -> str:
-    return DASH if share is None else f"{100 * share:.1f} %"
-
-
-def _plain(text: str) -> str:
-    """Text that Markdown takes as it is."""
-    return "".join(f"\\{letter}" if letter in "\\`*_[]|<>" else letter for letter in " ".join(text.split()))
-
-
-def _path(path: str) -> str:
-    return quote(path)
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells, the head first; numbers to the right."""
-    rule = [":--", *["--:"] * (len(rows[0]) - 1)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], rule, *rows[1:]))

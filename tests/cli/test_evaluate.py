@@ -155,6 +155,104 @@ def test_a_data_set_is_read_in_its_own_layout_and_chooses_the_protocol(spair, ti
     assert spair("evaluate", tiny_bundle, *way, "--protocol", "rain", "--json").json["protocol"] == "rain"
 
 
+@pytest.mark.parametrize("given", ["12", " 12 ,12,"], ids=["plain", "spaced and twice"])
+def test_only_the_chosen_pictures_are_measured_and_that_is_said(spair, tiny_bundle, folders, tmp_path, given):
+    every = spair("evaluate", tiny_bundle, *folders, "--json").json
+    one = spair("evaluate", tiny_bundle, *folders, "--only", given, "--out", tmp_path / "out", "--json").json
+    assert (every["only"], one["only"], one["count"]) == (None, ["12"], 1)
+    assert one["images"] == [row for row in every["images"] if row["name"] == "12"]
+    assert one["files_sha256"] != every["files_sha256"]
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "`--only 12`" in text and "(pictures/12.png)" in text and "pictures/7" not in text
+    assert ", only 12" in spair("evaluate", tiny_bundle, *folders, "--only", given).out
+
+
+def test_of_a_data_set_only_the_chosen_files_are_decoded(spair, tiny_bundle, data_set):
+    way = ("--dataset", "istd", "--root", data_set, "--threads", 1, "--json")
+    (data_set / "test" / "test_A" / "7.png").write_text("x")
+    assert [row["name"] for row in spair("evaluate", tiny_bundle, *way, "--only", "12").json["images"]] == ["12"]
+    spair("evaluate", tiny_bundle, *way).refused("1 of the files cannot be used")
+    (data_set / "test" / "test_C" / "7.png").unlink()  # pairing covers the folder all the same
+    spair("evaluate", tiny_bundle, *way, "--only", "12").refused("7")
+
+
+def test_the_chosen_pictures_keep_the_order_of_the_folder(spair, tiny_bundle, folders):
+    report = spair("evaluate", tiny_bundle, *folders, "--only", "12,7", "--json").json
+    assert report["only"] == ["12", "7"] and [row["name"] for row in report["images"]] == ["7", "12"]
+
+
+def test_names_of_no_picture_are_refused_with_some_that_exist(spair, tiny_bundle, folders):
+    spair("evaluate", tiny_bundle, *folders, "--only", "7,8,9").refused(
+        "--only names 8, 9, but the pictures are 7, 12: choose among these"
+    )
+    spair("evaluate", tiny_bundle, *folders, "--only", " ,").refused("--only ' ,' names no picture")
+
+
+@pytest.fixture
+def photographs(pairs):
+    return ("--input", pairs / "input", "--mask", pairs / "mask", "--threads", 1)
+
+
+def test_masks_alone_are_those_of_an_evaluation_with_clean_pictures(spair, tiny_bundle, folders, photographs, pairs):
+    alone = spair("evaluate", tiny_bundle, *photographs, "--json").json
+    whole = spair("evaluate", tiny_bundle, *folders, "--mask", pairs / "mask", "--json").json
+    assert set(alone) == set(whole) | {"mask_pooled"}
+    assert {key: alone["mask"][key] for key in whole["mask"]} == pytest.approx(whole["mask"])
+    assert (alone["density"], alone["true_density"]) == (whole["density"], whole["true_density"])
+    assert 0 < alone["mask"]["ber"] < 1 and 0 < alone["mask_pooled"]["ber"] < 1
+    for side in (alone, alone["input"], *alone["images"]):
+        assert {side[key] for key in MEASURES} == {None}
+    assert alone["published"] is None
+
+
+def test_masks_alone_get_a_table_a_report_and_montages(spair, tiny_bundle, tiny_checkpoint, photographs, tmp_path):
+    more = ("--compare", tiny_checkpoint, "--out", tmp_path / "out", "--separate")
+    done = spair("evaluate", tiny_bundle, *photographs, *more)
+    for words in (
+        "mask BER, mean over pictures",
+        "mask iou, all pixels together",
+        "2 pictures, masks alone",
+        "report ",
+    ):
+        assert words in done.out
+    files = read_files(tmp_path / "out")
+    pictures = {f"pictures/{name}" for name in ("7.png", "12.png", "7/mask.png", "12/mask.png")}
+    assert set(files) == {"report.md", "report.json"} | pictures
+    report = json.loads(files["report.json"])
+    (theirs,) = report["compare"]
+    assert theirs["mask_pooled"] == pytest.approx(report["mask_pooled"], abs=0.01) and "images" not in theirs
+    assert "# Masks: rain-tiny.spair" in files["report.md"].decode()
+
+
+def test_masks_alone_can_be_chosen_too(spair, tiny_bundle, photographs):
+    report = spair("evaluate", tiny_bundle, *photographs, "--protocol", "shadow", "--only", "7", "--json").json
+    assert (report["only"], report["count"], report["protocol"]) == (["7"], 1, "shadow")
+    assert report["rmse"] == {"shadow": None, "non_shadow": None, "all": None}
+    assert report["mask"] == pytest.approx({key: report["mask_pooled"][key] for key in report["mask"]})
+
+
+def test_a_network_without_masks_is_refused_before_any_work(
+    spair, tiny_bundle, photographs, foreign, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("spair.training.mask_evaluation.evaluate_masks", lambda *_, **__: pytest.fail("ran"))
+    spair("evaluate", foreign.checkpoint, *photographs, "--factory", foreign.factory).refused(
+        r"their\.pth predicts no masks.*give --target as well"
+    )
+    peer = tmp_path / "their.spair"
+    assert spair("export", foreign.checkpoint, "--factory", foreign.factory, "--out", peer).code == 0
+    spair("evaluate", tiny_bundle, *photographs, "--compare", peer).refused(r"their\.spair predicts no masks")
+
+
+@pytest.mark.parametrize("options", [("--resize", 9), ("--shift", 3), ("--quantize", "floor")], ids=str)
+def test_options_about_clean_pictures_are_refused_for_masks_alone(spair, tiny_bundle, photographs, options):
+    spair("evaluate", tiny_bundle, *photographs, *options).refused("--quantize, --resize and --shift .* give --target")
+
+
+def test_masks_that_do_not_pair_are_refused_by_their_role(spair, tiny_bundle, photographs, pairs):
+    (pairs / "mask" / "7.png").unlink()
+    spair("evaluate", tiny_bundle, *photographs).refused(r"7\.png of .*input has no partner in .*mask:")
+
+
 @pytest.mark.parametrize(
     "given",
     [
@@ -162,6 +260,9 @@ def test_a_data_set_is_read_in_its_own_layout_and_chooses_the_protocol(spair, ti
         ("--input",),
         ("--dataset",),
         ("--root",),
+        ("--mask",),
+        ("--target", "--mask"),
+        ("--input", "--mask", "--root"),
         ("--input", "--target", "--root"),
         ("--input", "--target", "--split"),
         ("--mask", "--dataset", "--root"),
@@ -169,11 +270,11 @@ def test_a_data_set_is_read_in_its_own_layout_and_chooses_the_protocol(spair, ti
     ],
     ids=" ".join,
 )
-def test_pictures_are_named_in_exactly_one_of_two_ways(spair, tmp_path, given):
+def test_pictures_are_named_in_exactly_one_way(spair, tmp_path, given):
     options = [part for option in given for part in (option, "x")]
     named = ", ".join(given) or "none of them"
     spair("evaluate", tmp_path / "absent.spair", *options).refused(
-        f"either with --input and --target .* or with --dataset and --root .* got {named}"
+        rf"either with --input and --target .*, or with --input and --mask .*, or with --dataset .* got {named}$"
     )
 
 

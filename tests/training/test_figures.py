@@ -8,10 +8,13 @@ from spair.training.figures import (
     WIDEST,
     colour_errors,
     colour_masks,
+    draw_mask_montage,
+    draw_mask_parts,
     draw_montage,
     draw_parts,
     error_levels,
 )
+from spair.training.mask_evaluation import Located, MaskCounts
 from spair.training.protocols import PROTOCOLS
 
 
@@ -93,3 +96,26 @@ def test_parts_have_the_full_size():
     parts = draw_parts(measure(9, 700))
     assert set(parts) == {"restored", "error", "mask"}
     assert all(one.shape == (9, 700, 3) and one.dtype == np.uint8 for one in parts.values())
+
+
+def locate(height, width, name="7"):
+    random = np.random.default_rng(5)
+    image, (predicted, truth) = random.random((height, width, 3)), random.random((2, height, width)) < 0.3
+    counts = MaskCounts.of(predicted, truth)
+    row = {"name": name, "width": width, "height": height, "mask": counts.measures(), **counts.densities()}
+    return Located(row, image.astype(np.float32), predicted, truth)
+
+
+def test_a_montage_of_masks_shows_the_photograph_and_what_was_found():
+    located = locate(250, 260)
+    sheet = draw_mask_montage(located, "net")
+    assert find(sheet, np.rint(located.image * 255).astype(np.uint8))
+    assert find(sheet, colour_masks(located.predicted, located.truth))
+    np.testing.assert_array_equal(draw_mask_parts(located)["mask"], colour_masks(located.predicted, located.truth))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 70), (70, 1), (40, 1300), (900, 20)], ids=str)
+def test_masks_of_any_size_are_drawn_within_bounds(size):
+    sheet = draw_mask_montage(locate(*size, name="日本" * 200), "n" * 300)
+    assert sheet.dtype == np.uint8 and sheet.shape[2] == 3
+    assert sheet.shape[1] <= 2 * (WIDEST + 40) and sheet.shape[0] <= WIDEST + 160

@@ -9,7 +9,7 @@ from spair.training.evaluation import Plain, evaluate
 from spair.training.pairs import pair_folders
 from spair.training.protocols import PROTOCOLS
 from spair.training.published import describe
-from spair.training.tables import label_models, render_report
+from spair.training.tables import render_report
 
 
 @pytest.fixture
@@ -120,14 +120,12 @@ def test_the_setting_says_what_was_done(pairs):
     assert "3 pixels cropped on every side, shifted by up to 1 to fit best" in shifted
 
 
+def test_chosen_pictures_are_named_so_that_a_table_can_be_made_again(pairs):
+    assert "`--only 3,_x_`" in render_report(report(pairs) | {"only": ["3", "_x_"]})
+    assert "--only" not in render_report(report(pairs) | {"only": None})
+
+
 def test_identical_pictures_are_called_so(pairs):
     made = report(pairs)
     made["psnr_rgb"] = 100.0
     assert tables(render_report(made))[0][3][3] == "identical"
-
-
-def test_models_are_named_by_as_many_folders_as_tell_them_apart():
-    assert label_models(["a/x.spair", "b/y.spair"]) == ["x.spair", "y.spair"]
-    assert label_models(["a/b/x", "c/b/x", "y"]) == ["a/b/x", "c/b/x", "y"]
-    assert label_models(["x", "a/x"]) == ["x", "a/x"]
-    assert label_models(["same", "same"]) == ["same", "same"]
