@@ -1,4 +1,4 @@
-"""The shipped checkpoint does what the README says: it restores, and its bundle scores what PyTorch scores."""
+"""The shipped checkpoints do what their cards say: they restore, and a bundle scores what PyTorch scores."""
 
 import importlib.resources
 import json
@@ -11,12 +11,15 @@ import torch
 from spair.export import export_checkpoint
 from spair.network import load_checkpoint
 from spair.runtime import Restorer
+from spair.training.config import TrainingConfig, load_config
 from spair.training.evaluation import evaluate
 from spair.training.metrics import luma, psnr
 from spair.training.pairs import Pair
+from spair.training.simulators import SIMULATORS
 from spair.training.simulators.rain import Rain, add_rain
 from spair.training.torch_network import TorchTwoStage
 
+CONFIGS = Path(str(importlib.resources.files("spair.training"))) / "configs"
 LIGHT = Rain(angle=8.0, length=22.0, width=0.8, density=0.0015, opacity=0.6, veil=0.0)
 HEAVY = Rain(angle=-6.0, length=26.0, width=0.9, density=0.008, opacity=0.6, veil=0.0)
 
@@ -80,14 +83,53 @@ def test_real_pairs_score_above_their_input_and_the_same_from_pytorch_and_bundle
     assert reports[0]["psnr_y"] == pytest.approx(reports[1]["psnr_y"], abs=0.01)
 
 
-def test_the_file_says_how_it_was_trained_and_nothing_of_the_machine(checkpoint):
-    loaded = load_checkpoint(checkpoint)
+def shipped() -> list[Path]:
+    folder = Path(str(importlib.resources.files("spair.network.weights")))
+    return sorted(folder.glob("*.safetensors"))
+
+
+def test_every_task_has_a_checkpoint():
+    assert {path.stem for path in shipped()} >= {f"{task}-tiny" for task in SIMULATORS}
+
+
+@pytest.mark.parametrize("path", shipped(), ids=lambda path: path.stem)
+def test_the_file_says_how_it_was_trained_and_nothing_of_the_machine(path):
+    loaded = load_checkpoint(path)
     training = json.loads(loaded.training)
-    assert loaded.task == "rain"
-    assert training["step"] == training["config"]["schedule"]["steps"]
-    assert not [
-        path for pair in training["config"]["data"]["pairs"] for path in pair.values() if Path(path).is_absolute()
-    ]
-    assert checkpoint.with_suffix(".md").is_file()
-    assert checkpoint.stat().st_size <= 4_000_000
+    config = training["config"]
+    assert path.stem == config["name"] == f"{loaded.task}-{loaded.model.preset.name}"
+    assert training["step"] == sum(stage["steps"] for stage in config["stages"])
+    assert not [text for text in strings(config["data"]) if Path(text).is_absolute()]
+    assert path.stat().st_size <= 4_000_000
     assert all(torch.isfinite(value).all() for value in loaded.model.state_dict().values())
+    configured = load_config(CONFIGS / f"{path.stem}.toml")
+    assert configured.model_dump() == TrainingConfig.model_validate(config).model_dump()
+
+
+@pytest.mark.parametrize("path", shipped(), ids=lambda path: path.stem)
+def test_the_card_names_the_facts(path):
+    card, loaded = path.with_suffix(".md").read_text(encoding="utf-8"), load_checkpoint(path)
+    parameters = sum(parameter.numel() for parameter in loaded.model.parameters())
+    step = json.loads(loaded.training)["step"]
+    for words in (f"# {path.stem}", f"{parameters:,}", f"{step:,} steps", f"configs/{path.stem}.toml", "Limits"):
+        assert words in card, words
+
+
+@pytest.mark.parametrize("path", shipped(), ids=lambda path: path.stem)
+def test_a_simulated_degradation_becomes_less(path):
+    loaded = load_checkpoint(path)
+    restore, simulator = Restorer(TorchTwoStage(loaded.model)), SIMULATORS[loaded.task]
+    errors = []
+    for seed in range(6):
+        clean = photo()[seed : seed + 96, 40:168]
+        degraded = simulator.simulate(clean, np.random.default_rng(seed)).image
+        errors.append([np.square(picture - clean).mean() for picture in (degraded, restore(degraded).image)])
+    before, after = np.mean(errors, axis=0)
+    assert after < before
+
+
+def strings(value: object) -> list[str]:
+    """All texts inside JSON."""
+    if isinstance(value, (dict, list)):
+        return [text for part in (value.values() if isinstance(value, dict) else value) for text in strings(part)]
+    return [value] if isinstance(value, str) else []

@@ -17,7 +17,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ..network import save_checkpoint
 from ..runtime.images import Picture, write_image
-from .corpus import MaskedPhoto, PicturePair, differs
+from .corpus import MaskedPhoto, PicturePair
 from .module import RestorationModule
 
 
@@ -167,10 +167,9 @@ class Pictures(Callback):
 def draw(picture: PicturePair | MaskedPhoto, image: Tensor, mask: Tensor, threshold: int) -> np.ndarray:
     """Degraded, restored and clean picture, found and true mask, side by side: uint8 [H, 4W or 5W, 3]."""
     restored = np.rint(image[0].permute(1, 2, 0).cpu().numpy() * 255).astype(np.uint8)
-    found, truth = mask[0, 0].cpu().numpy() > 0, picture.mask
     panels = [picture.degraded, restored]
     if isinstance(picture, PicturePair):
         panels.append(picture.clean)
-        truth = differs(picture.degraded, picture.clean, threshold) if truth is None else truth
-    panels += [np.repeat(np.uint8(255) * part[..., None], 3, axis=2) for part in (found, truth) if part is not None]
+    masks = (mask[0, 0].cpu().numpy() > 0, picture.find_truth(threshold))
+    panels += [np.repeat(np.uint8(255) * part[..., None], 3, axis=2) for part in masks]
     return np.concatenate(panels, axis=1)

@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..runtime.errors import UserError
-from ..runtime.images import read_image
 from .config import Data
-from .pairs import Pair, list_pictures, pair_folders, read_mask, read_pair_uint8
+from .pairs import Pair, list_pictures, pair_folders, read_mask, read_pair_uint8, read_rgb_uint8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +26,10 @@ class PicturePair:
     mask: np.ndarray | None = None
     """bool HxW, from a file; None where the difference of the two pictures says it."""
 
+    def find_truth(self, threshold: int) -> np.ndarray:
+        """The true mask, bool HxW: the file's, else where some channel differs by more than threshold of 255."""
+        return differs(self.degraded, self.clean, threshold) if self.mask is None else self.mask
+
 
 @dataclasses.dataclass(frozen=True)
 class MaskedPhoto:
@@ -35,6 +38,10 @@ class MaskedPhoto:
     name: str
     degraded: np.ndarray
     mask: np.ndarray
+
+    def find_truth(self, threshold: int) -> np.ndarray:
+        """The true mask, bool HxW; the threshold is for pictures without a mask."""
+        return self.mask
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,11 +117,11 @@ def load_corpus(data: Data, patch: int, memory: float = float("inf")) -> Corpus:
     keep = Store(memory).keep_all
     pairs = [keep(PicturePair(f"{group}/{pair.name}", *read_pair_uint8(pair))) for group, pair in _list_pairs(data)]
     masked = [
-        keep(MaskedPhoto(f"{folders.input.name}/{pair.name}", _rgb8(pair.input), read_mask(pair.target)))
+        keep(MaskedPhoto(f"{folders.input.name}/{pair.name}", read_rgb_uint8(pair.input), read_mask(pair.target)))
         for folders in data.masked
         for pair in pair_folders(folders.input, folders.mask)
     ]
-    photos = tuple(keep(_rgb8(path)) for folder in data.photos for path in _pictures(folder))
+    photos = tuple(keep(read_rgb_uint8(path)) for folder in data.photos for path in _pictures(folder))
     ours, held_out = _split(pairs, data.held_out)
     our_masked, held_out_masked = _split(masked, data.held_out)
     _check_held_out(data, [*held_out, *held_out_masked])
@@ -184,7 +191,9 @@ def _stem(picture: Any) -> str:
 
 def _check_held_out(data: Data, held_out: list[Any]) -> None:
     if missing := sorted(set(data.held_out) - {_stem(picture) for picture in held_out}):
-        raise UserError(f"data.held_out names {', '.join(missing)}, but no pair has that stem; correct data.held_out")
+        raise UserError(
+            f"data.held_out names {', '.join(missing)}, but no picture has that stem; correct data.held_out"
+        )
 
 
 def _check_rest(data: Data, pairs: list[Any], masked: list[Any], photos: tuple[Any, ...]) -> None:
@@ -215,11 +224,3 @@ def _pictures(folder: Path) -> list[Path]:
     if not found:
         raise UserError(f"data.photos folder {folder} is missing or holds no pictures; correct the path")
     return found
-
-
-def _rgb8(path: Path) -> np.ndarray:
-    pixels = read_image(path).pixels
-    if pixels.dtype != np.uint8:
-        raise UserError(f"{path} has {pixels.dtype} samples; training reads 8-bit pictures")
-    colour = pixels[..., :3] if pixels.shape[2] >= 3 else np.repeat(pixels[..., :1], 3, axis=2)
-    return np.ascontiguousarray(colour)

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from ..network import SPAIR, find_preset
 from .config import Stage, TrainingConfig
-from .corpus import Corpus, MaskedPhoto, PicturePair, differs
+from .corpus import Corpus, MaskedPhoto, PicturePair
 from .losses import image_loss, mask_loss
 from .metrics import luma, mask_measures, psnr
 from .packed import restore_by_density
@@ -126,14 +126,11 @@ class RestorationModule(L.LightningModule):
         restored = self.model(image.to(self.device))
         mask = restored.mask[0, 0].cpu().numpy() > 0
         scores: dict[str, float] = {}
-        truth = picture.mask
+        truth = picture.find_truth(self.config.data.mask_threshold)
         if isinstance(picture, PicturePair):
             output = restored.image[0].mul(255).round().div(255).permute(1, 2, 0).cpu().numpy()
             scores["psnr_y"] = psnr(luma(output), luma(picture.clean / np.float32(255)))
             scores["psnr_rgb"] = psnr(output, picture.clean / np.float32(255))
-            if truth is None:
-                truth = differs(picture.degraded, picture.clean, self.config.data.mask_threshold)
-        assert truth is not None
         scores |= {"iou": mask_measures(mask, truth)["iou"], "density": mask.mean(), "true_density": truth.mean()}
         group = picture.name.split("/")[0]
         for name, value in scores.items():

@@ -118,7 +118,7 @@ def read_pair_uint8(pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray | No
     Raises:
         UserError: as `read_pair`; or the file has more than 8 bits per channel.
     """
-    return _read(pair, _rgb_uint8)
+    return _read(pair, read_rgb_uint8)
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -181,7 +181,12 @@ def _halves(whole: np.ndarray, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(whole[:, :half]), np.ascontiguousarray(whole[:, half:])
 
 
-def _rgb_uint8(path: Path) -> np.ndarray:
+def read_rgb_uint8(path: Path) -> np.ndarray:
+    """A picture as uint8 [H, W, 3] RGB: gray repeated, alpha left out.
+
+    Raises:
+        UserError: the file cannot be read or has more than 8 bits per channel.
+    """
     from ..runtime.images import read_image
 
     pixels = read_image(path).pixels

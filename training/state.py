@@ -84,6 +84,11 @@ def check_unchanged(config: TrainingConfig, state: State, path: Path) -> None:
                 f"the run cannot be resumed under another configuration: {key} is {given.get(key)!r}, but {path} was "
                 f"trained with {saved.get(key)!r}; set it back, or choose another name for a new run"
             )
+    if (steps := config.stages[state.stage].steps) < state.steps:
+        raise UserError(
+            f"the run cannot be resumed: stages.{state.stage}.steps is {steps}, but {path} was trained for "
+            f"{state.steps} steps of that stage already; give as many or more"
+        )
 
 
 def _flatten(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:

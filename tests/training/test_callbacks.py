@@ -203,12 +203,12 @@ def test_numbers_and_pictures_are_logged_per_stage(configure, folder, masked):
     strips = {path.name: read_image(path).pixels.shape for path in (out / "pictures").iterdir()}
     assert strips == {
         f"0000002-{folder.name}-0.png": (24, 5 * 33, 3),
-        "0000002-wet-a.png": (18, 4 * 21, 3),  # nobody knows the clean picture, and wet/b would be the third
+        "0000002-wet-b.png": (18, 4 * 21, 3),  # every other of three, and nobody knows its clean picture
         f"0000004-{folder.name}-0.png": (24, 5 * 33, 3),  # photographs without one tell nothing of Net_R
     }
     assert not any("/wet" in name for name in report["scores"])
     for stage, losses, pictures in (
-        ("0-net_l", {"mask_loss"}, {f"{folder.name}/0", "wet/a"}),
+        ("0-net_l", {"mask_loss"}, {f"{folder.name}/0", "wet/b"}),
         ("1-net_r", {"image_loss"}, {f"{folder.name}/0"}),
     ):
         with (out / "log" / stage / "version_0" / "metrics.csv").open() as file:

@@ -86,7 +86,7 @@ def test_unusable_data_is_named_before_training_starts(configure, folder, masked
     refuse("1.png|9.png", load_corpus, data, 16)
     (folder / "rainy" / "9.png").rename(folder / "rainy" / "1.png")
     refuse("21x18, smaller than patch=24; remove it", load_corpus, data, 24)
-    refuse("names 77, but no pair has that stem", load_corpus, data.model_copy(update={"held_out": ("77",)}), 16)
+    refuse("names 77, but no picture has that stem", load_corpus, data.model_copy(update={"held_out": ("77",)}), 16)
     refuse("missing or holds no pictures", load_corpus, data.model_copy(update={"photos": (folder / "no",)}), 16)
     (folder / "drops" / "a.png").unlink()
     refuse("a.png of .*wet has no partner in .*drops", load_corpus, data, 16)

@@ -1,5 +1,6 @@
 """The resumable state: never half written, read without running code, resumed under its own configuration only."""
 
+import dataclasses
 import pickle
 import shutil
 
@@ -94,6 +95,12 @@ def test_the_state_of_a_finished_run_says_where_it_ended(whole):
     assert state.config == whole.config.model_dump(mode="json")
     assert {"AveragedCheckpoint", "Clock"} <= set(state.callbacks)
     assert [path.name for path in (whole.out / "test" / STATE.parent).iterdir()] == [STATE.name]
+
+
+def test_steps_that_were_trained_cannot_be_taken_back(configure, folder, refuse):
+    state = dataclasses.replace(saved_under(configure()), steps=10**6)
+    message = r"stages\.0\.steps is \d+, but .* 1000000 steps of that stage already"
+    refuse(message, check_unchanged, configure(), state, folder)
 
 
 class Command:
