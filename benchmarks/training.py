@@ -227,8 +227,8 @@ def _show(report: dict[str, Any]) -> None:
     for row in report["rows"]:
         print(
             f"{row['task']:9} {row['batch']}x{row['patch']:<4} {row['density']:8.0%} {row['dense_steps']:14.2f}"
-            f" {row['packed_steps']:15.2f} {row['speedup']:8.2f}x {row['data_samples']:7.0f}/s {row['data_share']:10.0%}"
-            f"  ({row['pictures']})"
+            f" {row['packed_steps']:15.2f} {row['speedup']:8.2f}x {row['data_samples']:7.0f}/s"
+            f" {row['data_share']:10.0%}  ({row['pictures']})"
         )
 
 
