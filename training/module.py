@@ -99,7 +99,7 @@ class RestorationModule(L.LightningModule):
     def on_fit_start(self) -> None:
         """Weights in the memory format of the batches."""
         if self._channels_last():
-            self.model.to(memory_format=torch.channels_last)
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _save_batch(self, sample: Sample, loss: Tensor) -> str:
         """Keep what made the loss not finite; returns the sentence for the user."""

@@ -159,7 +159,7 @@ def restore_packed(model: SPAIR, image: Tensor, mask: Tensor, features: Scales) 
 
 
 def _scale(
-    fuse: SparseConv2d, lateral: SparseConv2d, pairs: Any, image: Tensor, feature: Tensor, below: Tensor, rows: Rows
+    fuse: Any, lateral: SparseConv2d, pairs: Any, image: Tensor, feature: Tensor, below: Tensor, rows: Rows
 ) -> Tensor:
     """One scale of the decoder: fuse, add what comes from below, residual pairs; [R,C]."""
     # the first layer reads clean neighbours too, and few channels: dense, then picked
