@@ -173,7 +173,7 @@ def test_a_finished_run_is_reported_again_without_its_data(configure, folder, wh
         assert (report["steps_per_second"], report["data_share"]) == (None, None)
         assert_same(weights(folder / "runs"), weights(whole.out))
         Path(report["checkpoint"]).unlink()  # is written again
-    assert {path.name for path in (folder / "runs" / "test").iterdir()} == {"log", "pictures", "state"}
+    assert {path.name for path in (folder / "runs" / "test").iterdir()} == {"log", "pictures", "stages", "state"}
 
 
 def test_the_last_stage_goes_on_when_it_gets_more_steps(configure, folder, monkeypatch):
