@@ -179,7 +179,8 @@ def test_a_strip_shows_the_pictures_and_both_masks():
 
 def tags(path) -> dict[str, list[int]]:
     """The steps of each tag of a TensorBoard file: records of a length, 4 bytes, an event and 4 bytes."""
-    event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2", reason="tensorboardX reads the file")
+    from tensorboardX.proto import event_pb2
+
     content, found = path.read_bytes(), {}
     while content:
         size = int.from_bytes(content[:8], "little")
@@ -191,7 +192,6 @@ def tags(path) -> dict[str, list[int]]:
 
 
 def test_numbers_and_pictures_are_logged_per_stage(configure, folder, masked):
-    pytest.importorskip("tensorboardX", reason="the TensorBoard logger needs tensorboardX")
     config = configure(
         masked,
         ('held_out = ["0"]', 'held_out = ["0", "a", "b"]'),
