@@ -141,3 +141,17 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     folder = write_pictures(tmp_path_factory.mktemp("whole") / "pictures")
     config = load_config(write_config(folder, (), THREE, {}))
     return Whole(config, THREE, folder / "runs", train(config, folder / "runs", progress=False))
+
+
+@pytest.fixture
+def lay(tmp_path):
+    """`lay("train/blur/1.png", size=(4, 6))`: pictures below the root."""
+
+    def write(*names, size=(4, 6)):
+        for name in names:
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_image(path, Picture(np.full((*size, 3), 90, np.uint8)))
+        return tmp_path
+
+    return write

@@ -9,20 +9,6 @@ from spair.training.layouts import LAYOUTS, find_pairs
 from spair.training.pairs import Pair, read_pair
 
 
-@pytest.fixture
-def lay(tmp_path):
-    """`lay("train/blur/1.png", size=(4, 6))`: pictures below the root."""
-
-    def write(*names, size=(4, 6)):
-        for name in names:
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_image(path, Picture(np.full((*size, 3), 90, np.uint8)))
-        return tmp_path
-
-    return write
-
-
 def relative(pairs, root):
     return [tuple(path.relative_to(root).as_posix() for path in pair.files) for pair in pairs]
 

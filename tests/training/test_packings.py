@@ -1,26 +1,10 @@
 """Pictures that do and do not pair, in the folders of some data sets."""
 
-import numpy as np
 import pytest
 
-from spair.runtime import Picture, write_image
 from spair.runtime.errors import UserError
 from spair.training.layouts import find_pairs
 from spair.training.packings import Files, Packing
-
-
-@pytest.fixture
-def lay(tmp_path):
-    """`lay("train/blur/1.png", size=(4, 6))`: pictures below the root."""
-
-    def write(*names, size=(4, 6)):
-        for name in names:
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_image(path, Picture(np.full((*size, 3), 90, np.uint8)))
-        return tmp_path
-
-    return write
 
 
 def relative(pairs, root):
