@@ -116,7 +116,7 @@ class Pace(Callback):
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """The clock runs while batches are trained on, not while the weights are saved and validated."""
-        self._started, self._first = monotonic(), trainer.global_step
+        self._started = monotonic()
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *rest: Any) -> None:
         """Count, and show."""

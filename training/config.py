@@ -259,8 +259,12 @@ def load_config(path: Path) -> TrainingConfig:
             named).
     """
     if not path.is_file():
-        raise UserError(f"training configuration {path} does not exist; see training/configs for examples")
+        what = "is a folder, expected a file" if path.is_dir() else "does not exist"
+        raise UserError(f"training configuration {path} {what}; see training/configs for examples")
     content = _parse(path)
+    if not isinstance(content, dict):
+        given = "nothing" if content is None else f"a {type(content).__name__}"
+        raise UserError(f"{path} holds {given}, expected named entries such as task and stages; see training/configs")
     try:
         config = TrainingConfig.model_validate(content)
     except ValidationError as error:

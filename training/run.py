@@ -12,6 +12,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -61,13 +62,14 @@ def train(
         of the last stage that this call trained, None where it trained none; the number of this process.
 
     Raises:
-        UserError: the data is unusable (see `load_corpus`), the folder holds a run of another configuration, or a batch
-            cannot be split evenly over the devices.
+        UserError: the data is unusable (see `load_corpus`), the folder holds a run of another configuration, a batch
+            cannot be split evenly over the devices, or there are fewer GPUs than asked for.
         FloatingPointError: the loss became NaN or infinite; the state of the last epoch and the batch are kept.
         KeyboardInterrupt: Ctrl-C; the state of the last epoch is kept.
     """
     devices = devices or Devices()
     _check_batches(config, devices)
+    _check_gpus(devices)
     if devices.threads:
         torch.set_num_threads(devices.threads)
     folder = out / config.name
@@ -159,6 +161,16 @@ def _check_batches(config: TrainingConfig, devices: Devices) -> None:
                 f"stages.{index}.batch = {stage.batch} cannot be split evenly over {devices.processes} devices; "
                 "make it a multiple, or train on fewer devices"
             )
+
+
+def _check_gpus(devices: Devices) -> None:
+    found = max(CUDAAccelerator.auto_device_count(), int(MPSAccelerator.is_available()))
+    wanted = devices.accelerator == "gpu" or (devices.accelerator == "auto" and found)
+    if wanted and found < devices.count:
+        raise UserError(
+            f"{devices.count} GPUs were asked for, but PyTorch finds {found} on this machine; give fewer devices, "
+            'or "cpu" as the accelerator'
+        )
 
 
 def _trainer(

@@ -178,3 +178,10 @@ def test_a_shipped_configuration_is_valid(path):
 
 def test_configurations_are_shipped():
     assert "rain-tiny" in [path.stem for path in SHIPPED]
+
+
+@pytest.mark.parametrize(("text", "words"), [("", "nothing"), ("just text", "a str"), ("- 1", "a list")])
+def test_a_file_without_named_entries_is_refused(tmp_path, refuse, text, words):
+    (tmp_path / "run.yaml").write_text(text)
+    refuse(f"holds {words}, expected named entries", load_config, tmp_path / "run.yaml")
+    refuse("is a folder, expected a file", load_config, tmp_path)

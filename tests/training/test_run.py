@@ -1,5 +1,6 @@
 """Runs: an interrupted one ends as the same run, a finished one is only reported, a longer one goes on."""
 
+import functools
 import os
 import shutil
 import signal
@@ -219,4 +220,16 @@ def test_every_stages_batch_must_split_evenly_over_all_devices(configure, folder
         _check_batches(config, devices)
     message = r"stages.0.batch = 12 cannot be split evenly over 8 devices; make it a multiple"
     refuse(message, lambda: train(config, folder / "runs", devices=Devices("cpu", 4, 2)))
+    assert not (folder / "runs").exists()
+
+
+@pytest.mark.parametrize(("accelerator", "count", "found"), [("gpu", 1, 0), ("gpu", 3, 2), ("auto", 2, 1)])
+def test_more_gpus_than_there_are_are_refused_before_anything_is_read(
+    configure, folder, refuse, monkeypatch, accelerator, count, found
+):
+    monkeypatch.setattr("lightning.pytorch.accelerators.CUDAAccelerator.auto_device_count", lambda: found)
+    monkeypatch.setattr("lightning.pytorch.accelerators.MPSAccelerator.is_available", lambda: False)
+    config = configure(("batch = 1", "batch = 6"))
+    call = functools.partial(train, config, folder / "runs", progress=False, devices=Devices(accelerator, count))
+    refuse(f"{count} GPUs were asked for, but PyTorch finds {found} on this machine", call)
     assert not (folder / "runs").exists()
