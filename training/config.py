@@ -215,6 +215,8 @@ class TrainingConfig(Section):
     task: Literal["rain", "raindrop", "shadow", "blur"]
     preset: Literal[tuple(PRESETS)]  # type: ignore[valid-type]
     seed: Annotated[int, Field(ge=0)] = 0
+    start: Folder | None = None
+    """Checkpoint whose weights the first stage begins with, of the same preset and any task; by default random ones."""
     data: Data
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     schedule: Schedule = Schedule()
@@ -239,6 +241,10 @@ class TrainingConfig(Section):
                 'lower data.from_masked, or let all stages train "net_l"'
             )
         return self
+
+    def locate_start(self) -> Path | None:
+        """`start` as an absolute path."""
+        return None if self.start is None else self.data._root.absolute() / self.start
 
     def samples_before(self, stage: int) -> int:
         """How many samples the stages before this one consume."""

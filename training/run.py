@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressB
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from ..network import SPAIR, load_checkpoint, save_checkpoint
+from ..network import SPAIR, CheckpointError, find_preset, load_checkpoint, save_checkpoint
 from ..runtime.errors import UserError
 from .callbacks import AveragedCheckpoint, Clock, Durations, Pace, Pictures
 from .config import TrainingConfig
@@ -105,6 +105,8 @@ def _train_stage(
     L.seed_everything(config.seed + index, verbose=False)
     module = RestorationModule(config, index)
     hours = 0.0
+    if state is None and (start := config.locate_start()) is not None:
+        module.model.load_state_dict(_load_start(config, start))
     if state is not None and not begun:
         module.model.load_state_dict(_average(config, folder).state_dict())
         hours = state.callbacks[Clock.__name__]["hours"]
@@ -124,6 +126,21 @@ def _train_stage(
     if trainer.is_global_zero:
         _keep_stage(weights, f"{index}-{config.stages[index].train}")
     return pace
+
+
+def _load_start(config: TrainingConfig, start: Path) -> dict[str, torch.Tensor]:
+    """The weights of the checkpoint that a run starts from.
+
+    Raises:
+        CheckpointError: it is missing, damaged, or of another preset than the configuration's.
+    """
+    model = load_checkpoint(start).model
+    if model.preset != (preset := find_preset(config.preset)):
+        raise CheckpointError(
+            f"start = {start} is a checkpoint of the preset {model.preset.name!r}, the run trains {preset.name!r}; "
+            "change preset, or start from another checkpoint"
+        )
+    return model.state_dict()
 
 
 def _keep_stage(weights: Path, stage: str) -> None:

@@ -1,0 +1,1 @@
+"""Mask compaction: the list of active pixels that the sparse operators share."""

@@ -1,0 +1,1 @@
+"""C++ sources of the TensorRT plugin library that all operators share; see README.md."""
