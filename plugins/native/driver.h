@@ -1,0 +1,27 @@
+// The CUDA driver, found at run time: the library links neither with CUDA nor with TensorRT.
+#pragma once
+#include <cuda.h>
+#include <string>
+
+namespace spair {
+
+// Entry points of libcuda.so.1. They are called on the context that is current, which is TensorRT's.
+struct Driver {
+    decltype(&::cuGetErrorString) get_error_string;
+    decltype(&::cuCtxGetCurrent) get_context;
+    decltype(&::cuCtxGetDevice) get_device;
+    decltype(&::cuDeviceGetAttribute) get_attribute;
+    decltype(&::cuModuleLoadData) load_module;
+    decltype(&::cuModuleGetFunction) get_function;
+    decltype(&::cuFuncSetAttribute) set_attribute;
+    decltype(&::cuMemsetD8Async) set_bytes;
+    decltype(&::cuLaunchKernel) launch;
+
+    // What a failed call says, in words.
+    std::string explain(CUresult result) const;
+};
+
+// The driver of this process, opened once. Throws std::runtime_error where there is none.
+const Driver& driver();
+
+}  // namespace spair

@@ -1,0 +1,37 @@
+// What the library exports: TensorRT's entry points, and what tells this library from others.
+#include "NvInferRuntime.h"
+
+#include <cstdint>
+
+#include "creators.h"
+#include "kernel_table.h"
+#include "log.h"
+
+#define SPAIR_EXPORT extern "C" __attribute__((visibility("default")))
+
+SPAIR_EXPORT nvinfer1::IPluginCreatorInterface* const* getCreators(int32_t& count) {
+    static nvinfer1::IPluginCreatorInterface* creators[] = {
+        spair::sparse_conv2d_creator(),     spair::sparse_conv2d_add_creator(),  spair::sparse_conv2d_int8_creator(),
+        spair::sparse_conv2d_int8_add_creator(), spair::sparse_non_local_creator(), spair::masked_modulation_creator(),
+    };
+    count = sizeof creators / sizeof creators[0];
+    return creators;
+}
+
+SPAIR_EXPORT void setLoggerFinder(nvinfer1::ILoggerFinder* finder) { spair::set_logger_finder(finder); }
+
+// Version of spair-rt that the library was built by, and what it was built for.
+SPAIR_EXPORT const char* spair_plugins_version() { return spair::library_version; }
+SPAIR_EXPORT const char* spair_plugins_target() { return spair::library_target; }
+
+// Version of the fields that the library writes into engines and reads from them.
+SPAIR_EXPORT int32_t spair_plugins_serial_version() { return spair::kSerialVersion; }
+
+// The TensorRT whose headers the library was compiled with, as 10000 * major + 100 * minor + patch.
+SPAIR_EXPORT int32_t spair_plugins_tensorrt() { return NV_TENSORRT_MAJOR * 10000 + NV_TENSORRT_MINOR * 100 + NV_TENSORRT_PATCH; }
+
+// The kernels inside: reports list them, and an emulated driver tells by the address of the code what is launched.
+SPAIR_EXPORT const spair::KernelImage* spair_plugins_kernels(uint64_t* count) {
+    *count = spair::kernel_image_count;
+    return spair::kernel_images;
+}

@@ -1,0 +1,138 @@
+// What all operators share: one class that is TensorRT's core, build and runtime interface, and its creator.
+#pragma once
+#include "NvInferRuntime.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "fields.h"
+#include "kernels.h"
+#include "layout.h"
+#include "log.h"
+
+namespace spair {
+
+constexpr const char* kNamespace = "spair";
+constexpr const char* kPluginVersion = "1";
+
+// Descriptions of a call's tensors: inputs, then the output.
+using Tensors = std::vector<nvinfer1::PluginTensorDesc>;
+
+// An operator with one output. The protected functions, which operators define, throw; TensorRT's interfaces, which call
+// them, catch, log one sentence, and return failure.
+//
+// TensorRT owns all tensors and the workspace. A plugin owns nothing on the device: kernels belong to the library, one
+// set per CUDA context, and are loaded by attachToContext or onShapeChange, so that enqueue only launches.
+class Plugin : public nvinfer1::IPluginV3,
+               public nvinfer1::IPluginV3OneCore,
+               public nvinfer1::IPluginV3OneBuild,
+               public nvinfer1::IPluginV3OneRuntime {
+public:
+    // Reads what `getFieldsToSerialize` wrote beside the attributes; a node of a graph has none of it.
+    Plugin(const char* name, const FieldReader& reader);
+
+    nvinfer1::IPluginCapability* getCapabilityInterface(nvinfer1::PluginCapabilityType type) noexcept final;
+    nvinfer1::IPluginV3* clone() noexcept final;
+
+    nvinfer1::AsciiChar const* getPluginName() const noexcept final { return name_.c_str(); }
+    nvinfer1::AsciiChar const* getPluginVersion() const noexcept final { return kPluginVersion; }
+    nvinfer1::AsciiChar const* getPluginNamespace() const noexcept final { return kNamespace; }
+
+    int32_t getNbOutputs() const noexcept final { return 1; }
+    int32_t configurePlugin(nvinfer1::DynamicPluginTensorDesc const* in, int32_t inputs,
+                            nvinfer1::DynamicPluginTensorDesc const* out, int32_t outputs) noexcept final;
+    int32_t getOutputDataTypes(nvinfer1::DataType* out, int32_t outputs, nvinfer1::DataType const* in,
+                               int32_t inputs) const noexcept final;
+    int32_t getOutputShapes(nvinfer1::DimsExprs const* in, int32_t inputs, nvinfer1::DimsExprs const* shapes,
+                            int32_t shape_inputs, nvinfer1::DimsExprs* out, int32_t outputs,
+                            nvinfer1::IExprBuilder& builder) noexcept final;
+    bool supportsFormatCombination(int32_t position, nvinfer1::DynamicPluginTensorDesc const* all, int32_t inputs,
+                                   int32_t outputs) noexcept final;
+    size_t getWorkspaceSize(nvinfer1::DynamicPluginTensorDesc const* in, int32_t inputs,
+                            nvinfer1::DynamicPluginTensorDesc const* out, int32_t outputs) const noexcept final;
+    char const* getTimingCacheID() noexcept final;
+
+    int32_t onShapeChange(nvinfer1::PluginTensorDesc const* in, int32_t inputs, nvinfer1::PluginTensorDesc const* out,
+                          int32_t outputs) noexcept final;
+    int32_t enqueue(nvinfer1::PluginTensorDesc const* in, nvinfer1::PluginTensorDesc const* out,
+                    void const* const* inputs, void* const* outputs, void* workspace,
+                    cudaStream_t stream) noexcept final;
+    nvinfer1::IPluginV3* attachToContext(nvinfer1::IPluginResourceContext* context) noexcept final;
+    nvinfer1::PluginFieldCollection const* getFieldsToSerialize() noexcept final;
+
+protected:
+    Plugin(const Plugin&) = default;
+
+    // A copy, for TensorRT to own.
+    virtual Plugin* copy() const = 0;
+    // How many inputs the operator takes.
+    virtual int32_t input_count() const = 0;
+    // Type of the output by those of the inputs.
+    virtual nvinfer1::DataType output_type(const nvinfer1::DataType* in) const = 0;
+    // Number of channels of the output; its other dimensions are those of the first input.
+    virtual const nvinfer1::IDimensionExpr* output_channels(const nvinfer1::DimsExprs* in) const = 0;
+    // Whether the tensor at `position` may have its type and format, given those before it.
+    virtual bool supports(int32_t position, const Tensors& tensors) const = 0;
+    // Throws a sentence unless the shapes fit together and the kernels can do them.
+    virtual void check(const Tensors& tensors) const = 0;
+    // Bytes of workspace for these shapes; larger shapes never need less.
+    virtual size_t workspace_bytes(const Tensors& tensors) const = 0;
+    // Loads the kernels for these types, formats and channels; batch, height and width may be unknown (-1).
+    virtual void load(const Tensors& tensors) = 0;
+    // Launches the operator.
+    virtual void run(const Tensors& tensors, void const* const* inputs, void* output, char* workspace,
+                     CUstream stream) const = 0;
+    // Adds the attributes as fields whose data lives in this plugin.
+    virtual void describe(std::vector<nvinfer1::PluginField>& fields) const = 0;
+    // The attributes in words: nodes of equal words may share their timings.
+    virtual std::string settings() const = 0;
+
+private:
+    Tensors built_for() const;
+    void prepare(const Tensors& tensors);
+
+    std::string name_;
+    int32_t serial_version_ = kSerialVersion;
+    std::vector<int32_t> kinds_;  // type, format and channels of each tensor that the engine was built for
+    bool ready_ = false;          // kernels are loaded for `ready_for_`
+    std::vector<int32_t> ready_for_;
+    std::string timing_cache_id_;
+    std::vector<nvinfer1::PluginField> fields_;
+    nvinfer1::PluginFieldCollection collection_{};
+};
+
+// Creator of the plugins called `name`, of class `Operator`: a constructor from (name, FieldReader) and
+// `attributes()`, the fields that a node of a graph may carry.
+template <typename Operator>
+class Creator final : public nvinfer1::IPluginCreatorV3One {
+public:
+    explicit Creator(const char* name) : name_(name), attributes_(Operator::attributes()) {
+        collection_ = {static_cast<int32_t>(attributes_.size()), attributes_.data()};
+    }
+
+    // A plugin for TensorRT to own, from a node's attributes or from an engine's fields; null, and a sentence in the
+    // log, where they are unusable.
+    nvinfer1::IPluginV3* createPlugin(nvinfer1::AsciiChar const* node, nvinfer1::PluginFieldCollection const* fields,
+                                      nvinfer1::TensorRTPhase) noexcept override {
+        try {
+            return new Operator(name_, FieldReader(*fields));
+        } catch (const std::exception& error) {
+            log_error(std::string(name_) + " " + (node == nullptr ? "" : node) + ": " + error.what());
+            return nullptr;
+        }
+    }
+    nvinfer1::PluginFieldCollection const* getFieldNames() noexcept override { return &collection_; }
+    nvinfer1::AsciiChar const* getPluginName() const noexcept override { return name_; }
+    nvinfer1::AsciiChar const* getPluginVersion() const noexcept override { return kPluginVersion; }
+    nvinfer1::AsciiChar const* getPluginNamespace() const noexcept override { return kNamespace; }
+
+private:
+    const char* name_;
+    std::vector<nvinfer1::PluginField> attributes_;
+    nvinfer1::PluginFieldCollection collection_{};
+};
+
+}  // namespace spair
