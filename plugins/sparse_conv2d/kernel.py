@@ -1,0 +1,149 @@
+"""SparseConv2d: a gathered matrix product over the active pixels, FP32, FP16 and INT8.
+
+Grids, layouts and derivation are in README.md. Run in Triton's interpreter and compiled ahead of time by the tests;
+never run on a GPU here.
+"""
+
+import triton
+import triton.language as tl
+
+from ..layouts import load_channels, locate, store_channels
+
+
+@triton.jit
+def pack_weight(p_weight, p_packed, channels, outputs, taps, packed_outputs, BLOCK: tl.constexpr):  # noqa: N803
+    """[D,C,k,k] to [taps, C, packed_outputs]: grid (ceil(taps * channels * packed_outputs / BLOCK),).
+
+    Args:
+        p_weight: any type [outputs, channels, taps].
+        p_packed: same type; columns from `outputs` on become zero.
+        channels: C.
+        outputs: D.
+        taps: k * k; tap = row * k + column.
+        packed_outputs: D rounded up to 16.
+        BLOCK: elements of a program, a power of two.
+    """
+    o_packed = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    o_d = o_packed % packed_outputs
+    o_c = o_packed // packed_outputs % channels
+    o_tap = o_packed // packed_outputs // channels
+    m_packed = o_tap < taps
+    o_weight = (o_d * channels + o_c) * taps + o_tap
+    b_weight = tl.load(p_weight + o_weight, mask=m_packed & (o_d < outputs), other=0)  # [BLOCK]
+    tl.store(p_packed + o_packed, b_weight, mask=m_packed)
+
+
+@triton.jit
+def combine_scales(p_x_scale, p_weight_scale, p_scale, outputs, BLOCK: tl.constexpr):  # noqa: N803
+    """The scale of each INT8 output channel: grid (ceil(outputs / BLOCK),).
+
+    Args:
+        p_x_scale: fp32 [1].
+        p_weight_scale: fp32 [outputs].
+        p_scale: fp32 [outputs], receives x_scale * weight_scale.
+        outputs: D.
+        BLOCK: channels of a program, a power of two.
+    """
+    o_d = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    b_scale = tl.load(p_weight_scale + o_d, mask=o_d < outputs, other=0)  # [BLOCK]
+    tl.store(p_scale + o_d, tl.load(p_x_scale) * b_scale, mask=o_d < outputs)
+
+
+@triton.jit
+def find_neighbour(p_mask, o_y, o_x, m_m, tap, height, width, kernel, dilation, clean_input):
+    """The pixel under a tap for each of the rows, and whether it is read: [M], [M]."""
+    o_qy = o_y + (tap // kernel - kernel // 2) * dilation
+    o_qx = o_x + (tap % kernel - kernel // 2) * dilation
+    m_q = m_m & (o_qy >= 0) & (o_qy < height) & (o_qx >= 0) & (o_qx < width)
+    o_q = o_qy * width + o_qx
+    b_mask = tl.load(p_mask + o_q, mask=m_q & (clean_input == 0), other=1)  # [M]
+    return o_q, m_q & (b_mask != 0)
+
+
+@triton.jit
+def sparse_conv2d(
+    p_x,
+    p_mask,
+    p_index,
+    p_count,
+    p_packed,
+    p_bias,
+    p_scale,
+    p_residual,
+    p_out,
+    height,
+    width,
+    channels,
+    outputs,
+    packed_outputs,
+    x_pitch,
+    out_pitch,
+    kernel,
+    dilation,
+    clean_input,
+    has_residual,
+    slope,
+    IN: tl.constexpr,  # noqa: N803
+    OUT: tl.constexpr,  # noqa: N803
+    BM: tl.constexpr,  # noqa: N803
+    BN: tl.constexpr,  # noqa: N803
+    BK: tl.constexpr,  # noqa: N803
+):
+    """Active pixels of the output; the caller has zeroed the others. Grid (any, ceil(outputs / BN), N).
+
+    Args:
+        p_x: fp32, fp16 or int8, layout IN.
+        p_mask: fp32 or fp16 [N, pixels].
+        p_index: i32 [N, pixels] of `compact_mask`.
+        p_count: i32 [N] of `compact_mask`.
+        p_packed: type of x, [kernel * kernel, channels, packed_outputs] of `pack_weight`.
+        p_bias: [outputs], type of out.
+        p_scale: fp32 [outputs] of `combine_scales`; read with int8 alone.
+        p_residual: type and layout of out; read where `has_residual` is not 0.
+        p_out: type of x (fp32 or fp16 with int8), layout OUT.
+        height: of an image; so are `width`, `channels` of x and `outputs`.
+        packed_outputs: columns of the packed weight, a multiple of 16.
+        x_pitch: see `layouts`; so is `out_pitch`.
+        kernel: k, odd.
+        dilation: distance of taps, in pixels.
+        clean_input: not 0: neighbours are read whatever their mask.
+        has_residual: not 0: the residual is added after the activation.
+        slope: of the activation below zero.
+        BM: pixels of a tile; BN output channels, BK input channels: powers of two from 16 (BK 32 with int8).
+    """
+    i_d, i_n = tl.program_id(1), tl.program_id(2)
+    pixels = height * width
+    row = i_n.to(tl.int64) * pixels
+    count = tl.load(p_count + i_n)
+    blocks = tl.cdiv(channels, BK)
+    o_d = i_d * BN + tl.arange(0, BN)
+    integer: tl.constexpr = p_x.dtype.element_ty == tl.int8
+    total: tl.constexpr = tl.int32 if integer else tl.float32
+    for i_m in range(tl.program_id(0), tl.cdiv(count, BM), tl.num_programs(0)):
+        o_m = i_m * BM + tl.arange(0, BM)
+        m_m = o_m < count
+        o_p = tl.load(p_index + row + o_m, mask=m_m, other=0)  # [BM]
+        o_y = o_p // width
+        o_x = o_p - o_y * width
+        b_acc = tl.zeros((BM, BN), total)
+        for step in range(kernel * kernel * blocks):
+            tap = step // blocks
+            o_c = step % blocks * BK + tl.arange(0, BK)
+            o_q, m_q = find_neighbour(p_mask + row, o_y, o_x, m_m, tap, height, width, kernel, dilation, clean_input)
+            offsets = locate(i_n, o_q[:, None], o_c[None, :], pixels, channels, x_pitch, IN)
+            b_x = load_channels(p_x, offsets, m_q[:, None], o_c[None, :], channels, x_pitch, IN)  # [BM, BK]
+            o_w = (tap * channels + o_c[:, None]) * packed_outputs + o_d[None, :]
+            m_w = (o_c[:, None] < channels) & (o_d[None, :] < packed_outputs)
+            b_w = tl.load(p_packed + o_w, mask=m_w, other=0)  # [BK, BN]
+            b_acc = tl.dot(b_x, b_w, b_acc, input_precision="ieee", out_dtype=total)
+        b_out = b_acc.to(tl.float32)
+        if integer:
+            b_out *= tl.load(p_scale + o_d, mask=o_d < outputs, other=0)[None, :]  # [BN]
+        b_out += tl.load(p_bias + o_d, mask=o_d < outputs, other=0).to(tl.float32)[None, :]  # [BN]
+        b_out = tl.where(b_out < 0, b_out * slope, b_out)
+        offsets = locate(i_n, o_p[:, None], o_d[None, :], pixels, outputs, out_pitch, OUT)
+        if has_residual != 0:
+            b_out += load_channels(p_residual, offsets, m_m[:, None], o_d[None, :], outputs, out_pitch, OUT).to(
+                tl.float32
+            )  # [BM, BN]
+        store_channels(p_out, offsets, b_out, m_m[:, None], o_d[None, :], outputs, out_pitch, OUT)
