@@ -11,12 +11,14 @@ from ..layouts import load_channels, locate, store_channels
 
 
 @triton.jit
-def measure_block(b_x, m_x):
-    """Count, mean and sum of squared distances from it, over the pixels of `m_x` [P,1] in `b_x` [P,C]: three [C]."""
+def store_moments(p_row, b_x, m_x, m_c):
+    """Write count, mean and sum of squared distances from it over the pixels `m_x` [P,1] of `b_x` [P,C]: C times 3."""
     count = tl.sum(tl.where(m_x, 1.0, 0.0), 0)  # [1]
     b_mean = tl.sum(tl.where(m_x, b_x, 0.0), 0) / tl.maximum(count, 1.0)
     b_centred = tl.where(m_x, b_x - b_mean[None, :], 0.0)
-    return count + tl.zeros_like(b_mean), b_mean, tl.sum(b_centred * b_centred, 0)
+    tl.store(p_row, count + tl.zeros_like(b_mean), mask=m_c)
+    tl.store(p_row + 1, b_mean, mask=m_c)
+    tl.store(p_row + 2, tl.sum(b_centred * b_centred, 0), mask=m_c)
 
 
 @triton.jit
@@ -49,17 +51,12 @@ def masked_moments(
     o_p = i_b * BP + tl.arange(0, BP)
     o_c = tl.program_id(1) * BC + tl.arange(0, BC)
     m_p = o_p < pixels
-    b_mask = tl.load(p_mask + i_n.to(tl.int64) * pixels + o_p, mask=m_p, other=0) != 0  # [BP]
+    b_mask = tl.load(p_mask + i_n.to(tl.int64) * pixels + o_p, mask=m_p, other=0)  # [BP]
     offsets = locate(i_n, o_p[:, None], o_c[None, :], pixels, channels, x_pitch, IN)
     b_x = load_channels(p_x, offsets, m_p[:, None], o_c[None, :], channels, x_pitch, IN).to(tl.float32)  # [BP, BC]
     p_row = p_partial + ((i_n.to(tl.int64) * channels + o_c) * blocks + i_b) * 6
-    m_c = o_c < channels
-    for kind in tl.static_range(2):
-        m_x = m_p & (b_mask == (kind == 1))
-        count, b_mean, b_squares = measure_block(b_x, m_x[:, None])
-        tl.store(p_row + 3 * kind, count, mask=m_c)
-        tl.store(p_row + 3 * kind + 1, b_mean, mask=m_c)
-        tl.store(p_row + 3 * kind + 2, b_squares, mask=m_c)
+    store_moments(p_row, b_x, (m_p & (b_mask == 0))[:, None], o_c < channels)
+    store_moments(p_row + 3, b_x, (m_p & (b_mask != 0))[:, None], o_c < channels)
 
 
 @triton.jit

@@ -56,8 +56,8 @@ def find_neighbour(p_mask, o_y, o_x, m_m, tap, height, width, kernel, dilation, 
     o_qx = o_x + (tap % kernel - kernel // 2) * dilation
     m_q = m_m & (o_qy >= 0) & (o_qy < height) & (o_qx >= 0) & (o_qx < width)
     o_q = o_qy * width + o_qx
-    b_mask = tl.load(p_mask + o_q, mask=m_q & (clean_input == 0), other=1)  # [M]
-    return o_q, m_q & (b_mask != 0)
+    b_mask = tl.load(p_mask + o_q, mask=m_q, other=0)  # [M]
+    return o_q, m_q & (b_mask + clean_input != 0)
 
 
 @triton.jit
@@ -106,7 +106,7 @@ def sparse_conv2d(
         x_pitch: see `layouts`; so is `out_pitch`.
         kernel: k, odd.
         dilation: distance of taps, in pixels.
-        clean_input: not 0: neighbours are read whatever their mask.
+        clean_input: 1: neighbours are read whatever their mask; else 0.
         has_residual: not 0: the residual is added after the activation.
         slope: of the activation below zero.
         BM: pixels of a tile; BN output channels, BK input channels: powers of two from 16 (BK 32 with int8).
