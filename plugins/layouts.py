@@ -33,8 +33,8 @@ def locate(i_n, o_p, o_c, pixels, channels, pitch, LAYOUT: tl.constexpr):  # noq
 def load_channels(p_x, offsets, m_p, o_c, channels, pitch, LAYOUT: tl.constexpr):  # noqa: N803
     """Values at `offsets` [M,C] for the pixels of `m_p` [M,1]; zero at other pixels and at channels that do not exist.
 
-    With PIXELS whole groups of 8 channels are read, so that the reads are 16 bytes wide, and the padding, which may
-    hold anything, is replaced afterwards. CHW32 holds integers: its padding meets zero weights.
+    With PIXELS the padding is read as well, so that the reads are 16 bytes wide, and replaced afterwards: it may hold
+    anything. CHW32 holds integers, whose padding meets zero weights.
     """
     if LAYOUT == LINEAR:
         block = tl.load(p_x + offsets, mask=m_p & (o_c < channels), other=0)  # [M, C]

@@ -61,6 +61,56 @@ def find_neighbour(p_mask, o_y, o_x, m_m, tap, height, width, kernel, dilation, 
 
 
 @triton.jit
+def multiply_taps(
+    b_acc,
+    p_x,
+    p_mask,
+    p_packed,
+    i_n,
+    o_y,
+    o_x,
+    m_m,
+    o_d,
+    height,
+    width,
+    channels,
+    packed_outputs,
+    x_pitch,
+    kernel,
+    dilation,
+    clean_input,
+    IN: tl.constexpr,  # noqa: N803
+    BK: tl.constexpr,  # noqa: N803
+    WHOLE: tl.constexpr,  # noqa: N803
+):
+    """Add the products of all taps with the whole blocks of BK channels, or with those that are left, to `b_acc`.
+
+    Whole blocks need no look at the channels' end, which would cost a detour of x through shared memory.
+    """
+    whole = channels // BK
+    blocks = whole if WHOLE else tl.cdiv(channels, BK) - whole
+    for step in range(kernel * kernel * blocks):
+        if WHOLE:
+            tap = step // tl.maximum(blocks, 1)  # the pipeline's first steps are computed before it is known to run
+            o_c = step % tl.maximum(blocks, 1) * BK + tl.arange(0, BK)
+        else:
+            tap = step
+            o_c = whole * BK + tl.arange(0, BK)
+        o_q, m_q = find_neighbour(p_mask, o_y, o_x, m_m, tap, height, width, kernel, dilation, clean_input)
+        offsets = locate(i_n, o_q[:, None], o_c[None, :], height * width, channels, x_pitch, IN)
+        o_w = (tap * channels + o_c[:, None]) * packed_outputs + o_d[None, :]
+        m_w = o_d[None, :] < packed_outputs
+        if WHOLE:
+            b_x = tl.load(p_x + offsets, mask=m_q[:, None], other=0)  # [BM, BK]
+        else:
+            b_x = load_channels(p_x, offsets, m_q[:, None], o_c[None, :], channels, x_pitch, IN)  # [BM, BK]
+            m_w = m_w & (o_c[:, None] < channels)
+        b_w = tl.load(p_packed + o_w, mask=m_w, other=0)  # [BK, BN]
+        b_acc = tl.dot(b_x, b_w, b_acc, input_precision="ieee", out_dtype=b_acc.dtype)
+    return b_acc
+
+
+@triton.jit
 def sparse_conv2d(
     p_x,
     p_mask,
@@ -115,7 +165,6 @@ def sparse_conv2d(
     pixels = height * width
     row = i_n.to(tl.int64) * pixels
     count = tl.load(p_count + i_n)
-    blocks = tl.cdiv(channels, BK)
     o_d = i_d * BN + tl.arange(0, BN)
     integer: tl.constexpr = p_x.dtype.element_ty == tl.int8
     total: tl.constexpr = tl.int32 if integer else tl.float32
@@ -126,16 +175,14 @@ def sparse_conv2d(
         o_y = o_p // width
         o_x = o_p - o_y * width
         b_acc = tl.zeros((BM, BN), total)
-        for step in range(kernel * kernel * blocks):
-            tap = step // blocks
-            o_c = step % blocks * BK + tl.arange(0, BK)
-            o_q, m_q = find_neighbour(p_mask + row, o_y, o_x, m_m, tap, height, width, kernel, dilation, clean_input)
-            offsets = locate(i_n, o_q[:, None], o_c[None, :], pixels, channels, x_pitch, IN)
-            b_x = load_channels(p_x, offsets, m_q[:, None], o_c[None, :], channels, x_pitch, IN)  # [BM, BK]
-            o_w = (tap * channels + o_c[:, None]) * packed_outputs + o_d[None, :]
-            m_w = (o_c[:, None] < channels) & (o_d[None, :] < packed_outputs)
-            b_w = tl.load(p_packed + o_w, mask=m_w, other=0)  # [BK, BN]
-            b_acc = tl.dot(b_x, b_w, b_acc, input_precision="ieee", out_dtype=total)
+        b_acc = multiply_taps(
+            b_acc, p_x, p_mask + row, p_packed, i_n, o_y, o_x, m_m, o_d, height, width, channels, packed_outputs,
+            x_pitch, kernel, dilation, clean_input, IN, BK, True,
+        )  # fmt: skip
+        b_acc = multiply_taps(
+            b_acc, p_x, p_mask + row, p_packed, i_n, o_y, o_x, m_m, o_d, height, width, channels, packed_outputs,
+            x_pitch, kernel, dilation, clean_input, IN, BK, False,
+        )  # fmt: skip
         b_out = b_acc.to(tl.float32)
         if integer:
             b_out *= tl.load(p_scale + o_d, mask=o_d < outputs, other=0)[None, :]  # [BN]
