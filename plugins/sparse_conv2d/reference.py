@@ -13,11 +13,13 @@ def sparse_conv2d(
     *,
     negative_slope: float = 1.0,
     clean_input: bool = False,
+    dilation: int = 1,
+    residual: np.ndarray | None = None,
 ) -> np.ndarray:
     """Equation (1) of SPAIR (ICCV 2021), with bias and activation.
 
-    `out[n,:,p] = act(bias + sum_k weight[:,:,k] x[n,:,p+k])` over the neighbours p+k inside the picture whose mask is
-    1 (all neighbours if `clean_input`), where mask[n,p] = 1; zeros elsewhere.
+    `out[n,:,p] = act(bias + sum_k weight[:,:,k] x[n,:,p+k]) + residual[n,:,p]` over the neighbours p+k inside the
+    picture whose mask is 1 (all neighbours if `clean_input`), where mask[n,p] = 1; zeros elsewhere.
 
     Args:
         x: float32 [N,C,H,W].
@@ -26,20 +28,73 @@ def sparse_conv2d(
         bias: float32 [D].
         negative_slope: slope of the activation below zero: 0 is ReLU, 1 is none.
         clean_input: also read clean neighbours.
+        dilation: distance of neighbouring taps in pixels, 1 or more.
+        residual: float32 [N,D,H,W], added after the activation; None adds nothing.
 
     Returns:
         float32 [N,D,H,W], accumulated in float64.
     """
+    scale = np.ones(weight.shape[0])
+    return _convolve(x, mask, weight, bias, scale, residual, negative_slope, clean_input, dilation)
+
+
+def sparse_conv2d_int8(
+    x: np.ndarray,
+    mask: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    x_scale: float,
+    weight_scale: np.ndarray,
+    *,
+    negative_slope: float = 1.0,
+    clean_input: bool = False,
+    dilation: int = 1,
+    residual: np.ndarray | None = None,
+) -> np.ndarray:
+    """`sparse_conv2d` of the values that 8-bit integers stand for: `x_scale * x` and `weight_scale[d] * weight[d]`.
+
+    The sum of products is exact; scales, bias, activation and residual come after it.
+
+    Args:
+        x: int8 [N,C,H,W].
+        mask: float32 [N,1,H,W], 0 or 1.
+        weight: int8 [D,C,k,k].
+        bias: float32 [D].
+        x_scale: > 0.
+        weight_scale: float32 [D], > 0.
+        negative_slope: see `sparse_conv2d`; so are `clean_input`, `dilation` and `residual`.
+
+    Returns:
+        float32 [N,D,H,W].
+    """
+    scale = float(x_scale) * weight_scale.astype(np.float64)
+    return _convolve(x, mask, weight, bias, scale, residual, negative_slope, clean_input, dilation)
+
+
+def _convolve(
+    x: np.ndarray,
+    mask: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    scale: np.ndarray,
+    residual: np.ndarray | None,
+    negative_slope: float,
+    clean_input: bool,
+    dilation: int,
+) -> np.ndarray:
+    """Both operators, in float64: it holds sums of products of 8-bit integers exactly."""
     batch, _, height, width = x.shape
-    radius = weight.shape[2] // 2
-    out = np.zeros((batch, weight.shape[0], height, width), np.float32)
+    outputs, _, kernel, _ = weight.shape
+    out = np.zeros((batch, outputs, height, width), np.float32)
     for n, row, column in zip(*np.nonzero(mask[:, 0]), strict=True):
-        total = bias.astype(np.float64)
-        for dy in range(-radius, radius + 1):
-            for dx in range(-radius, radius + 1):
-                y, z = row + dy, column + dx
+        total = np.zeros(outputs)
+        for i in range(kernel):
+            for j in range(kernel):
+                y, z = row + (i - kernel // 2) * dilation, column + (j - kernel // 2) * dilation
                 inside = 0 <= y < height and 0 <= z < width
                 if inside and (clean_input or mask[n, 0, y, z]):
-                    total = total + weight[:, :, dy + radius, dx + radius].astype(np.float64) @ x[n, :, y, z]
-        out[n, :, row, column] = np.where(total < 0, negative_slope * total, total)
+                    total = total + weight[:, :, i, j].astype(np.float64) @ x[n, :, y, z].astype(np.float64)
+        total = scale * total + bias
+        total = np.where(total < 0, negative_slope * total, total)
+        out[n, :, row, column] = total if residual is None else total + residual[n, :, row, column]
     return out
