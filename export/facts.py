@@ -35,6 +35,15 @@ def known_shapes(model: onnx.ModelProto) -> dict[str, Shape]:
     return shapes
 
 
+def element_types(model: onnx.ModelProto) -> dict[str, int]:
+    """ONNX element type of every tensor of the graph that inference finds one for, inputs and constants included."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    types = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        types[value.name] = value.type.tensor_type.elem_type
+    return types
+
+
 def drop_unused(graph: onnx.GraphProto) -> None:
     """Remove nodes and initializers that no output needs."""
     needed = {value.name for value in graph.output}

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import onnx
 from onnxscript import opset18 as op
 from onnxscript import script
-from onnxscript.onnx_types import FLOAT
+from onnxscript.onnx_types import FLOAT, INT8
 from onnxscript.values import Opset
 
 OPSET = 18
@@ -36,9 +36,29 @@ def SparseConv2d(  # noqa: D103, N802
     negative_slope: float,
     clean_input: float,
 ) -> FLOAT:
-    readable = op.Max(mask, op.Constant(value_float=clean_input))
+    # max(mask, clean_input) for masks of 0 and 1, without a constant: those have a type, and halves take no FP32 ones.
+    readable = op.HardSigmoid(mask, alpha=1.0, beta=clean_input)
     y = op.Conv(op.Mul(x, readable), weight, bias, pads=pads)
     return op.Mul(op.LeakyRelu(y, alpha=negative_slope), mask)
+
+
+@script(_spair, default_opset=op)
+def SparseConv2dInt8(  # noqa: D103, N802
+    x: INT8,
+    mask: FLOAT,
+    weight: INT8,
+    bias: FLOAT,
+    x_scale: FLOAT,
+    weight_scale: FLOAT,
+    pads: Sequence[int],
+    negative_slope: float,
+    clean_input: float,
+) -> FLOAT:
+    # Summed in FP32, as the plugin's INT32 sums are scaled; mask and bias may be halves, and then the result is one.
+    readable = op.HardSigmoid(op.Cast(mask, to=1), alpha=1.0, beta=clean_input)
+    values = op.Mul(op.DequantizeLinear(x, x_scale), readable)
+    y = op.Conv(values, op.DequantizeLinear(weight, weight_scale, axis=0), op.Cast(bias, to=1), pads=pads)
+    return op.Mul(op.CastLike(op.LeakyRelu(y, alpha=negative_slope), mask), mask)
 
 
 @script(_spair, default_opset=op)
@@ -85,6 +105,7 @@ def SparseNonLocal(  # noqa: D103, N802
 
 OPERATORS = {
     "SparseConv2d": SparseConv2d,
+    "SparseConv2dInt8": SparseConv2dInt8,
     "MaskedModulation": MaskedModulation,
     "SparseNonLocal": SparseNonLocal,
 }
@@ -94,11 +115,15 @@ def add_function_bodies(model: onnx.ModelProto) -> None:
     """Append the body of every `spair` operator that the graph uses, in place.
 
     Tensors of a body are prefixed with its operator's name: TensorRT's parser confuses a body's names with the outer
-    graph's when they coincide.
+    graph's when they coincide. Bodies are written in the graph's own opset, 18 or later.
     """
     used = {node.op_type for node in model.graph.node if node.domain == DOMAIN}
+    version = next(opset.version for opset in model.opset_import if not opset.domain)
     for name in sorted(used):
-        model.functions.append(_prefixed(OPERATORS[name].to_function_proto()))
+        body = _prefixed(OPERATORS[name].to_function_proto())
+        for opset in body.opset_import:
+            opset.version = opset.version if opset.domain else version
+        model.functions.append(body)
 
 
 def _prefixed(function: onnx.FunctionProto) -> onnx.FunctionProto:

@@ -18,11 +18,15 @@ class Layer:
     """A convolution with its activation."""
 
     weight: np.ndarray
-    """[D,C,k,k] float32."""
+    """[D,C,k,k] float32, or int8 where there are scales."""
     bias: np.ndarray
     """[D] float32."""
     negative_slope: float
     """Of the activation: 0 is ReLU, 1 is none."""
+    weight_scale: np.ndarray | None = None
+    """[D] float32: what int8 weights are multiplied by; None: they are float32, and so are the rows."""
+    input_scale: float = 1.0
+    """With int8 weights: what the int8 rows are multiplied by."""
 
     @property
     def outputs(self) -> int:
@@ -34,15 +38,27 @@ class Layer:
         """Side of the kernel, odd."""
         return self.weight.shape[2]
 
+    def with_position_outermost(self) -> Layer:
+        """For a pixel shuffle by 2, which reads channel c*4 + position: outputs in the order position, then c."""
+        order = np.arange(self.outputs).reshape(-1, 4).T.reshape(-1)
+        scale = None if self.weight_scale is None else self.weight_scale[order]
+        return dataclasses.replace(self, weight=self.weight[order], bias=self.bias[order], weight_scale=scale)
+
     def apply(self, emit: Emitter, values: str, columns: range) -> str:
         """values [n, k*columns*C] -> [n, D]; columns of the kernel count from its centre."""
         # [D,C,k,k] -> [k*k*C, D]: by kernel column, then row, then channel, so that fewer columns are a slice.
-        matrix = emit.const(self.weight.transpose(3, 2, 1, 0).reshape(-1, self.outputs), np.float32)
+        matrix = emit.const(self.weight.transpose(3, 2, 1, 0).reshape(-1, self.outputs), self.weight.dtype)
         height, radius = self.kernel * self.weight.shape[1], self.kernel // 2
         if len(columns) < self.kernel:
             ends = [emit.const([(column + radius) * height]) for column in (columns.start, columns.stop)]
             with emit.outermost():  # ONNX Runtime slices constants once, when it loads the graph
                 matrix = emit.op("Slice", matrix, *ends, emit.const([0]))
+        if self.weight_scale is not None:
+            # Scaled back before the product: on x86 without VNNI ONNX Runtime's integer product takes twice as long as
+            # the float32 one, which with int8 rows to gather takes 0.85 to 0.91 of its time with float32 rows.
+            with emit.outermost():
+                matrix = emit.op("DequantizeLinear", matrix, emit.const(self.weight_scale, np.float32), axis=1)
+            values = emit.op("DequantizeLinear", values, emit.const(self.input_scale, np.float32))
         rows = emit.op("Gemm", values, matrix, emit.const(self.bias, np.float32))
         if self.negative_slope == 0.0:
             return emit.op("Relu", rows)

@@ -22,16 +22,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
 
-import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
 from .emit import Emitter
 from .facts import channels_of, drop_unused, is_pixel_shuffle, known_shapes
 from .functions import DOMAIN
-from .packed_layers import Layer, attend, convolve_around, convolve_rows
+from .halves import store_halves, widen_halves
+from .packable import CONVOLUTIONS, Quantized, check_packable, read_layer
+from .packed_layers import attend, convolve_around, convolve_rows
 from .sites import Sites
 from .surroundings import Surroundings
 
@@ -72,9 +72,12 @@ class PackingReport:
 class PackSparse:
     """Rewrites a graph with `spair` operators into packed form.
 
-    Requires: every SparseConv2d has float32 initializers as weights and a square kernel of 1, 3 or 5 with the padding
-    that keeps the size; no MaskedModulation (its statistics need clean pixels: hand them in, as `SPAIR.restore_tile`
-    does).
+    Takes calibrated graphs as well: halves are computed as float32 and stored as halves (`spair.export.halves`), rows
+    of SparseConv2dInt8 are int8 when its neighbours are gathered.
+
+    Requires: every SparseConv2d has initializers as weights (float32, half or int8) and a square kernel of 1, 3 or 5
+    with the padding that keeps the size; no MaskedModulation (its statistics need clean pixels: hand them in, as
+    `SPAIR.restore_tile` does).
     Ensures: same inputs and outputs, no node of the domain `spair` left, valid ONNX; results equal to the dense graph's
     up to the order of sums.
     """
@@ -83,17 +86,20 @@ class PackSparse:
         """Raise ValueError, saying which node, unless the graph can be packed."""
         stored = {tensor.name: tensor for tensor in model.graph.initializer}
         for node in model.graph.node:
-            if node.domain == DOMAIN and node.op_type == "SparseConv2d":
-                _check_convolution(node, stored)
+            if node.domain == DOMAIN and node.op_type in CONVOLUTIONS:
+                check_packable(node, stored)
             elif node.domain == DOMAIN and node.op_type != "SparseNonLocal":
                 raise ValueError(f"{node.op_type} has no packed form; compute its statistics outside the graph")
 
     def __call__(self, model: onnx.ModelProto) -> PackingReport:
         """Rewrite in place."""
+        halves = widen_halves(model)
         self.requires(model)
         if not any(node.domain == DOMAIN for node in model.graph.node):
             return PackingReport(False, {}, 0)
         report = _Rewrite(model).run()
+        if halves:
+            store_halves(model)
         self.ensures(model)
         return report
 
@@ -103,20 +109,6 @@ class PackSparse:
         if left:
             raise ValueError(f"packing left {Counter(left)} in the graph")
         onnx.checker.check_model(model, full_check=True)
-
-
-def _check_convolution(node: onnx.NodeProto, stored: Mapping[str, onnx.TensorProto]) -> None:
-    what = f"SparseConv2d {node.output[0]}"
-    if not {node.input[2], node.input[3]} <= stored.keys():
-        raise ValueError(f"the weights of {what} must be initializers")
-    weight = stored[node.input[2]]
-    if weight.data_type != onnx.TensorProto.FLOAT:
-        raise ValueError(f"{what} has weights of type {weight.data_type}; only float32 can be packed")
-    kernel, pads = list(weight.dims[2:]), next(list(a.ints) for a in node.attribute if a.name == "pads")
-    if kernel[0] not in (1, 3, 5) or kernel != kernel[:1] * 2 or pads != [kernel[0] // 2] * 4:
-        raise ValueError(
-            f"{what} has a kernel of {kernel} and pads of {pads}; only 1x1, 3x3 and 5x5 that keep the size"
-        )
 
 
 class _Rewrite:
@@ -133,6 +125,7 @@ class _Rewrite:
         self.packed: dict[str, Packed] = {}
         self.counts: Counter[str] = Counter()
         self.written: dict[str, str] = {}
+        self.quantized = Quantized(model, self.emit)
 
     def run(self) -> PackingReport:
         """Emit everything, then replace the graph's nodes."""
@@ -161,7 +154,9 @@ class _Rewrite:
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         inputs = [self.packed.get(name) for name in node.input]
         result: Packed | None = None
-        if node.domain == DOMAIN and node.op_type == "SparseConv2d":
+        if self.quantized.is_for_rows(node):
+            return
+        if node.domain == DOMAIN and node.op_type in CONVOLUTIONS:
             result = self._convolution(node, attributes)
         elif node.domain == DOMAIN:
             result = self._non_local(node, attributes)
@@ -203,21 +198,18 @@ class _Rewrite:
         return self.sites[mask]
 
     def _convolution(self, node: onnx.NodeProto, attributes: dict) -> Packed:
-        x, mask, weight_name, bias_name = node.input
-        weight, bias = self.weights[weight_name], self.weights[bias_name]
+        x, mask = self.quantized.source(node.input[0]), node.input[1]
+        layer = read_layer(node, self.weights, attributes["negative_slope"])
         if self._is_folded_next(node.output[0]):
-            # The pixel shuffle reads channel c*4 + position; rows keep the position outermost instead.
-            order = np.arange(weight.shape[0]).reshape(-1, 4).T.reshape(-1)
-            weight, bias = weight[order], bias[order]
-        layer = Layer(weight, bias, float(attributes["negative_slope"]))
+            layer = layer.with_position_outermost()
         if attributes["clean_input"]:
             around = self._around(mask, layer.kernel // 2)
             rows = around.joined(around.rows(x, self._dense_source), layer.weight.shape[1])
-            return Packed(convolve_around(around, rows, layer), layer.outputs, mask)
+            return Packed(convolve_around(around, self.quantized.rows(rows, layer), layer), layer.outputs, mask)
         source = self._rows(x, mask, layer.weight.shape[1])
         if layer.kernel > 1 and not source.cleared:
             source = self._cleared(x, source)
-        rows = convolve_rows(self._sites(mask), source.rows, layer)
+        rows = convolve_rows(self._sites(mask), self.quantized.rows(source.rows, layer), layer)
         return Packed(rows, layer.outputs, mask, cleared=layer.kernel > 1)
 
     def _around(self, mask: str, radius: int) -> Surroundings:
@@ -312,9 +304,9 @@ class _Rewrite:
         return dataclasses.replace(value, elsewhere=dense)
 
     def _shuffle(self, node: onnx.NodeProto, attributes: dict, inputs: list[Packed | None]) -> Packed | None:
-        value = inputs[0]
-        maker = self.makers.get(node.input[0])
-        if value is None or maker is None or maker.op_type != "SparseConv2d" or not self._is_folded_next(node.input[0]):
+        value, source = inputs[0], node.input[0]
+        maker = self.makers.get(source)
+        if value is None or maker is None or maker.op_type not in CONVOLUTIONS or not self._is_folded_next(source):
             return None
         return dataclasses.replace(value, folded=True)
 

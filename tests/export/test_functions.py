@@ -16,13 +16,14 @@ from spair.runtime import Bundle
 MASKS = ["none", "one pixel", "half", "all"]
 
 
-def run(operator: str, arrays: dict[str, np.ndarray], attributes: dict) -> np.ndarray:
+def run(operator: str, arrays: dict[str, np.ndarray], attributes: dict, opset: int = OPSET) -> np.ndarray:
     """One node of the operator as a model; the tensors are named as in the body, which once misled a parser."""
     node = helper.make_node(operator, list(arrays), ["out"], domain=DOMAIN, **attributes)
-    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * a.ndim) for name, a in arrays.items()]
-    output = helper.make_tensor_value_info("out", TensorProto.FLOAT, [None] * 4)
+    types = {name: helper.np_dtype_to_tensor_dtype(array.dtype) for name, array in arrays.items()}
+    inputs = [helper.make_tensor_value_info(name, types[name], [None] * a.ndim) for name, a in arrays.items()]
+    output = helper.make_tensor_value_info("out", types.get("mask", TensorProto.FLOAT), [None] * 4)
     graph = helper.make_graph([node], "one_node", inputs, [output])
-    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, 1)]
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid(DOMAIN, 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
     add_function_bodies(model)
     onnx.checker.check_model(model, full_check=True)
@@ -57,6 +58,51 @@ def test_sparse_conv2d(kind, size, kernel, slope, clean):
     attributes = {"pads": [kernel // 2] * 4, "negative_slope": slope, "clean_input": clean}
     expected = sparse_conv2d(*arrays.values(), negative_slope=slope, clean_input=bool(clean))
     np.testing.assert_allclose(run("SparseConv2d", arrays, attributes), expected, atol=2e-5)
+
+
+def int8_arrays(size: tuple[int, int], kernel: int, kind: str, halves: type) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(4)
+    return {
+        "x": random.integers(-128, 128, (2, 3, *size)).astype(np.int8),
+        "mask": make_mask(kind, 2, 1, *size).astype(halves),
+        "weight": random.integers(-127, 128, (4, 3, kernel, kernel)).astype(np.int8),
+        "bias": draw(4, seed=2).astype(halves),
+        "x_scale": np.float32(0.02),
+        "weight_scale": np.float32([0.003, 0.01, 0.0005, 0.004]),
+    }
+
+
+@pytest.mark.parametrize("kind", MASKS)
+@pytest.mark.parametrize("halves", [np.float32, np.float16])
+@pytest.mark.parametrize(("kernel", "slope", "clean"), [(1, 1.0, 0.0), (3, 0.0, 0.0), (3, 1.0, 1.0), (5, 0.1, 1.0)])
+def test_sparse_conv2d_int8_is_the_float_one_on_what_the_integers_stand_for(kind, halves, kernel, slope, clean):
+    arrays = int8_arrays((5, 7), kernel, kind, halves)
+    attributes = {"pads": [kernel // 2] * 4, "negative_slope": slope, "clean_input": clean}
+    expected = sparse_conv2d(
+        arrays["x"] * arrays["x_scale"],
+        arrays["mask"].astype(np.float32),
+        arrays["weight"] * arrays["weight_scale"][:, None, None, None],
+        arrays["bias"].astype(np.float32),
+        negative_slope=slope,
+        clean_input=bool(clean),
+    )
+    got = run("SparseConv2dInt8", arrays, attributes, opset=19)
+    assert got.dtype == halves
+    # FP32 sums of 75 products, then rounded to the type of the mask, relative to the value
+    np.testing.assert_allclose(got, expected, atol=1e-4, rtol=float(np.finfo(halves).eps))
+
+
+@pytest.mark.parametrize(("slope", "clean"), [(0.0, 0.0), (0.1, 1.0)])
+def test_sparse_conv2d_takes_halves(slope, clean):
+    arrays = {"x": draw(2, 3, 5, 7), "mask": make_mask("half", 2, 1, 5, 7), "weight": draw(4, 3, 3, 3), "bias": draw(4)}
+    halves = {name: value.astype(np.float16) for name, value in arrays.items()}
+    attributes = {"pads": [1] * 4, "negative_slope": slope, "clean_input": clean}
+    rounded = [value.astype(np.float32) for value in halves.values()]
+    expected = sparse_conv2d(*rounded, negative_slope=slope, clean_input=bool(clean))
+    got = run("SparseConv2d", halves, attributes)
+    assert got.dtype == np.float16
+    # Products x * mask are exact; 27 sums in FP32 or, where a backend has half kernels, in FP16.
+    np.testing.assert_allclose(got, expected, atol=27 * 2**-11, rtol=2**-10)
 
 
 @pytest.mark.parametrize("kind", MASKS)
