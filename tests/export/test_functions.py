@@ -67,7 +67,7 @@ def int8_arrays(size: tuple[int, int], kernel: int, kind: str, halves: type) -> 
         "mask": make_mask(kind, 2, 1, *size).astype(halves),
         "weight": random.integers(-127, 128, (4, 3, kernel, kernel)).astype(np.int8),
         "bias": draw(4, seed=2).astype(halves),
-        "x_scale": np.float32(0.02),
+        "x_scale": np.array(0.02, np.float32),
         "weight_scale": np.float32([0.003, 0.01, 0.0005, 0.004]),
     }
 
