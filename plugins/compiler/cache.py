@@ -1,0 +1,70 @@
+"""Compiled things by content: what decides a result is its key, so that nothing stale is ever found."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import PluginError
+
+_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of archives, one per key; without a folder nothing is kept."""
+
+    folder: Path | None = None
+
+    def load(self, key: str) -> dict[str, bytes] | None:
+        """The parts kept under a key; None where there are none, or damaged ones (then they are made again)."""
+        if self.folder is None:
+            return None
+        try:
+            with zipfile.ZipFile(self.folder / f"{key}.zip") as archive:
+                return {name: archive.read(name) for name in archive.namelist()}  # checks each part's CRC
+        except (OSError, zipfile.BadZipFile, ValueError, EOFError):
+            return None
+
+    def store(self, key: str, parts: Mapping[str, bytes]) -> None:
+        """Keep the parts of a result; a failure leaves what was kept before.
+
+        Raises:
+            PluginError: the folder cannot be written.
+        """
+        if self.folder is None:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
+            try:
+                with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+                    for part, data in parts.items():
+                        archive.writestr(zipfile.ZipInfo(part, _DATE), data, zipfile.ZIP_DEFLATED)
+                Path(name).replace(self.folder / f"{key}.zip")
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    Path(name).unlink()
+        except OSError as error:
+            raise PluginError(
+                f"cannot keep compiled kernels in {self.folder}: {error.strerror or error}; "
+                "set SPAIR_CACHE to a folder that can be written, or build with --no-cache"
+            ) from error
+
+
+def make_key(facts: Mapping[str, Any]) -> str:
+    """The key of a result from all that decides it: JSON values, and hashes of files."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def hash_files(files: Mapping[str, Path]) -> dict[str, str]:
+    """SHA-256 of files by their names."""
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sorted(files.items())}

@@ -1,0 +1,177 @@
+"""All kernels of a target: compiled, cached, held to the rules."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import importlib.metadata
+import importlib.util
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import PluginError
+from .cache import Cache, hash_files, make_key
+from .kernels import Kernel, find_violations, read_resources
+from .targets import Target, specific_name
+from .tiles import Tiling
+from .tools import Assembler, choose_assembler, choose_ptx, find_assemblers
+from .variants import Variant, list_variants
+from .workers import Workers
+
+Progress = Callable[[str], None]
+
+
+class RuleError(PluginError):
+    """A kernel compiles, but breaks a rule: registers are spilled, tensor cores left out, …"""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to compile."""
+
+    jobs: int = 1
+    """Processes side by side."""
+    cache: Cache = Cache()
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One variant for one architecture."""
+
+    variant: Variant
+    architecture: int
+    assembler: Assembler
+    ptx: tuple[int, int]
+    sources: str
+    """Hash of the kernel's sources and of Triton's version."""
+
+
+def compile_target(
+    target: Target,
+    settings: Settings,
+    *,
+    variants: Callable[[int], Sequence[Variant]] = list_variants,
+    progress: Progress = lambda step: None,
+) -> tuple[Kernel, ...]:
+    """Compile every kernel for every architecture of a target, and for its fallback.
+
+    Args:
+        target: what to compile for.
+        settings: how.
+        variants: the kernels by architecture.
+        progress: called with a few words after each kernel.
+
+    Raises:
+        PluginError: Triton or a ptxas is missing; a kernel does not compile.
+        RuleError: no tiling of a kernel keeps the rules; the message says what the last one breaks.
+    """
+    tasks = list(_list_tasks(target, variants))
+    done: list[Kernel] = []
+
+    def finish(kernel: Kernel) -> None:
+        done.append(kernel)
+        progress(f"compiling kernels {len(done)}/{len(tasks)}: {kernel.name} for sm_{kernel.architecture}")
+
+    with Workers(settings.jobs) as workers:
+        kernels = workers.map(lambda task: _compile(task, settings.cache, workers), tasks, finish)
+    return tuple(kernels)
+
+
+def _list_tasks(target: Target, variants: Callable[[int], Sequence[Variant]]) -> Iterator[_Task]:
+    found = find_assemblers()
+    version = importlib.metadata.version("triton")
+    hashes: dict[str, str] = {}
+    for architecture in sorted({*target.architectures, target.fallback}):
+        assembler = choose_assembler(architecture, target.cuda, found)
+        ptx = choose_ptx(target.cuda, assembler)
+        for variant in variants(architecture):
+            if variant.module not in hashes:
+                hashes[variant.module] = make_key({"triton": version, **_hash_sources(variant.module)})
+            yield _Task(variant, architecture, assembler, ptx, hashes[variant.module])
+
+
+def _hash_sources(module: str) -> dict[str, str]:
+    """Hashes of the module, of every kernel of this package (they share functions) and of what compiles them."""
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise PluginError(f"the kernels of {module} are missing; install spair-rt again")
+    root = Path(__file__).parents[1]
+    shared = {str(path.relative_to(root)): path for path in (*root.glob("*.py"), *root.glob("*/kernel.py"))}
+    return hash_files({**shared, "module": Path(spec.origin), "worker": Path(__file__).with_name("worker.py")})
+
+
+def _compile(task: _Task, cache: Cache, workers: Workers) -> Kernel:
+    """The first tiling that keeps the rules."""
+    problems: list[str] = []
+    for tiling in task.variant.tilings:
+        kernel = _compile_tiling(task, tiling, cache, workers)
+        problems = find_violations(kernel, task.variant, task.ptx)
+        if not problems:
+            return kernel
+    tile = " × ".join(str(size) for size in task.variant.tilings[-1].sizes)
+    raise RuleError(
+        f"the kernel {task.variant.name} for sm_{task.architecture} with the tile {tile} {' and '.join(problems)}; "
+        "give it a smaller one in plugins/compiler/tiles.py"
+    )
+
+
+def _compile_tiling(task: _Task, tiling: Tiling, cache: Cache, workers: Workers) -> Kernel:
+    variant = task.variant
+    job = {
+        "module": variant.module,
+        "function": variant.function,
+        "parameters": dict(variant.parameters),
+        "constants": {**variant.layouts, **tiling.constants},
+        "aligned": variant.aligned,
+        "warps": tiling.warps,
+        "stages": tiling.stages,
+        "architecture": task.architecture,
+        "name": specific_name(task.architecture),
+        "ptx": task.ptx[0] * 10 + task.ptx[1],
+    }
+    key = make_key({**job, "sources": task.sources, "ptxas": task.assembler.release})
+    kept = cache.load(key)
+    answer = _unpack(kept) if kept else None
+    if answer is None:
+        answer = workers.run({**job, "ptxas": task.assembler.path})
+        cache.store(key, _pack(answer))
+    return Kernel(
+        name=variant.name,
+        architecture=task.architecture,
+        tile=tiling.sizes,
+        code=base64.b64decode(answer["code"]),
+        ptx=answer["ptx"],
+        symbol=answer["symbol"],
+        warps=answer["warps"],
+        shared=answer["shared"],
+        scratch=answer["scratch"],
+        cuda=task.assembler.release,
+        **read_resources(answer["log"]),
+    )
+
+
+def _pack(answer: dict[str, Any]) -> dict[str, bytes]:
+    return {"answer.json": json.dumps(answer).encode()}
+
+
+def _unpack(parts: dict[str, bytes]) -> dict[str, Any] | None:
+    return json.loads(parts["answer.json"]) if "answer.json" in parts else None
+
+
+def describe(kernel: Kernel) -> dict[str, Any]:
+    """A kernel's line in the resource report: JSON values."""
+    numbers = dataclasses.asdict(kernel)
+    kept = ("name", "tile", "warps", "registers", "spills", "shared", "stack", "cuda")
+    return {
+        **{key: numbers[key] for key in kept},
+        "sm": kernel.architecture,
+        "shared": kernel.shared + kernel.static_shared,
+        "mma": kernel.tensor_instructions(),
+        "blocks": kernel.blocks,
+        "occupancy": round(kernel.occupancy, 3),
+        "ptx_version": "{}.{}".format(*kernel.ptx_version),
+        "bytes": len(kernel.code),
+    }

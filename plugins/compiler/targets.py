@@ -1,0 +1,111 @@
+"""What a plugin library is built for: data only, so that a new machine is a new record."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from ..errors import PluginError
+
+FIRST_SPECIFIC = 90
+"""From this architecture on Triton's PTX is for one architecture only ("sm_90a"): no later GPU takes it."""
+
+ARCHITECTURES = (80, 86, 87, 89, 90, 100, 110, 120)
+"""Compute capabilities (87 is 8.7) whose tensor cores Triton uses for FP16 and INT8; it multiplies without them on 75."""
+
+MACHINES = {"x86_64": "g++", "aarch64": "aarch64-linux-gnu-g++"}
+"""Processor -> the compiler that builds for it on another one."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A kind of machine that runs the library."""
+
+    name: str
+    description: str
+    architectures: tuple[int, ...]
+    """Compute capabilities that get machine code of their own."""
+    fallback: int
+    """Compute capability whose PTX is embedded: the driver compiles it for any later GPU. Below `FIRST_SPECIFIC`."""
+    cuda: tuple[int, int]
+    """CUDA version of the oldest driver there."""
+    machine: str
+    """Processor, as `platform.machine()` says it."""
+    tensorrt: tuple[int, int]
+    """Oldest TensorRT there."""
+    glibc: tuple[int, int]
+    """C library there."""
+    rtx: bool = False
+    """Whether it runs TensorRT-RTX, whose engines are built ahead of time without a GPU."""
+
+    def __post_init__(self) -> None:
+        unknown = {*self.architectures, self.fallback} - set(ARCHITECTURES)
+        if unknown or not self.architectures:
+            raise ValueError(f"architectures must be among {ARCHITECTURES}, got {self.architectures}, {self.fallback}")
+        if self.fallback >= FIRST_SPECIFIC:
+            raise ValueError(f"fallback must be below {FIRST_SPECIFIC}, whose PTX later GPUs take, got {self.fallback}")
+        if self.machine not in MACHINES:
+            raise ValueError(f"machine must be one of {', '.join(MACHINES)}, got {self.machine!r}")
+
+    @property
+    def ptx(self) -> tuple[int, int]:
+        """The newest PTX version that the oldest driver compiles."""
+        return newest_ptx(self.cuda)
+
+
+TARGETS = (
+    Target("jetson-orin-jp6", "Jetson Orin, JetPack 6", (87,), 87, (12, 6), "aarch64", (10, 3), (2, 35)),
+    Target("jetson-orin-jp7", "Jetson Orin, JetPack 7", (87,), 87, (13, 2), "aarch64", (10, 16), (2, 39)),
+    Target("jetson-thor", "Jetson Thor, JetPack 7", (110,), 87, (13, 0), "aarch64", (10, 13), (2, 39)),
+    Target("l4", "L4 servers", (89,), 89, (12, 6), "x86_64", (10, 3), (2, 35)),
+    Target(
+        "ada", "Ada workstations and servers (RTX 4000 and 6000, L40)", (89,), 89, (12, 6), "x86_64", (10, 3), (2, 35)
+    ),
+    Target("hopper", "H100 and H200 servers", (90,), 80, (12, 6), "x86_64", (10, 3), (2, 35)),
+    Target("blackwell", "B200 servers and RTX PRO 6000", (100, 120), 80, (12, 8), "x86_64", (10, 8), (2, 35)),
+    Target(
+        "rtx",
+        "GeForce RTX 30, 40 and 50 with TensorRT-RTX",
+        (86, 89, 120),
+        89,
+        (12, 8),
+        "x86_64",
+        (1, 0),
+        (2, 35),
+        True,
+    ),
+)
+"""Every target that `spair build` knows."""
+
+
+def find_target(name: str) -> Target:
+    """The target of that name.
+
+    Raises:
+        PluginError: there is none; the message lists all.
+    """
+    for target in TARGETS:
+        if target.name == name:
+            return target
+    names = [target.name for target in TARGETS]
+    close = difflib.get_close_matches(name, names, 1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    raise PluginError(f"there is no target {name!r}: {hint}the targets are {', '.join(names)}")
+
+
+def newest_ptx(cuda: tuple[int, int]) -> tuple[int, int]:
+    """The PTX version that came with a CUDA version: 12.6 -> 8.5, 12.9 -> 8.8, 13.0 -> 9.0.
+
+    Source: table "PTX release history" of NVIDIA's PTX ISA manual (12.3, 12.4, …: one version each, but none in 12.6).
+    """
+    major, minor = cuda
+    if major == 12:
+        return (8, minor if minor < 6 else minor - 1)
+    if major == 13:
+        return (9, minor)
+    raise ValueError(f"CUDA must be 12 or 13, got {major}.{minor}")
+
+
+def specific_name(architecture: int) -> str:
+    """What compilers call the machine code that Triton's PTX is for: "sm_87", "sm_90a"."""
+    return f"sm_{architecture}a" if architecture >= FIRST_SPECIFIC else f"sm_{architecture}"

@@ -1,0 +1,164 @@
+"""Where the compilers and headers are, and which package brings those that are missing."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import PluginError
+from .targets import MACHINES, newest_ptx
+
+FIRST_CUDA = {80: (11, 0), 86: (11, 1), 87: (11, 4), 89: (11, 8), 90: (11, 8), 100: (12, 8), 110: (13, 0), 120: (12, 8)}
+"""Architecture -> the first CUDA whose ptxas knows it."""
+
+TENSORRT_HEADER = "NvInferRuntime.h"
+CUDA_HEADER = "cuda_runtime_api.h"
+
+
+@dataclass(frozen=True)
+class Assembler:
+    """A ptxas: PTX to machine code."""
+
+    path: str
+    cuda: tuple[int, int]
+    """CUDA version it belongs to; its machine code loads on drivers of the same major version and on later ones."""
+    release: str
+    """In full, "12.6.85"."""
+
+
+def choose_assembler(architecture: int, cuda: tuple[int, int], found: Iterable[Assembler]) -> Assembler:
+    """The ptxas for an architecture under drivers of a CUDA version.
+
+    The newest that is not newer than the driver; else the oldest of the driver's major version, whose machine code
+    the driver still loads (CUDA minor version compatibility; PTX is held to the driver's own version anyway).
+
+    Raises:
+        PluginError: there is none.
+    """
+    usable = [tool for tool in found if tool.cuda >= FIRST_CUDA[architecture] and tool.cuda[0] <= cuda[0]]
+    older = [tool for tool in usable if tool.cuda <= cuda]
+    if older:
+        return max(older, key=lambda tool: tool.cuda)
+    if usable:
+        return min(usable, key=lambda tool: tool.cuda)
+    first = max(FIRST_CUDA[architecture], (cuda[0], 0))
+    raise PluginError(
+        f"there is no ptxas for sm_{architecture} under CUDA {cuda[0]}.{cuda[1]}: expected one of CUDA "
+        f"{first[0]}.{first[1]} to {cuda[0]}.x from Triton or a package nvidia-cuda-nvcc; "
+        "install them: pip install 'spair-rt[plugins]'"
+    )
+
+
+def choose_ptx(cuda: tuple[int, int], assembler: Assembler) -> tuple[int, int]:
+    """The newest PTX version that both the driver and the ptxas read."""
+    return min(newest_ptx(cuda), newest_ptx(assembler.cuda))
+
+
+@functools.cache
+def find_assemblers() -> tuple[Assembler, ...]:
+    """Every ptxas of Triton and of NVIDIA's packages in this environment.
+
+    Raises:
+        PluginError: Triton is not installed.
+    """
+    folders = [Path(folder) for folder in _package_folders("triton")]
+    if not folders:
+        raise PluginError(
+            "the kernels are compiled by Triton, which is not installed; on Linux x86-64: pip install 'spair-rt[plugins]'"
+        )
+    candidates = [path for folder in folders for path in (folder / "backends" / "nvidia" / "bin").glob("ptxas*")]
+    candidates += [path for folder in _package_folders("nvidia") for path in Path(folder).glob("*/bin/ptxas")]
+    read = (_read_assembler(path) for path in sorted(candidates))
+    return tuple(tool for tool in read if tool is not None)
+
+
+def _read_assembler(path: Path) -> Assembler | None:
+    try:
+        text = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):  # a program for another processor, or a broken one
+        return None
+    version = re.search(r"release (\d+)\.(\d+), V([\d.]+)", text)
+    return Assembler(str(path), (int(version[1]), int(version[2])), version[3]) if version else None
+
+
+def find_compiler(machine: str) -> str:
+    """The C++ compiler whose code runs on a processor ("x86_64" or "aarch64").
+
+    Raises:
+        PluginError: it is not installed.
+    """
+    name = "g++" if machine == platform.machine() else MACHINES[machine]
+    if machine == "x86_64" and name != "g++":
+        name = "x86_64-linux-gnu-g++"
+    path = shutil.which(name)
+    if path is None:
+        package = "g++" if name == "g++" else f"g++-{machine.replace('_', '-')}-linux-gnu"
+        raise PluginError(
+            f"the plugin library for {machine} needs the compiler {name}, which is not installed; "
+            f"on Debian and Ubuntu: apt-get install {package}"
+        )
+    return path
+
+
+def find_tensorrt_headers(environment: Mapping[str, str] = os.environ) -> Path:
+    """The folder with TensorRT's headers.
+
+    $TENSORRT_INCLUDE_DIR, else where JetPack and Debian put them, else those that the package kernel-lens carries.
+
+    Raises:
+        PluginError: there are none, or none where the variable points.
+    """
+    chosen = environment.get("TENSORRT_INCLUDE_DIR")
+    if chosen:
+        if (Path(chosen) / TENSORRT_HEADER).is_file():
+            return Path(chosen)
+        raise PluginError(
+            f"TENSORRT_INCLUDE_DIR is {chosen}, which has no {TENSORRT_HEADER}; "
+            "let it name the include folder of a TensorRT 10 or 11, or unset it"
+        )
+    folders = [*Path("/usr/include").glob("*-linux-gnu"), Path("/usr/include")]
+    folders += [Path(folder) / "include" / "tensorrt" for folder in _package_folders("kernel_lens")]
+    for folder in folders:
+        if (folder / TENSORRT_HEADER).is_file():
+            return folder
+    raise PluginError(
+        f"TensorRT's headers ({TENSORRT_HEADER}) were not found; set TENSORRT_INCLUDE_DIR to the include folder of a "
+        "TensorRT 10 or 11, or take those of a package: pip install 'spair-rt[plugins]'"
+    )
+
+
+def find_cuda_headers(environment: Mapping[str, str] = os.environ) -> Path:
+    """The folder with CUDA's headers: of $CUDA_HOME, else of /usr/local/cuda, else those that Triton carries.
+
+    Raises:
+        PluginError: there are none, or none where the variable points.
+    """
+    chosen = environment.get("CUDA_HOME")
+    if chosen:
+        if (Path(chosen) / "include" / CUDA_HEADER).is_file():
+            return Path(chosen) / "include"
+        raise PluginError(
+            f"CUDA_HOME is {chosen}, which has no include/{CUDA_HEADER}; let it name a CUDA toolkit, or unset it"
+        )
+    folders = [Path("/usr/local/cuda/include")]
+    folders += [Path(folder) / "backends" / "nvidia" / "include" for folder in _package_folders("triton")]
+    for folder in folders:
+        if (folder / CUDA_HEADER).is_file():
+            return folder
+    raise PluginError(
+        f"CUDA's headers ({CUDA_HEADER}) were not found; set CUDA_HOME to a CUDA toolkit, or take Triton's: "
+        "pip install 'spair-rt[plugins]'"
+    )
+
+
+def _package_folders(name: str) -> list[str]:
+    spec = importlib.util.find_spec(name)
+    return list(spec.submodule_search_locations or []) if spec else []

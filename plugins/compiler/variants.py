@@ -1,0 +1,143 @@
+"""The kernels of a library: every operator's kernel for each type, layout and size that the plugins launch.
+
+The names are the contract with the C++ side, which looks kernels up by them; their parts are types ("fp16"), layouts
+("pixels") and sizes ("b64") in the order of the function that made them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from .tiles import Tiling, list_tilings
+
+Precision = Literal["fp16", "int8"]
+
+POINTER_ALIGNMENT = 16
+"""Bytes; CUDA aligns allocations to 256, and the plugins align what they cut from a workspace."""
+ALIGNED = {"packed_outputs": 16}
+"""Integer parameters that the plugins only pass as multiples of this."""
+PITCHES = {"x_pitch": ("IN", "p_x"), "query_pitch": ("IN", "p_query"), "out_pitch": ("OUT", "p_out")}
+"""Pitches with the constant that holds the layout and the tensor: kHWC8 pads channels to 8, kHWC does not pad."""
+_AT = {"fp32": "*fp32", "fp16": "*fp16", "int8": "*i8", "int32": "*i32"}
+"""Triton's type of a pointer to elements of a type."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One kernel with its types and constants: with one of its tilings, all that decides its machine code."""
+
+    name: str
+    module: str
+    """Importable module with the Triton function."""
+    function: str
+    parameters: Mapping[str, str]
+    """Parameter -> Triton type ("*fp16", "i32", "fp32"), in order."""
+    layouts: Mapping[str, int | str]
+    """Constants that follow the parameters -> value, in order; a text names a constant of `spair.plugins.layouts`."""
+    tilings: tuple[Tiling, ...]
+    """The constants that come last, best choice first: the first that keeps the rules is taken."""
+    tensor_cores: Precision | None = None
+    """What the tensor cores have to multiply; None where they need not be used."""
+
+    @property
+    def aligned(self) -> dict[str, int]:
+        """Parameter -> number that it is a multiple of (bytes for pointers)."""
+        pointers = {name: POINTER_ALIGNMENT for name, kind in self.parameters.items() if kind.startswith("*")}
+        padded = {
+            name: 8
+            for name, (layout, tensor) in PITCHES.items()
+            if name in self.parameters
+            and self.layouts.get(layout) == "PIXELS"
+            and self.parameters.get(tensor) == "*fp16"
+        }
+        return pointers | padded | {name: number for name, number in ALIGNED.items() if name in self.parameters}
+
+
+def list_variants(architecture: int) -> tuple[Variant, ...]:
+    """Every kernel of a library, tiled for an architecture."""
+    makers = (_compaction, _convolutions, _modulation, _attention)
+    return tuple(variant for maker in makers for variant in maker(architecture))
+
+
+def _compaction(architecture: int) -> Iterator[Variant]:
+    for mask in ("fp32", "fp16"):
+        parameters = _pointers(p_mask=mask, p_index="int32", p_count="int32") | _integers("pixels")
+        yield _make(architecture, "compaction", "compact_mask", (mask,), parameters)
+
+
+def _convolutions(architecture: int) -> Iterator[Variant]:
+    folder = "sparse_conv2d"
+    for weight in ("fp32", "fp16", "int8"):
+        parameters = _pointers(p_weight=weight, p_packed=weight)
+        parameters |= _integers("channels", "outputs", "taps", "packed_outputs")
+        yield _make(architecture, folder, "pack_weight", (weight,), parameters)
+    scales = _pointers(p_x_scale="fp32", p_weight_scale="fp32", p_scale="fp32")
+    yield _make(architecture, folder, "combine_scales", (), scales | _integers("outputs"))
+    for x, out in (("fp32", "fp32"), ("fp16", "fp16"), ("int8", "fp16"), ("int8", "fp32")):
+        pointers = _pointers(
+            p_x=x, p_mask=out, p_index="int32", p_count="int32", p_packed=x,
+            p_bias=out, p_scale="fp32", p_residual=out, p_out=out,
+        )  # fmt: skip
+        sizes = _integers("height", "width", "channels", "outputs", "packed_outputs", "x_pitch", "out_pitch")
+        options = _integers("kernel", "dilation", "clean_input", "has_residual") | {"slope": "fp32"}
+        for layouts in (("linear", "linear"), ("chw32" if x == "int8" else "pixels", "pixels")):
+            parts = (x, out, *layouts)
+            yield _make(architecture, folder, "sparse_conv2d", parts, pointers | sizes | options, layouts, x)
+
+
+def _modulation(architecture: int) -> Iterator[Variant]:
+    folder = "masked_modulation"
+    sizes = _integers("pixels", "channels", "x_pitch")
+    for x in ("fp32", "fp16"):
+        for layout in ("linear", "pixels"):
+            moments = _pointers(p_x=x, p_mask=x, p_partial="fp32") | sizes | _integers("blocks")
+            yield _make(architecture, folder, "masked_moments", (x, layout), moments, (layout,))
+            affine = _pointers(p_x=x, p_mask=x, p_affine="fp32", p_out=x) | sizes | _integers("out_pitch")
+            yield _make(architecture, folder, "apply_affine", (x, layout, layout), affine, (layout, layout))
+    merge = _pointers(p_partial="fp32", p_affine="fp32") | _integers("blocks", "channels") | {"eps": "fp32"}
+    yield _make(architecture, folder, "merge_moments", (), merge)
+
+
+def _attention(architecture: int) -> Iterator[Variant]:
+    sizes = _integers("pixels", "keys", "channels", "outputs", "query_pitch", "out_pitch") | {"scale": "fp32"}
+    for x in ("fp32", "fp16"):
+        pointers = _pointers(
+            p_query=x, p_key=x, p_value=x, p_index="int32", p_count="int32", p_key_mask=x, p_out=x
+        )  # fmt: skip
+        for layout in ("linear", "pixels"):
+            for block in (16, 32, 64, 128):
+                parts = (x, layout, f"b{block}")
+                yield _make(
+                    architecture, "sparse_non_local", "sparse_non_local", parts, pointers | sizes, (layout, layout), x
+                )
+
+
+def _pointers(**types: str) -> dict[str, str]:
+    return {name: _AT[element] for name, element in types.items()}
+
+
+def _integers(*names: str) -> dict[str, str]:
+    return dict.fromkeys(names, "i32")
+
+
+def _make(
+    architecture: int,
+    folder: str,
+    function: str,
+    parts: tuple[str, ...],
+    parameters: Mapping[str, str],
+    layouts: tuple[str, ...] = (),
+    multiplied: str = "",
+) -> Variant:
+    """A variant; `layouts` are those of input and output, `multiplied` the type of a kernel with matrix products."""
+    return Variant(
+        name=".".join((function, *parts)),
+        module=f"spair.plugins.{folder}.kernel",
+        function=function,
+        parameters=parameters,
+        layouts={name: layout.upper() for name, layout in zip(("IN", "OUT"), layouts, strict=False)},
+        tilings=list_tilings(function, parts, architecture),
+        tensor_cores={"fp16": "fp16", "int8": "int8"}.get(multiplied),  # type: ignore[arg-type]
+    )
