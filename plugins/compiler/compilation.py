@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import importlib.metadata
 import importlib.util
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ class Settings:
 
     jobs: int = 1
     """Processes side by side."""
-    cache: Cache = Cache()
+    cache: Cache = field(default_factory=Cache)
 
 
 @dataclass(frozen=True)
@@ -159,19 +158,3 @@ def _pack(answer: dict[str, Any]) -> dict[str, bytes]:
 
 def _unpack(parts: dict[str, bytes]) -> dict[str, Any] | None:
     return json.loads(parts["answer.json"]) if "answer.json" in parts else None
-
-
-def describe(kernel: Kernel) -> dict[str, Any]:
-    """A kernel's line in the resource report: JSON values."""
-    numbers = dataclasses.asdict(kernel)
-    kept = ("name", "tile", "warps", "registers", "spills", "shared", "stack", "cuda")
-    return {
-        **{key: numbers[key] for key in kept},
-        "sm": kernel.architecture,
-        "shared": kernel.shared + kernel.static_shared,
-        "mma": kernel.tensor_instructions(),
-        "blocks": kernel.blocks,
-        "occupancy": round(kernel.occupancy, 3),
-        "ptx_version": "{}.{}".format(*kernel.ptx_version),
-        "bytes": len(kernel.code),
-    }

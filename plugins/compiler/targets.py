@@ -11,7 +11,7 @@ FIRST_SPECIFIC = 90
 """From this architecture on Triton's PTX is for one architecture only ("sm_90a"): no later GPU takes it."""
 
 ARCHITECTURES = (80, 86, 87, 89, 90, 100, 110, 120)
-"""Compute capabilities (87 is 8.7) whose tensor cores Triton uses for FP16 and INT8; it multiplies without them on 75."""
+"""Compute capabilities (87 is 8.7) whose tensor cores Triton uses for FP16 and INT8; it leaves those of 75 idle."""
 
 MACHINES = {"x86_64": "g++", "aarch64": "aarch64-linux-gnu-g++"}
 """Processor -> the compiler that builds for it on another one."""

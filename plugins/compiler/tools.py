@@ -72,7 +72,8 @@ def find_assemblers() -> tuple[Assembler, ...]:
     folders = [Path(folder) for folder in _package_folders("triton")]
     if not folders:
         raise PluginError(
-            "the kernels are compiled by Triton, which is not installed; on Linux x86-64: pip install 'spair-rt[plugins]'"
+            "the kernels are compiled by Triton, which is not installed; "
+            "on Linux x86-64: pip install 'spair-rt[plugins]'"
         )
     candidates = [path for folder in folders for path in (folder / "backends" / "nvidia" / "bin").glob("ptxas*")]
     candidates += [path for folder in _package_folders("nvidia") for path in Path(folder).glob("*/bin/ptxas")]

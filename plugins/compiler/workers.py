@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -133,7 +134,7 @@ class _Worker:
 
 def _search_path() -> Iterator[str]:
     """Where this process finds modules, without the current folder: the worker has another one."""
-    return (os.path.abspath(entry) for entry in sys.path if entry)
+    return (str(Path(entry).resolve()) for entry in sys.path if entry)
 
 
 def _shorten(words: str) -> str:

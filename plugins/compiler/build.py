@@ -1,0 +1,83 @@
+"""A target's plugin library and its report: what `spair build` makes, and the check of one that was made before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import PluginError
+from .compilation import Progress, Settings, compile_target
+from .images import Label, read_label
+from .library import build_library, library_label
+from .report import resource_report
+from .symbols import check_symbols
+from .targets import FIRST_SPECIFIC, Target
+from .variants import Variant, list_variants
+
+
+@dataclass(frozen=True)
+class Build:
+    """A library, in memory."""
+
+    label: Label
+    library: bytes
+    """Content of libspair_plugins.so."""
+    report: dict[str, Any] | None
+    """See `resource_report`; None for a library that came as a file."""
+
+
+def build_plugins(
+    target: Target,
+    settings: Settings,
+    *,
+    variants: Callable[[int], Sequence[Variant]] = list_variants,
+    progress: Progress = lambda step: None,
+) -> Build:
+    """Compile the kernels and the library of a target. Nothing is written but the cache.
+
+    Raises:
+        PluginError: see `compile_target` and `build_library`.
+    """
+    kernels = compile_target(target, settings, variants=variants, progress=progress)
+    library = build_library(target, kernels, settings, progress=progress)
+    label = library_label(target)
+    return Build(label, library, resource_report(label, kernels))
+
+
+def take_library(path: Path, target: Target) -> Build:
+    """A library from a file, refused unless the target can use it with this version.
+
+    Raises:
+        PluginError: no library of spair-rt; one of another version, ABI or processor, or without kernels for an
+            architecture of the target.
+    """
+    label, expected = read_label(path), library_label(target)
+    remedy = f"make one with spair build --target {target.name}"
+    if (label.version, label.abi) != (expected.version, expected.abi):
+        raise PluginError(
+            f"the plugin library {path} is of spair-rt {label.version} with ABI {label.abi}, expected "
+            f"{expected.version} with ABI {expected.abi}; {remedy}"
+        )
+    if label.machine != target.machine:
+        raise PluginError(
+            f"the plugin library {path} is for {label.machine}, {target.name} has {target.machine}; {remedy}"
+        )
+    for architecture in target.architectures:
+        if not has_code(label, architecture):
+            raise PluginError(
+                f"the plugin library {path} has no kernels for sm_{architecture} of {target.name}: "
+                f"it was built for {label}; {remedy}"
+            )
+    check_symbols(path, target)
+    return Build(label, path.read_bytes(), None)
+
+
+def has_code(label: Label, architecture: int) -> bool:
+    """Whether GPUs of an architecture run the library: its own code, that of its major version, or PTX."""
+    if architecture in label.architectures or label.fallback <= architecture:
+        return True
+    return any(
+        own // 10 == architecture // 10 and own < architecture and own < FIRST_SPECIFIC for own in label.architectures
+    )

@@ -1,0 +1,111 @@
+"""The plugin library: C++ sources and kernels to one file that TensorRT loads."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+from ..errors import PluginError
+from .cache import hash_files, make_key
+from .compilation import Progress, Settings
+from .images import Label, make_label, write_images
+from .kernels import Kernel
+from .symbols import check_symbols
+from .targets import Target
+from .tools import find_compiler, find_cuda_headers, find_tensorrt_headers
+
+LIBRARY = "libspair_plugins.so"
+COMPILE = ("-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror")
+LINK = ("-shared", "-Wl,-z,defs", "-Wl,-z,noexecstack", "-ldl")
+
+_ROOT = Path(__file__).parents[1]
+NATIVE = _ROOT / "native"
+
+
+def library_label(target: Target) -> Label:
+    """What a library that is built now says about itself."""
+    return make_label(target, importlib.metadata.version("spair-rt"), NATIVE)
+
+
+def build_library(
+    target: Target,
+    kernels: Sequence[Kernel],
+    settings: Settings,
+    *,
+    progress: Progress = lambda step: None,
+) -> bytes:
+    """The content of libspair_plugins.so for a target.
+
+    Raises:
+        PluginError: a compiler or headers are missing, the sources do not compile, or the library needs symbols that
+            the target does not have.
+    """
+    compiler = find_compiler(target.machine)
+    headers = (find_tensorrt_headers(), find_cuda_headers())
+    label = library_label(target)
+    with tempfile.TemporaryDirectory(prefix="spair-library-") as name:
+        folder = Path(name)
+        generated = write_images(folder, kernels, label)
+        sources = [*sorted({*NATIVE.glob("*.cpp"), *_ROOT.glob("*/plugin.cpp")}), generated]
+        key = _key(target, sources, folder, compiler, headers)
+        kept = settings.cache.load(key)
+        if kept and "library" in kept:
+            return kept["library"]
+        progress("compiling the plugin library")
+        library = folder / LIBRARY
+        _compile(compiler, headers, sources, library, settings.jobs)
+        check_symbols(library, target)
+        content = library.read_bytes()
+    settings.cache.store(key, {"library": content})
+    return content
+
+
+def _key(target: Target, sources: list[Path], folder: Path, compiler: str, headers: tuple[Path, Path]) -> str:
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
+    named = {
+        **{f"{path.parent.name}/{path.name}": path for path in (*sources[:-1], *NATIVE.glob("*.h"))},
+        **{path.name: path for path in folder.iterdir()},
+        "tensorrt": headers[0] / "NvInferVersion.h",
+        "cuda": headers[1] / "cuda.h",
+    }
+    options = (*COMPILE, *LINK)
+    return make_key({"files": hash_files(named), "compiler": version, "options": options, "target": asdict(target)})
+
+
+def _compile(compiler: str, headers: tuple[Path, Path], sources: list[Path], library: Path, jobs: int) -> None:
+    folder = library.parent
+    includes = [part for header in headers for part in ("-isystem", str(header))]
+    # Paths of this machine stay out of the file, so that equal sources give equal libraries.
+    places = (f"-I{NATIVE}", f"-ffile-prefix-map={_ROOT}=plugins", f"-ffile-prefix-map={folder}=generated")
+    objects = [folder / f"{index}.o" for index in range(len(sources))]
+
+    def compile_one(source: Path, target: Path) -> None:
+        _run(
+            [compiler, *COMPILE, *places, f"-Wa,-I,{folder}", *includes, "-c", str(source), "-o", str(target)],
+            source.name,
+        )
+
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(compile_one, sources, objects))
+    _run([compiler, *map(str, objects), *LINK, f"-Wl,-soname,{LIBRARY}", "-o", str(library)], LIBRARY)
+
+
+def _run(command: list[str], what: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise PluginError(f"{Path(command[0]).name} cannot make {what}: {_first_error(done.stderr)}")
+
+
+def _first_error(words: str) -> str:
+    """The line that tells the cause: those of the compiler's wrappers come after it."""
+    for pattern in (r"undefined|multiple definition|cannot find", r"error|cannot"):
+        for line in words.splitlines():
+            if re.search(pattern, line):
+                return line.strip()[:400]
+    return words.strip()[:400] or "it says nothing"

@@ -1,0 +1,80 @@
+"""The resource report: what every kernel of a library takes of a GPU, as JSON and as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .images import Label
+from .kernels import Kernel
+
+_COLUMNS = {
+    "sm": "sm",
+    "registers": "registers",
+    "spills": "spills",
+    "shared": "shared",
+    "mma": "mma",
+    "warps": "warps",
+    "blocks": "blocks",
+    "occupancy": "occupancy",
+    "tile": "tile",
+}
+"""Entry of `describe` -> heading."""
+
+
+def describe(kernel: Kernel) -> dict[str, Any]:
+    """A kernel's entry in the report: JSON values; bytes for shared memory, spills, stack and code."""
+    return {
+        "name": kernel.name,
+        "sm": kernel.architecture,
+        "registers": kernel.registers,
+        "spills": kernel.spills,
+        "stack": kernel.stack,
+        "shared": kernel.shared + kernel.static_shared,
+        "mma": kernel.tensor_instructions(),
+        "tile": list(kernel.tile),
+        "warps": kernel.warps,
+        "blocks": kernel.blocks,
+        "occupancy": round(kernel.occupancy, 3),
+        "ptx_version": "{}.{}".format(*kernel.ptx_version),
+        "ptxas": kernel.cuda,
+        "bytes": len(kernel.code),
+    }
+
+
+def resource_report(label: Label, kernels: Sequence[Kernel]) -> dict[str, Any]:
+    """The whole report; "kernels" has one entry for each kernel and architecture."""
+    return {
+        "target": label.target,
+        "version": label.version,
+        "architectures": list(label.architectures),
+        "fallback": label.fallback,
+        "kernels": [describe(kernel) for kernel in kernels],
+    }
+
+
+def format_report(report: dict[str, Any]) -> str:
+    """The report as a text table."""
+    rows = [["kernel", *_COLUMNS.values()]]
+    for entry in report["kernels"]:
+        cells = [f"{100 * entry[key]:.0f} %" if key == "occupancy" else _text(entry[key]) for key in _COLUMNS]
+        rows.append([entry["name"], *cells])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    ]
+    names = ", ".join(f"sm_{architecture}" for architecture in report["architectures"])
+    head = (
+        f"Kernels of the plugin library for {report['target']} ({names}; PTX of sm_{report['fallback']} for later GPUs), "
+        f"spair-rt {report['version']}.\n"
+        "Registers of a thread; bytes spilled, and of shared memory of a block; tensor-core instructions; blocks that a\n"
+        "multiprocessor holds, and the share of its warps. Counted from the code, nothing was timed.\n"
+    )
+    return "\n".join([head, *lines]) + "\n"
+
+
+def _text(value: Any) -> str:
+    return "x".join(map(str, value)) if isinstance(value, list) else str(value)

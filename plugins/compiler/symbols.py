@@ -1,0 +1,88 @@
+"""What a library asks of the machine that loads it, read from the file by binutils' `readelf`."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import PluginError
+from .targets import Target
+
+EXPORTED = ("getCreators", "setLoggerFinder")
+"""What TensorRT looks for in a plugin library."""
+NEEDED = ("libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libm.so.6", "libstdc++.so.6")
+"""Shared libraries it may need (and the dynamic loader, `ld-linux…`): those of every Linux with TensorRT."""
+
+_MACHINES = {"Advanced Micro Devices X86-64": "x86_64", "AArch64": "aarch64"}
+
+
+@dataclass(frozen=True)
+class Symbols:
+    """The dynamic symbols of a library."""
+
+    machine: str
+    needed: frozenset[str]
+    """Shared libraries."""
+    defined: frozenset[str]
+    undefined: frozenset[str]
+    glibc: tuple[int, int]
+    """The C library that its newest symbol needs."""
+
+
+def read_symbols(path: Path) -> Symbols:
+    """The dynamic symbols of an ELF library of any processor.
+
+    Raises:
+        PluginError: readelf is not installed, or cannot read the file.
+    """
+    if shutil.which("readelf") is None:
+        raise PluginError(
+            "the plugin library is checked with readelf, which is not installed; apt-get install binutils"
+        )
+    command = ["readelf", "--wide", "--file-header", "--dynamic", "--dyn-syms", str(path)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"}
+    )
+    machine = re.search(r"Machine:\s+(.+)", done.stdout)
+    if done.returncode or machine is None:
+        raise PluginError(f"{path} is not a library that readelf can read: {done.stderr.strip()[:200]}")
+    defined, undefined = set(), set()
+    # "   5: 0000000000001139   11 FUNC GLOBAL DEFAULT  12 name@VERSION"
+    for section, name in re.findall(r"^\s*\d+: \w+\s+\w+ \w+\s+(?:GLOBAL|WEAK)\s+\w+\s+(\w+) (\S+)", done.stdout, re.M):
+        (undefined if section == "UND" else defined).add(name)
+    versions = [(int(major), int(minor)) for major, minor in re.findall(r"@GLIBC_(\d+)\.(\d+)", done.stdout)]
+    return Symbols(
+        machine=_MACHINES.get(machine[1].strip(), machine[1].strip()),
+        needed=frozenset(re.findall(r"\(NEEDED\)\s+Shared library: \[(.+?)\]", done.stdout)),
+        defined=frozenset(name.partition("@")[0] for name in defined),
+        undefined=frozenset(undefined),
+        glibc=max(versions, default=(2, 0)),
+    )
+
+
+def check_symbols(path: Path, target: Target) -> None:
+    """Refuse a library that a target cannot load.
+
+    Raises:
+        PluginError: it is for another processor, lacks TensorRT's entry points, or needs a library or a C library
+            that is not there.
+    """
+    symbols = read_symbols(path)
+    missing = [name for name in EXPORTED if name not in symbols.defined]
+    foreign = sorted(name for name in symbols.needed if name not in NEEDED and not name.startswith("ld-linux"))
+    problem = ""
+    if symbols.machine != target.machine:
+        problem = f"it is for {symbols.machine}, {target.name} has {target.machine}"
+    elif missing:
+        problem = f"it lacks {' and '.join(missing)}, which TensorRT calls"
+    elif foreign:
+        problem = f"it needs {', '.join(foreign)}, expected none but {', '.join(NEEDED)}"
+    elif symbols.glibc > target.glibc:
+        problem = "it needs glibc {}.{}, {} has {}.{}; build on an older system".format(
+            *symbols.glibc, target.name, *target.glibc
+        )
+    if problem:
+        raise PluginError(f"the plugin library {path.name} cannot run on {target.name}: {problem}")
