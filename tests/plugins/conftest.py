@@ -1,0 +1,96 @@
+"""One plugin library for the whole test session, built once even by several pytest processes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spair.plugins.compiler.build import Build, build_plugins
+from spair.plugins.compiler.cache import Cache
+from spair.plugins.compiler.compilation import Settings
+from spair.plugins.compiler.targets import Target, find_target
+from spair.plugins.compiler.tools import find_cuda_headers, find_tensorrt_headers
+from spair.plugins.errors import PluginError
+
+HOST_TARGET = "l4"
+"""Has one architecture, and the processor of CI."""
+
+
+@dataclass(frozen=True)
+class BuiltPlugins:
+    """The library of `HOST_TARGET` with all its kernels, on disk."""
+
+    target: Target
+    path: Path
+    """Of libspair_plugins.so."""
+    report: dict[str, Any]
+    settings: Settings
+    """Those it was built with: kernels come from the cache."""
+
+
+def find_reason(target: Target) -> str | None:
+    """Why a target's library cannot be built and loaded here; None if it can."""
+    if target.machine != platform.machine():
+        return f"the library of {target.name} is for {target.machine}, this machine is {platform.machine()}"
+    if shutil.which("g++") is None:
+        return "g++ is not installed; on Debian and Ubuntu: apt-get install g++"
+    try:
+        import triton  # noqa: F401
+    except ImportError as error:
+        return f"Triton compiles the kernels and does not import: {error}"
+    return None
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock between processes."""
+    with path.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def kernel_settings(request: pytest.FixtureRequest) -> Settings:
+    """Compiles with every core, and keeps kernels by content from one session to the next."""
+    return Settings(os.cpu_count() or 1, Cache(request.config.cache.mkdir("spair-kernels")))
+
+
+@pytest.fixture(scope="session")
+def plugins(kernel_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> BuiltPlugins:
+    """The library of `HOST_TARGET`; the test is skipped where it cannot be built and loaded."""
+    target = find_target(HOST_TARGET)
+    reason = find_reason(target)
+    if reason is not None:
+        pytest.skip(reason)
+    assert kernel_settings.cache.folder is not None
+    with locked(kernel_settings.cache.folder / "lock"):
+        build: Build = build_plugins(target, kernel_settings)
+    path = tmp_path_factory.mktemp("plugins") / "libspair_plugins.so"
+    path.write_bytes(build.library)
+    assert build.report is not None
+    return BuiltPlugins(target, path, build.report, kernel_settings)
+
+
+@pytest.fixture(scope="session")
+def plugin_library(plugins: BuiltPlugins) -> Path:
+    """libspair_plugins.so for this machine."""
+    return plugins.path
+
+
+@pytest.fixture(scope="session")
+def header_options() -> list[str]:
+    """Options of g++ that find the headers of TensorRT and of CUDA's driver."""
+    try:
+        folders = (find_tensorrt_headers(), find_cuda_headers())
+    except PluginError as error:
+        pytest.skip(str(error))
+    return [part for folder in folders for part in ("-isystem", str(folder))]
