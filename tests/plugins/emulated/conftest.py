@@ -1,0 +1,49 @@
+"""The plugin library on the emulated driver, one for the whole test session."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.plugins.emulated.driver import EmulatedDriver
+from tests.plugins.emulated.plugin import PluginHost
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def fake_cuda(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """libcuda.so.1, with the emulated driver inside."""
+    path = tmp_path_factory.mktemp("driver") / "libcuda.so.1"
+    command = ["gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-Wl,-soname,libcuda.so.1", "-o", str(path)]
+    subprocess.run([*command, str(HERE / "fake_cuda.c")], check=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def harness(tmp_path_factory: pytest.TempPathFactory, header_options: list[str]) -> Path:
+    """C functions around TensorRT's interfaces; compiled with the headers that the library was compiled with."""
+    path = tmp_path_factory.mktemp("harness") / "libharness.so"
+    command = ["g++", "-std=c++17", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", *header_options, "-o", str(path)]
+    subprocess.run([*command, str(HERE / "harness.cpp"), "-ldl"], check=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def session_host(fake_cuda: Path, harness: Path, plugin_library: Path) -> PluginHost:
+    """Driver, library and harness: a process has one of each, since the library keeps what it loaded."""
+    return PluginHost(harness, EmulatedDriver(fake_cuda, plugin_library))
+
+
+@pytest.fixture
+def host(session_host: PluginHost) -> Iterator[PluginHost]:
+    """The same for one test: a driver of the device that the library was built for, no launches recorded, no messages left."""
+    driver = session_host.driver
+    usual = {"sm": driver.built_for, "processors": 2, "capturing": 0, "reject_code": 0, "no_context": 0}
+    driver.set(**usual)
+    driver.launches.clear()
+    driver.problems.clear()
+    session_host.messages()
+    yield session_host
+    driver.set(**usual)

@@ -1,0 +1,87 @@
+"""Calls of the operators: made inputs, the plugin's output, and the definition's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tests.plugins.emulated import tensorrt as trt
+from tests.plugins.emulated.plugin import Plugin, PluginHost, Tensor
+
+PIXEL_FORMAT = {np.dtype(np.float32): trt.HWC, np.dtype(np.float16): trt.HWC8, np.dtype(np.int8): trt.CHW32}
+"""The layout with the channels of a pixel side by side, by type."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A node: which plugin with which attributes, its inputs, and what comes out."""
+
+    name: str
+    attributes: Mapping[str, Any]
+    inputs: Sequence[Tensor]
+    shape: tuple[int, int, int, int]
+    """Of the output."""
+    kind: int
+    """nvinfer1::DataType of the output."""
+    layout: int = trt.LINEAR
+    """Of the output."""
+    expected: np.ndarray = field(default_factory=lambda: np.zeros(0), compare=False)
+    """float64 [N,D,H,W]: the definition, computed on the same (rounded) inputs."""
+
+    def ranges(self) -> list[trt.DynamicPluginTensorDesc]:
+        """Its tensors, with these sizes as the largest; batch, height and width of pictures are open."""
+        pictures = (0, 2, 3)
+        ranges = [
+            trt.describe_range(part.values.shape, part.kind, part.layout, pictures if _is_picture(part) else ())
+            for part in self.inputs
+        ]
+        return [*ranges, trt.describe_range(self.shape, self.kind, self.layout, pictures)]
+
+    def descriptions(self) -> list[trt.PluginTensorDesc]:
+        """Its tensors."""
+        inputs = [trt.describe(part.values.shape, part.kind, part.layout) for part in self.inputs]
+        return [*inputs, trt.describe(self.shape, self.kind, self.layout)]
+
+
+def _is_picture(part: Tensor) -> bool:
+    return part.values.ndim == 4 and part.values.shape[2:] not in {(1, 1), (3, 3), (5, 5)}
+
+
+def deploy(host: PluginHost, call: Call) -> tuple[Plugin, int]:
+    """A plugin as an engine holds it, attached to a context, and the bytes of its workspace."""
+    parsed = host.create(call.name, call.attributes)
+    assert parsed is not None, host.messages()
+    ranges = call.ranges()
+    assert parsed.supports(ranges), "a type or format of the call is refused"
+    assert parsed.output_type([part.kind for part in call.inputs]) == call.kind
+    workspace = parsed.configure(ranges)
+    engine = host.recreate(parsed)
+    attached = engine.attach()
+    assert attached is not None, host.messages()
+    for plugin in (parsed, engine):
+        plugin.delete()
+    return attached, workspace
+
+
+def run(host: PluginHost, plugin: Plugin, call: Call, workspace: int) -> np.ndarray:
+    """One inference."""
+    assert plugin.shape_change(call.descriptions()) == 0, host.messages()
+    out = plugin.enqueue(call.inputs, call.shape, call.kind, call.layout, workspace)
+    assert out is not None, host.messages()
+    return out
+
+
+def deploy_and_run(host: PluginHost, call: Call) -> np.ndarray:
+    """Both, for calls that stand alone."""
+    plugin, workspace = deploy(host, call)
+    out = run(host, plugin, call, workspace)
+    plugin.delete()
+    return out
+
+
+def same_padding(kernel: int, dilation: int = 1) -> list[int]:
+    """The attribute `pads`."""
+    return [dilation * (kernel // 2)] * 4
