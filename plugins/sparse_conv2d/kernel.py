@@ -163,7 +163,8 @@ def sparse_conv2d(
     """
     i_d, i_n = tl.program_id(1), tl.program_id(2)
     pixels = height * width
-    row = i_n.to(tl.int64) * pixels
+    p_mask += i_n.to(tl.int64) * pixels
+    p_index += i_n.to(tl.int64) * pixels
     count = tl.load(p_count + i_n)
     o_d = i_d * BN + tl.arange(0, BN)
     integer: tl.constexpr = p_x.dtype.element_ty == tl.int8
@@ -171,16 +172,16 @@ def sparse_conv2d(
     for i_m in range(tl.program_id(0), tl.cdiv(count, BM), tl.num_programs(0)):
         o_m = i_m * BM + tl.arange(0, BM)
         m_m = o_m < count
-        o_p = tl.load(p_index + row + o_m, mask=m_m, other=0)  # [BM]
+        o_p = tl.load(p_index + o_m, mask=m_m, other=0)  # [BM]
         o_y = o_p // width
         o_x = o_p - o_y * width
         b_acc = tl.zeros((BM, BN), total)
         b_acc = multiply_taps(
-            b_acc, p_x, p_mask + row, p_packed, i_n, o_y, o_x, m_m, o_d, height, width, channels, packed_outputs,
+            b_acc, p_x, p_mask, p_packed, i_n, o_y, o_x, m_m, o_d, height, width, channels, packed_outputs,
             x_pitch, kernel, dilation, clean_input, IN, BK, True,
         )  # fmt: skip
         b_acc = multiply_taps(
-            b_acc, p_x, p_mask + row, p_packed, i_n, o_y, o_x, m_m, o_d, height, width, channels, packed_outputs,
+            b_acc, p_x, p_mask, p_packed, i_n, o_y, o_x, m_m, o_d, height, width, channels, packed_outputs,
             x_pitch, kernel, dilation, clean_input, IN, BK, False,
         )  # fmt: skip
         b_out = b_acc.to(tl.float32)
@@ -190,7 +191,6 @@ def sparse_conv2d(
         b_out = tl.where(b_out < 0, b_out * slope, b_out)
         offsets = locate(i_n, o_p[:, None], o_d[None, :], pixels, outputs, out_pitch, OUT)
         if has_residual != 0:
-            b_out += load_channels(p_residual, offsets, m_m[:, None], o_d[None, :], outputs, out_pitch, OUT).to(
-                tl.float32
-            )  # [BM, BN]
+            b_residual = load_channels(p_residual, offsets, m_m[:, None], o_d[None, :], outputs, out_pitch, OUT)
+            b_out += b_residual.to(tl.float32)  # [BM, BN]
         store_channels(p_out, offsets, b_out, m_m[:, None], o_d[None, :], outputs, out_pitch, OUT)

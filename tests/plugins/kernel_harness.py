@@ -29,8 +29,8 @@ from spair.plugins.layouts import CHW32, LINEAR, PIXELS
 
 TYPES = {"float32": tl.float32, "float16": tl.float16, "int8": tl.int8, "int32": tl.int32, "int64": tl.int64}
 """Triton's types by the names of NumPy's."""
-GUARD = 64
-"""Poisoned elements before and after every buffer."""
+GUARD = 8192
+"""Poisoned elements before and after every buffer: a wrong kernel that takes poison for a pixel stays in there."""
 POISON = {"f": np.nan, "i": 99}
 """By kind of element. As pixel, count and INT8 value 99 is possible and wrong."""
 

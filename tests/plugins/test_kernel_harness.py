@@ -9,6 +9,7 @@ from triton.compiler import ASTSource
 
 from spair.plugins.sparse_conv2d import kernel as conv
 from tests.plugins.kernel_harness import (
+    GUARD,
     LAYOUTS,
     MASKS,
     from_layout,
@@ -92,7 +93,7 @@ def test_writes_beside_an_array_are_noticed():
         array = poisoned((2, 3), dtype)
         array[...] = 0
         require_intact_guards(array)
-        array.base[array.size + 70] = 0
+        array.base[array.size + GUARD + 5] = 0
         with pytest.raises(AssertionError, match="out of bounds"):
             require_intact_guards(array)
 

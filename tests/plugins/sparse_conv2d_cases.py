@@ -1,0 +1,185 @@
+"""Calls of SparseConv2d in Triton's interpreter, and how they are judged against the definition.
+
+What must not be read is NaN (99 in integers): clean pixels of x, absent neighbours, padding channels, what
+surrounds each array, a residual that is not there. What must not be written is checked to be poison still.
+
+Tolerance, for each value from the definition: a sum of n products in FP32, in any order, is off by at most n units of
+rounding (2^-24) of the sum of their magnitudes (Higham, Accuracy and Stability, 3.1); bias, activation, scale and
+residual are 5 operations more; then one rounding to the output's type. Sums of INT8 products are exact up to their
+conversion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from spair.plugins.sparse_conv2d import kernel as conv
+from spair.plugins.sparse_conv2d.reference import sparse_conv2d, sparse_conv2d_int8
+from tests.plugins.kernel_harness import (
+    LAYOUTS,
+    from_layout,
+    guarded,
+    is_poison,
+    launch,
+    list_active,
+    make_mask,
+    poisoned,
+    require_intact_guards,
+    require_within,
+    rounding,
+    shape_of,
+    to_layout,
+)
+
+UNIT = 2.0**-24
+"""Rounding of FP32, relative."""
+
+TYPES = {"fp32": ("float32", "float32"), "fp16": ("float16",) * 2, "int8-fp16": ("int8", "float16"),
+         "int8-fp32": ("int8", "float32")}  # fmt: skip
+"""Of x and weights, and of everything else."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of the operator, and how it is launched."""
+
+    types: str = "fp32"
+    n: int = 2
+    c: int = 11
+    d: int = 19
+    size: tuple[int, int] = (5, 7)
+    kernel: int = 3
+    dilation: int = 1
+    mask: str = "random"
+    slope: float = 0.1
+    clean_input: bool = False
+    residual: bool = False
+    layouts: tuple[str, str] = ("linear", "linear")
+    tile: tuple[int, int, int] = (16, 32, 32)
+    programs: int = 2
+
+    @property
+    def integer(self) -> bool:
+        return self.types.startswith("int8")
+
+
+@dataclass
+class Call:
+    """Made-up inputs [N,C,H,W] of a case."""
+
+    x: np.ndarray
+    mask: np.ndarray
+    weight: np.ndarray
+    bias: np.ndarray
+    residual: np.ndarray | None
+    x_scale: np.ndarray = field(default_factory=lambda: np.float32([0.03]))
+    weight_scale: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+
+
+def make_call(case: Case) -> Call:
+    """Random inputs; poison at every pixel of x and residual that the definition does not read."""
+    rng = np.random.default_rng(0)
+    of_x, of_rest = TYPES[case.types]
+    mask = make_mask(case.mask, case.n, *case.size)
+    values = [
+        rng.normal(size=(case.n, case.c, *case.size)),
+        rng.normal(size=(case.d, case.c, case.kernel, case.kernel)),
+    ]
+    x, weight = (np.round(v * 40).clip(-127, 127) if case.integer else v for v in values)
+    x, weight = x.astype(of_x), weight.astype(of_x)
+    clean = np.broadcast_to(mask == 0, x.shape)
+    if not case.clean_input:
+        x[clean] = 99 if case.integer else np.nan
+    residual = rng.normal(size=(case.n, case.d, *case.size)).astype(of_rest) if case.residual else None
+    if residual is not None:
+        residual[np.broadcast_to(mask == 0, residual.shape)] = np.nan
+    weight_scale = (0.01 + rng.random(case.d) / 50).astype(np.float32)
+    bias = rng.normal(size=case.d).astype(of_rest)
+    return Call(x, mask.astype(of_rest), weight, bias, residual, weight_scale=weight_scale)
+
+
+def define(case: Case, call: Call) -> tuple[np.ndarray, np.ndarray]:
+    """What the operator's definition gives, and the tolerance for it; both [N,D,H,W]."""
+
+    def compute(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, residual: Any, slope: float) -> np.ndarray:
+        options: dict[str, Any] = {"negative_slope": slope, "clean_input": case.clean_input, "dilation": case.dilation}
+        if case.integer:
+            scales = float(call.x_scale[0]), call.weight_scale
+            return sparse_conv2d_int8(x, call.mask, weight, bias, *scales, residual=residual, **options)
+        return sparse_conv2d(x, call.mask, weight, bias, residual=residual, **options)
+
+    expected = compute(call.x, call.weight, call.bias, call.residual, case.slope)
+    held = [np.abs(part.astype(np.float32)) for part in (call.x, call.weight, call.bias)]
+    residual = None if call.residual is None else np.abs(call.residual.astype(np.float32))
+    terms = 1 if case.integer else case.c * case.kernel**2
+    magnitude = compute(*held, residual, 1.0).astype(np.float64)
+    return expected, (terms + 5) * UNIT * magnitude + rounding(expected, TYPES[case.types][1])
+
+
+def pack(call: Call, module: ModuleType = conv) -> np.ndarray:
+    """The weights as `pack_weight` leaves them, checked to be complete."""
+    d, c, k, _ = call.weight.shape
+    columns = -(-d // 16) * 16
+    packed = poisoned((k * k, c, columns), call.weight.dtype)
+    arguments = {"p_weight": guarded(call.weight), "p_packed": packed, "channels": c, "outputs": d, "taps": k * k}
+    grid = (-(-packed.size // 64),)
+    launch(module.pack_weight, grid, {**arguments, "packed_outputs": columns, "BLOCK": 64})
+    require_intact_guards(packed)
+    return packed
+
+
+def combine(call: Call, module: ModuleType = conv) -> np.ndarray:
+    """The scales as `combine_scales` leaves them."""
+    scale = poisoned(call.weight_scale.shape, np.float32)
+    arguments = {"p_x_scale": guarded(call.x_scale), "p_weight_scale": guarded(call.weight_scale), "p_scale": scale}
+    launch(module.combine_scales, (-(-scale.size // 16),), {**arguments, "outputs": scale.size, "BLOCK": 16})
+    require_intact_guards(scale)
+    return scale
+
+
+def run(case: Case, call: Call, module: ModuleType = conv, **changed: Any) -> np.ndarray:
+    """Launch as a plugin does; the output in memory, poison where the kernel wrote nothing. `changed`: arguments."""
+    from_, to = (LAYOUTS[name] for name in case.layouts)
+    index, count = list_active(call.mask)
+    out = poisoned(shape_of((case.n, case.d, *case.size), to, call.mask.dtype), call.mask.dtype)
+    x = to_layout(call.x, from_)
+    bm, bn, bk = case.tile
+    arguments = {
+        "p_x": x, "p_mask": guarded(call.mask), "p_index": index, "p_count": count, "p_packed": pack(call, module),
+        "p_bias": guarded(call.bias), "p_scale": combine(call, module) if case.integer else poisoned((1,), np.float32),
+        "p_residual": out if call.residual is None else to_layout(call.residual, to), "p_out": out,
+        "height": case.size[0], "width": case.size[1], "channels": case.c, "outputs": case.d,
+        "packed_outputs": -(-case.d // 16) * 16, "x_pitch": x.shape[-1], "out_pitch": out.shape[-1],
+        "kernel": case.kernel, "dilation": case.dilation, "clean_input": int(case.clean_input),
+        "has_residual": int(case.residual), "slope": case.slope, "IN": from_, "OUT": to, "BM": bm, "BN": bn, "BK": bk,
+    }  # fmt: skip
+    launch(module.sparse_conv2d, (case.programs, -(-case.d // bn), case.n), {**arguments, **changed})
+    require_intact_guards(out)
+    return out
+
+
+def judge(case: Case, call: Call, out: np.ndarray) -> None:
+    """AssertionError unless active pixels are right, their padding zero, and clean pixels untouched."""
+    values, padding = from_layout(out, LAYOUTS[case.layouts[1]], case.d)
+    clean = call.mask == 0
+    assert is_poison(values[np.broadcast_to(clean, values.shape)]).all(), "a clean pixel was written"
+    assert (padding[np.broadcast_to(~clean, padding.shape)] == 0).all(), "padding is not zero"
+    assert is_poison(padding[np.broadcast_to(clean, padding.shape)]).all(), "padding of a clean pixel was written"
+    expected, tolerance = define(case, call)
+    active = np.broadcast_to(~clean, values.shape)
+    require_within(values[active], expected[active].astype(np.float64), tolerance[active])
+
+
+def check(case: Case) -> None:
+    call = make_call(case)
+    judge(case, call, run(case, call))
+
+
+def layouts_of(types: str) -> tuple[tuple[str, str], ...]:
+    """Layouts of x and out that the plugins use, and one mixture."""
+    dense = "chw32" if types.startswith("int8") else "pixels"
+    return ("linear", "linear"), (dense, "pixels"), (dense, "linear")

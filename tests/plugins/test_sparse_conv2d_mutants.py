@@ -1,0 +1,111 @@
+"""What `sparse_conv2d_cases` must refuse: wrong inputs, wrong launches, wrong kernels."""
+
+import dataclasses
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from spair.plugins.sparse_conv2d import kernel as conv
+from tests.plugins.kernel_harness import LAYOUTS, list_active, make_mutant
+from tests.plugins.sparse_conv2d_cases import Case, judge, layouts_of, make_call, run
+
+# What the tolerance must refuse
+
+STRICT = Case("fp16", c=36, d=20, size=(5, 6), layouts=("pixels", "pixels"), residual=True, n=2, dilation=2)
+"""One whole block of channels and a part of one; padding on both sides."""
+
+
+@pytest.mark.parametrize("tap", [0, 4, 5])
+@pytest.mark.parametrize("types", ["fp16", "int8-fp32"])
+def test_a_dropped_tap_is_noticed(tap, types):
+    case = dataclasses.replace(STRICT, types=types, layouts=layouts_of(types)[1])
+    call = make_call(case)
+    without = dataclasses.replace(call, weight=call.weight.copy())
+    without.weight[:, :, tap // 3, tap % 3] = 0
+    with pytest.raises(AssertionError, match="values are off"):
+        judge(case, call, run(case, without))
+
+
+def test_a_shifted_mask_is_noticed():
+    case = dataclasses.replace(STRICT, clean_input=True, residual=False)
+    call = make_call(case)
+    shifted = dataclasses.replace(call, mask=np.roll(call.mask, 1, axis=3))
+    with pytest.raises(AssertionError, match="a clean pixel was written"):
+        judge(case, call, run(case, shifted))
+    # The right pixels, but the mask of the neighbours shifted.
+    index, count = list_active(call.mask)
+    case = dataclasses.replace(case, clean_input=False)
+    with pytest.raises(AssertionError, match="values are off"):
+        judge(case, call, run(case, shifted, p_index=index, p_count=count))
+
+
+def test_a_dropped_tile_is_noticed():
+    call = make_call(STRICT)
+    _, count = list_active(call.mask)
+    with pytest.raises(AssertionError, match="padding is not zero"):
+        judge(STRICT, call, run(STRICT, call, p_count=np.maximum(count - 16, 0)))
+
+
+@pytest.mark.parametrize("swapped", ["IN", "OUT"])
+def test_swapped_layouts_are_noticed(swapped):
+    case = dataclasses.replace(STRICT, c=40, d=40, kernel=1)
+    call = make_call(dataclasses.replace(case, clean_input=True, mask="all"))
+    with pytest.raises(AssertionError, match="values are off"):
+        judge(case, call, run(case, call, **{swapped: LAYOUTS["linear"]}))
+
+
+TILES = Case(
+    mask="all", c=3, d=35, size=(7, 5), n=2, kernel=1, tile=(16, 16, 16), programs=2, layouts=("pixels", "pixels")
+)
+"""Three tiles of pixels and three of channels."""
+
+MUTANTS = [
+    ("tap // kernel - kernel // 2", "tap % kernel - kernel // 2"),
+    ("(tap % kernel - kernel // 2) * dilation", "(tap % kernel - kernel // 2)"),
+    ("& (o_qx >= 0)", ""),
+    ("& (o_qx < width)", ""),
+    ("& (o_qy >= 0)", ""),
+    ("& (o_qy < height)", ""),
+    ("b_mask + clean_input != 0", "b_mask + clean_input >= 0"),
+    ("m_w = m_w & (o_c[:, None] < channels)", "m_w = m_w"),
+    ("o_c[None, :], channels, x_pitch, IN)  # [BM, BK]", "o_c[None, :], x_pitch, x_pitch, IN)"),
+    ("o_c = whole * BK + tl.arange(0, BK)", "o_c = tl.arange(0, BK)"),
+    ("b_out * slope", "b_out * slope * 1.02"),
+    ("p_mask += i_n", "p_mask += 0 * i_n"),
+    ("p_index += i_n", "p_index += 0 * i_n"),
+]  # fmt: skip
+OF_TILES = [
+    ("p_count + i_n", "p_count + 2"),
+    ("tl.num_programs(0)", "3"),
+    ("range(tl.program_id(0), ", "range(0 * tl.program_id(0) + 1, "),
+    ("o_d = i_d * BN", "o_d = 0 * BN"),
+    ("m_m = o_m < count", "m_m = o_m < count - 1"),
+    ("m_m = o_m < count", "m_m = o_m < BM * tl.cdiv(count, BM)"),
+]
+
+
+def name_mutant(text: str) -> str:
+    return text[:40]
+
+
+@pytest.mark.parametrize("case", [STRICT, TILES], ids=["strict", "tiles"])
+def test_the_right_kernel_passes(case):
+    call = make_call(case)
+    judge(case, call, run(case, call))
+
+
+@pytest.mark.parametrize(("old", "new"), MUTANTS, ids=name_mutant)
+def test_a_wrong_kernel_is_noticed(old, new, tmp_path):
+    require_refusal(STRICT, make_mutant(conv, old, new, tmp_path))
+
+
+@pytest.mark.parametrize(("old", "new"), OF_TILES, ids=name_mutant)
+def test_wrong_tiles_are_noticed(old, new, tmp_path):
+    require_refusal(TILES, make_mutant(conv, old, new, tmp_path))
+
+
+def require_refusal(case: Case, mutant: ModuleType) -> None:
+    call = make_call(case)
+    with pytest.raises(AssertionError):
+        judge(case, call, run(case, call, mutant))
