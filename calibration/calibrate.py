@@ -1,0 +1,179 @@
+"""A bundle in a lower precision: observe, measure each layer, mix precisions until the gate holds, store."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..runtime import Bundle
+from ..runtime.bundle_writer import extend_bundle
+from ..runtime.errors import GateError
+from .gate import Built, Verdict, build, check_gate
+from .journal import Journal, open_journal
+from .network import Network
+from .observe import observe
+from .options import GATES_DB, Options, Precision
+from .pictures import Picture, choose_tiles, read_pictures
+from .plan import Plan
+from .progress import Progress, silent
+from .report import KEPT_OUT, layer_rows, make_report
+from .search import Ladder, descend, rank
+from .sensitivity import Ranges, find_ranges, measure_sensitivities
+from .timing import time_layers, time_parts
+from .trial import Trial, open_trial
+
+MARGIN = 0.7
+"""Share of the gate that tiles may lose: the pictures of the gate are others."""
+
+
+def calibrate_bundle(
+    path: str | os.PathLike[str],
+    images: Path,
+    options: Options,
+    *,
+    targets: Path | None = None,
+    fresh: bool = False,
+    store: bool = True,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Calibrate a bundle and store the graphs in it.
+
+    Args:
+        path: the bundle.
+        images: folder of degraded pictures like those that will be restored.
+        options: what to do.
+        targets: folder of the clean pictures of the same stems; without one losses are estimated, see `measures`.
+        fresh: measure again what an earlier run kept.
+        store: write the graphs into the bundle; a diagnosis (`options.quantize`) never does.
+        progress: told how far it is.
+
+    Returns:
+        The JSON of `spair calibrate`.
+
+    Raises:
+        UserError: a bundle or pictures that cannot be used; nothing was written.
+        GateError: the gate was missed with every layer that may be kept kept; nothing was written.
+    """
+    network = Network(Bundle.open(path), options.threads)
+    pictures = read_pictures(images, targets, options, progress)
+    tiles = _choose(network, pictures, options)
+    journal = open_journal(network, tiles, options)
+    if fresh:
+        journal.forget()
+    return _Calibration(network, pictures, tiles, options, journal, progress).run(store)
+
+
+def _choose(network: Network, pictures: Sequence[Picture], options: Options) -> list[Picture]:
+    if "net_l" not in network.parts:
+        return choose_tiles(pictures, options, None)
+    with network.opened({"net_l": network.models["net_l"]}) as graphs:
+        return choose_tiles(pictures, options, partial(network.find_mask, graphs["net_l"]))
+
+
+@dataclasses.dataclass
+class _Calibration:
+    """One run."""
+
+    network: Network
+    pictures: list[Picture]
+    tiles: list[Picture]
+    options: Options
+    journal: Journal
+    progress: Progress
+
+    def run(self, store: bool) -> dict[str, Any]:
+        network, options = self.network, self.options
+        seen = observe(network, self.tiles, options, self.progress)
+        with open_trial(network, self.tiles, options, self.journal) as trial:
+            ranges = find_ranges(trial, seen, options)
+            sensitivities = measure_sensitivities(trial, options.precision, ranges, options, self.progress)
+            ladder = self._ladder(trial, ranges, sensitivities)
+            plan, built, verdict, loss = self._settle(trial, ladder)
+        middle = self.pictures[int(np.argsort(verdict.densities, kind="stable")[len(self.pictures) // 2])]
+        diagnosis = options.quantize != "both"
+        times: Mapping[str, tuple[float, float]] = {}
+        if not diagnosis:
+            density = float(np.median(verdict.densities))
+            times = time_layers(network, plan, options.tile, density, self.progress)
+        rows = layer_rows(network, plan, seen, sensitivities, times)
+        report = make_report(network, options, plan, built, verdict, self.tiles, rows)
+        report |= {"tile_loss_db": loss, "recalled": self.journal.recalled, "stored": store and not diagnosis}
+        report["speed"] = None if diagnosis else time_parts(network, built, middle, self.progress)
+        if report["stored"]:
+            self._store(built, report)
+        return report
+
+    def _ladder(self, trial: Trial, ranges: Ranges, sensitivities: Mapping[str, float]) -> Ladder:
+        """From all layers in the precision: first to FP16, where INT8 is asked for, else to FP32."""
+        layers, options = self.network.layers, self.options
+        halves = self._halves(trial, ranges) if options.precision == "int8" else {}
+        rest: Precision = "fp16" if options.quantize == "both" else "fp32"
+        lowest: dict[str, Precision] = {
+            layer.name: "fp32" if options.precision == "fp16" and layer.name in ranges.forced else options.precision
+            for layer in layers
+        }
+        start = Plan(lowest, rest, ranges.scales, options.quantize, ranges.full)
+        fallback: dict[str, Precision] = {layer.name: halves.get(layer.name, "fp32") for layer in layers}
+        return Ladder(start, rank(layers, sensitivities), fallback)
+
+    def _halves(self, trial: Trial, ranges: Ranges) -> dict[str, Precision]:
+        """What each layer becomes that is not INT8: FP16 where that holds FP16's own gate on the tiles."""
+        layers = self.network.layers
+        names: dict[str, Precision] = {
+            layer.name: "fp32" if layer.name in ranges.forced else "fp16" for layer in layers
+        }
+        if self.options.quantize != "both":
+            return dict.fromkeys(names, "fp32")
+        plan = Plan(names, "fp16", full=ranges.full)
+        allowed = MARGIN * GATES_DB["fp16"]
+        if trial.loss(plan) <= allowed:
+            return names
+        sensitivities = measure_sensitivities(trial, "fp16", ranges, self.options, self.progress)
+        ladder = Ladder(plan, rank(layers, sensitivities), dict.fromkeys(names, "fp32"))
+        return dict(ladder.plan(descend(ladder, trial.loss, allowed)).layers)
+
+    def _settle(self, trial: Trial, ladder: Ladder) -> tuple[Plan, Built, Verdict, float]:
+        """Down the ladder on tiles, then through the gate; further down until it holds or nothing is left to move."""
+        gate = self.options.gate(self.network.kind)
+        allowed, step = MARGIN * gate, 0
+        while True:
+            with self.progress("mixing:"):
+                step = descend(ladder, trial.loss, allowed, step)
+            plan = ladder.plan(step)
+            built = build(self.network, plan)
+            verdict = check_gate(self.network, built, self.pictures, self.options, self.progress)
+            loss = trial.loss(plan)
+            if verdict.passed(gate) or self.options.quantize != "both":
+                return plan, built, verdict, loss
+            if step >= ladder.steps or verdict.clean_changed:
+                raise GateError(self._missed(verdict, gate, ladder))
+            allowed, step = min(allowed, loss) / 2, step + 1
+
+    def _missed(self, verdict: Verdict, gate: float, ladder: Ladder) -> str:
+        precision, path = self.options.precision, self.network.bundle.path
+        if verdict.clean_changed:
+            return f"{precision} graphs of {path} changed {verdict.clean_changed} clean pixels, expected none to change"
+        name, way = min(verdict.ways.items(), key=lambda item: item[1].delta)
+        worst = ", ".join(ladder.ranking[:3])
+        return (
+            f"{precision} of {path} changes PSNR by {way.delta:.3f} dB ({name}) with every layer kept that may be, "
+            f"expected {-gate:.3f} dB or better; the most sensitive layers are {worst}; nothing was written: allow "
+            "more with --max-loss, or use a higher precision"
+        )
+
+    def _store(self, built: Built, report: Mapping[str, Any]) -> None:
+        precision, manifest = self.options.precision, self.network.bundle.manifest
+        paths = {part: f"graphs/{precision}/{part}.onnx" for part in built.models}
+        kept = {name: value for name, value in report.items() if name not in KEPT_OUT}
+        fields = {
+            "graphs": {**manifest.graphs, precision: paths},
+            "calibration": {**manifest.raw.get("calibration", {}), precision: kept},
+        }
+        files = {paths[part]: model.SerializeToString() for part, model in built.models.items()}
+        extend_bundle(self.network.bundle, fields, files)

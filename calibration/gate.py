@@ -1,0 +1,193 @@
+"""The gate: whole pictures through the graphs that will be stored, in every way they can run, against FP32."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+
+from ..export.packing import PackSparse
+from ..runtime.backends import Graph
+from ..runtime.errors import GateError
+from ..runtime.manifest import SpairNetwork
+from .convert import Conversion
+from .measures import estimate_loss, mean_square, measure_psnr
+from .network import Network
+from .options import Options
+from .pictures import Picture
+from .plan import Plan
+from .progress import Progress
+from .trial import convert
+
+Restore = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+"""[H, W, 3] float32 -> the same restored, and [H, W] bool, or None for a network without masks."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Built:
+    """The graphs of a plan."""
+
+    models: Mapping[str, onnx.ModelProto]
+    """Part -> graph, as it will be stored; the packed one included."""
+    twins: Mapping[str, onnx.ModelProto]
+    """Part -> float32 graph that rounds like halves."""
+    conversions: Mapping[str, Conversion]
+
+
+def build(network: Network, plan: Plan) -> Built:
+    """Convert every graph of a bundle."""
+    made = {part: convert(model, plan, part) for part, model in network.models.items() if part != "net_r_packed"}
+    models = {part: model for part, (model, _) in made.items()}
+    if "net_r_packed" in network.models:
+        models["net_r_packed"] = copy.deepcopy(models["net_r"])
+        PackSparse()(models["net_r_packed"])
+    twins = {part: convert(network.models[part], plan, part, twin=True)[0] for part in network.parts}
+    return Built(models, twins, {part: conversion for part, (_, conversion) in made.items()})
+
+
+@dataclasses.dataclass
+class Way:
+    """One way of running the graphs, over all pictures."""
+
+    luma_db: list[float] = dataclasses.field(default_factory=list)
+    rgb_db: list[float] = dataclasses.field(default_factory=list)
+    clean_changed: int = 0
+    """Pixels outside of the mask that are not the input's, bit for bit."""
+
+    @property
+    def delta(self) -> float:
+        """Mean change of PSNR in dB, the worse of luma and RGB; negative where something was lost."""
+        return min(float(np.mean(self.luma_db)), float(np.mean(self.rgb_db)))
+
+    def to_json(self, names: Sequence[str]) -> dict[str, Any]:
+        """What the report says."""
+        each = np.minimum(self.luma_db, self.rgb_db)
+        worst = int(each.argmin())
+        return {
+            "psnr_delta_db": self.delta,
+            "psnr_y_delta_db": float(np.mean(self.luma_db)),
+            "psnr_rgb_delta_db": float(np.mean(self.rgb_db)),
+            "worst": {"name": names[worst], "psnr_delta_db": float(each[worst])},
+            "clean_changed": self.clean_changed,
+        }
+
+
+@dataclasses.dataclass
+class Verdict:
+    """What the gate found."""
+
+    ways: dict[str, Way]
+    names: list[str]
+    densities: list[float]
+    """Share of distorted pixels of each picture, as FP32 finds them."""
+
+    @property
+    def delta(self) -> float:
+        """That of the worst way, in dB."""
+        return min(way.delta for way in self.ways.values())
+
+    @property
+    def clean_changed(self) -> int:
+        """Of all ways."""
+        return sum(way.clean_changed for way in self.ways.values())
+
+    def passed(self, gate: float) -> bool:
+        """At most `gate` dB lost, and no clean pixel touched."""
+        return self.delta >= -gate and self.clean_changed == 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Way -> what the report says."""
+        return {name: way.to_json(self.names) for name, way in self.ways.items()}
+
+
+def check_gate(
+    network: Network, built: Built, pictures: Sequence[Picture], options: Options, progress: Progress
+) -> Verdict:
+    """Restore every picture in FP32 and in every way.
+
+    "rounded" is the float32 twin, "dense" and "packed" the stored graphs on ONNX Runtime through the restorer, "whole"
+    the one graph that engines are built from.
+
+    Raises:
+        GateError: a way gave a value that is not finite.
+    """
+    with contextlib.ExitStack() as stack:
+        fp32, ways = stack.enter_context(_opened(network, built, diagnosis=options.quantize != "both"))
+        tick = stack.enter_context(progress("gate:"))
+        verdict = Verdict({name: Way() for name in ways}, [], [])
+        for count, picture in enumerate(pictures, 1):
+            exact, mask = fp32(picture.pixels)
+            verdict.names.append(picture.name)
+            verdict.densities.append(1.0 if mask is None else float(mask.mean()))
+            for name, restore in ways.items():
+                _add(verdict.ways[name], picture, exact, restore, options, _gated(network))
+            tick(count, len(pictures), picture.name)
+    return verdict
+
+
+def _gated(network: Network) -> bool:
+    return isinstance(network.spec, SpairNetwork) and network.spec.gate_output
+
+
+@contextlib.contextmanager
+def _opened(network: Network, built: Built, diagnosis: bool) -> Iterator[tuple[Restore, dict[str, Restore]]]:
+    with contextlib.ExitStack() as stack:
+        plain = stack.enter_context(network.opened({part: network.models[part] for part in network.parts}))
+        twins = stack.enter_context(network.opened(built.twins))
+        ways = {"rounded": _through(network, twins)}
+        if not diagnosis:
+            graphs = stack.enter_context(network.opened(built.models))
+            dense = {part: graphs[part] for part in network.parts}
+            ways["dense"] = _through(network, dense)
+            if "net_r_packed" in graphs:
+                ways["packed"] = _through(network, {**dense, "net_r_packed": graphs["net_r_packed"]})
+            if "model" not in network.parts and "model" in graphs:
+                ways["whole"] = _whole(graphs["model"])
+        yield _through(network, plain), ways
+
+
+def _through(network: Network, graphs: Mapping[str, Graph]) -> Restore:
+    restorer = network.restorer(graphs)
+
+    def restore(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        result = restorer(pixels)
+        return result.image, result.mask
+
+    return restore
+
+
+def _whole(graph: Graph) -> Restore:
+    def restore(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        values = graph.run({"image": np.ascontiguousarray(np.moveaxis(pixels, 2, 0)[None])})
+        image = np.moveaxis(values["restored"][0], 0, 2)
+        if not np.isfinite(image).all():
+            raise GateError(
+                "the whole graph gave values that are not finite; keep more of it in fp32 or scale the weights"
+            )
+        return image, values["mask"][0, 0] > 0.5
+
+    return restore
+
+
+def _add(way: Way, picture: Picture, exact: np.ndarray, restore: Restore, options: Options, gated: bool) -> None:
+    image, mask = restore(picture.pixels)
+    if gated and mask is not None:
+        way.clean_changed += int((image[~mask] != picture.pixels[~mask]).any(axis=1).sum())
+    if picture.target is None:
+        loss = estimate_loss(mean_square(as_unit(image), as_unit(exact)), 10.0 ** (-options.assumed_psnr / 10))
+        way.luma_db.append(-loss)
+        way.rgb_db.append(-loss)
+        return
+    before, after = (measure_psnr(value, picture.target) for value in (exact, image))
+    way.luma_db.append(after[0] - before[0])
+    way.rgb_db.append(after[1] - before[1])
+
+
+def as_unit(image: np.ndarray) -> np.ndarray:
+    """Clipped to 0..1, not rounded: what an estimate compares."""
+    return np.clip(image, 0.0, 1.0)

@@ -1,0 +1,73 @@
+"""What was measured so far, kept on disk as it comes, so that an interrupted calibration goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import onnxruntime
+
+from ..runtime.errors import UserError
+from ..runtime.image_writer import write_atomically
+from ..runtime.tuning import cache_folder
+from .network import Network
+from .options import Options
+from .pictures import Picture
+
+VERSION = 1
+"""Of what is measured and how; a new one measures again."""
+
+
+class Journal:
+    """Numbers by name in one file of the user's cache."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.recalled = 0
+        """Numbers that were there already."""
+        try:
+            values = json.loads(path.read_text())
+            self._values = {str(name): float(value) for name, value in values.items()}
+        except (OSError, ValueError, TypeError, AttributeError):  # absent or damaged: measured again
+            self._values = {}
+
+    def get(self, name: str, measure: Callable[[], float]) -> float:
+        """The number of that name, measured and kept unless it is known.
+
+        Raises:
+            UserError: the cache folder cannot be written.
+        """
+        if name in self._values:
+            self.recalled += 1
+            return self._values[name]
+        self._values[name] = measure()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.path, json.dumps(self._values).encode())
+        except (OSError, RuntimeError, UserError) as error:
+            raise UserError(
+                f"cannot keep what was measured in {self.path}: {error}; set SPAIR_CACHE to a folder that takes files"
+            ) from error
+        return self._values[name]
+
+    def forget(self) -> None:
+        """Measure everything again."""
+        self._values = {}
+
+
+def open_journal(network: Network, tiles: Sequence[Picture], options: Options) -> Journal:
+    """The journal of exactly these graphs, tiles and options."""
+    manifest = network.bundle.manifest
+    chosen = {key: value for key, value in asdict(options).items() if key not in ("max_loss", "threads")}
+    key = {
+        "version": VERSION,
+        "graphs": {part: manifest.files[path] for part, path in manifest.graphs["fp32"].items()},
+        "options": chosen,
+        "tiles": [tile.digest() for tile in tiles],
+        "onnxruntime": onnxruntime.__version__,
+    }
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    return Journal(cache_folder() / f"calibration-{digest[:24]}.json")

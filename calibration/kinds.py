@@ -1,0 +1,174 @@
+"""Which nodes compute in halves: layers as the plan says, all others so that the fewest bytes are cast and moved."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import onnx
+from onnx import TensorProto
+from onnxruntime.transformers.float16 import ALWAYS_FLOAT_INPUTS, DEFAULT_OP_BLOCK_LIST
+
+from ..export.facts import element_types
+from .layers import element_counts, layer_name, weight_of
+from .plan import Plan
+
+FULL, HALF = 32, 16
+STATISTICS = frozenset(
+    {"MaskedModulation", "SparseNonLocal", "Softmax", "LogSoftmax", "InstanceNormalization", "LayerNormalization"}
+    | {"GroupNormalization", "GlobalAveragePool", "BatchNormalization", "Exp", "Log", "Pow"}
+    | {"ReduceSum", "ReduceMean", "ReduceSumSquare", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceProd"}
+)
+"""Sums over many pixels and exponentials: halves overflow at 65,504 and swallow what is 2,048 times smaller."""
+DECISIONS = frozenset({"Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal"})
+"""A threshold rounded to a half is another threshold."""
+TYPED = frozenset({"Constant", "ConstantOfShape", "Range", "RandomNormal", "RandomUniform", "EyeLike"})
+"""Their result has the type that they say."""
+ALWAYS_FULL = STATISTICS | DECISIONS | TYPED | frozenset(DEFAULT_OP_BLOCK_LIST)
+"""Operators that stay FP32; the list of ONNX Runtime's own converter included."""
+
+_PER_CAST, _PER_FULL, _PER_HALF = 6, 4, 2
+"""Bytes an element costs: a cast reads one type and writes the other."""
+
+
+def stays_float(node: onnx.NodeProto, position: int) -> bool:
+    """Whether an input of a node must be float32 whatever the node computes in, as the scales of Resize."""
+    return position in ALWAYS_FLOAT_INPUTS.get(node.op_type, ())
+
+
+@dataclasses.dataclass(frozen=True)
+class Kinds:
+    """What nodes compute in."""
+
+    nodes: Mapping[int, int]
+    """Position of a node with float inputs or outputs -> FULL or HALF."""
+    tensors: Mapping[str, int]
+    """Float tensor made by a node or fed to the graph -> FULL or HALF."""
+    casts: int
+    """Casts that follow."""
+    cast_bytes: int
+    """Bytes these read and write, on one picture of 64x64."""
+
+
+class Assignment:
+    """One assignment of kinds for a graph; nodes without weights are free to follow their neighbours."""
+
+    def __init__(self, model: onnx.ModelProto, plan: Plan, full: frozenset[str] = frozenset()) -> None:
+        self._graph = model.graph
+        types = element_types(model)
+        self._sizes = element_counts(model)
+        self.floats = {name for name, kind in types.items() if kind == TensorProto.FLOAT}
+        self._stored = {tensor.name for tensor in model.graph.initializer}
+        self._inputs = {value.name for value in model.graph.input}
+        self._shown = {value.name for value in model.graph.output}
+        self._makers = {name: index for index, node in enumerate(self._graph.node) for name in node.output}
+        self._reads = {index: self._float_inputs(node) for index, node in enumerate(self._graph.node)}
+        self._readers: dict[str, list[int]] = {}
+        for index, names in self._reads.items():
+            for name in names:
+                self._readers.setdefault(name, []).append(index)
+        self._fixed = self._fix(plan, full)
+
+    def _float_inputs(self, node: onnx.NodeProto) -> list[str]:
+        """Float tensors a node reads that some node or the caller makes, each once."""
+        names = [name for place, name in enumerate(node.input) if name in self.floats and not stays_float(node, place)]
+        return list(dict.fromkeys(name for name in names if name not in self._stored))
+
+    def _float_outputs(self, index: int) -> list[str]:
+        return [name for name in self._graph.node[index].output if name in self.floats]
+
+    def _fix(self, plan: Plan, full: frozenset[str]) -> dict[int, int]:
+        inside = {name for node in self._graph.node for name in _names_inside(node)}
+        bypass = self._bypass()
+        mixed = plan.rest != "fp32" or any(kind == "fp16" for kind in plan.layers.values())
+        fixed = {}
+        for index, node in enumerate(self._graph.node):
+            layer = self._layer(node)
+            touched = full & {*node.input, *node.output} or inside & set(node.output)
+            if touched or not mixed or index in bypass or node.op_type in ALWAYS_FULL or _bodies(node):
+                fixed[index] = FULL
+            elif layer is not None:
+                kind = plan.of(layer)
+                fixed[index] = FULL if "fp32" in (kind, plan.rest if kind == "int8" else kind) else HALF
+        return fixed
+
+    def _layer(self, node: onnx.NodeProto) -> str | None:
+        weight = weight_of(node, dict.fromkeys(self._stored))
+        return None if weight is None else layer_name(weight)
+
+    def _bypass(self) -> set[int]:
+        """Nodes between an input and an output without a layer: there the picture itself comes through, unrounded."""
+        nodes = self._graph.node
+        plain = [index for index, node in enumerate(nodes) if self._layer(node) is None]
+        ahead, behind = set(self._inputs), set(self._shown)
+        from_input = set()
+        for index in plain:
+            if ahead & set(self._reads[index]):
+                from_input.add(index)
+                ahead |= set(nodes[index].output)
+        to_output = set()
+        for index in reversed(plain):
+            if behind & set(nodes[index].output):
+                to_output.add(index)
+                behind |= set(self._reads[index])
+        return from_input & to_output
+
+    def solve(self) -> Kinds:
+        """The cheaper of two descents, from all followers in halves and from all of them in float32."""
+        free = [i for i in self._reads if i not in self._fixed and (self._reads[i] or self._float_outputs(i))]
+        answers = []
+        for start in (HALF, FULL):
+            kinds = {**self._fixed, **dict.fromkeys(free, start)}
+            flips = 1
+            while flips:
+                flips = sum([self._improve(index, kinds) for index in free])
+            answers.append((self._total(kinds), kinds))
+        best = min(answers, key=lambda answer: answer[0])[1]
+        tensors = {name: best[index] for name, index in self._makers.items() if name in self.floats and index in best}
+        tensors |= dict.fromkeys(self._inputs & self.floats, FULL)
+        casts = [cost for name in self._boundaries(tensors) if (cost := self._cast_cost(name, best))]
+        return Kinds(best, tensors, len(casts), sum(casts))
+
+    def _boundaries(self, tensors: Mapping[str, int]) -> Sequence[str]:
+        return [name for name in tensors if name in self._readers or name in self._shown]
+
+    def _kind_of(self, name: str, kinds: Mapping[int, int]) -> int:
+        return kinds.get(self._makers.get(name, -1), FULL)
+
+    def _cast_cost(self, name: str, kinds: Mapping[int, int]) -> int:
+        made = self._kind_of(name, kinds)
+        wanted = {kinds.get(index, FULL) for index in self._readers.get(name, ())}
+        if name in self._shown:
+            wanted.add(FULL)
+        return _PER_CAST * self._sizes.get(name, 1) if wanted - {made} else 0
+
+    def _node_cost(self, index: int, kinds: Mapping[int, int]) -> int:
+        each = _PER_HALF if kinds[index] == HALF else _PER_FULL
+        return each * sum(self._sizes.get(name, 1) for name in (*self._reads[index], *self._float_outputs(index)))
+
+    def _improve(self, index: int, kinds: dict[int, int]) -> bool:
+        """Flip one node if that costs less."""
+        around = [*self._reads[index], *self._float_outputs(index)]
+
+        def cost() -> int:
+            return self._node_cost(index, kinds) + sum(self._cast_cost(name, kinds) for name in around)
+
+        before = cost()
+        kinds[index] = FULL if kinds[index] == HALF else HALF
+        if cost() < before:
+            return True
+        kinds[index] = FULL if kinds[index] == HALF else HALF
+        return False
+
+    def _total(self, kinds: Mapping[int, int]) -> int:
+        names = [*self._inputs, *self._makers]
+        casts = sum(self._cast_cost(name, kinds) for name in names if name in self.floats)
+        return casts + sum(self._node_cost(index, kinds) for index in kinds if index in self._reads)
+
+
+def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    return [attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]
+
+
+def _names_inside(node: onnx.NodeProto) -> set[str]:
+    return {name for body in _bodies(node) for inner in body.node for name in (*inner.input, *_names_inside(inner))}

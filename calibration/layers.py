@@ -1,0 +1,189 @@
+"""The layers of a bundle: what has weights, under one name in whichever graphs it occurs."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+import onnx
+import onnx.inliner
+from onnx import helper, numpy_helper
+
+from ..export.facts import element_types
+from ..export.functions import DOMAIN
+
+WEIGHT_INPUT = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1, "SparseConv2d": 2}
+"""Operators with weights -> which input those are."""
+SIDE = 64
+"""Side of the picture that work and sizes are counted on; only their ratios matter."""
+
+Key = tuple[str, int]
+"""One use of a layer: its name, and which of its nodes in the graph (recurrent networks have several)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Use:
+    """One node of a layer."""
+
+    layer: str
+    index: int
+    """Which of the layer's nodes in its graph."""
+    node: str
+    """Name of the node's first output, which is unique."""
+    source: str
+    """The activation it reads."""
+    mask: str = ""
+    """The mask it reads under; empty for layers without one."""
+    radius: int = 0
+    """How far from the mask's pixels it reads."""
+
+    @property
+    def key(self) -> Key:
+        """What it is called in every graph."""
+        return self.layer, self.index
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """Weights, and the nodes that use them in one graph."""
+
+    name: str
+    """As in the checkpoint, without ".weight"."""
+    part: str
+    """The graph of the bundle that it is calibrated in."""
+    operator: str
+    shape: tuple[int, ...]
+    """Of the weights."""
+    uses: tuple[Use, ...]
+    work: float
+    """Multiply-adds of all uses on every pixel of a picture of SIDE x SIDE."""
+
+    @property
+    def quantizable(self) -> bool:
+        """Grouped transposed convolutions have no channel axis to scale along, and stay as they are."""
+        return self.operator != "ConvTranspose" or len(self.shape) == 4
+
+
+def layer_name(initializer: str) -> str:
+    """Names of the exporter's wrappers say nothing."""
+    for prefix in ("model.", "module."):
+        initializer = initializer.removeprefix(prefix)
+    return initializer.removesuffix(".weight")
+
+
+def weight_of(node: onnx.NodeProto, stored: Mapping[str, onnx.TensorProto] | Mapping[str, object]) -> str | None:
+    """The initializer that holds a node's weights; None if it has none."""
+    position = WEIGHT_INPUT.get(node.op_type)
+    if position is None or (node.domain == DOMAIN) != (node.op_type == "SparseConv2d"):
+        return None
+    name = node.input[position]
+    return name if name in stored else None
+
+
+def uses_of(model: onnx.ModelProto) -> list[Use]:
+    """Every use of a layer in a graph, in its order."""
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    counts: dict[str, int] = {}
+    uses = []
+    for node in model.graph.node:
+        weight = weight_of(node, stored)
+        if weight is None:
+            continue
+        name = layer_name(weight)
+        index = counts.get(name, 0)
+        counts[name] = index + 1
+        mask, radius = "", 0
+        if node.op_type == "SparseConv2d":
+            mask = node.input[1]
+            radius = stored[weight].dims[2] // 2 if _reads_clean(node) else 0
+        uses.append(Use(name, index, node.output[0], node.input[0], mask, radius))
+    return uses
+
+
+def find_layers(graphs: Mapping[str, onnx.ModelProto]) -> list[Layer]:
+    """The layers of graphs that together are the network (net_l and net_r, or model), in their order."""
+    layers = []
+    for part, model in graphs.items():
+        stored = {tensor.name: tensor for tensor in model.graph.initializer}
+        nodes = {node.output[0]: node for node in model.graph.node}
+        sizes = element_counts(model)
+        grouped: dict[str, list[Use]] = {}
+        for use in uses_of(model):
+            grouped.setdefault(use.layer, []).append(use)
+        for name, uses in grouped.items():
+            node = nodes[uses[0].node]
+            shape = tuple(stored[weight_of(node, stored) or ""].dims)
+            work = sum(_work(nodes[use.node], shape, sizes) for use in uses)
+            layers.append(Layer(name, part, node.op_type, shape, tuple(uses), work))
+    return layers
+
+
+def element_counts(model: onnx.ModelProto) -> dict[str, int]:
+    """Elements of every tensor on one picture of SIDE x SIDE, as far as inference finds them."""
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    for value in fixed.graph.input:
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+            if dim.dim_param:
+                divisor = int(dim.dim_param.partition("/")[2] or 1)
+                dim.dim_value = 1 if axis == 0 else SIDE // divisor
+    for value in fixed.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    given = {value.name: value for value in fixed.graph.input}
+    for node in fixed.graph.node:  # inference does not follow the sizes that a graph computes for its own padding
+        if node.op_type == "Pad" and node.input[0] in given:
+            fixed.graph.value_info.add().CopyFrom(given[node.input[0]])
+            fixed.graph.value_info[-1].name = node.output[0]
+    graph = onnx.shape_inference.infer_shapes(onnx.inliner.inline_local_functions(fixed), data_prop=True).graph
+    counts = {tensor.name: math.prod(tensor.dims) for tensor in graph.initializer}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        tensor = value.type.tensor_type
+        if tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in tensor.shape.dim):
+            counts[value.name] = math.prod(dim.dim_value for dim in tensor.shape.dim)
+    return counts
+
+
+def float_tensors(model: onnx.ModelProto) -> list[str]:
+    """Every float32 tensor that a node of the graph makes, in order."""
+    types = element_types(model)
+    return [
+        output
+        for node in model.graph.node
+        for output in node.output
+        if output and types.get(output) == onnx.TensorProto.FLOAT
+    ]
+
+
+def is_quantized(model: onnx.ModelProto) -> bool:
+    """Whether a graph holds quantized or half values already."""
+    kinds = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "SparseConv2dInt8"}
+    halves = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
+    return any(node.op_type in kinds for node in model.graph.node) or any(
+        tensor.data_type in halves for tensor in model.graph.initializer
+    )
+
+
+def weights_of(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
+    """The weight tensors of a graph by layer."""
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    names = (weight_of(node, stored) for node in model.graph.node)
+    return {layer_name(name): stored[name] for name in names if name is not None}
+
+
+def largest_weight(tensor: onnx.TensorProto) -> float:
+    """Largest magnitude among weights."""
+    return float(abs(numpy_helper.to_array(tensor)).max(initial=0.0))
+
+
+def _reads_clean(node: onnx.NodeProto) -> bool:
+    return any(a.name == "clean_input" and helper.get_attribute_value(a) for a in node.attribute)
+
+
+def _work(node: onnx.NodeProto, shape: tuple[int, ...], sizes: Mapping[str, int]) -> float:
+    """Weights times positions: of the output, or of the input of a transposed convolution."""
+    transposed = node.op_type == "ConvTranspose"
+    positions = sizes.get(node.input[0] if transposed else node.output[0], shape[0]) / shape[0]
+    if node.op_type in ("Gemm", "MatMul"):
+        positions = sizes.get(node.output[0], shape[-1]) / shape[-1]
+    return math.prod(shape) * positions

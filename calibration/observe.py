@@ -1,0 +1,185 @@
+"""Running the FP32 network on tiles with every activation in view: histograms, ranges, and what no half can hold."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from ..runtime.backends import Graph
+from ..runtime.errors import UserError
+from .layers import Key, Use, float_tensors, layer_name, uses_of, weight_of
+from .network import Network
+from .options import Options
+from .pictures import Picture
+from .progress import Progress
+from .ranges import Histogram
+from .weights import LARGEST_HALF, SMALLEST_HALF
+
+HEADROOM = 2.0
+"""A tensor that comes within this factor of the largest half stays FP32: other pictures have larger values."""
+AT_ONCE = 24
+"""Tensors in view in one pass; bounds the memory."""
+
+Sink = Callable[[dict[str, np.ndarray]], None]
+
+
+class ObservedGraph:
+    """A graph whose extra outputs go to a sink, not to the caller."""
+
+    def __init__(self, graph: Graph, outputs: Sequence[str], sink: Sink) -> None:
+        self._graph, self._sink = graph, sink
+        self.inputs, self.outputs = graph.inputs, tuple(outputs)
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run, show everything to the sink (what was fed as well), return the graph's own outputs."""
+        values = self._graph.run(feeds)
+        self._sink({**feeds, **values})
+        return {name: values[name] for name in self.outputs}
+
+    def close(self) -> None:
+        """The graph belongs to whoever opened it."""
+
+
+@dataclasses.dataclass
+class Seen:
+    """What is known of one tensor."""
+
+    largest: float = 0.0
+    vanishing: float = 0.0
+    """Largest share, in one tile, of values that are not zero but would be as halves."""
+
+
+@dataclasses.dataclass
+class Observations:
+    """Of all parts, over all tiles."""
+
+    histograms: dict[Key, Histogram] = dataclasses.field(default_factory=dict)
+    """What each use of a layer reads."""
+    tensors: dict[str, dict[str, Seen]] = dataclasses.field(default_factory=dict)
+    """Part -> tensor -> what was seen."""
+
+    def overflowing(self) -> dict[str, frozenset[str]]:
+        """Part -> tensors that no half holds."""
+        limit = LARGEST_HALF / HEADROOM
+        return {
+            part: frozenset(name for name, seen in tensors.items() if seen.largest > limit)
+            for part, tensors in self.tensors.items()
+        }
+
+
+def expose(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
+    """A copy of a graph with more float32 outputs."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    shown = {value.name for value in (*copy.graph.output, *copy.graph.input)}
+    stored = {tensor.name for tensor in copy.graph.initializer}
+    copy.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+        for name in dict.fromkeys(names)
+        if name not in shown | stored
+    )
+    return copy
+
+
+def observe(network: Network, tiles: Sequence[Picture], options: Options, progress: Progress) -> Observations:
+    """Look at every float tensor of every graph on every tile.
+
+    Raises:
+        UserError: a value that is not finite; names the layer and the picture.
+    """
+    found = Observations()
+    parts = dict.fromkeys((*network.parts, "model"))
+    with progress("observing:") as tick:
+        jobs = [(part, names) for part in parts for names in _batches(network.models[part])]
+        for count, (part, names) in enumerate(jobs, 1):
+            _observe_part(network, part, names, tiles, options, found)
+            tick(count, len(jobs), part)
+    return found
+
+
+def _batches(model: onnx.ModelProto) -> list[list[str]]:
+    names = [value.name for value in model.graph.input] + float_tensors(model)
+    return [names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE)]
+
+
+def _observe_part(
+    network: Network, part: str, names: list[str], tiles: Sequence[Picture], options: Options, found: Observations
+) -> None:
+    own = network.models[part]
+    uses = [use for use in uses_of(own) if use.source in names] if part in network.parts else []
+    masks = [use.mask for use in uses if use.mask]
+    model = expose(own, [*names, *masks])
+    outputs = [value.name for value in own.graph.output]
+    tile = tiles[0]
+
+    def look(values: dict[str, np.ndarray]) -> None:
+        for name in names:
+            if name in values:
+                _see(found.tensors.setdefault(part, {}).setdefault(name, Seen()), values[name], own, name, tile)
+        for use in uses:
+            read = _what_is_read(values, use, options.statistics == "masked")
+            found.histograms.setdefault(use.key, Histogram()).add(read)
+
+    models = {**{other: network.models[other] for other in network.parts}, part: model}
+    with network.opened(models if part in network.parts else {part: model}) as graphs:
+        watched = ObservedGraph(graphs[part], outputs, look)
+        for tile in tiles:
+            if part in network.parts:
+                network.restorer({**graphs, part: watched})(tile.pixels)
+            else:
+                watched.run({"image": np.ascontiguousarray(np.moveaxis(tile.pixels, 2, 0)[None])})
+
+
+def _see(seen: Seen, values: np.ndarray, model: onnx.ModelProto, name: str, tile: Picture) -> None:
+    magnitudes = np.abs(values)
+    largest = float(magnitudes.max(initial=0.0))
+    if not np.isfinite(largest):
+        raise UserError(
+            f"the layer {made_by(model, name)} gives values that are not finite (tensor {name}) on {tile.name}, "
+            "expected finite ones in FP32 already; leave the picture out or train the network on"
+        )
+    seen.largest = max(seen.largest, largest)
+    there = magnitudes > 0
+    if there.any():
+        seen.vanishing = max(seen.vanishing, float((magnitudes[there] <= SMALLEST_HALF).mean()))
+
+
+def _what_is_read(values: Mapping[str, np.ndarray], use: Use, masked: bool) -> np.ndarray:
+    """The values that a layer's statistics come from: [n] float32."""
+    source = values[use.source]
+    if not masked or not use.mask:
+        return source.reshape(-1)
+    mask = values[use.mask] > 0.5  # [N,1,H,W]
+    for axis in (2, 3):  # a layer that reads clean neighbours reads this far beyond the mask
+        mask = _dilated(mask, use.radius, axis)
+    return source[np.broadcast_to(mask, source.shape)]
+
+
+def _dilated(mask: np.ndarray, radius: int, axis: int) -> np.ndarray:
+    wide = mask.copy()
+    for step in range(1, radius + 1):
+        ahead = [slice(None)] * mask.ndim
+        behind = list(ahead)
+        ahead[axis], behind[axis] = slice(step, None), slice(None, -step)
+        wide[tuple(ahead)] |= mask[tuple(behind)]
+        wide[tuple(behind)] |= mask[tuple(ahead)]
+    return wide
+
+
+def made_by(model: onnx.ModelProto, name: str) -> str:
+    """The layer that a tensor comes from: the nearest one with weights before it, else the node that made it."""
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    makers = {output: node for node in model.graph.node for output in node.output}
+    current, seen = name, set()
+    while current in makers and current not in seen:
+        seen.add(current)
+        node = makers[current]
+        weight = weight_of(node, stored)
+        if weight is not None:
+            return layer_name(weight)
+        current = next((given for given in node.input if given in makers), "")
+    return makers[name].name or makers[name].op_type if name in makers else name

@@ -1,0 +1,147 @@
+"""The pictures of a calibration: read, paired with clean ones, and cut into tiles that cover the densities."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..runtime.errors import UserError
+from ..runtime.images import read_image
+from ..runtime.inputs import find_inputs
+from ..runtime.pixels import to_network
+from .options import Options
+from .progress import Progress
+
+FEWEST = 4
+"""Pictures; fewer say nothing about a range of activations."""
+SPREAD = 0.01
+"""Least difference between the densities of the densest and the sparsest tile."""
+PER_PICTURE = 3
+"""Candidates for tiles: both corners and the middle."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture, or a tile of one."""
+
+    name: str
+    pixels: np.ndarray
+    """float32 [H, W, 3], RGB, 0..1."""
+    target: np.ndarray | None = None
+    """The clean picture, alike; None where there is none."""
+    density: float = 1.0
+    """Share of pixels that the FP32 network finds distorted; 1 where it finds none."""
+
+    def digest(self) -> str:
+        """SHA-256 of all values."""
+        digest = hashlib.sha256(repr(self.pixels.shape).encode() + self.pixels.tobytes())
+        if self.target is not None:
+            digest.update(self.target.tobytes())
+        return digest.hexdigest()
+
+
+def read_pictures(images: Path, targets: Path | None, options: Options, progress: Progress) -> list[Picture]:
+    """Every picture of a folder, with the clean one of the same stem.
+
+    Raises:
+        UserError: no folder, no picture, too few, one that cannot be read or is smaller than a tile, or one without a
+            clean partner of its size.
+    """
+    if not images.is_dir():
+        raise UserError(f"--images {images} is no folder; give one with at least {FEWEST} degraded pictures")
+    files = [item.path for item in find_inputs([images])]
+    if len(files) < FEWEST:
+        raise UserError(
+            f"{images} holds {len(files)} pictures, expected at least {FEWEST} to calibrate on; add some like those "
+            "that will be restored"
+        )
+    partners = _find_targets(files, targets)
+    pictures = []
+    with progress("reading:") as tick:
+        for count, file in enumerate(files, 1):
+            pictures.append(_read_pair(file, partners.get(file.stem), options.tile))
+            tick(count, len(files), file.name)
+    return pictures
+
+
+def _find_targets(files: Sequence[Path], targets: Path | None) -> dict[str, Path]:
+    if targets is None:
+        return {}
+    if not targets.is_dir():
+        raise UserError(f"--targets {targets} is no folder; give one with the clean pictures, named as the others")
+    found = {item.path.stem: item.path for item in find_inputs([targets])}
+    alone = [file.name for file in files if file.stem not in found]
+    if alone:
+        raise UserError(
+            f"{alone[0]} (and {len(alone) - 1} more) has no clean picture of the same stem in {targets}; "
+            "complete the pairs, or leave --targets out"
+        )
+    return found
+
+
+def _read_pair(file: Path, target: Path | None, tile: int) -> Picture:
+    pixels = _read(file)
+    height, width = pixels.shape[:2]
+    if min(height, width) < tile:
+        raise UserError(
+            f"{file} has {width}x{height} pixels, expected at least a tile of {tile}x{tile}; leave it out, or give a "
+            "smaller --tile"
+        )
+    clean = None if target is None else _read(target)
+    if clean is not None and clean.shape != pixels.shape:
+        raise UserError(
+            f"{target} has {clean.shape[1]}x{clean.shape[0]} pixels, expected the {width}x{height} of {file}; "
+            "give pairs of one size"
+        )
+    return Picture(file.name, pixels, clean)
+
+
+def _read(file: Path) -> np.ndarray:
+    planes = to_network(read_image(file).pixels, 1)[0]
+    return np.ascontiguousarray(np.moveaxis(planes, 0, 2))
+
+
+def choose_tiles(
+    pictures: Sequence[Picture], options: Options, find_mask: Callable[[np.ndarray], np.ndarray] | None
+) -> list[Picture]:
+    """Tiles at evenly spaced ranks of density, the sparsest and the densest among them.
+
+    Args:
+        pictures: to cut from.
+        options: side and number of tiles.
+        find_mask: [H, W, 3] -> [H, W] bool; None for a network without masks, of which tiles are taken evenly.
+
+    Raises:
+        UserError: all tiles are of one density.
+    """
+    candidates = [tile for picture in pictures for tile in _cut(picture, options.tile, find_mask)]
+    if find_mask is None:
+        ordered = candidates
+    else:
+        ordered = sorted(candidates, key=lambda tile: tile.density)
+        low, high = ordered[0].density, ordered[-1].density
+        if high - low < SPREAD:
+            raise UserError(
+                f"all pieces of the {len(pictures)} pictures are {100 * low:.1f} to {100 * high:.1f} % distorted, "
+                f"expected densities at least {100 * SPREAD:.0f} % apart; add pictures with more and less distortion"
+            )
+    count = min(options.tiles, len(ordered))
+    ranks = np.unique(np.rint(np.linspace(0, len(ordered) - 1, count)).astype(int))
+    return [ordered[rank] for rank in ranks]
+
+
+def _cut(picture: Picture, side: int, find_mask: Callable[[np.ndarray], np.ndarray] | None) -> list[Picture]:
+    room = [size - side for size in picture.pixels.shape[:2]]
+    tiles = {}
+    for step in range(PER_PICTURE):
+        top, left = (space * step // (PER_PICTURE - 1) // 8 * 8 for space in room)
+        window = (slice(top, top + side), slice(left, left + side))
+        pixels = np.ascontiguousarray(picture.pixels[window])
+        target = None if picture.target is None else np.ascontiguousarray(picture.target[window])
+        density = 1.0 if find_mask is None else float(find_mask(pixels).mean())
+        tiles[top, left] = Picture(f"{picture.name} at {left},{top}", pixels, target, density)
+    return list(tiles.values())

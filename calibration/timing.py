@@ -1,0 +1,137 @@
+"""What a precision saves on this machine's ONNX Runtime: whole graphs, and single layers alone."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from ..export.functions import DOMAIN, add_function_bodies
+from ..export.packing import PackSparse
+from ..runtime.backends import Graph
+from ..runtime.machine import count_cores, read_cpu_name
+from ..runtime.made_masks import make_mask
+from .gate import Built
+from .layers import SIDE, Layer, element_counts, weight_of
+from .network import Network
+from .observe import ObservedGraph
+from .pictures import Picture
+from .plan import Plan
+from .progress import Progress
+from .trial import convert
+
+RUNS = 5
+WORTH = 0.95
+"""A precision is kept where it takes less than this share of FP32's time; runs differ by a few percent."""
+
+
+def time_parts(network: Network, built: Built, picture: Picture, progress: Progress) -> dict[str, Any]:
+    """Median ms of every graph on one picture, FP32 and converted in turn, and whether the precision is worth it.
+
+    Returns:
+        {"machine", "cores", "threads", "picture", "parts": {part: {"fp32_ms", "ms", "kept"}}}.
+    """
+    feeds = _capture_feeds(network, picture)
+    parts = {}
+    with progress("timing:") as tick:
+        for count, part in enumerate(built.models, 1):
+            given = feeds.get("net_r" if part == "net_r_packed" else part)
+            with network.opened({"a": network.models[part], "b": built.models[part]}) as graphs:
+                before, after = time_in_turn((graphs["a"], given), (graphs["b"], given))
+            parts[part] = {"fp32_ms": before, "ms": after, "kept": after < WORTH * before}
+            tick(count, len(built.models), part)
+    machine = {"machine": read_cpu_name(), "cores": count_cores(), "threads": network.threads}
+    return {**machine, "picture": picture.name, "parts": parts}
+
+
+def _capture_feeds(network: Network, picture: Picture) -> dict[str, dict[str, np.ndarray]]:
+    """What each graph is fed for a picture."""
+    fed: dict[str, dict[str, np.ndarray]] = {}
+    image = np.ascontiguousarray(np.moveaxis(picture.pixels, 2, 0)[None])
+    with network.opened({part: network.models[part] for part in network.parts}) as graphs:
+
+        def watch(part: str) -> ObservedGraph:
+            graph = graphs[part]
+            return ObservedGraph(
+                graph, graph.outputs, lambda values: fed.setdefault(part, {name: values[name] for name in graph.inputs})
+            )
+
+        network.restorer({part: watch(part) for part in graphs})(picture.pixels)
+    fed.setdefault("model", {"image": image})
+    return fed
+
+
+def time_in_turn(*cases: tuple[Graph, Mapping[str, np.ndarray] | None], runs: int = RUNS) -> list[float]:
+    """Median ms of each graph on its feeds; in turn, so that all meet the same machine."""
+    taken: list[list[float]] = [[] for _ in cases]
+    for run in range(runs + 1):
+        for (graph, feeds), times in zip(cases, taken, strict=True):
+            start = time.perf_counter()
+            graph.run(feeds or {})
+            if run:  # first runs allocate
+                times.append(1000 * (time.perf_counter() - start))
+    return [statistics.median(times) for times in taken]
+
+
+def time_layers(
+    network: Network, plan: Plan, tile: int, density: float, progress: Progress
+) -> dict[str, tuple[float, float]]:
+    """Layer -> median ms of one use on a tile, in FP32 and as planned: alone in a graph, sparse ones packed."""
+    sizes = {part: element_counts(network.models[part]) for part in network.parts}
+    found = {}
+    with progress("timing layers:") as tick:
+        layers = [layer for layer in network.layers if len(layer.shape) in (2, 4)]
+        for count, layer in enumerate(layers, 1):
+            model, feeds = _lone_model(network, layer, sizes[layer.part], tile, density)
+            lone = Plan({layer.name: plan.of(layer.name)}, "fp32", plan.scales, plan.quantize)
+            pair = {"a": model, "b": convert(model, lone, "")[0]}
+            if layer.operator == "SparseConv2d":
+                for one in pair.values():
+                    PackSparse()(one)
+            with network.opened(pair) as graphs:
+                before, after = time_in_turn((graphs["a"], feeds), (graphs["b"], feeds))
+            found[layer.name] = (before, after)
+            tick(count, len(layers), layer.name)
+    return found
+
+
+def _lone_model(
+    network: Network, layer: Layer, sizes: Mapping[str, int], tile: int, density: float
+) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
+    """A graph of one node of a layer, and values to feed it."""
+    whole, use = network.models[layer.part], layer.uses[0]
+    node = next(node for node in whole.graph.node if node.output[0] == use.node)
+    stored = {tensor.name: tensor for tensor in whole.graph.initializer}
+    weight = weight_of(node, stored)
+    assert weight is not None
+    shape = _input_shape(layer, sizes.get(use.source, 0), tile)
+    random = np.random.default_rng(0)
+    feeds = {use.source: random.random(shape, dtype=np.float32)}
+    if use.mask:
+        feeds[use.mask] = make_mask("streak", shape[2], shape[3], density)[None, None].astype(np.float32)
+        if not use.radius:  # clean pixels are zero there
+            feeds[use.source] *= feeds[use.mask]
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, value.shape) for name, value in feeds.items()]
+    output = helper.make_tensor_value_info(use.node, TensorProto.FLOAT, [None] * len(shape))
+    used = [stored[name] for name in node.input if name in stored]
+    graph = helper.make_graph([node], "layer", inputs, [output], used)
+    version = next(opset.version for opset in whole.opset_import if not opset.domain)
+    opsets = [helper.make_opsetid("", version)] + ([helper.make_opsetid(DOMAIN, 1)] if node.domain == DOMAIN else [])
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=whole.ir_version)
+    add_function_bodies(model)
+    return model, feeds
+
+
+def _input_shape(layer: Layer, elements: int, tile: int) -> Sequence[int]:
+    """Of a tile, from the number of elements on SIDE x SIDE."""
+    if layer.operator in ("Gemm", "MatMul"):
+        return (max(1, elements // layer.shape[0]), layer.shape[0])
+    channels = layer.shape[0] if layer.operator == "ConvTranspose" else layer.shape[1]
+    side = max(1, math.isqrt(elements // channels) * tile // SIDE)
+    return (1, channels, side, side)
