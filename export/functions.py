@@ -62,6 +62,42 @@ def SparseConv2dInt8(  # noqa: D103, N802
 
 
 @script(_spair, default_opset=op)
+def SparseConv2dAdd(  # noqa: D103, N802
+    x: FLOAT,
+    mask: FLOAT,
+    weight: FLOAT,
+    bias: FLOAT,
+    residual: FLOAT,
+    pads: Sequence[int],
+    negative_slope: float,
+    clean_input: float,
+) -> FLOAT:
+    readable = op.HardSigmoid(mask, alpha=1.0, beta=clean_input)
+    y = op.Conv(op.Mul(x, readable), weight, bias, pads=pads)
+    return op.Mul(op.Add(op.LeakyRelu(y, alpha=negative_slope), residual), mask)
+
+
+@script(_spair, default_opset=op)
+def SparseConv2dInt8Add(  # noqa: D103, N802
+    x: INT8,
+    mask: FLOAT,
+    weight: INT8,
+    bias: FLOAT,
+    x_scale: FLOAT,
+    weight_scale: FLOAT,
+    residual: FLOAT,
+    pads: Sequence[int],
+    negative_slope: float,
+    clean_input: float,
+) -> FLOAT:
+    readable = op.HardSigmoid(op.Cast(mask, to=1), alpha=1.0, beta=clean_input)
+    values = op.Mul(op.DequantizeLinear(x, x_scale), readable)
+    y = op.Conv(values, op.DequantizeLinear(weight, weight_scale, axis=0), op.Cast(bias, to=1), pads=pads)
+    total = op.Add(op.LeakyRelu(y, alpha=negative_slope), op.Cast(residual, to=1))
+    return op.Mul(op.CastLike(total, mask), mask)
+
+
+@script(_spair, default_opset=op)
 def MaskedModulation(x: FLOAT, mask: FLOAT, eps: float) -> FLOAT:  # noqa: D103, N802
     one = op.Constant(value_float=1.0)
     axes = op.Constant(value_ints=[2, 3])
@@ -106,6 +142,8 @@ def SparseNonLocal(  # noqa: D103, N802
 OPERATORS = {
     "SparseConv2d": SparseConv2d,
     "SparseConv2dInt8": SparseConv2dInt8,
+    "SparseConv2dAdd": SparseConv2dAdd,
+    "SparseConv2dInt8Add": SparseConv2dInt8Add,
     "MaskedModulation": MaskedModulation,
     "SparseNonLocal": SparseNonLocal,
 }

@@ -42,7 +42,7 @@ class Launch:
 
 
 class EmulatedDriver:
-    """The driver of this process, and the plugin library that uses it. There is one a process: dlopen finds no second."""
+    """The driver of this process, and the plugin library that uses it. One a process: dlopen finds no second."""
 
     def __init__(self, fake_cuda: Path, library: Path) -> None:
         self.cuda = ctypes.CDLL(str(fake_cuda), mode=ctypes.RTLD_GLOBAL)

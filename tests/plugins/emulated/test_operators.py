@@ -70,7 +70,7 @@ def test_attention_computes_its_definition(host, form, channels, outputs):
 
 
 def test_attention_without_a_clean_key_is_zero(host):
-    call, bound = calls.non_local(np.random.default_rng(6), (1, 8, 5, 4), 8, (3, 3), clean_keys=0.0)
+    call, _ = calls.non_local(np.random.default_rng(6), (1, 8, 5, 4), 8, (3, 3), clean_keys=0.0)
     assert (deploy_and_run(host, call) == 0).all()
 
 
