@@ -79,7 +79,7 @@ def inspect_bundle(path: Path) -> dict[str, Any]:
         "preset": manifest.preset,
         **_size(bundle),
         "precisions": list(bundle.precisions),
-        "targets": list(manifest.raw.get("targets", [])),
+        "targets": list(manifest.targets),
         "operators": dict(manifest.operators),
         "opset": manifest.opset,
         "inputs": [dict(entry) for entry in manifest.inputs],
@@ -149,6 +149,7 @@ def _show(report: dict[str, Any], console: Console) -> None:
         value = report[key]
         facts.add_row(key, f"{value:,}" if isinstance(value, int) else str(value or "not known").replace("[", r"\["))
     facts.add_row("precisions", ", ".join(report["precisions"]))
+    facts.add_row("targets", ", ".join(report["targets"]) or "none built")
     for name, check in report["checks"].items():
         facts.add_row(name, _describe(check))
     console.print(facts)

@@ -60,14 +60,22 @@ def write_bundle(
     return Bundle.open(target)
 
 
-def extend_bundle(bundle: Bundle, manifest_fields: Mapping[str, Any], files: Mapping[str, Content]) -> Bundle:
+def extend_bundle(
+    bundle: Bundle,
+    manifest_fields: Mapping[str, Any],
+    files: Mapping[str, Content],
+    *,
+    without: tuple[str, ...] = (),
+) -> Bundle:
     """Rewrite a bundle with more files and other top-level manifest entries; atomic like `write_bundle`.
 
-    Files already in the bundle are carried over (their hashes are checked first); a name given again replaces
-    the old content. An entry of `manifest_fields` replaces the whole entry of that name.
+    Files already in the bundle are carried over (their hashes are checked first) unless their names start with one of
+    `without`; a name given again replaces the old content. An entry of `manifest_fields` replaces the whole entry of
+    that name.
     """
     fields = {**bundle.manifest.raw, **manifest_fields}
-    return write_bundle(bundle.path.resolve(), fields, {**bundle.contents(), **files}, force=True)
+    kept = {name: path for name, path in bundle.contents().items() if not name.startswith(without)}
+    return write_bundle(bundle.path.resolve(), fields, {**kept, **files}, force=True)
 
 
 def check_target(target: Path, force: bool) -> None:

@@ -93,6 +93,8 @@ class Manifest:
     tools: Mapping[str, str] = field(default_factory=dict)
     inputs: tuple[Mapping[str, Any], ...] = ()
     outputs: tuple[str, ...] = ()
+    targets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """name of a target -> what was built for it: "library", "architectures", "engines", ...; paths in the bundle."""
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -147,6 +149,8 @@ def _manifest_from(raw: dict[str, Any]) -> Manifest:
     kept["files"] = _text_table("files", raw["files"])
     kept["inputs"] = tuple(raw.get("inputs", ()))
     kept["outputs"] = tuple(raw.get("outputs", ()))
+    if not all(isinstance(entry, dict) for entry in _table("targets", raw.get("targets", {})).values()):
+        raise TypeError(f"its targets must be a table of tables, not {raw['targets']!r}")
     unlisted = [p for parts in kept["graphs"].values() for p in parts.values() if p not in kept["files"]]
     if unlisted:
         raise ValueError(f"the graph {unlisted[0]} is not listed among its files")
@@ -166,6 +170,12 @@ def _network_from(network_type: type, raw: Mapping[str, Any]) -> Any:
     known = {f.name for f in fields(network_type)}
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items() if k in known}
     return network_type(**values)
+
+
+def _table(what: str, table: Any) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        raise TypeError(f"its {what} must be a table, not {table!r}")
+    return table
 
 
 def _text_table(what: str, table: Any) -> dict[str, str]:

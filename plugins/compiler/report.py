@@ -68,10 +68,10 @@ def format_report(report: dict[str, Any]) -> str:
     ]
     names = ", ".join(f"sm_{architecture}" for architecture in report["architectures"])
     head = (
-        f"Kernels of the plugin library for {report['target']} ({names}; PTX of sm_{report['fallback']} for later GPUs), "
-        f"spair-rt {report['version']}.\n"
-        "Registers of a thread; bytes spilled, and of shared memory of a block; tensor-core instructions; blocks that a\n"
-        "multiprocessor holds, and the share of its warps. Counted from the code, nothing was timed.\n"
+        f"Kernels of the plugin library for {report['target']}, spair-rt {report['version']}: "
+        f"machine code for {names}, PTX of sm_{report['fallback']} for later GPUs.\n"
+        "Registers of a thread; bytes spilled, and of shared memory of a block; tensor-core instructions; blocks that\n"
+        "a multiprocessor holds, and the share of its warps. Counted from the code, nothing was timed.\n"
     )
     return "\n".join([head, *lines]) + "\n"
 

@@ -1,0 +1,217 @@
+"""One engine from one graph, in a child process, and the proof that the plugins took their nodes and nothing else."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from ..plugins.compiler.targets import Target
+from ..runtime.errors import GateError, UserError
+
+DOMAIN = "spair"
+PLUGIN_LAYER = "PLUGIN_V3"
+_WORKER = Path(__file__).with_name("engine_worker.py")
+_RUN = "import runpy, sys; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+"""Runs a file without its folder on the path of modules, where ours would hide others."""
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How an engine is built; pictures of sizes up to the largest and batches up to `batch` run on it."""
+
+    usual: tuple[int, int] = (1280, 720)
+    """Width and height that it is tuned for."""
+    largest: tuple[int, int] = (1920, 1080)
+    """Largest width and height."""
+    batch: int = 1
+    """Most pictures at a time."""
+    tf32: bool = False
+    """Let FP32 products lose 13 bits, as TensorRT does by default."""
+    level: int | None = None
+    """Optimization level of TensorRT's builder, 0 to 5; None: its own default."""
+
+    def __post_init__(self) -> None:
+        fits = all(1 <= usual <= most for usual, most in zip(self.usual, self.largest, strict=True))
+        if not fits or self.batch < 1:
+            raise UserError(
+                f"the usual size {_size(self.usual)} must lie within the largest size {_size(self.largest)}, and the "
+                f"batch be at least 1, got {self.batch}"
+            )
+        if self.level is not None and not 0 <= self.level <= 5:
+            raise UserError(f"the optimization level must be 0 to 5, got {self.level}")
+
+    def shapes(self, channels: int = 3) -> list[list[int]]:
+        """Least, usual and largest shape of the picture, [N,C,H,W]."""
+        usual, most = ([*reversed(size)] for size in (self.usual, self.largest))
+        return [[1, channels, 1, 1], [1, channels, *usual], [self.batch, channels, *most]]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A built engine."""
+
+    plan: bytes
+    layers: int
+    """Of the parsed network."""
+    plugin_layers: int
+
+
+def builder_of(target: Target) -> tuple[str, str]:
+    """The package that builds engines for a target here, and its version.
+
+    Raises:
+        UserError: it is not installed, or this machine is not the target's: the message says where to build.
+    """
+    if target.rtx:
+        package, name = "tensorrt_rtx", "tensorrt-rtx-cu13"
+    elif target.machine == platform.machine():
+        package, name = "tensorrt", "tensorrt"
+    else:
+        raise UserError(
+            f"engines for {target.name} are built on the target itself, this machine is {platform.machine()}"
+        )
+    if importlib.util.find_spec(package) is None:
+        remedy = "pip install 'spair-rt[rtx]'" if target.rtx else "it is part of JetPack and of NVIDIA's packages"
+        raise UserError(f"engines for {target.name} are built by the package {name}, which is not installed; {remedy}")
+    return package, _version(package, name)
+
+
+def _version(package: str, name: str) -> str:
+    for distribution in (package, name):
+        try:
+            return importlib.metadata.version(distribution)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return str(importlib.import_module(package).__version__)  # Debian's packages have no metadata
+
+
+def build_engine(graph: Path, library: Path | None, target: Target, options: EngineOptions) -> Engine:
+    """Build the engine of a graph whose only input is `image`.
+
+    Args:
+        graph: the ONNX file.
+        library: libspair_plugins.so for the nodes of domain `spair`; None: they run as their function bodies.
+        target: what to build for; TensorRT-RTX builds ahead of time, TensorRT for the GPU of this machine.
+        options: how.
+
+    Raises:
+        UserError: the builder is missing, or refuses the graph or the library.
+        GateError: a node did not become a plugin, or another layer changed.
+    """
+    package, _ = builder_of(target)
+    nodes = read_nodes(graph)
+    with tempfile.TemporaryDirectory(prefix="spair-engine-") as name:
+        folder = Path(name)
+        job = {
+            "module": package,
+            "graph": str(graph.resolve()),
+            "library": str(library.resolve()) if library else None,
+            "engine": str(folder / "engine"),
+            "architectures": list(target.architectures) if target.rtx else None,
+            "inputs": {"image": options.shapes()},
+            "tf32": options.tf32,
+            "level": options.level,
+        }
+        answer = _run_worker(job, folder)
+        if "error" in answer:
+            raise UserError(f"{package} builds no engine from {graph}: {answer['error']}")
+        plugins = check_layers(nodes, answer["layers"], answer["bodies"]) if library else 0
+        return Engine((folder / "engine").read_bytes(), len(answer["layers"]), plugins)
+
+
+def read_nodes(graph: Path) -> dict[str, str]:
+    """The nodes of a graph that have a name of their own, with the domain each is from.
+
+    Raises:
+        UserError: a node of domain `spair` has none, so that its layer could not be told from others.
+    """
+    nodes = onnx.load(str(graph), load_external_data=False).graph.node
+    count = Counter(node.name for node in nodes)
+    named = {node.name: node.domain for node in nodes if node.name and count[node.name] == 1}
+    for node in nodes:
+        if node.domain == DOMAIN and node.name not in named:
+            raise UserError(f"the graph {graph} has a {node.op_type} without a name of its own; export it again")
+    return named
+
+
+def check_layers(nodes: Mapping[str, str], layers: list[list[str]], bodies: list[list[str]]) -> int:
+    """How many layers are plugins: exactly one for each node of domain `spair`, and all else as without plugins.
+
+    Args:
+        nodes: name -> domain of the graph's nodes.
+        layers: name and type of the network's layers; the parser gives them the names of their nodes.
+        bodies: the same of the network that was parsed without plugins.
+
+    Raises:
+        GateError: a node of domain `spair` is no plugin, another layer is, or a layer of another node has another type.
+    """
+    found, before = dict(map(tuple, layers)), dict(map(tuple, bodies))  # type: ignore[arg-type]
+    expected = {name for name, domain in nodes.items() if domain == DOMAIN}
+    plugins = [name for name, kind in layers if kind == PLUGIN_LAYER]
+    lost = sorted(expected - set(plugins))
+    if lost or len(plugins) != len(expected):
+        raise GateError(
+            f"the parser made {len(plugins)} plugin layers of {len(expected)} nodes of domain {DOMAIN}"
+            + (f"; {lost[0]} became {found.get(lost[0], 'other layers')}" if lost else "")
+        )
+    for name, domain in nodes.items():
+        if domain != DOMAIN and found.get(name) != before.get(name):
+            raise GateError(
+                f"with the plugins the node {name} became {found.get(name)}, without them {before.get(name)}; "
+                "its operator is not ours, and has to stay as it is"
+            )
+    return len(plugins)
+
+
+def _run_worker(job: dict[str, Any], folder: Path) -> dict[str, Any]:
+    request, result = folder / "job.json", folder / "result.json"
+    request.write_text(json.dumps(job))
+    command = [sys.executable, "-c", _RUN, str(_WORKER), str(request), str(result)]
+    environment = _make_environment(job["module"], folder)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if not result.is_file():
+        words = " ".join(done.stderr.split())[-400:]
+        return {"error": f"its process ended with code {done.returncode}" + (f" ({words})" if words else "")}
+    answer: dict[str, Any] = json.loads(result.read_text())
+    return answer
+
+
+def _make_environment(package: str, folder: Path) -> dict[str, str]:
+    """The environment of a process in which the parser of TensorRT-RTX finds its own library.
+
+    It opens `libtensorrt_rtx.so` and ends the process when there is none; the package has `libtensorrt_rtx.so.1`
+    alone, and the loader reads LD_LIBRARY_PATH only when a process starts.
+    """
+    links = folder / "links"
+    links.mkdir()
+    spec = importlib.util.find_spec(f"{package}_libs")
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    for place in folders:
+        for library in Path(place).glob("lib*.so.*"):
+            link = links / f"{library.name.partition('.so.')[0]}.so"
+            if not link.exists():
+                link.symlink_to(library)
+    paths = [str(links), *folders, *filter(None, [os.environ.get("LD_LIBRARY_PATH")])]
+    return {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(paths)}
+
+
+def describe_options(options: EngineOptions) -> dict[str, Any]:
+    """The options as JSON values."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()}
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"

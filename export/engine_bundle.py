@@ -1,0 +1,186 @@
+"""A target's part of a bundle: its plugin library, the report, and the engines with their keys."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from ..plugins.compiler.build import Build
+from ..plugins.compiler.cache import Cache
+from ..plugins.compiler.library import LIBRARY
+from ..plugins.compiler.report import format_report
+from ..plugins.compiler.targets import Target
+from ..runtime.bundle import Bundle
+from ..runtime.bundle_writer import Content, extend_bundle
+from ..runtime.engine_key import EngineKey
+from ..runtime.errors import UserError
+from .engine import DOMAIN, Engine, EngineOptions, build_engine, builder_of, describe_options
+
+PART = "model"
+"""The graph that engines are built from: a whole picture in, a whole picture out."""
+FIRST_WITH_BODIES = (10, 7)
+"""Before this TensorRT the parser prefers a function body to the plugin of the same name."""
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TargetFiles:
+    """What a build adds to a bundle."""
+
+    files: dict[str, Content] = field(default_factory=dict)
+    """Path inside the bundle -> content."""
+    entry: dict[str, Any] = field(default_factory=dict)
+    """Of the manifest's "targets", under the target's name."""
+    engines: list[dict[str, Any]] = field(default_factory=list)
+    """For the report of `spair build`."""
+    commands: list[str] = field(default_factory=list)
+    """What builds the engines on the target, where they cannot be built here."""
+
+
+def check_operators(bundle: Bundle, precisions: Sequence[str]) -> tuple[str, ...]:
+    """The precisions to build; all that have graphs with `spair` nodes where none are named.
+
+    Raises:
+        UserError: the bundle has no such nodes, or not this precision.
+    """
+    if not bundle.manifest.operators:
+        raise UserError(
+            f"the bundle {bundle.path} has no nodes of domain {DOMAIN}, so there is nothing for the plugins to do; "
+            "spair build is for SPAIR networks"
+        )
+    for precision in precisions:
+        bundle.graph(precision, PART)
+    return tuple(precisions) or tuple(name for name in bundle.precisions if bundle.has_graph(name, PART))
+
+
+def collect_target(
+    bundle: Bundle,
+    target: Target,
+    build: Build,
+    precisions: Sequence[str],
+    options: EngineOptions | None,
+    cache: Cache,
+    *,
+    progress: Progress = lambda step: None,
+) -> TargetFiles:
+    """Everything that a build adds to a bundle; nothing is written but the cache.
+
+    Args:
+        bundle: what to build from.
+        target: what to build for.
+        build: its plugin library.
+        precisions: see `check_operators`.
+        options: of the engines; None: the library alone.
+        cache: keeps engines by their keys.
+        progress: called with a few words before each step.
+
+    Raises:
+        UserError, GateError: see `build_engine`.
+    """
+    folder = f"plugins/{target.name}"
+    found = TargetFiles({f"{folder}/{LIBRARY}": build.library})
+    found.entry.update(
+        library=f"{folder}/{LIBRARY}", architectures=list(target.architectures), version=build.label.version
+    )
+    if build.report is not None:
+        found.files[f"{folder}/kernels.json"] = (json.dumps(build.report, indent=1) + "\n").encode()
+        found.files[f"{folder}/kernels.txt"] = format_report(build.report).encode()
+        found.entry["report"] = f"{folder}/kernels.json"
+    if options is None:
+        return found
+    try:
+        package, version = builder_of(target)
+    except UserError as error:
+        if target.rtx:
+            raise
+        progress(str(error))
+        _leave_to_target(found, bundle, target, precisions, options)
+        return found
+    found.entry["engines"] = {}
+    for precision in precisions:
+        progress(f"building the {precision} engine")
+        key = EngineKey(
+            target=target.name,
+            precision=precision,
+            part=PART,
+            graph=bundle.manifest.files[bundle.manifest.graphs[precision][PART]],
+            library=hashlib.sha256(build.library).hexdigest(),
+            builder=package,
+            version=version,
+            machine=target.machine,
+            architectures=target.architectures,
+            options=describe_options(options),
+        )
+        engine = _build(bundle.graph(precision, PART), build.library, target, options, key, cache)
+        _add_engine(found, target, key, engine)
+    return found
+
+
+def write_target(bundle: Bundle, target: Target, found: TargetFiles) -> Bundle:
+    """Replace the target's part of a bundle, atomically."""
+    targets = {**bundle.manifest.targets, target.name: found.entry}
+    stale = (f"plugins/{target.name}/", f"engines/{target.name}/")
+    return extend_bundle(bundle, {"targets": targets}, found.files, without=stale)
+
+
+def _build(graph: Path, library: bytes, target: Target, options: EngineOptions, key: EngineKey, cache: Cache) -> Engine:
+    kept = cache.load(key.digest)
+    if kept and {"plan", "facts"} <= kept.keys():
+        return Engine(kept["plan"], **json.loads(kept["facts"]))
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="spair-build-") as name:
+        path = Path(name) / LIBRARY
+        path.write_bytes(library)
+        engine = build_engine(graph, path, target, options)
+    facts = {"layers": engine.layers, "plugin_layers": engine.plugin_layers}
+    cache.store(key.digest, {"plan": engine.plan, "facts": json.dumps(facts).encode()})
+    return engine
+
+
+def _add_engine(found: TargetFiles, target: Target, key: EngineKey, engine: Engine) -> None:
+    base = f"engines/{target.name}/{key.precision}"
+    found.files[f"{base}.engine"] = engine.plan
+    found.files[f"{base}.json"] = key.to_json().encode()
+    found.entry["engines"][key.precision] = {"engine": f"{base}.engine", "key": f"{base}.json"}
+    found.engines.append(
+        {
+            "path": f"{base}.engine",
+            "precision": key.precision,
+            "plugin_layers": engine.plugin_layers,
+            "layers": engine.layers,
+            "bytes": len(engine.plan),
+        }
+    )
+
+
+def _leave_to_target(
+    found: TargetFiles, bundle: Bundle, target: Target, precisions: Sequence[str], options: EngineOptions
+) -> None:
+    """Add the graphs that the target's parser needs, and say what to call there."""
+    least, usual, most = ("x".join(map(str, shape)) for shape in options.shapes())
+    for precision in precisions:
+        graph = bundle.manifest.graphs[precision][PART]
+        if target.tensorrt < FIRST_WITH_BODIES:
+            graph = f"engines/{target.name}/{precision}.onnx"
+            found.files[graph] = _without_bodies(bundle.graph(precision, PART))
+        found.commands.append(
+            f"trtexec --onnx={bundle.path / graph} --staticPlugins={bundle.path / found.entry['library']} "
+            f"--minShapes=image:{least} --optShapes=image:{usual} --maxShapes=image:{most} "
+            f"--saveEngine={precision}.engine{'' if options.tf32 else ' --noTF32'}"
+            f"{' --stronglyTyped' if target.tensorrt < (11, 0) else ''}"
+        )
+
+
+def _without_bodies(graph: Path) -> bytes:
+    """A copy for parsers that would take the function body even where a plugin is registered."""
+    model = onnx.load(str(graph))
+    del model.functions[:]
+    return bytes(model.SerializeToString())
