@@ -17,7 +17,7 @@ from ..runtime.errors import GateError
 from .gate import Built, Verdict, build, check_gate
 from .journal import Journal, open_journal
 from .network import Network
-from .observe import observe
+from .observe import check_finite, observe
 from .options import GATES_DB, Options, Precision
 from .pictures import Picture, choose_tiles, read_pictures
 from .plan import Plan
@@ -150,6 +150,7 @@ class _Calibration:
             verdict = check_gate(self.network, built, self.pictures, self.options, self.progress)
             loss = trial.loss(plan)
             if verdict.passed(gate) or self.options.quantize != "both":
+                check_finite(self.network, built.twins, self.tiles)
                 return plan, built, verdict, loss
             if step >= ladder.steps or verdict.clean_changed:
                 raise GateError(self._missed(verdict, gate, ladder))

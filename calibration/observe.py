@@ -10,9 +10,9 @@ import onnx
 from onnx import TensorProto, helper
 
 from ..runtime.backends import Graph
-from ..runtime.errors import UserError
+from ..runtime.errors import GateError, UserError
 from .layers import Key, Use, float_tensors, layer_name, uses_of, weight_of
-from .network import Network
+from .network import Models, Network
 from .options import Options
 from .pictures import Picture
 from .progress import Progress
@@ -99,6 +99,31 @@ def observe(network: Network, tiles: Sequence[Picture], options: Options, progre
             _observe_part(network, part, names, tiles, options, found)
             tick(count, len(jobs), part)
     return found
+
+
+def check_finite(network: Network, models: Models, tiles: Sequence[Picture]) -> None:
+    """Look at every float tensor of converted graphs that together restore a picture.
+
+    Raises:
+        GateError: a value that is not finite; names the layer and the picture.
+    """
+    for part, own in models.items():
+        outputs = [value.name for value in own.graph.output]
+        for names in _batches(own):
+            with network.opened({**models, part: expose(own, names)}) as graphs:
+                tile = tiles[0]
+
+                def look(values: dict[str, np.ndarray], own: onnx.ModelProto = own) -> None:
+                    for name, value in values.items():
+                        if not np.isfinite(value).all():
+                            raise GateError(
+                                f"the layer {made_by(own, name)} gives values that are not finite (tensor {name}) on "
+                                f"{tile.name} once converted; use a higher precision"
+                            )
+
+                watched = ObservedGraph(graphs[part], outputs, look)
+                for tile in tiles:
+                    network.restorer({**graphs, part: watched})(tile.pixels)
 
 
 def _batches(model: onnx.ModelProto) -> list[list[str]]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from . import build, demo, doctor, evaluate, export, inspect, profile, restore, train
+from . import build, calibrate, demo, doctor, evaluate, export, inspect, profile, restore, train
 from .failures import explain
 
 INTERRUPTED = 130
@@ -60,7 +60,7 @@ def _root(
     """Mask-guided sparse image restoration: a trained checkpoint to ONNX, and from there to restored pictures."""
 
 
-for module in (demo, doctor, train, evaluate, export, build, restore, inspect, profile):
+for module in (demo, doctor, train, evaluate, export, calibrate, build, restore, inspect, profile):
     name = module.__name__.rpartition(".")[2]
     app.command(name, epilog=module.EXAMPLES)(getattr(module, name))
 

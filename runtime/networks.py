@@ -19,6 +19,7 @@ from .context import Context
 from .errors import UserError
 from .manifest import ForeignNetwork, SpairNetwork
 from .planning import TilePath
+from .precision import AUTO, PLAIN, choose_precisions
 from .tuning import Tuning, load_tuning
 
 
@@ -146,7 +147,7 @@ def open_network(
 
     Args:
         bundle: the bundle; every graph's hash is checked before it is loaded.
-        precision: "fp32", "fp16", "int8", ...
+        precision: "fp32", "fp16", "int8", ...; "auto" takes for each graph what a calibration measured faster here.
         open_graph: a backend's loader.
         threads: threads inside an operator; None: all cores.
         path: how pieces of kind "spair" are computed; "auto" takes what costs least, by this machine's tuning,
@@ -158,15 +159,20 @@ def open_network(
             take exactly one RGB picture; a changed file; a backend that cannot load a graph.
     """
     spec = bundle.manifest.network
+    chosen: dict[str, str] = {}
+    if precision == AUTO:
+        precision = PLAIN
+        chosen = choose_precisions(bundle, bundle.manifest.graphs.get(PLAIN, ()), backend, threads)
     if isinstance(spec, ForeignNetwork):
-        return _open_whole(bundle, spec, open_graph, precision, threads)
+        return _open_whole(bundle, spec, open_graph, chosen.get("model", precision), threads)
     if path == "packed" and not bundle.has_graph(precision, "net_r_packed"):
         raise UserError(f"the bundle {bundle.path} has no packed {precision} graph; use the dense path")
     has_packed = path != "dense" and bundle.has_graph(precision, "net_r_packed")
     parts = ["net_l", *(["net_r"] if path != "packed" else []), *(["net_r_packed"] if has_packed else [])]
     # Every graph of the precision is hashed, the unused too: a damaged bundle is refused by whoever opens it.
-    hashed = {part: bundle.graph(precision, part) for part in bundle.manifest.graphs.get(precision, parts)}
-    files = [hashed[part] if part in hashed else bundle.graph(precision, part) for part in parts]
+    every = dict.fromkeys((*bundle.manifest.graphs.get(precision, ()), *parts))
+    hashed = {part: bundle.graph(chosen.get(part, precision), part) for part in every}
+    files = [hashed[part] for part in parts]
     graphs = dict(zip(parts, _open_all(files, open_graph, threads), strict=True))
     ways: dict[TilePath, Graph] = {"dense": graphs["net_r"]} if "net_r" in graphs else {}
     if "net_r_packed" in graphs:
