@@ -13,8 +13,8 @@ FIRST_SPECIFIC = 90
 ARCHITECTURES = (80, 86, 87, 89, 90, 100, 110, 120)
 """Compute capabilities (87 is 8.7) whose tensor cores Triton uses for FP16 and INT8; it leaves those of 75 idle."""
 
-MACHINES = {"x86_64": "g++", "aarch64": "aarch64-linux-gnu-g++"}
-"""Processor -> the compiler that builds for it on another one."""
+MACHINES = ("x86_64", "aarch64")
+"""Processors that libraries are built for."""
 
 
 @dataclass(frozen=True)

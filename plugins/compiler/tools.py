@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import PluginError
-from .targets import MACHINES, newest_ptx
+from .targets import newest_ptx
 
 FIRST_CUDA = {80: (11, 0), 86: (11, 1), 87: (11, 4), 89: (11, 8), 90: (11, 8), 100: (12, 8), 110: (13, 0), 120: (12, 8)}
 """Architecture -> the first CUDA whose ptxas knows it."""
@@ -96,9 +96,7 @@ def find_compiler(machine: str) -> str:
     Raises:
         PluginError: it is not installed.
     """
-    name = "g++" if machine == platform.machine() else MACHINES[machine]
-    if machine == "x86_64" and name != "g++":
-        name = "x86_64-linux-gnu-g++"
+    name = "g++" if machine == platform.machine() else f"{machine}-linux-gnu-g++"
     path = shutil.which(name)
     if path is None:
         package = "g++" if name == "g++" else f"g++-{machine.replace('_', '-')}-linux-gnu"

@@ -17,12 +17,12 @@ import pytest
 from spair.plugins.compiler.build import Build, build_plugins
 from spair.plugins.compiler.cache import Cache
 from spair.plugins.compiler.compilation import Settings
-from spair.plugins.compiler.targets import Target, find_target
+from spair.plugins.compiler.targets import Target
 from spair.plugins.compiler.tools import find_cuda_headers, find_tensorrt_headers
 from spair.plugins.errors import PluginError
 
-HOST_TARGET = "l4"
-"""Has one architecture, and the processor of CI."""
+HOST_TARGET = Target("host", "Tests", (89,), 89, (12, 6), "x86_64", (1, 0), (2, 99), rtx=True)
+"""Like the L4's, with any C library, and with TensorRT-RTX, whose engines are built without a GPU."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,19 @@ def locked(path: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def kernel_settings(request: pytest.FixtureRequest) -> Settings:
-    """Compiles with every core, and keeps kernels by content from one session to the next."""
-    return Settings(os.cpu_count() or 1, Cache(request.config.cache.mkdir("spair-kernels")))
+    """Compiles with every core, and keeps results by content from one session to the next; $SPAIR_CACHE/builds."""
+    return Settings(os.cpu_count() or 1, Cache(request.config.cache.mkdir("spair") / "builds"))
 
 
 @pytest.fixture(scope="session")
 def plugins(kernel_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> BuiltPlugins:
     """The library of `HOST_TARGET`; the test is skipped where it cannot be built and loaded."""
-    target = find_target(HOST_TARGET)
+    target = HOST_TARGET
     reason = find_reason(target)
     if reason is not None:
         pytest.skip(reason)
     assert kernel_settings.cache.folder is not None
+    kernel_settings.cache.folder.mkdir(exist_ok=True)
     with locked(kernel_settings.cache.folder / "lock"):
         build: Build = build_plugins(target, kernel_settings)
     path = tmp_path_factory.mktemp("plugins") / "libspair_plugins.so"

@@ -1,0 +1,124 @@
+"""The names and tilings that the C++ plugins rely on, and the agreement with the kernels' own parameters."""
+
+import importlib
+import re
+
+import pytest
+
+from spair.plugins.compiler.targets import ARCHITECTURES
+from spair.plugins.compiler.tiles import Tiling, list_tilings
+from spair.plugins.compiler.variants import list_variants
+
+LAYOUTS = ("linear", "pixels")
+CONTRACT = {
+    *(f"compact_mask.{mask}" for mask in ("fp32", "fp16")),
+    *(f"pack_weight.{weight}" for weight in ("fp32", "fp16", "int8")),
+    "combine_scales",
+    *(f"sparse_conv2d.{x}.{x}.{layout}.{layout}" for x in ("fp32", "fp16") for layout in LAYOUTS),
+    *(
+        f"sparse_conv2d.int8.{out}.{layouts}"
+        for out in ("fp16", "fp32")
+        for layouts in ("linear.linear", "chw32.pixels")
+    ),
+    *(f"masked_moments.{x}.{layout}" for x in ("fp32", "fp16") for layout in LAYOUTS),
+    "merge_moments",
+    *(f"apply_affine.{x}.{layout}.{layout}" for x in ("fp32", "fp16") for layout in LAYOUTS),
+    *(f"sparse_non_local.{x}.{layout}.b{b}" for x in ("fp32", "fp16") for layout in LAYOUTS for b in (16, 32, 64, 128)),
+}
+TILES = {
+    "compact_mask": ("BLOCK",),
+    "pack_weight": ("BLOCK",),
+    "combine_scales": ("BLOCK",),
+    "merge_moments": ("BLOCK",),
+    "sparse_conv2d": ("BM", "BN", "BK"),
+    "masked_moments": ("BP", "BC"),
+    "apply_affine": ("BP", "BC"),
+    "sparse_non_local": ("BM", "BJ", "BC+BD"),
+}
+"""The order in which `kernel_table.h` has the sizes."""
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_has_exactly_the_kernels_that_the_plugins_ask_for(architecture):
+    names = [variant.name for variant in list_variants(architecture)]
+    assert set(names) == CONTRACT
+    assert len(names) == len(CONTRACT)
+
+
+@pytest.mark.parametrize("variant", list_variants(87), ids=lambda variant: variant.name)
+def test_parameters_and_constants_are_those_of_the_kernel(variant):
+    pytest.importorskip("triton", reason="the kernels are written in Triton")
+    function = getattr(importlib.import_module(variant.module), variant.function)
+    for tiling in variant.tilings:
+        assert list(function.arg_names) == [*variant.parameters, *variant.layouts, *tiling.constants]
+
+
+@pytest.mark.parametrize("variant", list_variants(87), ids=lambda variant: variant.name)
+def test_types_and_layouts_are_those_of_the_name(variant):
+    types = {"*fp32": "fp32", "*fp16": "fp16", "*i8": "int8", "*i32": "int32", "i32": "number", "fp32": "number"}
+    own = {name: types[kind] for name, kind in variant.parameters.items()}
+    parts = variant.name.split(".")[1:]
+    in_name = [part for part in parts if part in ("fp32", "fp16", "int8")]
+    first = next(iter(own.values()))
+    assert not in_name or first == in_name[0]
+    assert "p_out" not in own or own["p_out"] == in_name[-1]
+    assert [layout.lower() for layout in variant.layouts.values()] == [
+        part for part in parts if part in ("linear", "pixels", "chw32")
+    ] * (2 if variant.function == "sparse_non_local" else 1)
+
+
+@pytest.mark.parametrize("variant", list_variants(87), ids=lambda variant: variant.name)
+def test_products_of_fp16_and_int8_have_to_use_tensor_cores(variant):
+    multiplies = variant.function in ("sparse_conv2d", "sparse_non_local")
+    x = variant.name.split(".")[1] if multiplies else ""
+    assert variant.tensor_cores == (x if x in ("fp16", "int8") else None)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_tiles_are_in_the_order_of_the_table(architecture):
+    for variant in list_variants(architecture):
+        for tiling in variant.tilings:
+            assert tiling.names == TILES[variant.function]
+        block = re.search(r"\.b(\d+)$", variant.name)
+        assert block is None or {tiling.sizes[2] for tiling in variant.tilings} == {int(block[1])}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_no_tiling_is_tried_twice(architecture):
+    for variant in list_variants(architecture):
+        assert len(set(variant.tilings)) == len(variant.tilings)
+
+
+def test_only_pitches_that_the_layout_pads_are_taken_as_multiples():
+    aligned = {variant.name: variant.aligned for variant in list_variants(87)}
+    assert aligned["sparse_conv2d.fp16.fp16.pixels.pixels"]["x_pitch"] == 8
+    assert "x_pitch" not in aligned["sparse_conv2d.fp32.fp32.pixels.pixels"], "kHWC has the pitch of its channels"
+    assert "out_pitch" not in aligned["sparse_conv2d.fp16.fp16.linear.linear"]
+    assert aligned["sparse_conv2d.int8.fp16.linear.linear"]["packed_outputs"] == 16
+    assert all(numbers[name] == 16 for numbers in aligned.values() for name in numbers if name.startswith("p_"))
+
+
+def test_a_size_may_stand_for_two_constants():
+    assert Tiling(("BM", "BC+BD"), (16, 64)).constants == {"BM": 16, "BC": 64, "BD": 64}
+
+
+@pytest.mark.parametrize(
+    ("names", "sizes", "more", "words"),
+    [
+        (("BM",), (16, 16), {}, "one size for each of the names"),
+        (tuple("ABCDE"), (1, 2, 4, 8, 16), {}, "4 at most"),
+        (("BM",), (48,), {}, "powers of two"),
+        (("BM",), (0,), {}, "powers of two"),
+        (("BM",), (16,), {"warps": 3}, "powers of two"),
+        (("BM",), (16,), {"stages": 0}, "stages >= 1"),
+    ],
+)
+def test_a_tiling_that_makes_no_sense_is_refused(names, sizes, more, words):
+    with pytest.raises(ValueError, match=words):
+        Tiling(names, sizes, **more)
+
+
+def test_channel_by_channel_tiles_are_not_larger_than_pixel_by_pixel_ones():
+    for x in ("fp32", "fp16"):
+        linear, pixels = (list_tilings("sparse_conv2d", (x, x, layout, layout), 87)[0] for layout in LAYOUTS)
+        assert linear.sizes[0] <= pixels.sizes[0]
