@@ -23,6 +23,7 @@ public:
           residual_(residual),
           negative_slope_(reader.real("negative_slope", 1.0f)),
           clean_input_(reader.real("clean_input", 0.0f)),
+          clear_output_(reader.integer("clear_output", 1)),
           pads_(reader.integers("pads")),
           dilations_(reader.integers("dilations")) {
         if (dilations_.empty()) {
@@ -40,7 +41,8 @@ public:
         return {PluginField("pads", nullptr, PluginFieldType::kINT32, 4),
                 PluginField("dilations", nullptr, PluginFieldType::kINT32, 2),
                 PluginField("negative_slope", nullptr, PluginFieldType::kFLOAT32, 1),
-                PluginField("clean_input", nullptr, PluginFieldType::kFLOAT32, 1)};
+                PluginField("clean_input", nullptr, PluginFieldType::kFLOAT32, 1),
+                PluginField("clear_output", nullptr, PluginFieldType::kINT32, 1)};
     }
 
 protected:
@@ -131,7 +133,9 @@ protected:
         }
         const Size mask{x.batch, 1, x.height, x.width};
         const ActivePixels active = find_active_pixels(compact_, inputs[kMask], mask, lists, stream);
-        clear(output, bytes_of(out, to.type, to.format), stream);
+        if (clear_output_ != 0) {
+            clear(output, bytes_of(out, to.type, to.format), stream);
+        }
         const std::array<unsigned, 3> grid{blocks_for(x.pixels(), convolve_.tile(0), processors_),
                                            static_cast<unsigned>(divide_up(out.channels, convolve_.tile(1))),
                                            static_cast<unsigned>(x.batch)};
@@ -150,11 +154,12 @@ protected:
         fields.emplace_back("dilations", dilations_.data(), PluginFieldType::kINT32, 2);
         fields.emplace_back("negative_slope", &negative_slope_, PluginFieldType::kFLOAT32, 1);
         fields.emplace_back("clean_input", &clean_input_, PluginFieldType::kFLOAT32, 1);
+        fields.emplace_back("clear_output", &clear_output_, PluginFieldType::kINT32, 1);
     }
 
     std::string settings() const override {
         return "dilation " + std::to_string(dilations_[0]) + ", slope " + std::to_string(negative_slope_) +
-               ", clean input " + std::to_string(clean_input_);
+               ", clean input " + std::to_string(clean_input_) + ", clear output " + std::to_string(clear_output_);
     }
 
 private:
@@ -198,6 +203,7 @@ private:
 
     bool int8_, residual_;
     float negative_slope_, clean_input_;
+    int32_t clear_output_;  // 0: nobody reads the output's clean pixels, so they need not become zero
     std::vector<int32_t> pads_, dilations_;
     Kernel compact_, pack_, combine_, convolve_;
     int32_t processors_ = 1;

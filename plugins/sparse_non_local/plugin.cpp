@@ -17,10 +17,12 @@ constexpr int32_t kWidths[] = {16, 32, 64, 128};  // channels that kernels exist
 
 class SparseNonLocal final : public Plugin {
 public:
-    SparseNonLocal(const char* name, const FieldReader& reader) : Plugin(name, reader), scale_(reader.real("scale", 1.0f)) {}
+    SparseNonLocal(const char* name, const FieldReader& reader)
+        : Plugin(name, reader), scale_(reader.real("scale", 1.0f)), clear_output_(reader.integer("clear_output", 1)) {}
 
     static std::vector<PluginField> attributes() {
-        return {PluginField("scale", nullptr, PluginFieldType::kFLOAT32, 1)};
+        return {PluginField("scale", nullptr, PluginFieldType::kFLOAT32, 1),
+                PluginField("clear_output", nullptr, PluginFieldType::kINT32, 1)};
     }
 
 protected:
@@ -71,7 +73,9 @@ protected:
         const TensorFormat format = tensors[kQuery].format;
         const Size mask{query.batch, 1, query.height, query.width};
         const ActivePixels active = find_active_pixels(compact_, inputs[kQueryMask], mask, workspace, stream);
-        clear(output, bytes_of(out, tensors[kOut].type, format), stream);
+        if (clear_output_ != 0) {
+            clear(output, bytes_of(out, tensors[kOut].type, format), stream);
+        }
         const unsigned blocks = blocks_for(query.pixels(), attend_.tile(0), processors_);
         launch(attend_, {blocks, 1, static_cast<unsigned>(query.batch)}, stream,
                {inputs[kQuery], inputs[kKey], inputs[kValue], active.index, active.count, inputs[kKeyMask], output,
@@ -81,9 +85,12 @@ protected:
 
     void describe(std::vector<PluginField>& fields) const override {
         fields.emplace_back("scale", &scale_, PluginFieldType::kFLOAT32, 1);
+        fields.emplace_back("clear_output", &clear_output_, PluginFieldType::kINT32, 1);
     }
 
-    std::string settings() const override { return "scale " + std::to_string(scale_); }
+    std::string settings() const override {
+        return "scale " + std::to_string(scale_) + ", clear output " + std::to_string(clear_output_);
+    }
 
 private:
     static void require(bool holds, const char* problem) {
@@ -108,6 +115,7 @@ private:
     }
 
     float scale_;
+    int32_t clear_output_;  // 0: nobody reads the output's clean pixels, so they need not become zero
     Kernel compact_, attend_;
     int32_t processors_ = 1;
 };

@@ -69,7 +69,8 @@ def deploy(host: PluginHost, call: Call) -> tuple[Plugin, int]:
 def run(host: PluginHost, plugin: Plugin, call: Call, workspace: int) -> np.ndarray:
     """One inference."""
     assert plugin.shape_change(call.descriptions()) == 0, host.messages()
-    out = plugin.enqueue(call.inputs, call.shape, call.kind, call.layout, workspace)
+    whole = bool(call.attributes.get("clear_output", 1))
+    out = plugin.enqueue(call.inputs, call.shape, call.kind, call.layout, workspace, whole)
     assert out is not None, host.messages()
     return out
 

@@ -1,5 +1,7 @@
 """Whole operators through the library's entry points: host side, grids, workspace and kernels together."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -99,6 +101,25 @@ def test_one_instance_runs_several_shapes_within_its_workspace(host, form):
         call, bound = calls.convolution(rng, shape, 5, density=0.6, **form)
         close(run(host, plugin, call, workspace), call, bound)
     plugin.delete()
+
+
+@pytest.mark.parametrize("form", [FORMS[0], FORMS[3], INT8_FORMS[3]])
+def test_clean_pixels_are_left_alone_where_nobody_reads_them(host, form):
+    call, bound = calls.convolution(np.random.default_rng(11), (2, 5, 7, 6), 4, **form)
+    call = dataclasses.replace(call, attributes={**call.attributes, "clear_output": 0})
+    out = deploy_and_run(host, call)
+    active = np.broadcast_to(call.inputs[1].values != 0, out.shape)
+    assert (np.abs(out - call.expected)[active] <= bound[active]).all()
+    assert np.isnan(out[~active]).all()
+
+
+def test_attention_leaves_clean_pixels_alone_where_nobody_reads_them(host):
+    call, bound = calls.non_local(np.random.default_rng(12), (1, 8, 7, 6), 4, (3, 3))
+    call = dataclasses.replace(call, attributes={**call.attributes, "clear_output": 0})
+    out = deploy_and_run(host, call)
+    active = np.broadcast_to(call.inputs[3].values != 0, out.shape)
+    assert (np.abs(out - call.expected)[active] <= bound[active]).all()
+    assert np.isnan(out[~active]).all()
 
 
 # The bounds themselves: what they must not let through.
