@@ -107,23 +107,28 @@ def check_finite(network: Network, models: Models, tiles: Sequence[Picture]) -> 
     Raises:
         GateError: a value that is not finite; names the layer and the picture.
     """
-    for part, own in models.items():
-        outputs = [value.name for value in own.graph.output]
-        for names in _batches(own):
-            with network.opened({**models, part: expose(own, names)}) as graphs:
-                tile = tiles[0]
-
-                def look(values: dict[str, np.ndarray], own: onnx.ModelProto = own) -> None:
-                    for name, value in values.items():
-                        if not np.isfinite(value).all():
-                            raise GateError(
-                                f"the layer {made_by(own, name)} gives values that are not finite (tensor {name}) on "
-                                f"{tile.name} once converted; use a higher precision"
-                            )
-
-                watched = ObservedGraph(graphs[part], outputs, look)
-                for tile in tiles:
+    jobs = [(part, names) for part, model in models.items() for names in _batches(model)]
+    for part, names in jobs:
+        own = models[part]
+        found: list[str] = []
+        with network.opened({**models, part: expose(own, names)}) as graphs:
+            watched = ObservedGraph(graphs[part], [value.name for value in own.graph.output], _finite_sink(found))
+            for tile in tiles:
+                try:
                     network.restorer({**graphs, part: watched})(tile.pixels)
+                except GateError:  # the restorer notices too, but knows no layers
+                    if not found:
+                        raise
+                if found:
+                    raise GateError(
+                        f"the layer {made_by(own, found[0])} gives values that are not finite (tensor {found[0]}) on "
+                        f"{tile.name} once converted; use a higher precision"
+                    )
+
+
+def _finite_sink(found: list[str]) -> Sink:
+    """Notes the names of tensors with values that are not finite."""
+    return lambda values: found.extend(name for name, value in values.items() if not np.isfinite(value).all())
 
 
 def _batches(model: onnx.ModelProto) -> list[list[str]]:

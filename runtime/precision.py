@@ -1,4 +1,4 @@
-"""Which precision each graph of a bundle runs in when the user leaves it open: what held its gate and is faster here."""
+"""Which precision each graph of a bundle runs in when the user leaves it open: what held its gate and is faster."""
 
 from __future__ import annotations
 

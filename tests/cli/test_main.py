@@ -23,7 +23,18 @@ def run_fresh(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_verbs_are_those_of_the_design():
-    assert sorted(VERBS) == ["demo", "doctor", "evaluate", "export", "inspect", "profile", "restore", "train"]
+    assert sorted(VERBS) == [
+        "build",
+        "calibrate",
+        "demo",
+        "doctor",
+        "evaluate",
+        "export",
+        "inspect",
+        "profile",
+        "restore",
+        "train",
+    ]
 
 
 @pytest.mark.parametrize("verb", VERBS)
