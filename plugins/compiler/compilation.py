@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import importlib.metadata
-import importlib.util
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 from ..errors import PluginError
 from .cache import Cache, hash_files, make_key
 from .kernels import Kernel, find_violations, read_resources
+from .sources import list_sources
 from .targets import Target, specific_name
 from .tiles import Tiling
 from .tools import Assembler, choose_assembler, choose_ptx, find_assemblers
@@ -93,13 +93,7 @@ def _list_tasks(target: Target, variants: Callable[[int], Sequence[Variant]]) ->
 
 
 def _hash_sources(module: str) -> dict[str, str]:
-    """Hashes of the module, of every kernel of this package (they share functions) and of what compiles them."""
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        raise PluginError(f"the kernels of {module} are missing; install spair-rt again")
-    root = Path(__file__).parents[1]
-    shared = {str(path.relative_to(root)): path for path in (*root.glob("*.py"), *root.glob("*/kernel.py"))}
-    return hash_files({**shared, "module": Path(spec.origin), "worker": Path(__file__).with_name("worker.py")})
+    return hash_files({**list_sources(module), "worker": Path(__file__).with_name("worker.py")})
 
 
 def _compile(task: _Task, cache: Cache, workers: Workers) -> Kernel:
