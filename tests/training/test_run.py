@@ -12,7 +12,7 @@ import lightning as L
 import pytest
 import torch
 
-from spair.network import load_checkpoint
+from spair.network import BASE, SPAIR, TINY, CheckpointError, load_checkpoint, save_checkpoint
 from spair.training.module import RestorationModule
 from spair.training.run import STATE, Devices, _check_batches, train
 from spair.training.state import read_state
@@ -143,6 +143,39 @@ def test_a_stage_starts_from_the_averaged_weights_of_the_one_before(configure, f
     monkeypatch.setattr(RestorationModule, "training_step", watched)
     train(configure(stages=[("both", 2), ("net_l", 1)]), folder / "runs", progress=False)
     assert_same(*started)
+
+
+def test_a_run_may_start_from_a_checkpoint_and_resumes_without_it(configure, folder, monkeypatch):
+    torch.manual_seed(3)
+    start = folder / "older.safetensors"
+    save_checkpoint(SPAIR(TINY), start, task="blur")
+    step = RestorationModule.training_step
+    seen = []
+
+    def watched(self, batch, index):
+        if not seen:
+            seen.append({name: value.clone() for name, value in self.model.state_dict().items()})
+        return step(self, batch, index)
+
+    monkeypatch.setattr(RestorationModule, "training_step", watched)
+    changes = [('task = "rain"', 'task = "rain"\nstart = "older.safetensors"')]
+    train(configure(*changes, stages=[("both", 2)]), folder / "runs", progress=False)
+    assert_same(seen[0], load_checkpoint(start).model.state_dict())
+    start.unlink()
+    assert train(configure(*changes, stages=[("both", 4)]), folder / "runs", progress=False)["steps"] == 4
+
+
+@pytest.mark.parametrize(
+    ("preset", "message"),
+    [(None, "older.safetensors.*(no file|does not exist)"), (BASE, "preset 'base', the run trains 'tiny'")],
+)
+def test_an_unusable_start_is_refused_before_training(configure, folder, preset, message):
+    if preset is not None:
+        save_checkpoint(SPAIR(preset), folder / "older.safetensors", task="rain")
+    config = configure(('task = "rain"', 'task = "rain"\nstart = "older.safetensors"'))
+    with pytest.raises(CheckpointError, match=message):
+        train(config, folder / "runs", progress=False)
+    assert not (folder / "runs" / "test" / STATE).exists()
 
 
 def test_ctrl_c_stays_ctrl_c(configure, folder, interrupt):
