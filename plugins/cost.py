@@ -31,6 +31,8 @@ MOMENTS_BYTES = 6 * 4
 AFFINE_BYTES = 2 * 4
 PACKED = 16
 """The packed weights have columns of whole multiples of this."""
+REST = {"fp32": 16, "fp16": 16, "int8": 32}
+"""Input channels beyond whole blocks are multiplied in blocks of this."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,8 @@ def sparse_conv2d(
         read += packed + outputs * out_size + (outputs * SCALE_BYTES if kind == "int8" else 0)
     bm, bn, bk = tile
     rows = sum(_round_up(count, bm) for count in activity.active)
-    products = rows * taps * _round_up(channels, bk) * _round_up(outputs, bn)
+    multiplied = channels // bk * bk + _round_up(channels % bk, REST[kind])
+    products = rows * taps * multiplied * _round_up(outputs, bn)
     launches.append(Launch("sparse_conv2d", read, active * stored * out_size, products, kind))
     return tuple(launches)
 

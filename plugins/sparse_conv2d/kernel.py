@@ -79,23 +79,21 @@ def multiply_taps(
     kernel,
     dilation,
     clean_input,
+    first,
+    blocks,
     IN: tl.constexpr,  # noqa: N803
     BK: tl.constexpr,  # noqa: N803
     WHOLE: tl.constexpr,  # noqa: N803
 ):
-    """Add the products of all taps with the whole blocks of BK channels, or with those that are left, to `b_acc`.
+    """Add to `b_acc` the products of all taps with `blocks` blocks of BK channels, from the channel `first` on.
 
-    Whole blocks need no look at the channels' end, which would cost a detour of x through shared memory.
+    WHOLE: they all exist, so that nothing has to look at the channels' end, which would cost a detour of x through
+    shared memory.
     """
-    whole = channels // BK
-    blocks = whole if WHOLE else tl.cdiv(channels, BK) - whole
+    turns = tl.maximum(blocks, 1)  # the pipeline's first steps are computed before it is known whether there are any
     for step in range(kernel * kernel * blocks):
-        if WHOLE:
-            tap = step // tl.maximum(blocks, 1)  # the pipeline's first steps are computed before it is known to run
-            o_c = step % tl.maximum(blocks, 1) * BK + tl.arange(0, BK)
-        else:
-            tap = step
-            o_c = whole * BK + tl.arange(0, BK)
+        tap = step // turns
+        o_c = first + step % turns * BK + tl.arange(0, BK)
         o_q, m_q = find_neighbour(p_mask, o_y, o_x, m_m, tap, height, width, kernel, dilation, clean_input)
         offsets = locate(i_n, o_q[:, None], o_c[None, :], height * width, channels, x_pitch, IN)
         o_w = (tap * channels + o_c[:, None]) * packed_outputs + o_d[None, :]
@@ -169,6 +167,8 @@ def sparse_conv2d(
     o_d = i_d * BN + tl.arange(0, BN)
     integer: tl.constexpr = p_x.dtype.element_ty == tl.int8
     total: tl.constexpr = tl.int32 if integer else tl.float32
+    REST: tl.constexpr = 32 if integer else 16  # noqa: N806  the least that tensor cores take: what is left wastes least
+    whole = channels // BK
     for i_m in range(tl.program_id(0), tl.cdiv(count, BM), tl.num_programs(0)):
         o_m = i_m * BM + tl.arange(0, BM)
         m_m = o_m < count
@@ -178,11 +178,11 @@ def sparse_conv2d(
         b_acc = tl.zeros((BM, BN), total)
         b_acc = multiply_taps(
             b_acc, p_x, p_mask, p_packed, i_n, o_y, o_x, m_m, o_d, height, width, channels, packed_outputs,
-            x_pitch, kernel, dilation, clean_input, IN, BK, True,
+            x_pitch, kernel, dilation, clean_input, 0, whole, IN, BK, True,
         )  # fmt: skip
         b_acc = multiply_taps(
             b_acc, p_x, p_mask, p_packed, i_n, o_y, o_x, m_m, o_d, height, width, channels, packed_outputs,
-            x_pitch, kernel, dilation, clean_input, IN, BK, False,
+            x_pitch, kernel, dilation, clean_input, whole * BK, tl.cdiv(channels - whole * BK, REST), IN, REST, False,
         )  # fmt: skip
         b_out = b_acc.to(tl.float32)
         if integer:

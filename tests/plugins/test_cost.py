@@ -97,6 +97,7 @@ KINDS = {"float32": "fp32", "float16": "fp16", "int8": "int8"}
 
 CONVOLUTIONS = {
     "padding": conv.Case("fp16", c=11, d=19, layouts=("pixels", "pixels"), residual=True),
+    "rest": conv.Case("fp16", c=52, d=16, kernel=1, layouts=("pixels", "pixels")),
     "whole": conv.Case("fp16", c=32, d=16, layouts=("pixels", "pixels")),
     "linear": conv.Case("fp16", c=35, d=19, kernel=1, n=3, mask="half"),
     "clean input": conv.Case("fp32", c=3, d=3, clean_input=True, dilation=2, layouts=("pixels", "linear")),

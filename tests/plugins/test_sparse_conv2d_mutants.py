@@ -12,8 +12,8 @@ from tests.plugins.sparse_conv2d_cases import Case, judge, layouts_of, make_call
 
 # What the tolerance must refuse
 
-STRICT = Case("fp16", c=36, d=20, size=(5, 6), layouts=("pixels", "pixels"), residual=True, n=2, dilation=2)
-"""One whole block of channels and a part of one; padding on both sides."""
+STRICT = Case("fp16", c=52, d=20, size=(5, 6), layouts=("pixels", "pixels"), residual=True, n=2, dilation=2)
+"""Channels: one whole block, one of the rest, and a part of one; padding on both sides."""
 
 
 @pytest.mark.parametrize("tap", [0, 4, 5])
@@ -70,7 +70,10 @@ MUTANTS = [
     ("b_mask + clean_input != 0", "b_mask + clean_input >= 0"),
     ("m_w = m_w & (o_c[:, None] < channels)", "m_w = m_w"),
     ("o_c[None, :], channels, x_pitch, IN)  # [BM, BK]", "o_c[None, :], x_pitch, x_pitch, IN)"),
-    ("o_c = whole * BK + tl.arange(0, BK)", "o_c = tl.arange(0, BK)"),
+    ("o_c = first + step", "o_c = step"),
+    ("step % turns * BK", "0 * step"),
+    ("tl.cdiv(channels - whole * BK, REST)", "(channels - whole * BK) // REST"),
+    ("0, whole, IN", "0, 0, IN"),
     ("b_out * slope", "b_out * slope * 1.02"),
     ("p_mask += i_n", "p_mask += 0 * i_n"),
     ("p_index += i_n", "p_index += 0 * i_n"),
