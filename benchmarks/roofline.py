@@ -1,0 +1,228 @@
+"""How long would the plugins take on GPUs nobody has at hand, against dense convolutions? An ESTIMATE, no measurement.
+
+Run from the repository root: `python -m benchmarks.roofline [CHECKPOINT] [--precision fp16] [--json FILE]`. For every
+launch of every layer, the bytes that it moves and the multiply-adds that it does (`spair.plugins.cost`) are divided by
+the peaks of the GPU's data sheet (`benchmarks.subjects.gpus`); the longer of the two is the least that the hardware can
+take. Their sums are printed, in milliseconds, for a picture under made masks. Real kernels take longer, sparse ones
+more so, and launches have a cost of their own: their number is printed. Left out on both sides: what runs between the
+operators (sums that are not fused, concatenations, up-sampling). The dense side is taken at its best, with all that can
+be fused. Under a minute on two cores, most of it the export; needs no GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.measuring import parse_names, parse_shares, say, show_table, write_json
+from benchmarks.network import parse_size
+from benchmarks.subjects.gpus import GPUS, Gpu, find_gpus
+from benchmarks.subjects.layers import (
+    Attention,
+    DenseLayer,
+    Modulation,
+    Operator,
+    SparseLayer,
+    list_dense,
+    list_operators,
+    make_engine_graph,
+)
+from spair.network import SPAIR, CheckpointError, load_checkpoint
+from spair.network.spair import MULTIPLE, clean_grid, mask_pyramid
+from spair.plugins import cost
+from spair.plugins.cost import Kind, Launch
+from spair.runtime import UserError
+from spair.runtime.made_masks import SHAPES, make_mask
+
+TILES = {"fp32": (64, 64, 16), "fp16": (64, 64, 32), "int8": (64, 64, 32)}
+"""Pixels, output channels and input channels of a step of the convolution; the plugin compiler's first choice."""
+ESTIMATE = "ESTIMATE from data sheets (roofline), not a measurement"
+
+
+class Masks:
+    """What a made mask asks of the operators at every scale."""
+
+    def __init__(self, shape: str, height: int, width: int, density: float, grid: int) -> None:
+        full = torch.from_numpy(make_mask(shape, height, width, density, seed=1)).float()[None, None]
+        self._scales = mask_pyramid(full)
+        self.grid = grid
+        self.densities = [float(mask.mean()) for mask in self._scales]
+        self.activity = cache(self._measure)
+
+    def _measure(self, scale: int, kernel: int = 1, clean_input: bool = False) -> cost.Activity:
+        mask: np.ndarray = self._scales[scale].numpy()
+        return cost.measure_activity(mask, kernel, clean_input=clean_input)
+
+    def pixels(self, scale: int) -> int:
+        """Of a scale."""
+        return self._scales[scale].numel()
+
+    def clean_keys(self, scale: int) -> int:
+        """Cells of the raster that have a clean pixel."""
+        mask = self._scales[scale]
+        return int(clean_grid(mask, mask, self.grid)[1].sum())
+
+
+def cost_sparse(operators: Sequence[Operator], masks: Masks, kind: Kind) -> Iterator[Launch]:
+    """The launches of the plugins; INT8 convolutions are preceded by the quantization of their input."""
+    floats: Kind = "fp16" if kind == "int8" else kind
+    for operator in operators:
+        if isinstance(operator, Modulation):
+            yield from cost.masked_modulation(1, masks.pixels(operator.scale), operator.channels, kind=floats)
+        elif isinstance(operator, Attention):
+            yield from cost.sparse_non_local(
+                masks.activity(operator.scale), [masks.clean_keys(operator.scale)], masks.grid**2, operator.channels,
+                operator.outputs, kind=floats, clear_output=operator.clear_output,
+            )  # fmt: skip
+        else:
+            if kind == "int8":
+                yield _quantize(operator, masks)
+            yield from cost.sparse_conv2d(
+                masks.activity(operator.scale, operator.kernel, operator.clean_input), operator.channels,
+                operator.outputs, operator.kernel, kind=kind, clean_input=operator.clean_input,
+                residual=operator.residual, clear_output=operator.clear_output, tile=TILES[kind],
+            )  # fmt: skip
+
+
+def _quantize(layer: SparseLayer, masks: Masks) -> Launch:
+    """QuantizeLinear is no plugin: it runs over all pixels."""
+    pixels = masks.pixels(layer.scale)
+    read = pixels * cost.stored_channels(layer.channels, "pixels", "fp16") * cost.BYTES["fp16"]
+    return Launch("quantize", read, pixels * cost.stored_channels(layer.channels, "pixels", "int8"))
+
+
+def cost_dense(operators: Sequence[Operator], masks: Masks, kind: Kind) -> Iterator[Launch]:
+    """The same operators on all pixels, each one launch; INT8 convolutions write INT8. The modulation is the same."""
+    floats: Kind = "fp16" if kind == "int8" else kind
+    for operator in operators:
+        pixels = masks.pixels(operator.scale)
+        if isinstance(operator, Modulation):
+            yield from cost.masked_modulation(1, pixels, operator.channels, kind=floats)
+        elif isinstance(operator, Attention):
+            keys = masks.grid**2
+            yield cost.dense_non_local(1, pixels, keys, operator.channels, operator.outputs, kind=floats)
+        else:
+            yield cost.dense_conv2d(
+                1, (pixels, pixels), operator.channels, operator.outputs, operator.kernel,
+                kind=kind, out_kind=kind, residual=operator.residual,
+            )  # fmt: skip
+
+
+def cost_rest(layers: Sequence[DenseLayer], kind: Kind) -> Iterator[Launch]:
+    """The ordinary convolutions, which both sides have."""
+    for layer in layers:
+        yield cost.dense_conv2d(1, layer.pixels, layer.channels, layer.outputs, layer.kernel, kind=kind, out_kind=kind)
+
+
+def estimate(gpu: Gpu, launches: Iterable[Launch]) -> dict[str, float]:
+    """{"ms", "memory_share", "launches"}: the second is the share of the time in launches that memory holds up."""
+    total = memory = 0.0
+    count = 0
+    for launch in launches:
+        seconds = gpu.seconds(launch.bytes, launch.products, launch.kind)
+        total += seconds
+        memory += seconds if gpu.seconds(launch.bytes, 0, launch.kind) == seconds else 0.0
+        count += 1
+    return {"ms": total * 1e3, "memory_share": memory / total if total else 0.0, "launches": count}
+
+
+def estimate_all(model: SPAIR, operators: Sequence[Operator], arguments: argparse.Namespace) -> dict[str, Any]:
+    """The whole report."""
+    width, height = arguments.size
+    rest = list(cost_rest(list_dense(model, height, width), arguments.precision))
+    rows = []
+    for density in arguments.densities:
+        masks = Masks(arguments.mask, height, width, density, model.preset.grid)
+        sparse = list(cost_sparse(operators, masks, arguments.precision))
+        dense = list(cost_dense(operators, masks, arguments.precision))
+        for gpu in find_gpus(arguments.gpus):
+            parts = {"rest": estimate(gpu, rest), "dense": estimate(gpu, dense), "sparse": estimate(gpu, sparse)}
+            rest_ms, dense_ms, sparse_ms = (part["ms"] for part in parts.values())
+            rows.append(
+                {
+                    "gpu": gpu.name,
+                    "density": density,
+                    "densities": masks.densities,
+                    **parts,
+                    "operators_speedup": dense_ms / sparse_ms,
+                    "network_speedup": (rest_ms + dense_ms) / (rest_ms + sparse_ms),
+                }
+            )
+    return {
+        "benchmark": "roofline",
+        "estimate": ESTIMATE,
+        "preset": model.preset.name,
+        "size": [width, height],
+        "mask": arguments.mask,
+        "precision": arguments.precision,
+        "gpus": [asdict(gpu) for gpu in find_gpus(arguments.gpus)],
+        "rows": rows,
+    }
+
+
+def show(report: Mapping[str, Any]) -> None:
+    """Print a report."""
+    size = "x".join(map(str, report["size"]))
+    print(f"{ESTIMATE}: no GPU was used")
+    print(f"{report['preset']}, {size}, {report['precision']}, masks of shape {report['mask']}")
+    print("milliseconds: the least that the hardware can take, at the peaks of its data sheet")
+    print(
+        "Net_L: dense on both sides; Net_R: its operators, dense or through the plugins; in memory: the share of their"
+    )
+    print("sparse time that memory decides; launches: of the plugins, each of which costs some microseconds more\n")
+    head = ["GPU", "density", "Net_L", "Net_R dense", "Net_R sparse", "x Net_R", "x network", "in memory", "launches"]
+    table = []
+    for row in report["rows"]:
+        table.append(
+            [row["gpu"], f"{row['density']:.0%}"]
+            + [f"{row[part]['ms']:.2f}" for part in ("rest", "dense", "sparse")]
+            + [f"{row['operators_speedup']:.2f}", f"{row['network_speedup']:.2f}"]
+            + [f"{row['sparse']['memory_share']:.0%}", f"{row['sparse']['launches']:.0f}"]
+        )
+    show_table(head, table)
+
+
+def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path, nargs="?", help="else the shipped rain-tiny")
+    parser.add_argument("--size", type=parse_size, default="1920x1080", help="multiples of 8")
+    parser.add_argument("--densities", type=parse_shares, default="0.02,0.1,0.35,1.0")
+    parser.add_argument("--mask", choices=tuple(SHAPES), default="streak")
+    parser.add_argument("--precision", choices=tuple(TILES), default="fp16")
+    parser.add_argument("--gpus", type=parse_names(tuple(gpu.name for gpu in GPUS)), default="", help="else all")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    arguments = parser.parse_args(words)
+    if any(side % MULTIPLE for side in arguments.size):
+        parser.error(f"--size must have multiples of {MULTIPLE}, to which the network pads, got {arguments.size}")
+    return arguments
+
+
+def main() -> int:
+    """Print the report."""
+    arguments = parse_arguments()
+    try:
+        with as_file(files("spair.network.weights") / "rain-tiny.safetensors") as shipped:
+            model = load_checkpoint(arguments.checkpoint or shipped).model
+    except (UserError, CheckpointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    say("exporting")
+    report = estimate_all(model, list_operators(model, make_engine_graph(model)), arguments)
+    show(report)
+    if arguments.json:
+        write_json(arguments.json, report)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

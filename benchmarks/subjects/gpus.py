@@ -1,0 +1,64 @@
+"""Peaks of the GPUs that plugin libraries are built for, from their makers' public data sheets.
+
+All without structured sparsity, which these networks do not have: where a sheet gives the number with it, half of that.
+FP16 is the rate with FP32 accumulators, as the kernels have them, where a sheet tells the two apart. A peak is what the
+silicon can do at its boost clock, not what a board's power limit lets it do for long.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU."""
+
+    name: str
+    target: str
+    """Of `spair build`."""
+    bandwidth: float
+    """GB/s, 10^9 bytes."""
+    fp32: float
+    """TFLOPS (10^12 a second, a multiply-add is two) of the ordinary cores."""
+    fp16: float
+    """TFLOPS of the tensor cores."""
+    int8: float
+    """TOPS of the tensor cores."""
+
+    def seconds(self, moved: int, products: int, kind: str) -> float:
+        """The least time for bytes moved and multiply-adds of a kind: whichever takes longer."""
+        rate = {"fp32": self.fp32, "fp16": self.fp16, "int8": self.int8}[kind]
+        return max(moved / (self.bandwidth * 1e9), 2 * products / (rate * 1e12))
+
+
+GPUS = (
+    # Jetson Orin NX Series data sheet, 16 GB: 102.4 GB/s, 1024 CUDA and 32 tensor cores at 918 MHz. The peaks are those
+    # of the AGX Orin below, by cores and clock: 1/2 * 918 / 1300.
+    Gpu("Orin NX 16GB", "jetson-orin-jp6", 102.4, 1.9, 15.0, 30.0),
+    # Jetson AGX Orin Series technical brief, 64 GB: 204.8 GB/s, 2048 CUDA cores at 1.3 GHz, 5.3 FP32 TFLOPS, 170 sparse
+    # INT8 TOPS of the GPU alone (275 are with the DLAs, which run no plugins). FP16 is half of INT8.
+    Gpu("AGX Orin 64GB", "jetson-orin-jp6", 204.8, 5.3, 42.5, 85.0),
+    # Jetson Thor data sheet, T5000: 273 GB/s, 2560 CUDA cores at 1.575 GHz (8.1 FP32 TFLOPS), 2070 sparse FP4 TFLOPS.
+    # FP8 is a quarter of that without sparsity, INT8 taken as FP8, FP16 half: the ratios of Blackwell's tensor cores.
+    Gpu("Thor T5000", "jetson-thor", 273.0, 8.1, 258.0, 517.0),
+    # L4 data sheet: 300 GB/s, 30.3 FP32 TFLOPS, 242 FP16 TFLOPS and 485 INT8 TOPS with sparsity.
+    Gpu("L4", "l4", 300.0, 30.3, 121.0, 242.0),
+    # NVIDIA Ada GPU architecture whitepaper, appendix, RTX 6000 Ada: 960 GB/s, 91.1 FP32, 364.2 FP16 with FP32
+    # accumulators, 728.5 INT8.
+    Gpu("RTX 6000 Ada", "ada", 960.0, 91.1, 364.2, 728.5),
+    # The same whitepaper, GeForce RTX 4090: 1008 GB/s, 82.6 FP32, 165.2 FP16 with FP32 accumulators, 660.6 INT8.
+    Gpu("RTX 4090", "rtx", 1008.0, 82.6, 165.2, 660.6),
+    # NVIDIA RTX Blackwell GPU architecture whitepaper, appendix, GeForce RTX 5090: 1792 GB/s, 104.8 FP32, 209.5 FP16
+    # with FP32 accumulators, 838 INT8.
+    Gpu("RTX 5090", "rtx", 1792.0, 104.8, 209.5, 838.0),
+    # H100 data sheet, SXM: 3.35 TB/s, 67 FP32 TFLOPS, 1979 FP16 TFLOPS and 3958 INT8 TOPS with sparsity.
+    Gpu("H100 SXM", "hopper", 3350.0, 67.0, 989.5, 1979.0),
+    # HGX B200 data sheet, one GPU: 7.7 TB/s, 75 FP32 TFLOPS, 4500 FP16 TFLOPS and 9000 INT8 TOPS with sparsity.
+    Gpu("B200", "blackwell", 7700.0, 75.0, 2250.0, 4500.0),
+)
+
+
+def find_gpus(names: tuple[str, ...]) -> tuple[Gpu, ...]:
+    """Those of the given names, in the order of the table; all when none is named."""
+    return tuple(gpu for gpu in GPUS if not names or gpu.name in names)
