@@ -112,7 +112,9 @@ def build_engine(graph: Path, library: Path | None, target: Target, options: Eng
         GateError: a node did not become a plugin, or another layer changed.
     """
     package, _ = builder_of(target)
-    nodes = read_nodes(graph)
+    model = onnx.load(str(graph), load_external_data=False)
+    nodes = read_nodes(model, graph)
+    defined = {function.name for function in model.functions if function.domain == DOMAIN}
     with tempfile.TemporaryDirectory(prefix="spair-engine-") as name:
         folder = Path(name)
         job = {
@@ -124,6 +126,7 @@ def build_engine(graph: Path, library: Path | None, target: Target, options: Eng
             "inputs": {"image": options.shapes()},
             "tf32": options.tf32,
             "level": options.level,
+            "bodies": {node.op_type for node in model.graph.node if node.domain == DOMAIN} <= defined,
         }
         answer = _run_worker(job, folder)
         if "error" in answer:
@@ -132,33 +135,33 @@ def build_engine(graph: Path, library: Path | None, target: Target, options: Eng
         return Engine((folder / "engine").read_bytes(), len(answer["layers"]), plugins)
 
 
-def read_nodes(graph: Path) -> dict[str, str]:
+def read_nodes(model: onnx.ModelProto, where: Path) -> dict[str, str]:
     """The nodes of a graph that have a name of their own, with the domain each is from.
 
     Raises:
         UserError: a node of domain `spair` has none, so that its layer could not be told from others.
     """
-    nodes = onnx.load(str(graph), load_external_data=False).graph.node
+    nodes = model.graph.node
     count = Counter(node.name for node in nodes)
     named = {node.name: node.domain for node in nodes if node.name and count[node.name] == 1}
     for node in nodes:
         if node.domain == DOMAIN and node.name not in named:
-            raise UserError(f"the graph {graph} has a {node.op_type} without a name of its own; export it again")
+            raise UserError(f"the graph {where} has a {node.op_type} without a name of its own; export it again")
     return named
 
 
-def check_layers(nodes: Mapping[str, str], layers: list[list[str]], bodies: list[list[str]]) -> int:
+def check_layers(nodes: Mapping[str, str], layers: list[list[str]], bodies: list[list[str]] | None) -> int:
     """How many layers are plugins: exactly one for each node of domain `spair`, and all else as without plugins.
 
     Args:
         nodes: name -> domain of the graph's nodes.
         layers: name and type of the network's layers; the parser gives them the names of their nodes.
-        bodies: the same of the network that was parsed without plugins.
+        bodies: the same of the network that was parsed without plugins; None for a graph that has no function bodies.
 
     Raises:
         GateError: a node of domain `spair` is no plugin, another layer is, or a layer of another node has another type.
     """
-    found, before = dict(map(tuple, layers)), dict(map(tuple, bodies))  # type: ignore[arg-type]
+    found = _by_name(layers)
     expected = {name for name, domain in nodes.items() if domain == DOMAIN}
     plugins = [name for name, kind in layers if kind == PLUGIN_LAYER]
     lost = sorted(expected - set(plugins))
@@ -167,6 +170,7 @@ def check_layers(nodes: Mapping[str, str], layers: list[list[str]], bodies: list
             f"the parser made {len(plugins)} plugin layers of {len(expected)} nodes of domain {DOMAIN}"
             + (f"; {lost[0]} became {found.get(lost[0], 'other layers')}" if lost else "")
         )
+    before = found if bodies is None else _by_name(bodies)
     for name, domain in nodes.items():
         if domain != DOMAIN and found.get(name) != before.get(name):
             raise GateError(
@@ -174,6 +178,10 @@ def check_layers(nodes: Mapping[str, str], layers: list[list[str]], bodies: list
                 "its operator is not ours, and has to stay as it is"
             )
     return len(plugins)
+
+
+def _by_name(layers: list[list[str]]) -> dict[str, str]:
+    return {name: kind for name, kind in layers}  # noqa: C416  dict() of lists is no dict[str, str] to type checkers
 
 
 def _run_worker(job: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -23,20 +23,22 @@ def build(job: dict[str, Any]) -> dict[str, Any]:
     Args:
         job: module ("tensorrt_rtx" or "tensorrt"), graph (path), engine (path to write), library (path, or None to
             build from the function bodies), architectures (of a build ahead of time, or None), inputs (name -> least,
-            usual and largest shape), tf32, level (of optimization, or None).
+            usual and largest shape), tf32, level (of optimization, or None), bodies (whether the graph parses without
+            the library).
 
     Returns:
-        layers: [name, type] of the parsed network; bodies: the same of the network without plugins (empty without a
-        library); version; or error: a sentence.
+        layers: [name, type] of the parsed network; bodies: the same of the network without plugins (None where it was
+        not parsed); version; or error: a sentence.
     """
     trt = importlib.import_module(job["module"])
     log = _make_log(trt)
     builder = trt.Builder(log)
     graph = Path(job["graph"])
     content = graph.read_bytes()
-    bodies: list[list[str]] = []
+    bodies = None
     if job["library"]:
-        bodies = _list_layers(_parse(trt, builder, log, content, graph)[0])
+        if job["bodies"]:
+            bodies = _list_layers(_parse(trt, builder, log, content, graph)[0])
         if builder.get_plugin_registry().load_library(job["library"]) is None:
             raise BuildError(f"the plugin library does not load: {log.last()}")
         content = _without_bodies(content) if _version(trt) < BODIES_BEHIND_PLUGINS and not _is_rtx(job) else content

@@ -1,0 +1,3 @@
+"""The plugin library for engines."""
+
+from tests.plugins.conftest import kernel_settings, plugins  # noqa: F401

@@ -1,0 +1,250 @@
+"""Real engines, built by TensorRT-RTX without a GPU: each `spair` node a plugin, everything else as it was."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.resources
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from spair.export import engine as engine_module
+from spair.export.engine import EngineOptions, build_engine, builder_of, check_layers, read_nodes
+from spair.export.functions import IR_VERSION, OPSET, add_function_bodies
+from spair.plugins.compiler.targets import find_target
+from spair.runtime.errors import GateError, UserError
+
+PRECISIONS = ("fp32", "fp16", "int8")
+PLUGIN = {"plugin_version": "1", "plugin_namespace": "spair"}
+SMALL = EngineOptions((64, 48), (96, 80), batch=2)
+
+
+def make_graph(path: Path, precision: str = "fp32", *, plugin: bool = True) -> Path:
+    """All three operators between standard ones, dynamic in N, H and W, with the function bodies.
+
+    As in calibrated bundles, statistics and attention are FP32, the convolution is of the precision.
+    """
+    random = np.random.default_rng(0)
+    kind, dtype = (TensorProto.FLOAT, np.float32) if precision == "fp32" else (TensorProto.FLOAT16, np.float16)
+    constants = {
+        "axis": np.asarray([1], np.int64),
+        "half": np.asarray(0.5, np.float32),
+        **{name: random.normal(0, 0.3, shape).astype(np.float32) for name, shape in (
+            ("w0", (16, 3, 3, 3)), ("b0", (16,)), ("w2", (3, 16, 3, 3)), ("b2", (3,)),
+        )},
+        "w1": random.normal(0, 0.3, (16, 16, 3, 3)).astype(dtype),
+        "b1": random.normal(0, 0.3, 16).astype(dtype),
+        "w8": random.integers(-127, 128, (16, 16, 3, 3)).astype(np.int8),
+        "x_scale": np.asarray(0.02, np.float32),
+        "w_scale": np.full(16, 0.003, np.float32),
+        "zero": np.asarray(0, np.int8),
+    }  # fmt: skip
+
+    def node(operator: str, inputs: str, output: str, domain: str = "", **attributes: object) -> onnx.NodeProto:
+        own = {**attributes, **PLUGIN} if domain and plugin else attributes
+        return helper.make_node(operator, inputs.split(), [output], name=f"n_{output}", domain=domain, **own)
+
+    sparse = {"pads": [1, 1, 1, 1], "negative_slope": 0.1, "clean_input": 0.0}
+    casts = [node("Cast", "modulated", "m", to=kind), node("Cast", "mask", "small_mask", to=kind)]
+    convolution = node("SparseConv2d", "m small_mask w1 b1", "s", "spair", **sparse)
+    if precision == "int8":
+        casts[0] = node("QuantizeLinear", "modulated x_scale zero", "m")
+        convolution = node("SparseConv2dInt8", "m small_mask w8 b1 x_scale w_scale", "s", "spair", **sparse)
+    nodes = [
+        node("ReduceMax", "image axis", "top", keepdims=1),
+        node("Greater", "top half", "above"),
+        node("Cast", "above", "mask", to=TensorProto.FLOAT),
+        node("Conv", "image w0 b0", "f", pads=[1, 1, 1, 1]),
+        node("MaskedModulation", "f mask", "modulated", "spair", eps=1e-5),
+        *casts,
+        convolution,
+        node("Cast", "s", "queries", to=TensorProto.FLOAT),
+        node("AveragePool", "f", "keys", kernel_shape=[8, 8], strides=[8, 8]),
+        node("AveragePool", "mask", "dirt", kernel_shape=[8, 8], strides=[8, 8]),
+        node("Less", "dirt half", "few"),
+        node("Cast", "few", "clean", to=TensorProto.FLOAT),
+        node("SparseNonLocal", "queries keys keys mask clean", "attended", "spair", scale=0.25),
+        node("Conv", "attended w2 b2", "restored", pads=[1, 1, 1, 1]),
+    ]
+    read = {name for step in nodes for name in step.input}
+    graph = helper.make_graph(
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, "H", "W"])],
+        [helper.make_tensor_value_info("restored", TensorProto.FLOAT, ["N", 3, "H", "W"])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items() if name in read],
+    )
+    imports = [helper.make_opsetid("", OPSET), helper.make_opsetid("spair", 1)]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=IR_VERSION)
+    add_function_bodies(model)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture
+def rtx():
+    """TensorRT-RTX, without which no engine is built here."""
+    if importlib.util.find_spec("tensorrt_rtx") is None:
+        pytest.skip("tensorrt_rtx is not installed: pip install 'spair-rt[rtx]'")
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_each_operator_becomes_a_plugin_in_an_engine(rtx, plugins, tmp_path, precision):
+    engine = build_engine(make_graph(tmp_path / "g.onnx", precision), plugins.path, plugins.target, SMALL)
+    assert engine.plugin_layers == 3
+    assert engine.layers >= len(onnx.load(tmp_path / "g.onnx").graph.node)
+    assert engine.plan[:4] == b"vtrt"
+
+
+def test_without_the_library_the_same_file_builds_through_its_bodies(rtx, plugins, tmp_path):
+    graph = make_graph(tmp_path / "g.onnx")
+    with_plugins = build_engine(graph, plugins.path, plugins.target, SMALL)
+    without = build_engine(graph, None, plugins.target, SMALL)
+    assert without.plugin_layers == 0
+    assert without.layers > with_plugins.layers, "a body is many layers"
+
+
+def test_the_shipped_network_builds(rtx, plugins, tmp_path):
+    from spair.export.graphs import export_graph, spair_graphs
+    from spair.network import load_checkpoint
+
+    checkpoint = Path(str(importlib.resources.files("spair.network.weights") / "rain-tiny.safetensors"))
+    model = export_graph(spair_graphs(load_checkpoint(checkpoint).model)["model"])
+    onnx.save(model, tmp_path / "model.onnx")
+    engine = build_engine(tmp_path / "model.onnx", plugins.path, plugins.target, EngineOptions())
+    assert engine.plugin_layers == sum(node.domain == "spair" for node in model.graph.node) == 25
+
+
+def test_nodes_that_do_not_ask_for_a_plugin_fail(rtx, plugins, tmp_path):
+    graph = make_graph(tmp_path / "g.onnx", plugin=False)
+    with pytest.raises(
+        GateError, match="made 0 plugin layers of 3 nodes of domain spair; n_attended became other layers"
+    ):
+        build_engine(graph, plugins.path, plugins.target, SMALL)
+
+
+@pytest.mark.parametrize("kind", ["no library", "no graph"])
+def test_what_the_builder_refuses_is_told_in_one_sentence(rtx, plugins, tmp_path, kind):
+    graph, library = make_graph(tmp_path / "g.onnx"), plugins.path
+    if kind == "no library":
+        library = tmp_path / "library.so"
+        library.write_text("hello")
+    else:
+        model = onnx.load(graph)
+        model.graph.node[3].op_type = "NoSuchOperator"
+        onnx.save(model, graph)
+    with pytest.raises(UserError, match="tensorrt_rtx builds no engine from .*g.onnx: ") as caught:
+        build_engine(graph, library, plugins.target, SMALL)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_builder_that_ends_its_process_is_told(plugins, tmp_path, monkeypatch):
+    worker = tmp_path / "worker.py"
+    worker.write_text("import os, sys\nsys.stderr.write('terminate called')\nsys.stderr.flush()\nos.abort()\n")
+    monkeypatch.setattr(engine_module, "_WORKER", worker)
+    monkeypatch.setattr(engine_module, "builder_of", lambda target: ("tensorrt_rtx", "1"))
+    with pytest.raises(UserError, match=r"its process ended with code -6 \(.*terminate called"):
+        build_engine(make_graph(tmp_path / "g.onnx"), plugins.path, plugins.target, SMALL)
+
+
+def test_the_parser_finds_its_library_by_the_name_it_opens(rtx, tmp_path):
+    environment = engine_module._make_environment("tensorrt_rtx", tmp_path)
+    code = "import ctypes; ctypes.CDLL('libtensorrt_rtx.so')"
+    plain = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
+    assert subprocess.run([sys.executable, "-c", code], env=plain, capture_output=True, check=False).returncode != 0
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
+def test_the_users_own_loader_path_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/own/libraries")
+    assert (
+        engine_module._make_environment("tensorrt_rtx", tmp_path)["LD_LIBRARY_PATH"].split(":")[-1] == "/own/libraries"
+    )
+
+
+LAYERS = [["a", "CONVOLUTION"], ["b", "PLUGIN_V3"], ["helper", "SHUFFLE"], ["c", "ACTIVATION"]]
+BODIES = [["a", "CONVOLUTION"], ["b_1", "ELEMENTWISE"], ["c", "ACTIVATION"]]
+NODES = {"a": "", "b": "spair", "c": ""}
+
+
+def test_layers_of_plugins_are_counted():
+    assert check_layers(NODES, LAYERS, BODIES) == 1
+    assert check_layers(NODES, LAYERS, None) == 1
+
+
+def test_a_graph_without_bodies_builds_with_the_library(rtx, plugins, tmp_path):
+    model = onnx.load(make_graph(tmp_path / "g.onnx"))
+    del model.functions[:]
+    onnx.save(model, tmp_path / "g.onnx")
+    assert build_engine(tmp_path / "g.onnx", plugins.path, plugins.target, SMALL).plugin_layers == 3
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [
+        (
+            [["a", "CONVOLUTION"], ["b", "ELEMENTWISE"], ["c", "ACTIVATION"]],
+            "0 plugin layers of 1 .*; b became ELEMENTWISE",
+        ),
+        ([*LAYERS, ["d", "PLUGIN_V3"]], "2 plugin layers of 1 nodes"),
+        (
+            [["a", "PLUGIN_V3"], ["c", "ACTIVATION"]],
+            "1 plugin layers of 1 nodes of domain spair; b became other layers",
+        ),
+        ([["a", "ELEMENTWISE"], *LAYERS[1:]], "the node a became ELEMENTWISE, without them CONVOLUTION"),
+        (LAYERS[1:], "the node a became None, without them CONVOLUTION"),
+    ],
+)
+def test_a_node_that_became_something_else_fails(layers, words):
+    with pytest.raises(GateError, match=words):
+        check_layers(NODES, layers, BODIES)
+
+
+def test_nodes_of_ours_need_names(tmp_path):
+    graph = make_graph(tmp_path / "g.onnx")
+    model = onnx.load(graph)
+    assert read_nodes(model, graph)["n_s"] == "spair"
+    model.graph.node[4].name = model.graph.node[3].name
+    with pytest.raises(UserError, match=r"g\.onnx has a MaskedModulation without a name of its own"):
+        read_nodes(model, graph)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"usual": (2000, 720)}, "the usual size 2000x720 must lie within the largest size 1920x1080"),
+        ({"usual": (0, 720)}, "usual size 0x720"),
+        ({"batch": 0}, "batch be at least 1, got 0"),
+        ({"level": 6}, "optimization level must be 0 to 5, got 6"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(changes, words):
+    with pytest.raises(UserError, match=words):
+        dataclasses.replace(EngineOptions(), **changes)
+
+
+def test_shapes_are_height_before_width():
+    assert EngineOptions((64, 48), (96, 80), 4).shapes() == [[1, 3, 1, 1], [1, 3, 48, 64], [4, 3, 80, 96]]
+
+
+def test_a_missing_builder_is_answered_with_its_package(monkeypatch):
+    monkeypatch.setattr(engine_module.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"tensorrt-rtx-cu13, which is not installed; pip install 'spair-rt\[rtx\]'"):
+        builder_of(find_target("rtx"))
+    monkeypatch.setattr(engine_module.platform, "machine", lambda: "aarch64")
+    with pytest.raises(UserError, match="jetson-orin-jp6 are built by the package tensorrt, .* part of JetPack"):
+        builder_of(find_target("jetson-orin-jp6"))
+    with pytest.raises(UserError, match="engines for l4 are built on the target itself, this machine is aarch64"):
+        builder_of(find_target("l4"))
+
+
+def test_importing_the_builder_needs_no_torch():
+    code = "import sys, spair.export.engine, spair.export.engine_bundle; assert 'torch' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parent).returncode == 0
