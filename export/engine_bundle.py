@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import onnx
-
 from ..plugins.compiler.build import Build
 from ..plugins.compiler.cache import Cache
 from ..plugins.compiler.library import LIBRARY
@@ -21,6 +19,7 @@ from ..runtime.bundle_writer import Content, extend_bundle
 from ..runtime.engine_key import EngineKey
 from ..runtime.errors import UserError
 from .engine import DOMAIN, Engine, EngineOptions, build_engine, builder_of, describe_options
+from .engine_graph import prepare_engine_graph
 
 PART = "model"
 """The graph that engines are built from: a whole picture in, a whole picture out."""
@@ -106,6 +105,7 @@ def collect_target(
     found.entry["engines"] = {}
     for precision in precisions:
         progress(f"building the {precision} engine")
+        graph = prepare_engine_graph(bundle.graph(precision, PART))
         key = EngineKey(
             target=target.name,
             precision=precision,
@@ -116,9 +116,9 @@ def collect_target(
             version=version,
             machine=target.machine,
             architectures=target.architectures,
-            options=describe_options(options),
+            options={**describe_options(options), "prepared": hashlib.sha256(graph).hexdigest()},
         )
-        engine = _build(bundle.graph(precision, PART), build.library, target, options, key, cache)
+        engine = _build(graph, build.library, target, options, key, cache)
         _add_engine(found, target, key, engine)
     return found
 
@@ -130,16 +130,19 @@ def write_target(bundle: Bundle, target: Target, found: TargetFiles) -> Bundle:
     return extend_bundle(bundle, {"targets": targets}, found.files, without=stale)
 
 
-def _build(graph: Path, library: bytes, target: Target, options: EngineOptions, key: EngineKey, cache: Cache) -> Engine:
+def _build(
+    graph: bytes, library: bytes, target: Target, options: EngineOptions, key: EngineKey, cache: Cache
+) -> Engine:
     kept = cache.load(key.digest)
     if kept and {"plan", "facts"} <= kept.keys():
         return Engine(kept["plan"], **json.loads(kept["facts"]))
     import tempfile
 
     with tempfile.TemporaryDirectory(prefix="spair-build-") as name:
-        path = Path(name) / LIBRARY
+        path, source = Path(name) / LIBRARY, Path(name) / f"{PART}.onnx"
         path.write_bytes(library)
-        engine = build_engine(graph, path, target, options)
+        source.write_bytes(graph)
+        engine = build_engine(source, path, target, options)
     facts = {"layers": engine.layers, "plugin_layers": engine.plugin_layers}
     cache.store(key.digest, {"plan": engine.plan, "facts": json.dumps(facts).encode()})
     return engine
@@ -167,20 +170,12 @@ def _leave_to_target(
     """Add the graphs that the target's parser needs, and say what to call there."""
     least, usual, most = ("x".join(map(str, shape)) for shape in options.shapes())
     for precision in precisions:
-        graph = bundle.manifest.graphs[precision][PART]
-        if target.tensorrt < FIRST_WITH_BODIES:
-            graph = f"engines/{target.name}/{precision}.onnx"
-            found.files[graph] = _without_bodies(bundle.graph(precision, PART))
+        graph = f"engines/{target.name}/{precision}.onnx"
+        bodies = target.tensorrt >= FIRST_WITH_BODIES
+        found.files[graph] = prepare_engine_graph(bundle.graph(precision, PART), bodies=bodies)
         found.commands.append(
             f"trtexec --onnx={bundle.path / graph} --staticPlugins={bundle.path / found.entry['library']} "
             f"--minShapes=image:{least} --optShapes=image:{usual} --maxShapes=image:{most} "
             f"--saveEngine={precision}.engine{'' if options.tf32 else ' --noTF32'}"
             f"{' --stronglyTyped' if target.tensorrt < (11, 0) else ''}"
         )
-
-
-def _without_bodies(graph: Path) -> bytes:
-    """A copy for parsers that would take the function body even where a plugin is registered."""
-    model = onnx.load(str(graph))
-    del model.functions[:]
-    return bytes(model.SerializeToString())

@@ -1,9 +1,14 @@
 """Fixtures for the whole test suite."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+ROOT = str(Path(__file__).resolve().parents[1])
+if ROOT not in sys.path:  # tests and benchmarks are no installed packages: wherever pytest was started, they import
+    sys.path.append(ROOT)
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -1,0 +1,102 @@
+"""Runs an engine on the GPU: pictures in, restored pictures out, as launches or as a captured CUDA graph.
+
+Written against the API that TensorRT 10.3 to 11.x and TensorRT-RTX share (named tensors, `execute_async_v3`), and never
+run: no GPU was at hand. PyTorch owns memory and streams, on the primary context, which TensorRT uses too.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from spair.runtime.errors import UserError
+
+WARM_UP = 3
+"""Runs before a capture: the first ones load modules and choose kernels, which a capture does not allow."""
+
+
+class EngineRunner:
+    """One engine, with one execution context and one stream. Close it, or use it as a context manager."""
+
+    def __init__(self, package: str, plan: bytes, library: Path | None) -> None:
+        """Load the plugins, then the engine.
+
+        Args:
+            package: "tensorrt" or "tensorrt_rtx".
+            plan: the serialized engine.
+            library: libspair_plugins.so, None for an engine without plugins.
+
+        Raises:
+            UserError: the library or the engine does not load here; TensorRT's log says why.
+        """
+        trt = importlib.import_module(package)
+        self._trt, self._log = trt, trt.Logger(trt.Logger.WARNING)
+        self._runtime = trt.Runtime(self._log)
+        if library is not None and self._runtime.get_plugin_registry().load_library(str(library)) is None:
+            raise UserError(f"{package} does not load the plugin library {library}; build it for this GPU")
+        self._engine = self._runtime.deserialize_cuda_engine(plan)
+        if self._engine is None:
+            raise UserError(f"{package} {trt.__version__} does not load the engine; build it on this machine")
+        self._context = self._engine.create_execution_context()
+        self.stream = torch.cuda.Stream()
+        self.outputs: dict[str, torch.Tensor] = {}
+
+    def __enter__(self) -> EngineRunner:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the context before the engine, and the engine before the runtime."""
+        self.stream.synchronize()
+        self._context = self._engine = self._runtime = None
+
+    def bind(self, image: torch.Tensor) -> None:
+        """Use a picture [N,3,H,W], float32 0..1 on the GPU, as the input; outputs are allocated for its size."""
+        assert image.is_cuda and image.is_contiguous()
+        self._image = image
+        if not self._context.set_input_shape("image", tuple(image.shape)):
+            raise UserError(f"the engine's profile does not allow pictures of shape {tuple(image.shape)}")
+        self._context.set_tensor_address("image", image.data_ptr())
+        for index in range(self._engine.num_io_tensors):
+            name = self._engine.get_tensor_name(index)
+            if self._engine.get_tensor_mode(name) != self._trt.TensorIOMode.OUTPUT:
+                continue
+            shape = tuple(self._context.get_tensor_shape(name))
+            dtype = self._torch_type(self._engine.get_tensor_dtype(name))
+            self.outputs[name] = torch.full(shape, float("nan"), dtype=dtype, device=image.device)
+            self._context.set_tensor_address(name, self.outputs[name].data_ptr())
+
+    def enqueue(self) -> None:
+        """Launch one inference on the stream; `stream.synchronize()` waits for it."""
+        if not self._context.execute_async_v3(self.stream.cuda_stream):
+            raise RuntimeError("the engine failed; TensorRT's log says why")
+
+    def run(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        """One inference; returns copies of the outputs by name."""
+        self.bind(image)
+        self.stream.wait_stream(torch.cuda.current_stream())
+        self.enqueue()
+        self.stream.synchronize()
+        return {name: value.clone() for name, value in self.outputs.items()}
+
+    def capture(self) -> torch.cuda.CUDAGraph:
+        """Capture an inference on what is bound. `replay()` repeats it, reading the memory that is bound."""
+        for _ in range(WARM_UP):
+            self.enqueue()
+        self.stream.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
+            self.enqueue()
+        return graph
+
+    def _torch_type(self, kind: Any) -> torch.dtype:
+        types = {self._trt.float32: torch.float32, self._trt.float16: torch.float16, self._trt.int8: torch.int8}
+        return types[kind]

@@ -1,0 +1,114 @@
+"""How long does a picture take on the GPU, by how much of it is distorted, sparse against dense?
+
+    python -m benchmarks.gpu.latency --size 1920x1080 --json gpu.json
+
+Rain is drawn over growing parts of a made picture; the density printed is that of the mask which the engine found.
+Nothing is timed before sparse and dense agree. Times are those of a captured CUDA graph, between events on its stream,
+without copies from and to the host. This was written without a GPU and has never run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.gpu.engine_runner import EngineRunner
+from benchmarks.gpu.engines import Setup, find_reason, make_setup
+from spair.cli.photos import rain_on
+from spair.export.engine import EngineOptions
+from spair.runtime.errors import GateError
+
+PARTS = (0.0, 0.05, 0.2, 0.5, 1.0)
+"""How much of the picture it rains on."""
+TOLERANCE = {"fp32": 1e-3, "fp16": 2e-2, "int8": 5e-2}
+"""Largest mean error of sparse against dense: masks may differ where a logit lies at the threshold."""
+
+
+def make_picture(width: int, height: int, part: float) -> torch.Tensor:
+    """[1,3,H,W] on the GPU: smooth colours, rained on from the top down to a part of the height."""
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    waves = [np.sin(rows / 37 + k) * np.cos(columns / (53 + 9 * k)) for k in range(3)]
+    clean = ((np.stack(waves, 2) * 0.25 + 0.5) * 255).astype(np.uint8)
+    end = round(part * height)
+    wet = clean.copy()
+    if end:
+        wet[:end] = rain_on(clean, "light", [1])[:end]
+    return torch.from_numpy(wet).permute(2, 0, 1)[None].contiguous().cuda().float() / 255
+
+
+def time_graph(runner: EngineRunner, image: torch.Tensor, repeat: int) -> dict[str, float]:
+    """Milliseconds of a captured inference: {"p50", "p90", "p99"}."""
+    runner.bind(image)
+    graph = runner.capture()
+    events = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(repeat)]
+    with torch.cuda.stream(runner.stream):
+        for begin, end in events:
+            begin.record()
+            graph.replay()
+            end.record()
+    runner.stream.synchronize()
+    taken = [begin.elapsed_time(end) for begin, end in events]
+    ranks = statistics.quantiles(taken, n=100, method="inclusive")
+    return {"p50": ranks[49], "p90": ranks[89], "p99": ranks[98]}
+
+
+def measure(setup: Setup, precision: str, size: tuple[int, int], repeat: int) -> list[dict[str, Any]]:
+    """A row per picture: density, milliseconds sparse and dense, speed-up.
+
+    Raises:
+        GateError: sparse and dense disagree.
+    """
+    options = EngineOptions(size, size)
+    rows = []
+    with (
+        setup.engine(precision, options, plugins=True) as sparse,
+        setup.engine(precision, options, plugins=False) as dense,
+    ):
+        for part in PARTS:
+            image = make_picture(*size, part)
+            ours, theirs = sparse.run(image), dense.run(image)
+            error = (ours["restored"].float() - theirs["restored"].float()).abs().mean().item()
+            if not error <= TOLERANCE[precision]:
+                raise GateError(f"{precision}: sparse and dense differ by {error:.2e} in the mean; nothing was timed")
+            times = {"sparse_ms": time_graph(sparse, image, repeat), "dense_ms": time_graph(dense, image, repeat)}
+            speedup = times["dense_ms"]["p50"] / times["sparse_ms"]["p50"]
+            density = ours["mask"].float().mean().item()
+            rows.append({"precision": precision, "density": density, **times, "speedup": speedup, "mean_error": error})
+    return rows
+
+
+def main() -> None:
+    """Print the table, or say why not."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, help="an exported bundle; the shipped checkpoint when left out")
+    parser.add_argument("--size", default="1920x1080", help="WxH")
+    parser.add_argument("--repeat", type=int, default=100, help="timings per picture")
+    parser.add_argument("--json", type=Path, help="write the rows to a file as well")
+    options = parser.parse_args()
+    reason = find_reason()
+    if reason is not None:
+        parser.exit(0, f"nothing measured: {reason}\n")
+    width, height = map(int, options.size.split("x"))
+    with make_setup(options.bundle) as setup:
+        device = torch.cuda.get_device_name()
+        print(f"{device}, {setup.package}, target {setup.target.name}, {width}x{height}")
+        rows = [
+            row for name in setup.bundle.precisions for row in measure(setup, name, (width, height), options.repeat)
+        ]
+    for row in rows:
+        print(
+            f"{row['precision']}  {row['density']:6.1%}  sparse {row['sparse_ms']['p50']:8.3f} ms  "
+            f"dense {row['dense_ms']['p50']:8.3f} ms  {row['speedup']:5.2f} times as fast"
+        )
+    if options.json:
+        options.json.write_text(json.dumps({"device": device, "size": [width, height], "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
