@@ -1,0 +1,197 @@
+"""`spair build`: what it makes is whole and keyed, and what it refuses leaves the bundle as it was."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import re
+from pathlib import Path
+
+import onnx
+import pytest
+
+from spair.cli import build as build_module
+from spair.export import engine as engine_module
+from spair.export import engine_bundle
+from spair.export.engine import Engine
+from spair.plugins.compiler import build as plugin_build
+from spair.plugins.compiler import targets
+from spair.plugins.compiler.compilation import RuleError
+from spair.runtime import Bundle
+from spair.runtime.engine_key import read_key
+from spair.runtime.errors import GateError
+from tests.plugins.conftest import HOST_TARGET, kernel_settings, plugins  # noqa: F401
+
+
+@pytest.fixture
+def host(plugins, kernel_settings, monkeypatch):  # noqa: F811
+    """The name of a target whose library is compiled already, and found in the user's cache."""
+    monkeypatch.setattr(targets, "TARGETS", (*targets.TARGETS, HOST_TARGET))
+    monkeypatch.setenv("SPAIR_CACHE", str(kernel_settings.cache.folder.parent))
+    return HOST_TARGET.name
+
+
+@pytest.fixture
+def rtx():
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX builds engines: pip install 'spair-rt[rtx]'")
+
+
+def use_builder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if TensorRT-RTX were installed."""
+    for module in (engine_module, engine_bundle):
+        monkeypatch.setattr(module, "builder_of", lambda target: ("tensorrt_rtx", "0.0.test"))
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def hash_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_library_and_engine_are_in_the_bundle_beside_their_key(spair, bundle, host, rtx, plugins):  # noqa: F811
+    before = snapshot(bundle)
+    run = spair("build", bundle, "--target", host, "--max-size", "640x480", "--usual-size", "320x240", "--json")
+    assert run.code == 0, run.err
+    report = run.json
+    operators = Bundle.open(bundle).manifest.operators
+    assert {"target", "library", "operators", "engines", "kernels"} <= report.keys()
+    assert (report["target"], report["operators"]) == (host, operators)
+    assert Path(report["library"]).read_bytes() == plugins.path.read_bytes()
+    assert report["kernels"] == plugins.report["kernels"]
+    assert {"name", "sm", "registers", "spills", "shared"} <= report["kernels"][0].keys()
+    (engine,) = report["engines"]
+    assert (engine["precision"], engine["plugin_layers"]) == ("fp32", sum(operators.values()))
+    assert engine["layers"] > engine["plugin_layers"]
+    assert Path(engine["path"]).read_bytes().startswith(b"vtrt")
+    after = snapshot(bundle)
+    assert {name: data for name, data in after.items() if name in before and name != "manifest.json"} == {
+        name: data for name, data in before.items() if name != "manifest.json"
+    }
+    opened = Bundle.open(bundle)
+    assert set(opened.contents()) == set(after) - {"manifest.json"}, "every file is listed with its hash"
+    entry = opened.manifest.targets[host]
+    key = read_key((bundle / entry["engines"]["fp32"]["key"]).read_text(), "key")
+    assert (key.target, key.precision, key.part, key.builder) == (host, "fp32", "model", "tensorrt_rtx")
+    assert key.version == importlib.metadata.version("tensorrt-rtx-cu13")
+    assert (key.machine, key.architectures) == ("x86_64", (89,))
+    assert key.graph == hash_of(after["graphs/fp32/model.onnx"])
+    assert key.library == hash_of(after[entry["library"]])
+    assert (key.options["largest"], key.options["usual"], key.options["batch"]) == ([640, 480], [320, 240], 1)
+    assert json.loads((bundle / entry["report"]).read_text())["kernels"] == report["kernels"]
+    assert "compact_mask.fp32" in after[f"plugins/{host}/kernels.txt"].decode()
+
+
+def test_a_built_target_is_listed_and_the_text_says_what_was_made(spair, bundle, host):
+    run = spair("build", bundle, "--target", host, "--no-engines")
+    assert run.code == 0, run.err
+    assert "sm_89, PTX of sm_89 for later GPUs" in run.out
+    assert "SparseConv2d" in run.out
+    assert "sparse_conv2d " in run.out
+    assert spair("inspect", bundle, "--json").json["targets"] == [host]
+    assert re.search(rf"^targets +{host} *$", spair("inspect", bundle).out, re.MULTILINE)
+
+
+def test_engines_come_from_the_cache_when_nothing_changed(spair, bundle, host, plugins, monkeypatch, tmp_path):  # noqa: F811
+    calls = []
+
+    def fake(graph, library, target, options):
+        calls.append(options.largest)
+        return Engine(b"a plan", 9, 3)
+
+    monkeypatch.setattr(engine_bundle, "build_engine", fake)
+    use_builder(monkeypatch)
+    monkeypatch.setenv("SPAIR_CACHE", str(tmp_path / "cache"))
+    for size in ("1920x1080", "1920x1080", "2000x1080"):
+        run = spair("build", bundle, "--target", host, "--library", plugins.path, "--max-size", size, "--json")
+        assert (run.code, run.json["engines"][0]["layers"]) == (0, 9), run.err
+    assert calls == [(1920, 1080), (2000, 1080)]
+    spair("build", bundle, "--target", host, "--library", plugins.path, "--no-cache")
+    assert calls[2:] == [(1920, 1080)]
+
+
+def test_a_rebuild_without_engines_leaves_no_stale_one(spair, bundle, host, monkeypatch):
+    files = {
+        f"engines/{host}/fp32.engine": b"old",
+        f"plugins/{host}/old.txt": b"old",
+        "engines/l4/fp32.engine": b"other",
+    }
+    from spair.runtime.bundle_writer import extend_bundle
+
+    extend_bundle(Bundle.open(bundle), {"targets": {host: {}, "l4": {}}}, files)
+    assert spair("build", bundle, "--target", host, "--no-engines").code == 0
+    names = set(snapshot(bundle))
+    assert not names & {f"engines/{host}/fp32.engine", f"plugins/{host}/old.txt"}
+    assert "engines/l4/fp32.engine" in names
+    assert list(Bundle.open(bundle).manifest.targets) == [host, "l4"]
+
+
+def test_for_tensorrt_the_command_that_builds_on_the_target_is_told(spair, bundle, host, plugins, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(engine_module.importlib.util, "find_spec", lambda name: None)
+    run = spair("build", bundle, "--target", "l4", "--library", plugins.path, "--batch", "2", "--json")
+    assert run.code == 0, run.err
+    report = run.json
+    assert report["engines"] == []
+    (command,) = report["on_target"]
+    assert command.startswith("trtexec --onnx=")
+    words = dict(word.removeprefix("--").partition("=")[::2] for word in command.split()[1:])
+    assert Path(words["staticPlugins"]) == Path(report["library"])
+    assert words["maxShapes"] == "image:2x3x1080x1920"
+    model = onnx.load(words["onnx"])
+    assert sum(node.domain == "spair" for node in model.graph.node) == sum(report["operators"].values())
+    assert not model.functions, "TensorRT 10.3 would take the bodies"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--target", "tpu"], "there is no target 'tpu': the targets are jetson-orin-jp6,"),
+        (["--target", "l4", "--precision", "fp64"], r"has no fp64 graphs \(it has: fp32\)"),
+        (["--target", "l4", "--max-size", "huge"], "the size 'huge' is not of the form WxH, e.g. 1920x1080"),
+        (["--target", "l4", "--max-size", "64x64"], "the usual size 1280x720 must lie within the largest size 64x64"),
+        (["--target", "l4", "--library", "absent.so"], r"cannot read the plugin library absent\.so: No such file"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_changes_nothing(spair, bundle, options, words):
+    before = snapshot(bundle)
+    spair("build", bundle, *options).refused(words)
+    assert snapshot(bundle) == before
+
+
+def test_a_bundle_without_our_operators_is_refused(spair, bundle, edit_manifest):
+    edit_manifest(lambda manifest: manifest.update(operators={}))
+    words = "has no nodes of domain spair, so there is nothing for the plugins to do"
+    spair("build", bundle, "--target", "l4").refused(words)
+
+
+def test_a_library_for_other_gpus_is_refused(spair, bundle, plugins):  # noqa: F811
+    words = r"has no kernels for sm_86 of rtx: it was built for host \(sm_89; PTX for later ones than sm_89\)"
+    spair("build", bundle, "--target", "rtx", "--library", plugins.path, "--no-engines").refused(words)
+
+
+def test_a_builder_that_is_missing_is_told_before_the_compiling(spair, bundle, monkeypatch):
+    monkeypatch.setattr(engine_module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(plugin_build, "build_plugins", lambda *given, **more: pytest.fail("compiled"))
+    spair("build", bundle, "--target", "rtx").refused(r"which is not installed; pip install 'spair-rt\[rtx\]'")
+
+
+@pytest.mark.parametrize("error", [GateError("a layer changed"), RuleError("the kernel spills")])
+def test_a_broken_rule_fails_and_leaves_the_bundle_as_it_was(spair, bundle, host, monkeypatch, error):
+    def fail(*given, **more):
+        raise error
+
+    where = engine_bundle if isinstance(error, GateError) else plugin_build
+    monkeypatch.setattr(where, "build_engine" if isinstance(error, GateError) else "build_plugins", fail)
+    use_builder(monkeypatch)
+    before = snapshot(bundle)
+    run = spair("build", bundle, "--target", host, "--max-size", "1921x1080")
+    run.refused(f"^error: {error}$", code=1)
+    assert snapshot(bundle) == before
+    assert [path.name for path in bundle.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_the_table_shows_ranges():
+    assert build_module._range([3, 1, 2]) == "1–3"
+    assert build_module._range([2, 2]) == "2"
