@@ -2,4 +2,4 @@
 
 
 class PluginError(ValueError):
-    """Kernels or the plugin library cannot be made: one sentence saying what, what was given, expected and how to fix it."""
+    """No kernels or no plugin library can be made: one sentence with what was given, expected, and how to fix it."""

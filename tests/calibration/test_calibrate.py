@@ -1,0 +1,254 @@
+"""The whole job on a small network: what is stored, what is refused, what comes out twice the same."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from spair.calibration import Options, calibrate_bundle
+from spair.runtime import Bundle, GateError, Restorer, UserError, read_image
+
+TIMES = ("ms", "ms_fp32", "ms_saved")
+
+
+@pytest.fixture(autouse=True)
+def _own_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every test measures for itself."""
+    monkeypatch.setenv("SPAIR_CACHE", str(tmp_path / "cache"))
+    yield
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def without_times(report: dict) -> dict:
+    rows = [{key: value for key, value in row.items() if key not in TIMES} for row in report["table"]]
+    return {**report, "table": rows, "speed": None, "recalled": None}
+
+
+@pytest.fixture(scope="module", params=["fp16", "int8"])
+def calibrated(request, small_bundle, pairs, tmp_path_factory) -> tuple[Path, dict]:
+    """The small bundle in a precision, and the report; shared by the module."""
+    folder = tmp_path_factory.mktemp("calibrated")
+    path = Path(shutil.copytree(small_bundle, folder / "small.spair"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPAIR_CACHE", str(folder / "cache"))
+        options = Options(request.param, tile=32, tiles=4, threads=1)
+        report = calibrate_bundle(path, pairs / "input", options, targets=pairs / "target")
+    return path, report
+
+
+def test_the_report_says_what_is_in_the_bundle(calibrated):
+    path, report = calibrated
+    precision, bundle = report["precision"], Bundle.open(path)
+    assert bundle.precisions == ("fp32", precision)
+    assert set(bundle.manifest.graphs[precision]) == {"model", "net_l", "net_r", "net_r_packed"}
+    assert bundle.contents().keys() == {
+        *(f"graphs/{kind}/{part}.onnx" for kind in ("fp32", precision) for part in bundle.manifest.graphs["fp32"])
+    }
+    kept = bundle.manifest.raw["calibration"][precision]
+    assert kept["passed"] is True and kept["psnr_delta_db"] == report["psnr_delta_db"]
+    json.dumps(report, allow_nan=False)
+    sizes = {kind: sum(bundle.graph(kind, part).stat().st_size for part in bundle.manifest.graphs[kind])
+             for kind in bundle.precisions}  # fmt: skip
+    assert report["file_ratio"] == pytest.approx(sizes[precision] / sizes["fp32"])
+    assert report["layers"] == len(report["table"]) and report["images"] == 5
+    assert report["psnr_delta_db"] >= report["gate_db"] == {"fp16": -0.02, "int8": -0.1}[precision]
+    assert set(report["ways"]) == {"rounded", "dense", "packed", "whole"}
+    assert all(way["clean_changed"] == 0 for way in report["ways"].values())
+
+
+def test_rows_say_what_the_graphs_hold(calibrated):
+    path, report = calibrated
+    model = onnx.load(Bundle.open(path).graph(report["precision"], "net_r"))
+    quantized = sum(node.op_type == "SparseConv2dInt8" for node in model.graph.node)
+    rows = [row for row in report["table"] if row["operator"] == "SparseConv2d"]
+    assert quantized == sum(row["precision"] == "int8" for row in rows)
+    assert [row["layer"] for row in report["table"] if row["precision"] == "fp32"] == report["kept_fp32"]
+    for row in report["table"]:
+        assert bool(row["scales"]) == (row["precision"] == "int8")
+        assert row["db_lost"] >= 0 and row["ms"] > 0 and 0 <= row["clipped"] < 0.05
+    assert sum(row["work"] for row in report["table"]) == pytest.approx(1.0)
+
+
+def test_the_bundle_restores_in_its_precision_and_leaves_clean_pixels(calibrated, pairs):
+    path, report = calibrated
+    image = read_image(pairs / "input" / "1.png").pixels
+    with Restorer.open(path) as exact, Restorer.open(path, precision=report["precision"]) as converted:
+        before, after = exact(image), converted(image)
+    assert after.mask is not None and after.mask.any() and not after.mask.all()
+    assert np.array_equal(after.image[~after.mask], image[~after.mask])
+    assert np.abs(after.image.astype(int) - before.image).mean() < 1.0
+    assert (after.mask != before.mask).mean() < 0.05
+
+
+def test_automatic_precision_is_what_was_faster_here(calibrated, pairs):
+    path, _ = calibrated
+    image = read_image(pairs / "input" / "2.png").pixels
+    with Restorer.open(path, precision="auto", threads=1) as restorer:
+        assert restorer(image).image.shape == image.shape
+
+
+def test_a_second_run_measures_nothing_and_writes_the_same(bundle, pairs, options):
+    first = calibrate_bundle(bundle, pairs / "input", options, targets=pairs / "target")
+    graphs = {name: data for name, data in contents(bundle).items() if name.endswith(".onnx")}
+    second = calibrate_bundle(bundle, pairs / "input", options, targets=pairs / "target")
+    assert first["recalled"] < 5 < second["recalled"]
+    assert without_times(first) == without_times(second)
+    assert graphs == {name: data for name, data in contents(bundle).items() if name.endswith(".onnx")}
+    third = calibrate_bundle(bundle, pairs / "input", options, targets=pairs / "target", fresh=True)
+    assert without_times(first) == without_times(third) and third["recalled"] < 5
+
+
+def test_an_interrupted_run_goes_on(bundle, pairs, options, monkeypatch):
+    from spair.calibration.trial import Trial
+
+    measured, measure = [], Trial._measure
+
+    def stop_after_seven(self, plan):
+        if len(measured) == 7:
+            raise KeyboardInterrupt
+        measured.append(plan)
+        return measure(self, plan)
+
+    before = contents(bundle)
+    monkeypatch.setattr(Trial, "_measure", stop_after_seven)
+    with pytest.raises(KeyboardInterrupt):
+        calibrate_bundle(bundle, pairs / "input", options, targets=pairs / "target")
+    assert contents(bundle) == before
+    monkeypatch.setattr(Trial, "_measure", measure)
+    report = calibrate_bundle(bundle, pairs / "input", options, targets=pairs / "target")
+    assert report["recalled"] >= 7 and report["stored"]
+
+
+def test_a_missed_gate_writes_nothing_and_names_the_worst(bundle, pairs, options):
+    before = contents(bundle)
+    with pytest.raises(GateError, match=r"int8 of .* changes PSNR by -\d.* dB .* expected -0.000 dB or better; .*net_"):
+        calibrate_bundle(bundle, pairs / "input", replace(options, max_loss=1e-9), targets=pairs / "target")
+    assert contents(bundle) == before
+    assert not list(bundle.parent.glob(".copy.spair*"))
+
+
+def test_a_tighter_gate_keeps_the_most_sensitive_layers(bundle, pairs, options):
+    loose = calibrate_bundle(bundle, pairs / "input", options, targets=pairs / "target", store=False)
+    tight = replace(options, max_loss=max(0.3 * loose["tile_loss_db"], 1e-3))
+    report = calibrate_bundle(bundle, pairs / "input", tight, targets=pairs / "target", store=False)
+    kept = {*report["kept_fp16"], *report["kept_fp32"]}
+    assert kept > {*loose["kept_fp16"], *loose["kept_fp32"]}
+    assert report["tile_loss_db"] < loose["tile_loss_db"]
+    ranked = sorted(report["table"], key=lambda row: -row["db_lost"] / row["work"])
+    assert {row["layer"] for row in ranked[: len(kept)]} == kept
+
+
+def test_without_clean_pictures_the_loss_is_estimated_and_says_so(bundle, pairs, options):
+    report = calibrate_bundle(bundle, pairs / "input", replace(options, max_loss=3.0), store=False)
+    assert report["basis"] == "distance to the FP32 output" and report["assumed_psnr_db"] == 40.0
+    assert report["required_psnr_db"] == pytest.approx(40.0 - 10 * np.log10(10**0.3 - 1))
+    assert report["psnr_delta_db"] < 0
+
+
+@pytest.mark.parametrize("what", ["weights", "activations"])
+def test_a_diagnosis_stores_nothing(bundle, pairs, options, what):
+    before = contents(bundle)
+    report = calibrate_bundle(bundle, pairs / "input", replace(options, quantize=what), targets=pairs / "target")
+    assert contents(bundle) == before and not report["stored"] and report["speed"] is None
+    assert set(report["ways"]) == {"rounded"}
+    assert any(row["db_lost"] > 0 for row in report["table"])
+
+
+# What is refused
+
+
+def refuse(bundle: Path, images: Path, options: Options, match: str, **more) -> None:
+    before = contents(bundle)
+    with pytest.raises(UserError, match=match) as caught:
+        calibrate_bundle(bundle, images, options, **more)
+    assert "\n" not in str(caught.value) and re.search(r"; \w", str(caught.value)), "a sentence that says what to do"
+    assert contents(bundle) == before
+
+
+def change_manifest(bundle: Path, **entries) -> None:
+    file = bundle / "manifest.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **entries}))
+
+
+def test_pictures_that_cannot_be_used_are_refused(bundle, pairs, options, tmp_path):
+    refuse(bundle, tmp_path / "nowhere", options, "nowhere is no folder; give one")
+    few = tmp_path / "few"
+    few.mkdir()
+    refuse(bundle, few, options, "holds no picture")
+    shutil.copy(pairs / "input" / "0.png", few)
+    refuse(bundle, few, options, r"holds 1 pictures, expected at least 4")
+    refuse(bundle, pairs / "input", replace(options, tile=40), r"2.png has 49x33 pixels, expected at least .* 40x40")
+    refuse(
+        bundle, pairs / "input", options, "0.png .and 4 more. has no clean picture", targets=few_named(tmp_path, pairs)
+    )
+    same = Path(shutil.copytree(pairs / "input", tmp_path / "same"))
+    for number in range(1, 5):
+        shutil.copy(same / "0.png", same / f"{number}.png")
+    calm = replace(options, tile=48)
+    refuse(bundle, same, calm, r"all pieces of the 5 pictures are .* % distorted, expected densities")
+    (same / "3.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing")
+    refuse(bundle, same, options, "3.png")
+
+
+def few_named(folder: Path, pairs: Path) -> Path:
+    (folder / "other").mkdir()
+    shutil.copy(pairs / "target" / "0.png", folder / "other" / "x.png")
+    return folder / "other"
+
+
+def test_a_pair_of_two_sizes_is_refused(bundle, pairs, options, tmp_path):
+    targets = Path(shutil.copytree(pairs / "target", tmp_path / "targets"))
+    shutil.copy(targets / "1.png", targets / "0.png")
+    refuse(bundle, pairs / "input", options, r"0.png has 57x41 pixels, expected the 48x48 of", targets=targets)
+
+
+def test_a_bundle_without_parity_or_quantized_already_is_refused(bundle, pairs, options):
+    parity = json.loads((bundle / "manifest.json").read_text())["parity"]
+    change_manifest(bundle, parity={})
+    refuse(bundle, pairs / "input", options, "has no passed parity report")
+    change_manifest(bundle, parity=parity)
+    calibrate_bundle(bundle, pairs / "input", options, targets=pairs / "target")
+    graphs = json.loads((bundle / "manifest.json").read_text())["graphs"]
+    change_manifest(bundle, graphs={"fp32": graphs["int8"]})
+    refuse(bundle, pairs / "input", options, r"the fp32 graph \w+ of .* holds quantized or half values already")
+
+
+def test_a_value_that_is_not_finite_names_layer_and_picture(bundle, pairs, options):
+    import hashlib
+
+    file = bundle / "graphs" / "fp32" / "net_l.onnx"
+    model = onnx.load(file)
+    bias = next(t for t in model.graph.initializer if t.name.endswith("bottom.0.first.bias"))
+    values = onnx.numpy_helper.to_array(bias).copy()
+    values[0] = np.inf
+    bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
+    onnx.save(model, file)
+    files = json.loads((bundle / "manifest.json").read_text())["files"]
+    change_manifest(bundle, files={**files, "graphs/fp32/net_l.onnx": hashlib.sha256(file.read_bytes()).hexdigest()})
+    refuse(bundle, pairs / "input", options, r"the layer net_l.bottom.0.first gives values .* on \d.png at")
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"precision": "fp8"}, "cannot calibrate to 'fp8', expected one of fp16, int8"),
+        ({"calibrator": "best"}, "unknown calibrator 'best', expected one of minmax"),
+        ({"precision": "fp16", "quantize": "weights"}, "weights alone is a diagnosis of int8, got fp16"),
+        ({"tile": 8}, "the tile is 8"),
+        ({"percentile": 5.0}, "the percentile is 5, expected 50 to 100"),
+        ({"max_loss": 0.0}, "the loss allowed is 0 dB, expected more than 0"),
+        ({"assumed_psnr": 1.0}, "the assumed PSNR is 1 dB, expected 10 to 90"),
+    ],
+)
+def test_options_are_checked(options, change, match):
+    with pytest.raises(UserError, match=match):
+        replace(options, **change)

@@ -1,0 +1,84 @@
+"""The packed form of calibrated graphs against the dense one."""
+
+import copy
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto
+
+from spair.calibration.convert import ConvertPrecision
+from spair.export.facts import element_types
+from spair.export.functions import DOMAIN
+from spair.export.packing import PackSparse
+from tests.calibration.test_convert import feeds_of, plan_of, session
+
+
+def pack(network, plan) -> tuple[onnx.ModelProto, onnx.ModelProto, onnx.ModelProto]:
+    """Converted, its float32 twin, and the packed form of the first."""
+    dense, twin = (copy.deepcopy(network.models["net_r"]) for _ in range(2))
+    ConvertPrecision(plan, "net_r")(dense)
+    ConvertPrecision(plan, "net_r", twin=True)(twin)
+    packed = copy.deepcopy(dense)
+    PackSparse()(packed)
+    return dense, twin, packed
+
+
+@pytest.mark.parametrize("density", [0.0, 0.03, 0.4, 1.0])
+def test_packed_int8_equals_dense_int8(network, density):
+    """All in float32 but the layers: the same integers on both sides, so only the order of sums differs."""
+    dense, _, packed = pack(network, plan_of(network, "int8", "fp32"))
+    feeds = feeds_of(dense, density)
+    expected, got = (session(model).run(None, feeds)[0] for model in (dense, packed))
+    # A sum that lies on the border between two steps may fall to either side: one step of 0.02 in a few values
+    differing = np.abs(got - expected) > 1e-5
+    assert differing.mean() < 1e-3 and np.abs(got - expected).max(initial=0.0) < 0.02
+    clean = np.broadcast_to(feeds["mask"] < 0.5, got.shape)
+    assert np.array_equal(got[clean], feeds["image"][clean])
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_packed_is_as_near_to_fp32_as_the_twin(network, precision):
+    plan = plan_of(network, precision)
+    dense, twin, packed = pack(network, plan)
+    feeds = feeds_of(dense)
+    exact, rounded, got = (session(model).run(None, feeds)[0] for model in (network.models["net_r"], twin, packed))
+    error = np.abs(rounded - exact).mean()
+    assert 0 < np.abs(got - exact).mean() <= 1.2 * error
+    assert np.abs(got - exact).max() > 0
+
+
+def test_packed_int8_gathers_int8_rows_and_stores_few_bytes(network):
+    dense, _, packed = pack(network, plan_of(network, "int8"))
+    assert not any(node.domain == DOMAIN for node in packed.graph.node) and not packed.functions
+    onnx.checker.check_model(packed, full_check=True)
+    steps = {node.output[0] for node in packed.graph.node if node.op_type == "QuantizeLinear"}
+    gathered = [
+        inner.input[0]
+        for node in packed.graph.node
+        if node.op_type == "Scan"
+        for inner in next(a.g for a in node.attribute if a.name == "body").node
+        if inner.op_type == "Gather"
+    ]
+    sparse = [node for node in dense.graph.node if node.op_type == "SparseConv2dInt8"]
+    dense_layers = sum(node.op_type == "Conv" for node in packed.graph.node)  # keys and values read one activation
+    assert len(steps) == len({(node.input[0], node.input[4]) for node in sparse}) + (dense_layers > 0)
+    assert sum(name in steps for name in gathered) >= 4  # every 3x3 layer in each of the four groups
+    weights = sum(
+        len(tensor.raw_data)
+        for tensor in packed.graph.initializer
+        if tensor.data_type == TensorProto.INT8 and tensor.dims
+    )
+    assert weights == sum(np.prod(layer.shape) for layer in network.layers if layer.part == "net_r"), (
+        "one byte a weight, of sparse and dense layers"
+    )
+
+
+def test_packed_halves_are_float_inside_and_half_on_file(network):
+    _, _, packed = pack(network, plan_of(network, "fp16"))
+    types = element_types(packed)
+    casts = [node for node in packed.graph.node if node.op_type == "Cast" and node.input[0].endswith("_half")]
+    halves = {name for name, kind in types.items() if kind == TensorProto.FLOAT16}
+    assert halves == {node.input[0] for node in casts}
+    stored = {tensor.name for tensor in packed.graph.initializer}
+    assert halves <= stored
