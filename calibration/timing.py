@@ -58,9 +58,11 @@ def _capture_feeds(network: Network, picture: Picture) -> dict[str, dict[str, np
 
         def watch(part: str) -> ObservedGraph:
             graph = graphs[part]
-            return ObservedGraph(
-                graph, graph.outputs, lambda values: fed.setdefault(part, {name: values[name] for name in graph.inputs})
-            )
+
+            def keep(values: dict[str, np.ndarray]) -> None:
+                fed.setdefault(part, {name: values[name] for name in graph.inputs})
+
+            return ObservedGraph(graph, graph.outputs, keep)
 
         network.restorer({part: watch(part) for part in graphs})(picture.pixels)
     fed.setdefault("model", {"image": image})

@@ -57,7 +57,7 @@ class BuildError(Exception):
 
 
 def _make_log(trt: Any) -> Any:
-    class Log(trt.ILogger):  # type: ignore[misc, name-defined]
+    class Log(trt.ILogger):
         """Keeps errors; all else is noise about names and defaults."""
 
         def __init__(self) -> None:

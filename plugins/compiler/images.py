@@ -83,7 +83,8 @@ def write_images(folder: Path, kernels: Sequence[Kernel], label: Label) -> Path:
         kernels: machine code is embedded for the label's architectures, PTX for its fallback.
         label: what the library will say about itself.
     """
-    images, rows = [], []
+    images: list[str] = []
+    rows: list[str] = []
     for kernel in kernels:
         if kernel.architecture in label.architectures:
             _add(folder, kernel, kernel.code, False, images, rows)

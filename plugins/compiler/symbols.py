@@ -49,7 +49,8 @@ def read_symbols(path: Path) -> Symbols:
     machine = re.search(r"Machine:\s+(.+)", done.stdout)
     if done.returncode or machine is None:
         raise PluginError(f"{path} is not a library that readelf can read: {done.stderr.strip()[:200]}")
-    defined, undefined = set(), set()
+    defined: set[str] = set()
+    undefined: set[str] = set()
     # "   5: 0000000000001139   11 FUNC GLOBAL DEFAULT  12 name@VERSION"
     for section, name in re.findall(r"^\s*\d+: \w+\s+\w+ \w+\s+(?:GLOBAL|WEAK)\s+\w+\s+(\w+) (\S+)", done.stdout, re.M):
         (undefined if section == "UND" else defined).add(name)

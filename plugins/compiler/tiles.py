@@ -46,7 +46,10 @@ def list_tilings(function: str, parts: tuple[str, ...], architecture: int) -> tu
         return _make(("BM", "BN", "BK"), *_convolution(parts[0], parts[2], architecture))
     if function == "sparse_non_local":
         block = int(parts[2].removeprefix("b"))
-        return _make(("BM", "BJ", "BC+BD"), *(((*rows, block), *how) for rows, *how in _attention(parts[0], block)))
+        return _make(
+            ("BM", "BJ", "BC+BD"),
+            *(((*rows, block), warps, stages) for rows, warps, stages in _attention(parts[0], block)),
+        )
     if function in ("masked_moments", "apply_affine"):
         pixels, channels = (128, 16) if parts[1] == "linear" else (64, 32)
         return _make(("BP", "BC"), ((pixels, channels), 4, 3), ((pixels // 2, channels), 4, 3))
