@@ -2,7 +2,7 @@
 
 Run from the repository root: `python -m benchmarks.roofline [CHECKPOINT] [--precision fp16] [--json FILE]`. For every
 launch of every layer, the bytes that it moves and the multiply-adds that it does (`spair.plugins.cost`) are divided by
-the peaks of the GPU's data sheet (`benchmarks.subjects.gpus`); the longer of the two is the least that the hardware can
+the GPU's nominal peaks (`benchmarks.subjects.gpus`); the longer of the two is the least that the hardware can
 take. Their sums are printed, in milliseconds, for a picture under made masks. Real kernels take longer, sparse ones
 more so, and launches have a cost of their own: their number is printed. Left out on both sides: what runs between the
 operators (sums that are not fused, concatenations, up-sampling). The dense side is taken at its best, with all that can
@@ -174,7 +174,7 @@ def show(report: Mapping[str, Any]) -> None:
     size = "x".join(map(str, report["size"]))
     print(f"{ESTIMATE}: no GPU was used")
     print(f"{report['preset']}, {size}, {report['precision']}, masks of shape {report['mask']}")
-    print("milliseconds: the least that the hardware can take, at the peaks of its data sheet")
+    print("milliseconds: the least that the hardware can take, at its nominal peaks")
     print(
         "Net_L: dense on both sides; Net_R: its operators, dense or through the plugins; in memory: the share of their"
     )

@@ -1,4 +1,7 @@
-"""Peaks of the GPUs that plugin libraries are built for, from their makers' public data sheets.
+"""Nominal peaks of the GPUs that plugin libraries are built for.
+
+Not checked against the makers' data sheets: some are from third-party pages, most from memory of those
+and those of Orin NX and Thor are partly derived.
 
 All without structured sparsity, which these networks do not have: where a sheet gives the number with it, half of that.
 FP16 is the rate with FP32 accumulators, as the kernels have them, where a sheet tells the two apart. A peak is what the
