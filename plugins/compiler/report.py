@@ -18,12 +18,18 @@ _COLUMNS = {
     "blocks": "blocks",
     "occupancy": "occupancy",
     "tile": "tile",
+    "embedded": "embedded",
 }
 """Entry of `describe` -> heading."""
 
 
-def describe(kernel: Kernel) -> dict[str, Any]:
-    """A kernel's entry in the report: JSON values; bytes for shared memory, spills, stack and code."""
+def describe(kernel: Kernel, label: Label) -> dict[str, Any]:
+    """A kernel's entry in the report: JSON values; bytes for shared memory, spills, stack and code.
+
+    "embedded" is what the library has of it: "cubin", "ptx" (then the numbers are those of an architecture that only
+    lends its PTX) or both.
+    """
+    forms = {"cubin": kernel.architecture in label.architectures, "ptx": kernel.architecture == label.fallback}
     return {
         "name": kernel.name,
         "sm": kernel.architecture,
@@ -39,6 +45,7 @@ def describe(kernel: Kernel) -> dict[str, Any]:
         "ptx_version": "{}.{}".format(*kernel.ptx_version),
         "ptxas": kernel.cuda,
         "bytes": len(kernel.code),
+        "embedded": "+".join(name for name, is_there in forms.items() if is_there),
     }
 
 
@@ -49,7 +56,7 @@ def resource_report(label: Label, kernels: Sequence[Kernel]) -> dict[str, Any]:
         "version": label.version,
         "architectures": list(label.architectures),
         "fallback": label.fallback,
-        "kernels": [describe(kernel) for kernel in kernels],
+        "kernels": [describe(kernel, label) for kernel in kernels],
     }
 
 

@@ -68,12 +68,13 @@ def _convolution(x: str, layout: str, architecture: int) -> tuple[_Choice, ...]:
     """Channel by channel ("linear") every element of a tile is an address of its own: smaller tiles."""
     linear = layout == "linear"
     if x == "fp32":  # exact FP32 products: no tensor cores, the accumulators lie in registers
-        first: _Choice = ((32, 64, 16), 4, 2) if linear else ((64, 64, 16), 8, 2)
-        return first, ((32, 64, 16), 8, 2), ((32, 32, 16), 4, 2)
-    if x == "fp16":
-        first = ((32, 64, 32), 4, 3) if linear else ((64, 64, 32), 4, 3)
-        return first, ((64, 64, 32), 8, 2), ((32, 64, 32), 4, 2), ((32, 32, 32), 4, 2)
-    return ((64, 64, 32), 8, 2), ((64, 32, 32), 8, 2), ((32, 32, 32), 4, 2)
+        first: _Choice = ((32, 64, 32), 4, 2) if linear else ((64, 64, 16), 8, 2)
+        return first, ((32, 64, 16), 4, 2), ((32, 32, 16), 4, 2)
+    if linear:
+        return ((32, 64, 32), 8, 2), ((32, 32, 32), 4, 2)
+    few, many = ((64, 64, 32), 4, 2), ((64, 64, 32), 8, 3 if x == "fp16" else 2)
+    # From 9.0 on four warps are what one instruction multiplies with; before, more warps share out the registers.
+    return (*((few, many) if architecture >= 90 else (many, few)), ((32, 64, 32), 8, 2), ((32, 32, 32), 4, 2))
 
 
 def _attention(x: str, block: int) -> tuple[_Choice, ...]:

@@ -82,6 +82,7 @@ def test_every_kernel_keeps_the_rules(plugins):
         assert (kernel["mma"] > 0) == (variants[kernel["name"]].tensor_cores is not None), kernel["name"]
         assert tuple(map(int, kernel["ptx_version"].split("."))) <= plugins.target.ptx
         assert 0 < kernel["occupancy"] <= 1
+        assert kernel["embedded"] == "cubin+ptx"
 
 
 def test_the_text_report_has_a_line_for_each_kernel(plugins):
