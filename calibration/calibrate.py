@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +72,14 @@ def _choose(network: Network, pictures: Sequence[Picture], options: Options) -> 
     if "net_l" not in network.parts:
         return choose_tiles(pictures, options, None)
     with network.opened({"net_l": network.models["net_l"]}) as graphs:
-        return choose_tiles(pictures, options, partial(network.find_mask, graphs["net_l"]))
+
+        def find_mask(tile: Picture) -> np.ndarray:
+            values = graphs["net_l"].run({"image": np.ascontiguousarray(np.moveaxis(tile.pixels, 2, 0)[None])})
+            if not all(np.isfinite(value).all() for value in values.values()):
+                observe(network, [tile], options, silent)  # says which layer it was
+            return values["mask"][0, 0] > 0.5
+
+        return choose_tiles(pictures, options, find_mask)
 
 
 @dataclasses.dataclass
@@ -131,7 +137,7 @@ class _Calibration:
         if self.options.quantize != "both":
             return dict.fromkeys(names, "fp32")
         plan = Plan(names, "fp16", full=ranges.full)
-        allowed = MARGIN * GATES_DB["fp16"]
+        allowed = MARGIN * min(GATES_DB["fp16"], self.options.gate(self.network.kind))
         if trial.loss(plan) <= allowed:
             return names
         sensitivities = measure_sensitivities(trial, "fp16", ranges, self.options, self.progress)
@@ -146,6 +152,11 @@ class _Calibration:
             with self.progress("mixing:"):
                 step = descend(ladder, trial.loss, allowed, step)
             plan = ladder.plan(step)
+            if self.options.precision not in plan.layers.values():
+                raise GateError(
+                    f"no layer of {self.network.bundle.path} may be {self.options.precision} within {gate:g} dB, "
+                    "expected one at least; nothing was written: allow more with --max-loss, or use a higher precision"
+                )
             built = build(self.network, plan)
             verdict = check_gate(self.network, built, self.pictures, self.options, self.progress)
             loss = trial.loss(plan)

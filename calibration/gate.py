@@ -40,13 +40,15 @@ class Built:
 
 
 def build(network: Network, plan: Plan) -> Built:
-    """Convert every graph of a bundle."""
+    """Convert every graph of a bundle; for a diagnosis only the float32 twins, which are all that it looks at."""
+    twins = {part: convert(network.models[part], plan, part, twin=True)[0] for part in network.parts}
+    if plan.quantize != "both":
+        return Built({}, twins, {})
     made = {part: convert(model, plan, part) for part, model in network.models.items() if part != "net_r_packed"}
     models = {part: model for part, (model, _) in made.items()}
     if "net_r_packed" in network.models:
         models["net_r_packed"] = copy.deepcopy(models["net_r"])
         PackSparse()(models["net_r_packed"])
-    twins = {part: convert(network.models[part], plan, part, twin=True)[0] for part in network.parts}
     return Built(models, twins, {part: conversion for part, (_, conversion) in made.items()})
 
 

@@ -14,7 +14,7 @@ import onnx
 from ..runtime import Bundle, Restorer
 from ..runtime.backends import Graph
 from ..runtime.errors import UserError
-from ..runtime.manifest import ForeignNetwork, SpairNetwork
+from ..runtime.manifest import ForeignNetwork
 from ..runtime.networks import GraphTwoStage, GraphWhole
 from ..runtime.onnx_backend import OnnxGraph
 from ..runtime.planning import TilePath
@@ -82,12 +82,6 @@ class Network:
         )
         tuning = Tuning.assumed(self.spec.crossover)
         return Restorer(GraphTwoStage(self.spec, graphs["net_l"], ways, tuning))
-
-    def find_mask(self, net_l: Graph, pixels: np.ndarray) -> np.ndarray:
-        """[H, W, 3] float32, H and W multiples of the network's -> [H, W] bool."""
-        assert isinstance(self.spec, SpairNetwork)
-        image = np.moveaxis(pixels, 2, 0)[None]
-        return net_l.run({"image": np.ascontiguousarray(image)})["mask"][0, 0] > 0.5
 
 
 class RecalledGraph:

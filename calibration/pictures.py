@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -106,14 +106,14 @@ def _read(file: Path) -> np.ndarray:
 
 
 def choose_tiles(
-    pictures: Sequence[Picture], options: Options, find_mask: Callable[[np.ndarray], np.ndarray] | None
+    pictures: Sequence[Picture], options: Options, find_mask: Callable[[Picture], np.ndarray] | None
 ) -> list[Picture]:
     """Tiles at evenly spaced ranks of density, the sparsest and the densest among them.
 
     Args:
         pictures: to cut from.
         options: side and number of tiles.
-        find_mask: [H, W, 3] -> [H, W] bool; None for a network without masks, of which tiles are taken evenly.
+        find_mask: a tile -> [H, W] bool; None for a network without masks, of which tiles are taken evenly.
 
     Raises:
         UserError: all tiles are of one density.
@@ -134,7 +134,7 @@ def choose_tiles(
     return [ordered[rank] for rank in ranks]
 
 
-def _cut(picture: Picture, side: int, find_mask: Callable[[np.ndarray], np.ndarray] | None) -> list[Picture]:
+def _cut(picture: Picture, side: int, find_mask: Callable[[Picture], np.ndarray] | None) -> list[Picture]:
     room = [size - side for size in picture.pixels.shape[:2]]
     tiles = {}
     for step in range(PER_PICTURE):
@@ -142,6 +142,8 @@ def _cut(picture: Picture, side: int, find_mask: Callable[[np.ndarray], np.ndarr
         window = (slice(top, top + side), slice(left, left + side))
         pixels = np.ascontiguousarray(picture.pixels[window])
         target = None if picture.target is None else np.ascontiguousarray(picture.target[window])
-        density = 1.0 if find_mask is None else float(find_mask(pixels).mean())
-        tiles[top, left] = Picture(f"{picture.name} at {left},{top}", pixels, target, density)
+        tile = Picture(f"{picture.name} at {left},{top}", pixels, target)
+        if find_mask is not None:
+            tile = replace(tile, density=float(find_mask(tile).mean()))
+        tiles[top, left] = tile
     return list(tiles.values())

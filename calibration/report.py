@@ -68,7 +68,7 @@ def make_report(
     gate = options.gate(network.kind)
     sizes = {part: (len(network.models[part].SerializeToString()), len(model.SerializeToString()))
              for part, model in built.models.items()}  # fmt: skip
-    ratio = sum(after for _, after in sizes.values()) / sum(before for before, _ in sizes.values())
+    ratio = sum(after for _, after in sizes.values()) / sum(before for before, _ in sizes.values()) if sizes else None
     paired = tiles[0].target is not None
     return {
         "bundle": str(network.bundle.path),

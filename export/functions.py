@@ -5,6 +5,10 @@ the name is registered. Earlier parsers, JetPack 6's TensorRT 10.3 among them, p
 body wrongly. Give them a copy instead: for plugins one without bodies (`del model.functions[:]`), and to run without
 plugins one whose bodies are written out (`onnx.inliner.inline_local_functions(model)`), never the file of the bundle.
 
+TensorRT-RTX's parser gives the layers of a body the same names wherever it is used, and refuses a second
+DequantizeLinear of one name. Without the plugin, graphs with several SparseConv2dInt8 have to be written out for it as
+well; with the plugin nothing has to be done.
+
 The Python below is the source text of ONNX functions (opset 18) and is never run as Python.
 """
 

@@ -11,6 +11,8 @@ from .errors import UserError
 from .manifest import Manifest, parse_manifest
 
 MANIFEST = "manifest.json"
+CALIBRATED = ("fp16", "int8")
+"""Precisions that `spair calibrate` makes."""
 
 
 class Bundle:
@@ -71,10 +73,9 @@ class Bundle:
         parts = self.manifest.graphs.get(precision)
         if parts is None:
             has = ", ".join(self.precisions) or "none"
-            raise UserError(
-                f"the bundle {self.path} has no {precision} graphs (it has: {has}); "
-                f"make them with: spair calibrate {self.path} --precision {precision}"
-            )
+            made = f"make them with: spair calibrate {self.path} --images DIR --precision {precision}"
+            advice = made if precision in CALIBRATED else "choose one of these"
+            raise UserError(f"the bundle {self.path} has no {precision} graphs (it has: {has}); {advice}")
         if part not in parts:
             raise UserError(f"the bundle {self.path} has no {precision} graph {part!r}, only {', '.join(parts)}")
         return self.file(parts[part])

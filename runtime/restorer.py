@@ -87,7 +87,8 @@ class Restorer:
         Args:
             path: the bundle's folder.
             backend: "auto", "onnxruntime" (CPU) or "cuda"; auto is the first available, in that order.
-            precision: one the bundle has: "fp32", "fp16", "int8".
+            precision: one the bundle has: "fp32", "fp16", "int8"; "auto" runs each graph in what a calibration found
+                fastest on this machine.
             threads: threads inside an operator; None: all cores.
             tile: largest side in pixels of the pieces a picture is cut into; None: see the constructor.
             block_pixels: pixels up to which Net_L sees the picture in one piece.
