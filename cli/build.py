@@ -96,6 +96,7 @@ def _report(bundle: Path, made: Build, files: TargetFiles, operators: dict[str, 
         "operators": operators,
         "engines": [{**engine, "path": str(bundle / engine["path"])} for engine in files.engines],
         "on_target": list(files.commands),
+        "notes": list(files.notes),
         "kernels": list(made.report["kernels"]) if made.report else [],
     }
 
@@ -113,6 +114,7 @@ def _show(report: dict[str, Any], console: Console) -> None:
             f"engine     {engine['path']}: {engine['plugin_layers']} plugins in {engine['layers']} layers, "
             f"{engine['bytes'] / 1e6:.1f} MB"
         )
+    lines += [f"note       {note}" for note in report["notes"]]
     for command in report["on_target"]:
         lines.append(f"on target  {command}")
     for line in lines:

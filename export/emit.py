@@ -40,7 +40,7 @@ class Emitter:
 
     def const(self, value: Any, dtype: Any = np.int64) -> str:
         """The name of a constant; equal constants share one."""
-        array = np.ascontiguousarray(np.asarray(value, dtype))
+        array = np.asarray(value, dtype, order="C")
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._constants:
             self._constants[key] = f"{self.prefix}_constant_{len(self.initializers)}"

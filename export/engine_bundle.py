@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,8 @@ class TargetFiles:
     """For the report of `spair build`."""
     commands: list[str] = field(default_factory=list)
     """What builds the engines on the target, where they cannot be built here."""
+    notes: list[str] = field(default_factory=list)
+    """Sentences for the user: why engines were not built."""
 
 
 def check_operators(bundle: Bundle, precisions: Sequence[str]) -> tuple[str, ...]:
@@ -95,32 +98,44 @@ def collect_target(
     if options is None:
         return found
     try:
-        package, version = builder_of(target)
+        builder = builder_of(target)
     except UserError as error:
         if target.rtx:
             raise
-        progress(str(error))
+        found.notes.append(str(error))
         _leave_to_target(found, bundle, target, precisions, options)
         return found
     found.entry["engines"] = {}
     for precision in precisions:
         progress(f"building the {precision} engine")
         graph = prepare_engine_graph(bundle.graph(precision, PART))
-        key = EngineKey(
-            target=target.name,
-            precision=precision,
-            part=PART,
-            graph=bundle.manifest.files[bundle.manifest.graphs[precision][PART]],
-            library=hashlib.sha256(build.library).hexdigest(),
-            builder=package,
-            version=version,
-            machine=target.machine,
-            architectures=target.architectures,
-            options={**describe_options(options), "prepared": hashlib.sha256(graph).hexdigest()},
-        )
-        engine = _build(graph, build.library, target, options, key, cache)
-        _add_engine(found, target, key, engine)
+        key = _make_key(bundle, target, precision, builder, options, {"graph": graph, "library": build.library})
+        _add_engine(found, key, _build(graph, build.library, target, options, key, cache))
     return found
+
+
+def _make_key(
+    bundle: Bundle,
+    target: Target,
+    precision: str,
+    builder: tuple[str, str],
+    options: EngineOptions,
+    made: dict[str, bytes],
+) -> EngineKey:
+    """The key of an engine from the bundle's graph and what was made of it: the prepared graph, the library."""
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in made.items()}
+    return EngineKey(
+        target=target.name,
+        precision=precision,
+        part=PART,
+        graph=bundle.manifest.files[bundle.manifest.graphs[precision][PART]],
+        library=hashes["library"],
+        builder=builder[0],
+        version=builder[1],
+        machine=target.machine,
+        architectures=target.architectures,
+        options={**describe_options(options), "prepared": hashes["graph"]},
+    )
 
 
 def write_target(bundle: Bundle, target: Target, found: TargetFiles) -> Bundle:
@@ -136,8 +151,6 @@ def _build(
     kept = cache.load(key.digest)
     if kept and {"plan", "facts"} <= kept.keys():
         return Engine(kept["plan"], **json.loads(kept["facts"]))
-    import tempfile
-
     with tempfile.TemporaryDirectory(prefix="spair-build-") as name:
         path, source = Path(name) / LIBRARY, Path(name) / f"{PART}.onnx"
         path.write_bytes(library)
@@ -148,8 +161,8 @@ def _build(
     return engine
 
 
-def _add_engine(found: TargetFiles, target: Target, key: EngineKey, engine: Engine) -> None:
-    base = f"engines/{target.name}/{key.precision}"
+def _add_engine(found: TargetFiles, key: EngineKey, engine: Engine) -> None:
+    base = f"engines/{key.target}/{key.precision}"
     found.files[f"{base}.engine"] = engine.plan
     found.files[f"{base}.json"] = key.to_json().encode()
     found.entry["engines"][key.precision] = {"engine": f"{base}.engine", "key": f"{base}.json"}

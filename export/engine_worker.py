@@ -36,9 +36,12 @@ def build(job: dict[str, Any]) -> dict[str, Any]:
     graph = Path(job["graph"])
     content = graph.read_bytes()
     bodies = None
-    if job["library"]:
+    plain = _with_bodies_written_out(content) if job["bodies"] else content
+    if not job["library"]:
+        content = plain
+    else:
         if job["bodies"]:
-            bodies = _list_layers(_parse(trt, builder, log, content, graph)[0])
+            bodies = _list_layers(_parse(trt, builder, log, plain, graph)[0])
         if builder.get_plugin_registry().load_library(job["library"]) is None:
             raise BuildError(f"the plugin library does not load: {log.last()}")
         content = _without_bodies(content) if _version(trt) < BODIES_BEHIND_PLUGINS and not _is_rtx(job) else content
@@ -124,6 +127,18 @@ def _without_bodies(content: bytes) -> bytes:
     model = onnx.load_model_from_string(content)
     del model.functions[:]
     return bytes(model.SerializeToString())
+
+
+def _with_bodies_written_out(content: bytes) -> bytes:
+    """Each body in its node's place, under names of its own.
+
+    The parser calls the layers of a body alike wherever it is used, and refuses a second DequantizeLinear of one name.
+    """
+    import onnx
+    import onnx.inliner
+
+    model = onnx.load_model_from_string(content)
+    return bytes(onnx.inliner.inline_local_functions(model).SerializeToString())
 
 
 def main() -> None:

@@ -134,6 +134,10 @@ def test_for_tensorrt_the_command_that_builds_on_the_target_is_told(spair, bundl
     assert run.code == 0, run.err
     report = run.json
     assert report["engines"] == []
+    assert report["notes"] == [
+        "engines for l4 are built by the package tensorrt, which is not installed; "
+        "it is part of JetPack and of NVIDIA's packages"
+    ]
     (command,) = report["on_target"]
     assert command.startswith("trtexec --onnx=")
     words = dict(word.removeprefix("--").partition("=")[::2] for word in command.split()[1:])
