@@ -83,8 +83,8 @@ def _tiles(report: Mapping[str, Any]) -> Iterator[str]:
     yield _tile(verdict, f"{signed(report['psnr_delta_db'])} dB", f"of {signed(report['gate_db'])} dB allowed")
     kept = len(report["kept_fp16"]) + len(report["kept_fp32"])
     yield _tile("Layers", f"{report['layers'] - kept} of {report['layers']}", f"in {report['precision']}")
-    yield _tile("Files", f"{report['file_ratio']:.2f}", "of the fp32 graphs' size")
     if report["speed"] is not None:
+        yield _tile("Files", f"{report['file_ratio']:.2f}", "of the fp32 graphs' size")
         parts = report["speed"]["parts"]
         count = sum(times["kept"] for times in parts.values())
         yield _tile("Faster here", f"{count} of {len(parts)}", f"graphs on ONNX Runtime, {report['speed']['machine']}")

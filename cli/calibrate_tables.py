@@ -66,7 +66,7 @@ def conclusions(report: Mapping[str, Any]) -> list[str]:
           for name, way in report["ways"].items()),
         f"layers     {report['layers']}, {kept or 'none'} kept higher; "
         f"{sum(casts['casts'] for casts in report['casts'].values())} casts",
-        f"files      {report['file_ratio']:.3f} of fp32, wanted {report['file_ratio_target']:.2f} at most",
+        f"files      {number(report['file_ratio'], 3)} of fp32, wanted {report['file_ratio_target']:.2f} at most",
     ]  # fmt: skip
     lines += [f"speed      {line}" for line in describe_speed(report)]
     lines.append("stored     in the bundle" if report["stored"] else "stored     nothing, this was a diagnosis")

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from spair.cli.calibrate_page import plot_losses, render_page
 from spair.cli.calibrate_tables import conclusions
 from spair.runtime import Bundle, Restorer, read_image
+from spair.runtime.bundle_writer import write_bundle
 from spair.runtime.images import Picture, write_image
 
 
@@ -27,11 +29,41 @@ def photos(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def foreign_bundle(spair, foreign, tmp_path: Path) -> Path:
-    """Somebody else's network of one layer, which calibrates in no time."""
-    path = tmp_path / "their.spair"
-    assert spair("export", foreign.checkpoint, "--factory", foreign.factory, "--out", path).code == 0
-    return path
+def foreign_bundle(tmp_path: Path) -> Path:
+    """Somebody else's network of two layers, one of them used twice, as `spair export` would have written it."""
+    random = np.random.default_rng(1)
+    weights = {
+        "first.weight": random.normal(0, 0.2, (8, 3, 3, 3)),
+        "second.weight": random.normal(0, 0.05, (8, 8, 3, 3)),
+        "last.weight": random.normal(0, 0.05, (3, 8, 1, 1)),
+        "low": np.zeros(()),
+        "high": np.ones(()),
+    }
+    nodes = [
+        helper.make_node("Conv", ["image", "first.weight"], ["a"], pads=[1] * 4),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Conv", ["b", "second.weight"], ["c"], pads=[1] * 4),
+        helper.make_node("Tanh", ["c"], ["d"]),
+        helper.make_node("Conv", ["d", "second.weight"], ["e"], pads=[1] * 4),
+        helper.make_node("Conv", ["e", "last.weight"], ["f"]),
+        helper.make_node("Add", ["image", "f"], ["g"]),
+        helper.make_node("Clip", ["g", "low", "high"], ["restored"]),
+    ]
+    shape = ["batch", 3, "height", "width"]
+    graph = helper.make_graph(
+        nodes,
+        "their network",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("restored", TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    fields = {
+        "kind": "foreign", "name": "their", "network": {"multiple": 1, "halo": 3}, "parity": {"passed": True},
+        "inputs": [{"name": "image", "channels": 3}], "outputs": ["restored"],
+        "graphs": {"fp32": {"model": "graphs/fp32/model.onnx"}},
+    }  # fmt: skip
+    return write_bundle(tmp_path / "their.spair", fields, {"graphs/fp32/model.onnx": model.SerializeToString()}).path
 
 
 @pytest.fixture
@@ -44,8 +76,7 @@ def test_the_json_is_that_of_the_design(spair, arguments, foreign_bundle, photos
     for key in ("precision", "psnr_delta_db", "images", "layers", "kept_fp32", "kept_fp16", "file_ratio", "passed"):
         assert key in report
     assert (report["precision"], report["images"], report["passed"], report["gate_db"]) == ("int8", 5, True, -0.25)
-    # one layer of weights, but the network uses it twice
-    assert report["layers"] == 1 and len(report["table"][0]["scales"]) in (1, 2)
+    assert [(row["layer"], len(row["scales"])) for row in report["table"]] == [("first", 1), ("second", 2), ("last", 1)]
     assert Bundle.open(foreign_bundle).precisions == ("fp32", "int8")
 
 
@@ -65,7 +96,7 @@ def test_the_page_is_whole_and_escaped(spair, arguments, photos, tmp_path):
     report = spair(*arguments, "--precision", "int8", "--html", page, "--json").json
     text = page.read_text()
     assert report["html"] == str(page) and "<svg" in text and "src=" not in text and "$" not in text
-    evil = json.loads(json.dumps(report).replace("conv", "<script>&"))
+    evil = json.loads(json.dumps(report).replace("second", "<script>&"))
     assert "<script>" not in render_page(evil) and "&lt;script&gt;&amp;" in render_page(evil)
 
 
@@ -101,6 +132,13 @@ def test_bad_input_is_one_sentence(spair, arguments, more, match):
 
 def test_what_is_no_bundle_is_refused(spair, photos, tmp_path):
     spair("calibrate", tmp_path, "--images", photos / "input", "--precision", "int8").refused("has no manifest.json")
+
+
+def test_what_export_wrote_calibrates(spair, foreign, photos, tmp_path):
+    path = tmp_path / "exported.spair"
+    assert spair("export", foreign.checkpoint, "--factory", foreign.factory, "--out", path).code == 0
+    report = spair("calibrate", path, "--images", photos / "input", "--precision", "int8", "--tile", 32, "--json").json
+    assert report["stored"] and [row["layer"] for row in report["table"]] == ["conv"]
 
 
 def test_a_network_of_two_inputs_is_refused(spair, arguments, foreign_bundle, tmp_path):

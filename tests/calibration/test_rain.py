@@ -1,0 +1,54 @@
+"""The shipped rain network on real rain: both gates hold."""
+
+import importlib.resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spair.calibration import Options, calibrate_bundle
+from spair.runtime import Bundle, read_image
+from spair.runtime.images import Picture, write_image
+
+pytestmark = pytest.mark.data
+FILES = (("light", 1), ("light", 33), ("heavy", 5), ("heavy", 77))
+CROP = 112
+
+
+@pytest.fixture(scope="module")
+def rain(data_dir, tmp_path_factory) -> Path:
+    """Crops of four pairs, two of each rain."""
+    folder = tmp_path_factory.mktemp("rain")
+    for role in ("input", "target"):
+        (folder / role).mkdir()
+    for kind, number in FILES:
+        pair = (data_dir / "rain" / kind / "input", data_dir / "rain" / "light" / "target")
+        for role, source in zip(("input", "target"), pair, strict=True):
+            pixels = read_image(source / f"{number}.png").pixels[60 : 60 + CROP, 100 : 100 + CROP]
+            write_image(folder / role / f"{kind}-{number}.png", Picture(np.ascontiguousarray(pixels)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory) -> Path:
+    """The shipped checkpoint, exported."""
+    from spair.export import export_checkpoint
+
+    checkpoint = Path(str(importlib.resources.files("spair.network.weights") / "rain-tiny.safetensors"))
+    path = tmp_path_factory.mktemp("shipped") / "rain.spair"
+    export_checkpoint(checkpoint, path)
+    return path
+
+
+@pytest.mark.parametrize(("precision", "ratio"), [("fp16", 0.55), ("int8", 0.35)])
+def test_the_shipped_network_holds_its_gate(shipped, rain, precision, ratio):
+    options = Options(precision, tile=96, tiles=4, threads=1)
+    report = calibrate_bundle(shipped, rain / "input", options, targets=rain / "target")
+    assert report["passed"] and report["gate_db"] == {"fp16": -0.02, "int8": -0.1}[precision]
+    assert report["file_ratio"] <= ratio
+    assert all(way["clean_changed"] == 0 for way in report["ways"].values())
+    assert Bundle.open(shipped).manifest.raw["calibration"][precision]["psnr_delta_db"] == report["psnr_delta_db"]
+    densities = [tile["density"] for tile in report["tiles"]]
+    assert densities == sorted(densities) and densities[-1] - densities[0] > 0.3
+    converted = len(report["table"]) - len(report["kept_fp16"]) - len(report["kept_fp32"])
+    assert converted > 0.8 * report["layers"]
