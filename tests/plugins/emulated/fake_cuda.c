@@ -6,13 +6,19 @@ typedef int CUresult;
 typedef int (*launch_callback)(const void *code, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned shared,
                                void *stream, void **parameters);
 
-enum { SUCCESS = 0, INVALID_VALUE = 1, INVALID_IMAGE = 200, CAPTURE_UNSUPPORTED = 900 };
+enum { SUCCESS = 0, INVALID_VALUE = 1, NO_DEVICE = 100, INVALID_IMAGE = 200, CAPTURE_UNSUPPORTED = 900 };
 enum { MULTIPROCESSORS = 16, MAJOR = 75, MINOR = 76 };
 
 /* What tests set and read. */
 int fake_sm = 87, fake_processors = 2, fake_capturing = 0, fake_reject_code = 0, fake_no_context = 0;
 int fake_loads = 0, fake_launches = 0, fake_memsets = 0;
 launch_callback fake_launch = 0;
+
+/* Stays in the process once loaded: whoever else asks is told that there is no device. */
+CUresult cuInit(unsigned flags) {
+    (void)flags;
+    return NO_DEVICE;
+}
 
 CUresult cuGetErrorString(CUresult result, const char **words) {
     *words = result == INVALID_IMAGE ? "device kernel image is invalid"
