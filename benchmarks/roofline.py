@@ -45,7 +45,7 @@ from spair.runtime.made_masks import SHAPES, make_mask
 
 TILES = {"fp32": (64, 64, 16), "fp16": (64, 64, 32), "int8": (64, 64, 32)}
 """Pixels, output channels and input channels of a step of the convolution; the plugin compiler's first choice."""
-ESTIMATE = "ESTIMATE from data sheets (roofline), not a measurement"
+ESTIMATE = "ESTIMATE from nominal peaks (roofline), not a measurement"
 
 
 class Masks:

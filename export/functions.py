@@ -143,6 +143,8 @@ def SparseNonLocal(  # noqa: D103, N802
     return op.Mul(op.Reshape(found, size), query_mask)
 
 
+# A body is the source text of one flat function: those of the four convolutions repeat lines, since a body that called
+# another would be one more function for parsers that confuse the names inside.
 OPERATORS = {
     "SparseConv2d": SparseConv2d,
     "SparseConv2dInt8": SparseConv2dInt8,

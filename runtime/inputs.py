@@ -109,8 +109,8 @@ def _in_folder(folder: Path, recursive: bool, hidden: Path | None) -> list[Input
     candidates = folder.rglob("*") if recursive else folder.iterdir()
     files = [f for f in candidates if _is_picture(f) and not _inside(f, hidden)]
     if not files:
-        hint = "" if recursive else ", or look into subfolders with --recursive"
-        raise UserError(f"the folder {folder} holds no picture ({' '.join(READABLE_SUFFIXES)}); give another{hint}")
+        remedy = "give another" if recursive else "subfolders are not looked into: give one of those, or another"
+        raise UserError(f"the folder {folder} holds no picture ({' '.join(READABLE_SUFFIXES)}); {remedy}")
     return [InputFile(file, file.relative_to(folder)) for file in sorted(files)]
 
 

@@ -1,4 +1,4 @@
-"""The roofline lists what the network has, divides by what data sheets say, and never calls itself a measurement."""
+"""The roofline lists what the network has, divides by nominal peaks, and never calls itself a measurement."""
 
 import copy
 import json

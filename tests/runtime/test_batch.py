@@ -72,7 +72,11 @@ def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path):
 
 @pytest.mark.parametrize(
     ("spec", "message"),
-    [("none.png", "does not exist"), ("*.bmp", "no file matches"), ("bare", "holds no picture .*--recursive")],
+    [
+        ("none.png", "does not exist"),
+        ("*.bmp", "no file matches"),
+        ("bare", "holds no picture .*; subfolders are not looked into: give one"),
+    ],
 )
 def test_inputs_that_are_not_there_are_refused(photos, spec, message):
     (photos / "bare").mkdir()

@@ -12,6 +12,7 @@ from spair.plugins.compiler.kernels import Kernel
 from spair.plugins.compiler.library import NATIVE
 from spair.plugins.compiler.targets import TARGETS, find_target
 from spair.plugins.errors import PluginError
+from tests.plugins.emulated.tensorrt import KernelImage
 
 LABEL = Label("1.2.3", 7, "test", "x86_64", (89, 120), 80)
 PTX = (
@@ -28,23 +29,6 @@ KERNELS = [
     make_kernel(89, bytes(range(256)) * 3, (16, 32, 64, 128)),
     make_kernel(120, b"\0\0\0"),
 ]
-
-
-class Image(ctypes.Structure):
-    """`spair::KernelImage`."""
-
-    _fields_ = (
-        ("variant", ctypes.c_char_p),
-        ("sm", ctypes.c_int),
-        ("code", ctypes.POINTER(ctypes.c_ubyte)),
-        ("size", ctypes.c_size_t),
-        ("ptx", ctypes.c_bool),
-        ("symbol", ctypes.c_char_p),
-        ("warps", ctypes.c_int),
-        ("shared", ctypes.c_int),
-        ("parameters", ctypes.c_int),
-        ("tile", ctypes.c_int * 4),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +63,7 @@ def library(tmp_path_factory):
 
 def read_table(path):
     loaded = ctypes.CDLL(str(path))
-    loaded.table.restype = ctypes.POINTER(Image)
+    loaded.table.restype = ctypes.POINTER(KernelImage)
     count = ctypes.c_size_t()
     images = loaded.table(ctypes.byref(count))
     return loaded, [images[index] for index in range(count.value)]
@@ -88,9 +72,9 @@ def read_table(path):
 def test_code_of_the_architectures_and_ptx_of_the_fallback_are_embedded(library):
     _, images = read_table(library)
     assert [(image.sm, image.ptx) for image in images] == [(80, True), (89, False), (120, False)]
-    data = [bytes(image.code[: image.size]) for image in images]
+    data = [ctypes.string_at(image.code, image.size) for image in images]
     assert data == [PTX.encode() + b"\0", KERNELS[1].code, KERNELS[2].code]
-    assert all(ctypes.addressof(image.code.contents) % 64 == 0 for image in images)
+    assert all(image.code % 64 == 0 for image in images)
 
 
 def test_the_table_has_what_a_launch_needs(library):
