@@ -10,6 +10,7 @@ import importlib
 import json
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ def build(job: dict[str, Any]) -> dict[str, Any]:
     graph = Path(job["graph"])
     content = graph.read_bytes()
     bodies = None
-    plain = _with_bodies_written_out(content) if job["bodies"] else content
+    early = _version(trt) < BODIES_BEHIND_PLUGINS and not _is_rtx(job)
+    plain = prepare_bodies(content, early) if job["bodies"] else content
     if not job["library"]:
         content = plain
     else:
@@ -44,7 +46,7 @@ def build(job: dict[str, Any]) -> dict[str, Any]:
             bodies = _list_layers(_parse(trt, builder, log, plain, graph)[0])
         if builder.get_plugin_registry().load_library(job["library"]) is None:
             raise BuildError(f"the plugin library does not load: {log.last()}")
-        content = _without_bodies(content) if _version(trt) < BODIES_BEHIND_PLUGINS and not _is_rtx(job) else content
+        content = _without_bodies(content) if early else content
     network, parser = _parse(trt, builder, log, content, graph)
     config = _configure(trt, builder, network, job)
     plan = builder.build_serialized_network(network, config)
@@ -129,16 +131,36 @@ def _without_bodies(content: bytes) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _with_bodies_written_out(content: bytes) -> bytes:
-    """Each body in its node's place, under names of its own.
+def prepare_bodies(content: bytes, early: bool) -> bytes:
+    """A graph for a parser that has no plugins: the very graph, unless the parser cannot take its function bodies.
 
-    The parser calls the layers of a body alike wherever it is used, and refuses a second DequantizeLinear of one name.
+    Then each body is written out in its node's place, under names of its own. Parsers before `BODIES_BEHIND_PLUGINS`
+    may wire the inside of a body wrongly. Later ones, and TensorRT-RTX's, call the layers of a body alike wherever it
+    is used; most get another number, but a DequantizeLinear its plain name, and the network refuses a second layer of
+    that name. A body has no way around it (tried with TensorRT-RTX 1.7.1): Cast and Mul in place of DequantizeLinear
+    parse, but then the builder says that quantized constants may stand before a DQ or a plugin only; and there can be
+    no body for each node, since the parser finds functions by the operator's name alone, which is the plugin's too.
+
+    Args:
+        content: an ONNX file with function bodies.
+        early: whether the parser is older than `BODIES_BEHIND_PLUGINS`.
     """
     import onnx
     import onnx.inliner
 
     model = onnx.load_model_from_string(content)
+    if not early and not _repeats_a_quantizer(model):
+        return content
     return bytes(onnx.inliner.inline_local_functions(model).SerializeToString())
+
+
+def _repeats_a_quantizer(model: Any) -> bool:
+    uses = Counter(node.op_type for node in model.graph.node)
+    quantizers = {"QuantizeLinear", "DequantizeLinear"}
+    return any(
+        uses[function.name] > 1 and quantizers & {node.op_type for node in function.node}
+        for function in model.functions
+    )
 
 
 def main() -> None:

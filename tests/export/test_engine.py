@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.resources
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from spair.export import engine as engine_module
 from spair.export.engine import EngineOptions, build_engine, builder_of, check_layers, read_nodes
+from spair.export.engine_worker import prepare_bodies
 from spair.export.functions import IR_VERSION, OPSET, add_function_bodies
 from spair.plugins.compiler.targets import find_target
 from spair.runtime.errors import GateError, UserError
@@ -111,15 +113,88 @@ def test_without_the_library_the_same_file_builds_through_its_bodies(rtx, plugin
     assert without.layers > with_plugins.layers, "a body is many layers"
 
 
-def test_the_shipped_network_builds(rtx, plugins, tmp_path):
+@pytest.fixture(scope="module")
+def shipped_graph(tmp_path_factory) -> Path:
+    """The whole network of the shipped checkpoint."""
     from spair.export.graphs import export_graph, spair_graphs
     from spair.network import load_checkpoint
 
     checkpoint = Path(str(importlib.resources.files("spair.network.weights") / "rain-tiny.safetensors"))
-    model = export_graph(spair_graphs(load_checkpoint(checkpoint).model)["model"])
-    onnx.save(model, tmp_path / "model.onnx")
-    engine = build_engine(tmp_path / "model.onnx", plugins.path, plugins.target, EngineOptions())
-    assert engine.plugin_layers == sum(node.domain == "spair" for node in model.graph.node) == 25
+    path = tmp_path_factory.mktemp("shipped") / "model.onnx"
+    onnx.save(export_graph(spair_graphs(load_checkpoint(checkpoint).model)["model"]), path)
+    return path
+
+
+def test_the_shipped_network_builds(rtx, plugins, shipped_graph):
+    engine = build_engine(shipped_graph, plugins.path, plugins.target, EngineOptions())
+    nodes = onnx.load(shipped_graph).graph.node
+    assert engine.plugin_layers == sum(node.domain == "spair" for node in nodes) == 25
+
+
+WIRING = """
+import json, pathlib, sys, tensorrt_rtx as trt
+log = trt.Logger(trt.Logger.ERROR)
+network = trt.Builder(log).create_network(0)
+parser = trt.OnnxParser(network, log)
+assert parser.parse(pathlib.Path(sys.argv[1]).read_bytes())
+layers = [network.get_layer(index) for index in range(network.num_layers)]
+makers = {network.get_input(index).name: [-1, index] for index in range(network.num_inputs)}
+for index, layer in enumerate(layers):
+    makers |= {layer.get_output(slot).name: [index, slot] for slot in range(layer.num_outputs)}
+assert len(makers) == network.num_inputs + sum(layer.num_outputs for layer in layers), "names are unique"
+tensors = [[layer.get_input(slot) for slot in range(layer.num_inputs)] for layer in layers]
+read = [[tensor and makers[tensor.name] for tensor in inputs] for inputs in tensors]
+ends = [makers[network.get_output(index).name] for index in range(network.num_outputs)]
+print(json.dumps([[str(layer.type) for layer in layers], read, ends]))
+"""
+"""Prints every layer's type, which layer made each of its inputs, and which made the outputs."""
+
+
+def read_wiring(graph: Path, folder: Path) -> list:
+    folder.mkdir()
+    environment = engine_module._make_environment("tensorrt_rtx", folder)
+    command = [sys.executable, "-c", WIRING, str(graph)]
+    return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
+
+
+def test_bodies_used_many_times_are_wired_as_if_they_were_written_out(rtx, shipped_graph, tmp_path):
+    (tmp_path / "plain.onnx").write_bytes(prepare_bodies(shipped_graph.read_bytes(), True))
+    assert not onnx.load(tmp_path / "plain.onnx").functions
+    types, read, ends = read_wiring(shipped_graph, tmp_path / "a")
+    assert [types, read, ends] == read_wiring(tmp_path / "plain.onnx", tmp_path / "b")
+    assert types.count("LayerType.CONVOLUTION") > 25
+
+
+def repeat_convolution(graph: Path) -> onnx.ModelProto:
+    """The INT8 graph with its convolution twice."""
+    model = onnx.load(graph)
+    (node,) = (node for node in model.graph.node if node.op_type == "SparseConv2dInt8")
+    again = onnx.NodeProto()
+    again.CopyFrom(node)
+    again.name, again.output[0] = "n_again", "again"
+    model.graph.node.insert(list(model.graph.node).index(node) + 1, again)
+    reader = next(other for other in model.graph.node if "s" in other.input)
+    reader.input[0] = "again"
+    return model
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_very_file_goes_to_parsers_that_can_take_its_bodies(tmp_path, precision):
+    content = make_graph(tmp_path / "g.onnx", precision).read_bytes()
+    assert prepare_bodies(content, False) == content
+    assert not onnx.load_model_from_string(prepare_bodies(content, True)).functions
+
+
+def test_bodies_are_written_out_where_the_parser_would_name_two_dequantizers_alike(rtx, plugins, tmp_path):
+    onnx.save(repeat_convolution(make_graph(tmp_path / "g.onnx", "int8")), tmp_path / "g.onnx")
+    content = (tmp_path / "g.onnx").read_bytes()
+    plain = onnx.load_model_from_string(prepare_bodies(content, False))
+    assert not plain.functions and not [node for node in plain.graph.node if node.domain]
+    assert build_engine(tmp_path / "g.onnx", None, plugins.target, SMALL).plugin_layers == 0
+    assert build_engine(tmp_path / "g.onnx", plugins.path, plugins.target, SMALL).plugin_layers == 4
+    with pytest.raises(subprocess.CalledProcessError) as stopped:  # once this parses, nothing need be written out
+        read_wiring(tmp_path / "g.onnx", tmp_path / "very")
+    assert "AssertionError" in stopped.value.stderr
 
 
 def test_nodes_that_do_not_ask_for_a_plugin_fail(rtx, plugins, tmp_path):
