@@ -12,6 +12,7 @@ from ..network import PRESETS
 from ..runtime.errors import UserError
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Distance = Literal["charbonnier", "l1", "mse"]
 
 
 def _portable(path: Path) -> str:
@@ -142,6 +143,12 @@ class Stage(Section):
     """Steps."""
     mask_weight: Annotated[float, Field(ge=0)] | None = None
     """Instead of loss.mask_weight."""
+    image: Distance | None = None
+    """Instead of loss.image."""
+    true_masks: Share = 0.5
+    """Share of the steps that restore under the union of the found and the true mask, where Net_R learns the pixels
+    that Net_L does not find yet. The others restore under the found mask, as in use: with more of those Net_R trusts
+    the mask less, and leaves alone more of what is marked wrongly."""
 
 
 class Schedule(Section):
@@ -160,7 +167,7 @@ class Schedule(Section):
 class Loss(Section):
     """loss = picture loss + mask_weight * (cross entropy + iou_weight * (1 - soft IoU)) of Net_L's mask."""
 
-    image: Literal["charbonnier", "l1", "mse"] = "charbonnier"
+    image: Distance = "charbonnier"
     """Distance of the restored picture from the clean one."""
     equalize: Share = 0.0
     """How far easy and hard samples count alike: a sample's gradient is divided by its distance to this power.

@@ -65,11 +65,7 @@ class RestorationModule(L.LightningModule):
         return loss
 
     def measure(self, sample: Sample, step: int) -> Losses:
-        """The losses of a batch.
-
-        Every other step restores under the union of the predicted and the true mask, so that Net_R learns the pixels
-        that Net_L does not find yet; the other steps restore what will be restored in use.
-        """
+        """The losses of a batch; `Stage.true_masks` says in which share of the steps the true mask helps."""
         memory = torch.channels_last if self._channels_last() else torch.contiguous_format
         degraded, clean = (
             (torch.as_tensor(part).to(memory_format=memory).float() / 255.0) for part in (sample.degraded, sample.clean)
@@ -80,12 +76,15 @@ class RestorationModule(L.LightningModule):
         wrong = None if self.stage.train == "net_r" else mask_loss(found.logits.float(), truth, self.config.loss)
         if self.stage.train == "net_l":
             return Losses(None, wrong)
-        used = torch.maximum(found.mask, truth) if step % 2 else found.mask
+        share = self.stage.true_masks
+        helped = math.floor((step + 1) * share) > math.floor(step * share)  # evenly spread: of 0.5 every other one
+        used = torch.maximum(found.mask, truth) if helped else found.mask
         if self._packs():
             restored = restore_by_density(self.model, degraded, used, found.features, self.config.hardware.packed_below)
         else:
             restored = self.model.restore(degraded, used, found.features)
-        return Losses(image_loss(restored.float(), clean, torch.as_tensor(sample.known), self.config.loss), wrong)
+        loss = self.config.loss.model_copy(update={"image": self.stage.image or self.config.loss.image})
+        return Losses(image_loss(restored.float(), clean, torch.as_tensor(sample.known), loss), wrong)
 
     def _channels_last(self) -> bool:
         chosen = self.config.hardware.channels_last

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
+from pydantic import ValidationError
 
 from ..runtime.errors import UserError
 from .config import TrainingConfig
@@ -74,7 +75,7 @@ def check_unchanged(config: TrainingConfig, state: State, path: Path) -> None:
     Raises:
         UserError: naming the first key that differs, with both values.
     """
-    saved, given = _flatten(state.config), _flatten(config.model_dump(mode="json"))
+    saved, given = _flatten(_complete(state.config)), _flatten(config.model_dump(mode="json"))
     begun = tuple(f"stages.{index}." for index in range(state.stage + 1))
     for key in sorted(saved.keys() | given.keys(), key=[*given, *saved].index):
         free = key.startswith(MAY_CHANGE) or key == f"stages.{state.stage}.steps"
@@ -89,6 +90,14 @@ def check_unchanged(config: TrainingConfig, state: State, path: Path) -> None:
             f"the run cannot be resumed: stages.{state.stage}.steps is {steps}, but {path} was trained for "
             f"{state.steps} steps of that stage already; give as many or more"
         )
+
+
+def _complete(saved: dict[str, Any]) -> dict[str, Any]:
+    """With the defaults of options that did not exist when it was saved; as it is where it is no longer valid."""
+    try:
+        return TrainingConfig.model_validate(saved).model_dump(mode="json")
+    except ValidationError:
+        return saved
 
 
 def _flatten(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -69,6 +69,28 @@ def test_every_other_step_restores_the_true_mask_too(stage, monkeypatch):
     assert found.image != both.image
 
 
+@pytest.mark.parametrize(("share", "helped"), [(0.0, 0), (0.25, 3), (0.5, 6), (1.0, 12)])
+def test_the_true_mask_helps_in_the_share_of_the_steps_that_the_stage_says(stage, monkeypatch, share, helped):
+    module, batch = stage("both", ("[hardware]", "[hardware]\npacked_below = 0"))
+    module.stage = module.stage.model_copy(update={"true_masks": share})
+    module.model.net_l.head.bias.data[:4] -= 100.0  # of the logits: nothing is found
+    used = []
+    monkeypatch.setattr(module.model, "restore", lambda image, mask, features: used.append(mask.any()) or image)
+    for step in range(12):
+        module.measure(batch, step)
+    assert sum(used) == helped
+
+
+@pytest.mark.parametrize("distance", ["l1", "mse"])
+def test_a_stage_may_have_a_distance_of_its_own(stage, distance):
+    same = [stage("both", ("[schedule]", f'[loss]\nimage = "{whole}"\n[schedule]')) for whole in (distance, "l1")]
+    (expected, batch), (module, _) = same
+    module.stage = module.stage.model_copy(update={"image": distance})
+    assert module.measure(batch, 0).image == expected.measure(batch, 0).image
+    module.stage = module.stage.model_copy(update={"image": "charbonnier"})
+    assert module.measure(batch, 0).image != expected.measure(batch, 0).image
+
+
 def test_parts_that_a_stage_has_not_do_not_count():
     two, three = torch.tensor(2.0), torch.tensor(3.0)
     assert [sum_known(*parts).item() for parts in (Losses(two, None), Losses(None, three), (two, three))] == [2, 3, 5]

@@ -44,6 +44,14 @@ def test_the_first_differing_key_is_named(configure, folder, refuse):
     refuse("loss.old is None, but .* with 1", check_unchanged, configure(), state, folder)
 
 
+def test_options_that_did_not_exist_when_a_run_began_had_their_defaults(configure, folder, refuse):
+    state = saved_under(configure())
+    del state.config["stages"][0]["true_masks"]
+    check_unchanged(configure(), state, folder)
+    changed = configure(("warm_up = 1", "true_masks = 0.25\nwarm_up = 1"))
+    refuse("stages.0.true_masks is 0.25, but .* with 0.5;", check_unchanged, changed, state, folder)
+
+
 def test_how_a_run_is_computed_and_looked_at_may_change(configure, folder):
     state = saved_under(configure())
     for old, new in (
