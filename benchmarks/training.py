@@ -29,7 +29,8 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn
 
 from spair.runtime.errors import GateError
-from spair.training.config import TrainingConfig, load_config
+from spair.training.config import TrainingConfig
+from spair.training.config_file import load_config
 from spair.training.corpus import Corpus, MaskedPhoto, PicturePair, load_corpus
 from spair.training.module import PatchModule, RestorationModule, sum_known
 from spair.training.patches import Sample

@@ -39,7 +39,7 @@ def train(
     """
     check_writable(out)
     with working("loading PyTorch"):
-        from ..training.config import load_config
+        from ..training.config_file import load_config
 
         settings = load_config(config)
         from ..training.run import Devices

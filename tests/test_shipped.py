@@ -11,7 +11,8 @@ import torch
 from spair.export import export_checkpoint
 from spair.network import load_checkpoint
 from spair.runtime import Restorer
-from spair.training.config import TrainingConfig, load_config
+from spair.training.config import TrainingConfig
+from spair.training.config_file import load_config
 from spair.training.evaluation import evaluate
 from spair.training.metrics import luma, psnr
 from spair.training.pairs import Pair

@@ -1,15 +1,14 @@
-"""One TOML or YAML file describes a run; it is validated before anything starts and saved into the checkpoint."""
+"""What a run's file may say (`config_file` reads it); it is saved into the checkpoint."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PrivateAttr, model_validator
 
 from ..network import PRESETS
-from ..runtime.errors import UserError
+from .layouts import LAYOUTS
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Distance = Literal["charbonnier", "l1", "mse"]
@@ -43,6 +42,14 @@ class DataSet(Section):
     layout: str
     root: Folder
     split: str | None = None
+
+    @model_validator(mode="after")
+    def _check_names(self) -> DataSet:
+        if self.layout not in LAYOUTS:
+            raise ValueError(f"unknown data set {self.layout!r}: choose one of {', '.join(LAYOUTS)}")
+        if self.split is not None and self.split not in (splits := LAYOUTS[self.layout].splits):
+            raise ValueError(f"{self.layout} has no split {self.split!r}: choose one of {', '.join(splits)}")
+        return self
 
 
 class MaskedPhotos(Section):
@@ -260,53 +267,3 @@ class TrainingConfig(Section):
     def steps_before(self, stage: int) -> int:
         """How many optimizer steps the stages before this one take."""
         return sum(part.steps for part in self.stages[:stage])
-
-
-def load_config(path: Path) -> TrainingConfig:
-    """Read and check a run's configuration, TOML or (by its suffix .yaml, .yml) YAML.
-
-    Its paths stay as written, `Data.locate` makes them absolute.
-
-    Raises:
-        UserError: the file is missing, cannot be parsed, or has unknown, missing or out-of-range entries (the first is
-            named).
-    """
-    if not path.is_file():
-        what = "is a folder, expected a file" if path.is_dir() else "does not exist"
-        raise UserError(f"training configuration {path} {what}; see training/configs for examples")
-    content = _parse(path)
-    if not isinstance(content, dict):
-        given = "nothing" if content is None else f"a {type(content).__name__}"
-        raise UserError(f"{path} holds {given}, expected named entries such as task and stages; see training/configs")
-    try:
-        config = TrainingConfig.model_validate(content)
-    except ValidationError as error:
-        raise UserError(f"{path}: {_describe(error)}; correct it") from error
-    config.data._root = path.resolve().parent
-    return config
-
-
-def _parse(path: Path) -> Any:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    import yaml
-
-    form = "YAML" if path.suffix.lower() in {".yaml", ".yml"} else "TOML"
-    try:
-        text = path.read_text(encoding="utf-8")
-        return yaml.safe_load(text) if form == "YAML" else tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} is not valid {form}: {reason}; correct that line") from error
-
-
-def _describe(error: ValidationError) -> str:
-    # a tuple with a wrong item is also called too short, since only the right ones count
-    errors = [part for part in error.errors() if not (part["type"] == "too_short" and part["input"])]
-    first: dict[str, Any] = dict(errors[0])
-    where = ".".join(map(str, first["loc"])) + ": " if first["loc"] else ""  # none: the whole file
-    given = "" if isinstance(first["input"], dict) else f", got {first['input']!r}"  # a whole table says nothing
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{where}{first['msg'].removeprefix('Value error, ')}{given}{more}"

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from spair.runtime import Picture, UserError, write_image
-from spair.training.config import TrainingConfig, load_config
+from spair.training.config import TrainingConfig
+from spair.training.config_file import load_config
 
 CONFIG = """
 name = "test"

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from spair.network import PRESETS
-from spair.training.config import TrainingConfig, load_config
+from spair.training.config import TrainingConfig
+from spair.training.config_file import load_config
 
 SHIPPED = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.toml"))
 
@@ -15,12 +16,21 @@ SHIPPED = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.to
     ("old", "new", "message"),
     [
         ("steps = 5", "steps = 0", r"run.toml: stages.0.steps: Input should be greater than 0, got 0; correct it"),
-        ("batch = 1", "batches = 1", r"stages.0.batches: Extra inputs are not permitted, got 1"),
+        (
+            "batch = 1",
+            "batches = 1",
+            r"run.toml: stages.0.batches: unknown entry; did you mean batch\? \(known: train, steps, .*\); correct",
+        ),
         ("patch = 16", "patch = 20", "stages.0.patch: .* multiple of 8, got 20"),
         ("patch = 16", "patch = 8", "stages.0.patch: .* greater than or equal to 16, got 8"),
         ('train = "both"', 'train = "net_x"', "stages.0.train: Input should be 'net_l', 'net_r' or 'both'"),
         ("warm_up = 1", "warm_up = 1\nlearning_rate = 0.0", "stages.0.learning_rate: .* greater than 0"),
-        ("epoch = 2", "steps = 2", "schedule.steps: Extra inputs are not permitted"),
+        ("epoch = 2", "pause = 2", "schedule.pause: unknown entry; expected clip, ema, epoch, validate_every; correct"),
+        (
+            "[data]",
+            "colour = 1\n[data]",
+            "run.toml: colour: unknown entry; expected name, task, preset, seed, start, data",
+        ),
         ("epoch = 2", "epoch = 2\nema = 1.0", "schedule.ema: .* less than 1"),
         ("epoch = 2", "epoch = 0", "schedule.epoch: .* greater than 0"),
         ("[schedule]", '[loss]\nimage = "huber"\n[schedule]', "loss.image: Input should be 'charbonnier', 'l1' or"),
@@ -38,9 +48,20 @@ SHIPPED = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.to
         ('preset = "tiny"', 'preset = "huge"\nseed = -1', r"got 'huge' \(and 1 more\); correct it"),
         ('name = "test"', 'name = "a/b"', "name: String should match pattern"),
         ('name = "test"', 'name = ".."', "name: String should match pattern"),
-        ('name = "test"', "", "run.toml: name: Field required; correct it"),
+        ('name = "test"', "", "run.toml: name: this entry is missing; correct it"),
         ("[data]", "[data", "is not valid TOML: .* correct that line"),
-        (', target = "clean"', "", r"data.pairs.0.target: Field required"),
+        (', target = "clean"', "", "data.pairs.0.target: this entry is missing"),
+        ('["photos"]', '"photos"', "data.photos: expected a list, got 'photos'; correct it"),
+        (
+            '[{ input = "rainy", target = "clean" }]',
+            '["rainy"]',
+            r"data.pairs.0: expected a table with input, target, mask, got 'rainy'; correct it",
+        ),
+        (
+            "[[stages]]",
+            "[stages]",
+            r"stages: expected a list, got one table: in TOML a list of tables has its .*\[\[ \]\]",
+        ),
         (
             "transplant = 0.5",
             "transplant = 0.9",
@@ -75,6 +96,20 @@ def test_simulation_needs_clean_pictures_of_pairs_or_photos(configure, refuse):
 def test_a_data_set_counts_as_pairs(configure):
     data = configure((NO_PAIRS[0], 'sets = [{ layout = "folders", root = "there", split = "train" }]')).data
     assert (data.sets[0].layout, data.sets[0].split) == ("folders", "train")
+
+
+@pytest.mark.parametrize(
+    ("data_set", "message"),
+    [
+        ('layout = "snow", root = "there"', "data.sets.0: unknown data set 'snow': choose one of folders, rain100l, "),
+        (
+            'layout = "deraindrop", root = "there", split = "test"',
+            "data.sets.0: deraindrop has no split 'test': choose one of train, test_a, test_b",
+        ),
+    ],
+)
+def test_data_sets_that_do_not_exist_are_refused_before_anything_is_read(configure, refuse, data_set, message):
+    refuse(message, configure, (NO_PAIRS[0], f"sets = [{{ {data_set} }}]"))
 
 
 @pytest.mark.parametrize("shares", [(0.7, 0.3), (0.9, 0.1), (0.55, 0.45), (1.0, 0.0), (0.0, 1.0)])
@@ -112,7 +147,7 @@ def test_scales_are_whole_factors(configure, refuse, scales):
 def test_stages_are_needed_and_counted(configure, refuse):
     none = ("[data]", "stages = []\n[data]")
     refuse("stages: Tuple should have at least 1 item", lambda: configure(none, stages=[]))
-    refuse("stages: Field required", lambda: configure(stages=[]))
+    refuse("stages: this entry is missing", lambda: configure(stages=[]))
     config = configure(("batch = 1", "batch = 3"), stages=[("net_l", 2), ("net_r", 4), ("both", 7)])
     assert [stage.train for stage in config.stages] == ["net_l", "net_r", "both"]
     assert [config.steps_before(stage) for stage in range(4)] == [0, 2, 6, 13]

@@ -25,7 +25,7 @@ SAVED = [(0, 2), (0, 3), (1, 2), (1, 3)]
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from spair.training.config import load_config
+from spair.training.config_file import load_config
 from spair.training.module import RestorationModule
 from spair.training.run import Devices, train
 
