@@ -1,11 +1,14 @@
 """Nominal peaks of the GPUs that plugin libraries are built for.
 
-Not checked against the makers' data sheets: some are from third-party pages, most from memory of those
-and those of Orin NX and Thor are partly derived.
-
 All without structured sparsity, which these networks do not have: where a sheet gives the number with it, half of that.
 FP16 is the rate with FP32 accumulators, as the kernels have them, where a sheet tells the two apart. A peak is what the
 silicon can do at its boost clock, not what a board's power limit lets it do for long.
+
+How far they were checked: NVIDIA's own documents were out of reach, so each number was compared with quotations of them
+by others, and every peak is the product of multiprocessors, boost clock and operations in a clock, which
+`tests/benchmarks/test_gpus.py` computes. Unverified: INT8 of Thor, taken as FP8 (as quoted from NVIDIA's blog); the
+tensor rates of Orin NX, which has the multiprocessors of AGX Orin; that L4 multiplies FP16 with FP32 accumulators at
+the full rate, as the other Ada boards that are no GeForce do; and the bandwidths, which no other number confirms.
 """
 
 from __future__ import annotations
@@ -38,14 +41,14 @@ class Gpu:
 GPUS = (
     # Jetson Orin NX Series data sheet, 16 GB: 102.4 GB/s, 1024 CUDA and 32 tensor cores at 918 MHz. The peaks are those
     # of the AGX Orin below, by cores and clock: 1/2 * 918 / 1300.
-    Gpu("Orin NX 16GB", "jetson-orin-jp6", 102.4, 1.9, 15.0, 30.0),
+    Gpu("Orin NX 16GB", "jetson-orin-jp6", 102.4, 1.88, 15.0, 30.0),
     # Jetson AGX Orin Series technical brief, 64 GB: 204.8 GB/s, 2048 CUDA cores at 1.3 GHz, 5.3 FP32 TFLOPS, 170 sparse
     # INT8 TOPS of the GPU alone (275 are with the DLAs, which run no plugins). FP16 is half of INT8.
     Gpu("AGX Orin 64GB", "jetson-orin-jp6", 204.8, 5.3, 42.5, 85.0),
     # Jetson Thor data sheet, T5000: 273 GB/s, 2560 CUDA cores at 1.575 GHz (8.1 FP32 TFLOPS), 2070 sparse FP4 TFLOPS.
     # FP8 is a quarter of that without sparsity, INT8 taken as FP8, FP16 half: the ratios of Blackwell's tensor cores.
     Gpu("Thor T5000", "jetson-thor", 273.0, 8.1, 258.0, 517.0),
-    # L4 data sheet: 300 GB/s, 30.3 FP32 TFLOPS, 242 FP16 TFLOPS and 485 INT8 TOPS with sparsity.
+    # L4 data sheet: 300 GB/s, 30.3 FP32 TFLOPS, 242 FP16 TFLOPS and 485 INT8 TOPS, the last two with sparsity.
     Gpu("L4", "l4", 300.0, 30.3, 121.0, 242.0),
     # NVIDIA Ada GPU architecture whitepaper, appendix, RTX 6000 Ada: 960 GB/s, 91.1 FP32, 364.2 FP16 with FP32
     # accumulators, 728.5 INT8.
