@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import PluginError
 from .compilation import Progress, Settings, compile_target
 from .images import Label, read_label
-from .library import build_library, library_label
+from .library import build_library, find_toolchain, library_label
 from .report import resource_report
 from .symbols import check_symbols
 from .targets import FIRST_SPECIFIC, Target
@@ -40,6 +40,7 @@ def build_plugins(
     Raises:
         PluginError: see `compile_target` and `build_library`.
     """
+    find_toolchain(target)  # before minutes of compiling kernels
     kernels = compile_target(target, settings, variants=variants, progress=progress)
     library = build_library(target, kernels, settings, progress=progress)
     label = library_label(target)

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..errors import PluginError
@@ -16,7 +16,7 @@ from .cache import hash_files, make_key
 from .compilation import Progress, Settings
 from .images import Label, make_label, write_images
 from .kernels import Kernel
-from .symbols import check_symbols
+from .symbols import check_symbols, find_readelf
 from .targets import Target
 from .tools import find_compiler, find_cuda_headers, find_tensorrt_headers
 
@@ -33,6 +33,27 @@ def library_label(target: Target) -> Label:
     return make_label(target, importlib.metadata.version("spair-rt"), NATIVE)
 
 
+@dataclass(frozen=True)
+class Toolchain:
+    """What a library is compiled with."""
+
+    compiler: str
+    tensorrt: Path
+    """Folder of its headers."""
+    cuda: Path
+    """Folder of its headers."""
+
+
+def find_toolchain(target: Target) -> Toolchain:
+    """What compiles a target's library.
+
+    Raises:
+        PluginError: something is missing; the message names the package that brings it.
+    """
+    find_readelf()
+    return Toolchain(find_compiler(target.machine), find_tensorrt_headers(), find_cuda_headers())
+
+
 def build_library(
     target: Target,
     kernels: Sequence[Kernel],
@@ -46,60 +67,60 @@ def build_library(
         PluginError: a compiler or headers are missing, the sources do not compile, or the library needs symbols that
             the target does not have.
     """
-    compiler = find_compiler(target.machine)
-    headers = (find_tensorrt_headers(), find_cuda_headers())
+    tools = find_toolchain(target)
     label = library_label(target)
     with tempfile.TemporaryDirectory(prefix="spair-library-") as name:
         folder = Path(name)
         generated = write_images(folder, kernels, label)
         sources = [*sorted({*NATIVE.glob("*.cpp"), *_ROOT.glob("*/plugin.cpp")}), generated]
-        key = _key(target, sources, folder, compiler, headers)
+        key = _key(target, sources, folder, tools)
         kept = settings.cache.load(key)
         if kept and "library" in kept:
             return kept["library"]
         progress("compiling the plugin library")
         library = folder / LIBRARY
-        _compile(compiler, headers, sources, library, settings.jobs)
+        _compile(tools, sources, library, settings.jobs)
         check_symbols(library, target)
         content = library.read_bytes()
     settings.cache.store(key, {"library": content})
     return content
 
 
-def _key(target: Target, sources: list[Path], folder: Path, compiler: str, headers: tuple[Path, Path]) -> str:
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
+def _key(target: Target, sources: list[Path], folder: Path, tools: Toolchain) -> str:
+    version = _run([tools.compiler, "--version"], "its version known")
     named = {
         **{f"{path.parent.name}/{path.name}": path for path in (*sources[:-1], *NATIVE.glob("*.h"))},
         **{path.name: path for path in folder.iterdir()},
-        "tensorrt": headers[0] / "NvInferVersion.h",
-        "cuda": headers[1] / "cuda.h",
+        "tensorrt": tools.tensorrt / "NvInferVersion.h",
+        "cuda": tools.cuda / "cuda.h",
     }
     options = (*COMPILE, *LINK)
     return make_key({"files": hash_files(named), "compiler": version, "options": options, "target": asdict(target)})
 
 
-def _compile(compiler: str, headers: tuple[Path, Path], sources: list[Path], library: Path, jobs: int) -> None:
+def _compile(tools: Toolchain, sources: list[Path], library: Path, jobs: int) -> None:
     folder = library.parent
-    includes = [part for header in headers for part in ("-isystem", str(header))]
+    includes = [part for header in (tools.tensorrt, tools.cuda) for part in ("-isystem", str(header))]
     # Paths of this machine stay out of the file, so that equal sources give equal libraries.
     places = (f"-I{NATIVE}", f"-ffile-prefix-map={_ROOT}=plugins", f"-ffile-prefix-map={folder}=generated")
     objects = [folder / f"{index}.o" for index in range(len(sources))]
 
     def compile_one(source: Path, target: Path) -> None:
         _run(
-            [compiler, *COMPILE, *places, f"-Wa,-I,{folder}", *includes, "-c", str(source), "-o", str(target)],
+            [tools.compiler, *COMPILE, *places, f"-Wa,-I,{folder}", *includes, "-c", str(source), "-o", str(target)],
             source.name,
         )
 
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(compile_one, sources, objects))
-    _run([compiler, *map(str, objects), *LINK, f"-Wl,-soname,{LIBRARY}", "-o", str(library)], LIBRARY)
+    _run([tools.compiler, *map(str, objects), *LINK, f"-Wl,-soname,{LIBRARY}", "-o", str(library)], LIBRARY)
 
 
-def _run(command: list[str], what: str) -> None:
+def _run(command: list[str], what: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise PluginError(f"{Path(command[0]).name} cannot make {what}: {_first_error(done.stderr)}")
+    return done.stdout
 
 
 def _first_error(words: str) -> str:

@@ -32,20 +32,28 @@ class Symbols:
     """The C library that its newest symbol needs."""
 
 
+def find_readelf() -> str:
+    """The program that reads libraries of any processor.
+
+    Raises:
+        PluginError: it is not installed.
+    """
+    found = shutil.which("readelf")
+    if found is None:
+        raise PluginError(
+            "the plugin library is checked with readelf, which is not installed; apt-get install binutils"
+        )
+    return found
+
+
 def read_symbols(path: Path) -> Symbols:
     """The dynamic symbols of an ELF library of any processor.
 
     Raises:
         PluginError: readelf is not installed, or cannot read the file.
     """
-    if shutil.which("readelf") is None:
-        raise PluginError(
-            "the plugin library is checked with readelf, which is not installed; apt-get install binutils"
-        )
-    command = ["readelf", "--wide", "--file-header", "--dynamic", "--dyn-syms", str(path)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"}
-    )
+    command = [find_readelf(), "--wide", "--file-header", "--dynamic", "--dyn-syms", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"LC_ALL": "C"})
     machine = re.search(r"Machine:\s+(.+)", done.stdout)
     if done.returncode or machine is None:
         raise PluginError(f"{path} is not a library that readelf can read: {done.stderr.strip()[:200]}")

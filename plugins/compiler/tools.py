@@ -19,6 +19,8 @@ from .targets import newest_ptx
 FIRST_CUDA = {80: (11, 0), 86: (11, 1), 87: (11, 4), 89: (11, 8), 90: (11, 8), 100: (12, 8), 110: (13, 0), 120: (12, 8)}
 """Architecture -> the first CUDA whose ptxas knows it."""
 
+OLDEST_TENSORRT = (10, 3)
+"""The first whose headers have all that the plugins use, and the one of JetPack 6."""
 TENSORRT_HEADER = "NvInferRuntime.h"
 CUDA_HEADER = "cuda_runtime_api.h"
 
@@ -111,27 +113,42 @@ def find_tensorrt_headers(environment: Mapping[str, str] = os.environ) -> Path:
     """The folder with TensorRT's headers.
 
     $TENSORRT_INCLUDE_DIR, else where JetPack and Debian put them, else those that the package kernel-lens carries.
+    Headers before `OLDEST_TENSORRT` are passed over.
 
     Raises:
         PluginError: there are none, or none where the variable points.
     """
+    oldest = "{}.{}".format(*OLDEST_TENSORRT)
     chosen = environment.get("TENSORRT_INCLUDE_DIR")
     if chosen:
-        if (Path(chosen) / TENSORRT_HEADER).is_file():
+        version = read_tensorrt_version(Path(chosen))
+        if version is not None and version >= OLDEST_TENSORRT:
             return Path(chosen)
+        found = f"no {TENSORRT_HEADER}" if version is None else "the headers of TensorRT {}.{}".format(*version)
         raise PluginError(
-            f"TENSORRT_INCLUDE_DIR is {chosen}, which has no {TENSORRT_HEADER}; "
-            "let it name the include folder of a TensorRT 10 or 11, or unset it"
+            f"TENSORRT_INCLUDE_DIR is {chosen}, which has {found}; "
+            f"let it name the include folder of a TensorRT from {oldest} on, or unset it"
         )
     folders = [*Path("/usr/include").glob("*-linux-gnu"), Path("/usr/include")]
     folders += [Path(folder) / "include" / "tensorrt" for folder in _package_folders("kernel_lens")]
     for folder in folders:
-        if (folder / TENSORRT_HEADER).is_file():
+        if (read_tensorrt_version(folder) or (0, 0)) >= OLDEST_TENSORRT:
             return folder
     raise PluginError(
         f"TensorRT's headers ({TENSORRT_HEADER}) were not found; set TENSORRT_INCLUDE_DIR to the include folder of a "
-        "TensorRT 10 or 11, or take those of a package: pip install 'spair-rt[plugins]'"
+        f"TensorRT from {oldest} on, or take those of a package: pip install 'spair-rt[plugins]'"
     )
+
+
+def read_tensorrt_version(folder: Path) -> tuple[int, int] | None:
+    """Major and minor version of the TensorRT headers in a folder; None where there are none."""
+    version = folder / "NvInferVersion.h"
+    if not (folder / TENSORRT_HEADER).is_file() or not version.is_file():
+        return None
+    defined = dict(re.findall(r"#define\s+(\w+)\s+(\w+)", version.read_text(encoding="utf-8", errors="replace")))
+    words = [defined.get(f"NV_TENSORRT_{part}", "") for part in ("MAJOR", "MINOR")]
+    numbers = [defined.get(word, word) for word in words]  # later ones name another definition
+    return (int(numbers[0]), int(numbers[1])) if all(number.isdecimal() for number in numbers) else None
 
 
 def find_cuda_headers(environment: Mapping[str, str] = os.environ) -> Path:

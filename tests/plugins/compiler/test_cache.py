@@ -1,5 +1,9 @@
 """The cache never gives back anything but what was stored under the very key."""
 
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from spair.plugins.compiler.cache import Cache, hash_files, make_key
@@ -33,6 +37,26 @@ def test_a_damaged_entry_is_as_good_as_none(tmp_path, damage):
     file = tmp_path / "key.zip"
     file.write_bytes(damage(file.read_bytes()))
     assert cache.load("key") is None
+
+
+KILLED = """
+import os, signal, sys, zipfile
+from pathlib import Path
+from spair.plugins.compiler.cache import Cache
+
+zipfile.ZipFile.close = lambda archive: os.kill(os.getpid(), signal.SIGKILL)
+Cache(Path(sys.argv[1])).store("key", {"code": b"new"})
+"""
+
+
+def test_a_process_that_is_killed_leaves_what_was_kept_before(tmp_path):
+    cache = Cache(tmp_path)
+    cache.store("key", {"code": b"old"})
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert cache.load("key") == {"code": b"old"}
+    cache.store("key", {"code": b"newest"})
+    assert cache.load("key") == {"code": b"newest"}
 
 
 def test_without_a_folder_nothing_is_kept():

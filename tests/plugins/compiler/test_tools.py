@@ -13,6 +13,7 @@ from spair.plugins.compiler.tools import (
     find_compiler,
     find_cuda_headers,
     find_tensorrt_headers,
+    read_tensorrt_version,
 )
 from spair.plugins.errors import PluginError
 
@@ -86,9 +87,44 @@ def test_a_missing_compiler_is_answered_with_its_package(monkeypatch, here, mach
         find_compiler(machine)
 
 
-def test_the_folder_of_the_variable_is_taken(tmp_path):
+PLAIN = "#define NV_TENSORRT_MAJOR {} //!< TensorRT major version.\n#define NV_TENSORRT_MINOR {}  //!< minor\n"
+INDIRECT = """#define TRT_MAJOR_ENTERPRISE {}
+#define TRT_MINOR_ENTERPRISE {}
+#define NV_TENSORRT_MAJOR TRT_MAJOR_ENTERPRISE //!< TensorRT major version.
+#define NV_TENSORRT_MINOR TRT_MINOR_ENTERPRISE //!< TensorRT minor version.
+"""
+
+
+def make_headers(folder, major=10, minor=3, form=PLAIN):
+    folder.mkdir(exist_ok=True)
+    (folder / "NvInferRuntime.h").touch()
+    (folder / "NvInferVersion.h").write_text(form.format(major, minor))
+    return folder
+
+
+@pytest.mark.parametrize("form", [PLAIN, INDIRECT], ids=["10.3", "10.14"])
+def test_the_version_of_headers_is_read(tmp_path, form):
+    assert read_tensorrt_version(make_headers(tmp_path, 10, 14, form)) == (10, 14)
+    (tmp_path / "NvInferVersion.h").write_text("")
+    assert read_tensorrt_version(tmp_path) is None
+    assert read_tensorrt_version(tmp_path / "absent") is None
+
+
+def test_headers_before_the_oldest_are_refused_and_passed_over(tmp_path, monkeypatch):
+    old = make_headers(tmp_path / "old", 8, 6)
+    words = "which has the headers of TensorRT 8.6; let it name the include folder of a TensorRT from 10.3 on"
+    with pytest.raises(PluginError, match=words):
+        find_tensorrt_headers({"TENSORRT_INCLUDE_DIR": str(old)})
     (tmp_path / "include").mkdir()
-    (tmp_path / "NvInferRuntime.h").touch()
+    carried = make_headers(tmp_path / "include" / "tensorrt", 10, 14)
+    monkeypatch.setattr(tools.Path, "glob", lambda path, pattern: iter([old]))
+    monkeypatch.setattr(tools, "_package_folders", lambda name: [str(tmp_path)])
+    assert find_tensorrt_headers({}) == carried
+
+
+def test_the_folder_of_the_variable_is_taken(tmp_path):
+    make_headers(tmp_path)
+    (tmp_path / "include").mkdir()
     (tmp_path / "include" / "cuda_runtime_api.h").touch()
     assert find_tensorrt_headers({"TENSORRT_INCLUDE_DIR": str(tmp_path)}) == tmp_path
     assert find_cuda_headers({"CUDA_HOME": str(tmp_path)}) == tmp_path / "include"
