@@ -54,7 +54,7 @@ def build(
     TensorRT-RTX, else the command that builds them on the target is shown.
     """
     from ..export.engine import EngineOptions, builder_of
-    from ..export.engine_bundle import check_operators, collect_target, write_target
+    from ..export.engine_bundle import check_operators, check_place, collect_target, write_target
     from ..plugins.compiler.build import build_plugins, take_library
     from ..plugins.compiler.cache import Cache
     from ..plugins.compiler.compilation import Settings
@@ -63,16 +63,17 @@ def build(
     from ..runtime.tuning import cache_folder
 
     found = find_target(target)
-    options = EngineOptions(_parse_size(usual_size), _parse_size(max_size), batch) if engines else None
+    options = EngineOptions(_parse_size(usual_size), _parse_size(max_size), batch)
     opened = Bundle.open(bundle)
     precisions = check_operators(opened, precision or [])
-    if options is not None and found.rtx:
+    check_place(opened)
+    if engines and found.rtx:
         builder_of(found)  # before minutes of compiling
     kept = Cache(cache_folder() / "builds" if cache else None)
     with working(f"building for {found.name}") as progress:
         settings = Settings(jobs or os.cpu_count() or 1, kept)
         made = take_library(library, found) if library else build_plugins(found, settings, progress=progress)
-        files = collect_target(opened, found, made, precisions, options, kept, progress=progress)
+        files = collect_target(opened, found, made, precisions, options if engines else None, kept, progress=progress)
         progress("writing the bundle")
         write_target(opened, found, files)
     deliver(_report(opened.path, made, files, dict(opened.manifest.operators)), as_json, _show)

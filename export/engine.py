@@ -20,6 +20,7 @@ import onnx
 
 from ..plugins.compiler.targets import Target
 from ..runtime.errors import GateError, UserError
+from .device import Device, find_device
 
 DOMAIN = "spair"
 PLUGIN_LAYER = "PLUGIN_V3"
@@ -73,7 +74,7 @@ def builder_of(target: Target) -> tuple[str, str]:
     """The package that builds engines for a target here, and its version.
 
     Raises:
-        UserError: it is not installed, or this machine is not the target's: the message says where to build.
+        UserError: it is not installed, or this machine or its GPU is not the target's: the message says where to build.
     """
     if target.rtx:
         package, name = "tensorrt_rtx", "tensorrt-rtx-cu13"
@@ -86,7 +87,29 @@ def builder_of(target: Target) -> tuple[str, str]:
     if importlib.util.find_spec(package) is None:
         remedy = "pip install 'spair-rt[rtx]'" if target.rtx else "it is part of JetPack and of NVIDIA's packages"
         raise UserError(f"engines for {target.name} are built by the package {name}, which is not installed; {remedy}")
+    find_target_device(target)
     return package, _version(package, name)
+
+
+def find_target_device(target: Target) -> Device | None:
+    """The GPU for which engines are built and timed here; None for a target whose engines are built without one.
+
+    Raises:
+        UserError: there is none, or it is not one of the target's.
+    """
+    if target.rtx:
+        return None
+    try:
+        device = find_device()
+    except UserError as error:
+        raise UserError(f"engines for {target.name} are built on the target itself: {error}") from error
+    if device.architecture not in target.architectures:
+        names = " or ".join(f"{sm // 10}.{sm % 10}" for sm in target.architectures)
+        raise UserError(
+            f"engines for {target.name} are built on the target itself: this machine's {device.name} has compute "
+            f"capability {device.architecture // 10}.{device.architecture % 10}, expected {names}"
+        )
+    return device
 
 
 def _version(package: str, name: str) -> str:

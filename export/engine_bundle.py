@@ -16,10 +16,10 @@ from ..plugins.compiler.library import LIBRARY
 from ..plugins.compiler.report import format_report
 from ..plugins.compiler.targets import Target
 from ..runtime.bundle import Bundle
-from ..runtime.bundle_writer import Content, extend_bundle
+from ..runtime.bundle_writer import Content, check_target, extend_bundle
 from ..runtime.engine_key import EngineKey
 from ..runtime.errors import UserError
-from .engine import DOMAIN, Engine, EngineOptions, build_engine, builder_of, describe_options
+from .engine import DOMAIN, Engine, EngineOptions, build_engine, builder_of, describe_options, find_target_device
 from .engine_graph import prepare_engine_graph
 
 PART = "model"
@@ -50,16 +50,36 @@ def check_operators(bundle: Bundle, precisions: Sequence[str]) -> tuple[str, ...
     """The precisions to build; all that have graphs with `spair` nodes where none are named.
 
     Raises:
-        UserError: the bundle has no such nodes, or not this precision.
+        UserError: the bundle has no such nodes, or not this precision, or its graph was changed.
     """
     if not bundle.manifest.operators:
         raise UserError(
             f"the bundle {bundle.path} has no nodes of domain {DOMAIN}, so there is nothing for the plugins to do; "
             "spair build is for SPAIR networks"
         )
-    for precision in precisions:
+    chosen = tuple(dict.fromkeys(precisions)) or tuple(
+        name for name in bundle.precisions if bundle.has_graph(name, PART)
+    )
+    for precision in chosen:
         bundle.graph(precision, PART)
-    return tuple(precisions) or tuple(name for name in bundle.precisions if bundle.has_graph(name, PART))
+    return chosen
+
+
+def check_place(bundle: Bundle) -> None:
+    """Refuse, before minutes of building, a bundle that could not be replaced by the one with the target's files.
+
+    Raises:
+        UserError: a foreign file is in it, or its folder cannot be written.
+    """
+    place = bundle.path.resolve()
+    check_target(place, force=True)
+    try:
+        tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}.", suffix=".tmp").cleanup()
+    except OSError as error:
+        raise UserError(
+            f"cannot write beside the bundle {place}: {error.strerror or error}; "
+            "copy it to a folder that can be written"
+        ) from error
 
 
 def collect_target(
@@ -135,6 +155,7 @@ def _make_key(
         machine=target.machine,
         architectures=target.architectures,
         options={**describe_options(options), "prepared": hashes["graph"]},
+        device=str(find_target_device(target) or ""),
     )
 
 

@@ -33,6 +33,8 @@ class EngineKey:
     """Compute capabilities it runs on."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Every build option: JSON values."""
+    device: str = ""
+    """GPU and driver that it was built and timed on; empty for one that was built ahead of time."""
 
     def to_json(self) -> str:
         """The text of the sidecar."""

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.metadata
 import json
+import os
 import re
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import onnx
@@ -179,6 +185,68 @@ def test_a_builder_that_is_missing_is_told_before_the_compiling(spair, bundle, m
     monkeypatch.setattr(engine_module.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(plugin_build, "build_plugins", lambda *given, **more: pytest.fail("compiled"))
     spair("build", bundle, "--target", "rtx").refused(r"which is not installed; pip install 'spair-rt\[rtx\]'")
+
+
+def test_missing_tools_are_told_before_the_compiling(spair, bundle, monkeypatch):
+    monkeypatch.setattr(plugin_build, "compile_target", lambda *given, **more: pytest.fail("compiled"))
+    which = shutil.which
+    for missing, words in (
+        ("aarch64-linux-gnu-g++", r"needs the compiler aarch64-linux-gnu-g\+\+, .*apt-get install g\+\+-aarch64"),
+        ("readelf", "readelf, which is not installed; apt-get install binutils"),
+    ):
+        monkeypatch.setattr(shutil, "which", lambda name, missing=missing: None if name == missing else which("true"))
+        spair("build", bundle, "--target", "jetson-orin-jp6").refused(words)
+    monkeypatch.setattr(shutil, "which", lambda name: which("true"))
+    monkeypatch.setenv("TENSORRT_INCLUDE_DIR", str(bundle))
+    spair("build", bundle, "--target", "l4").refused("TENSORRT_INCLUDE_DIR is .*, which has no NvInferRuntime.h")
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_compiling(spair, bundle, monkeypatch):
+    monkeypatch.setattr(plugin_build, "build_plugins", lambda *given, **more: pytest.fail("compiled"))
+    (bundle / "notes.txt").write_text("mine")
+    spair("build", bundle, "--target", "l4").refused(r"notes\.txt in it is not part of a bundle and would be lost")
+    (bundle / "notes.txt").unlink()
+
+    def refuse(**given):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(engine_bundle.tempfile, "TemporaryDirectory", refuse)
+    words = "cannot write beside the bundle .*: Read-only file system; copy it to a folder that can be written"
+    spair("build", bundle, "--target", "l4").refused(words)
+
+
+def test_a_damaged_graph_is_told_before_the_compiling(spair, bundle, monkeypatch):
+    monkeypatch.setattr(plugin_build, "build_plugins", lambda *given, **more: pytest.fail("compiled"))
+    with (bundle / "graphs/fp32/model.onnx").open("ab") as stream:
+        stream.write(b"x")
+    spair("build", bundle, "--target", "l4").refused("model.onnx was changed: its SHA-256 is")
+
+
+KILLED = """
+import importlib, os, signal, sys
+from spair.cli.main import main
+from spair.plugins.compiler import targets
+from tests.plugins.conftest import HOST_TARGET
+
+targets.TARGETS = (*targets.TARGETS, HOST_TARGET)
+module, name = sys.argv.pop(1).split(":")
+setattr(importlib.import_module(module), name, lambda *given, **more: os.kill(os.getpid(), signal.SIGKILL))
+main()
+"""
+
+
+@pytest.mark.parametrize("moment", ["sha256", "_move_into_place"])
+def test_a_build_that_is_killed_leaves_the_bundle_and_the_next_one_works(spair, bundle, host, plugins, moment):  # noqa: F811
+    before = snapshot(bundle)
+    words = ["build", str(bundle), "--target", host, "--no-engines"]
+    command = [sys.executable, "-c", KILLED, f"spair.runtime.bundle_writer:{moment}", *words]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert snapshot(bundle) == before
+    run = spair(*words, "--json")
+    assert run.code == 0, run.err
+    assert Path(run.json["library"]).read_bytes() == plugins.path.read_bytes()
 
 
 @pytest.mark.parametrize("error", [GateError("a layer changed"), RuleError("the kernel spills")])

@@ -1,0 +1,55 @@
+"""The GPU of this machine, asked of the driver alone: nothing of CUDA has to be installed."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+
+from ..runtime.errors import UserError
+
+DRIVER = "libcuda.so.1"
+_MAJOR, _MINOR = 75, 76
+"""CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """The first GPU, which TensorRT builds for."""
+
+    name: str
+    architecture: int
+    """Compute capability, 87 for 8.7."""
+    driver: tuple[int, int]
+    """The CUDA version that the driver knows."""
+
+    def __str__(self) -> str:
+        return f"{self.name} with a driver of CUDA {self.driver[0]}.{self.driver[1]}"
+
+
+def find_device(library: str = DRIVER) -> Device:
+    """The GPU that TensorRT takes by default.
+
+    Raises:
+        UserError: there is no driver, or it has no GPU.
+    """
+    try:
+        driver = ctypes.CDLL(library)
+    except OSError as error:
+        raise UserError(f"there is no NVIDIA driver on this machine ({error})") from error
+    _call(driver, "cuInit", ctypes.c_uint(0))
+    device, number, name = ctypes.c_int(), ctypes.c_int(), ctypes.create_string_buffer(256)
+    _call(driver, "cuDeviceGet", ctypes.byref(device), ctypes.c_int(0))
+    _call(driver, "cuDeviceGetName", name, ctypes.c_int(len(name)), device)
+    capability = []
+    for attribute in (_MAJOR, _MINOR):
+        _call(driver, "cuDeviceGetAttribute", ctypes.byref(number), ctypes.c_int(attribute), device)
+        capability.append(number.value)
+    _call(driver, "cuDriverGetVersion", ctypes.byref(number))  # 12060 for 12.6
+    version = (number.value // 1000, number.value % 1000 // 10)
+    return Device(name.value.decode(errors="replace"), 10 * capability[0] + capability[1], version)
+
+
+def _call(driver: ctypes.CDLL, function: str, *arguments: object) -> None:
+    result = getattr(driver, function)(*arguments)
+    if result:
+        raise UserError(f"the NVIDIA driver of this machine finds no GPU: {function} gives the error {result}")
