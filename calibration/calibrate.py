@@ -22,7 +22,7 @@ from .pictures import Picture, choose_tiles, read_pictures
 from .plan import Plan
 from .progress import Progress, silent
 from .report import KEPT_OUT, layer_rows, make_report
-from .search import Ladder, descend, rank
+from .search import Ladder, Moves, descend, rank
 from .sensitivity import Ranges, find_ranges, measure_sensitivities
 from .timing import time_layers, time_parts
 from .trial import Trial, open_trial
@@ -92,22 +92,24 @@ class _Calibration:
     options: Options
     journal: Journal
     progress: Progress
+    sensitivities: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Layer -> dB lost in the precision asked for; empty until measured, see `Options.quick`."""
 
     def run(self, store: bool) -> dict[str, Any]:
         network, options = self.network, self.options
         seen = observe(network, self.tiles, options, self.progress)
         with open_trial(network, self.tiles, options, self.journal) as trial:
             ranges = find_ranges(trial, seen, options)
-            sensitivities = measure_sensitivities(trial, options.precision, ranges, options, self.progress)
-            ladder = self._ladder(trial, ranges, sensitivities)
-            plan, built, verdict, loss = self._settle(trial, ladder)
+            if not options.quick:
+                self._measure(trial, ranges)
+            plan, built, verdict, loss = self._settle(trial, self._ladder(trial, ranges))
         middle = self.pictures[int(np.argsort(verdict.densities, kind="stable")[len(self.pictures) // 2])]
         diagnosis = options.quantize != "both"
         times: Mapping[str, tuple[float, float]] = {}
-        if not diagnosis:
+        if not diagnosis and not options.quick:
             density = float(np.median(verdict.densities))
             times = time_layers(network, plan, options.tile, density, self.progress)
-        rows = layer_rows(network, plan, seen, sensitivities, times)
+        rows = layer_rows(network, plan, seen, self.sensitivities, times)
         report = make_report(network, options, plan, built, verdict, self.tiles, rows)
         report |= {"tile_loss_db": loss, "recalled": self.journal.recalled, "stored": store and not diagnosis}
         report["speed"] = None if diagnosis else time_parts(network, built, middle, self.progress)
@@ -115,18 +117,26 @@ class _Calibration:
             self._store(built, report)
         return report
 
-    def _ladder(self, trial: Trial, ranges: Ranges, sensitivities: Mapping[str, float]) -> Ladder:
+    def _measure(self, trial: Trial, ranges: Ranges) -> None:
+        if not self.sensitivities:
+            options = self.options
+            self.sensitivities = measure_sensitivities(trial, options.precision, ranges, options, self.progress)
+
+    def _ladder(self, trial: Trial, ranges: Ranges) -> Ladder:
         """From all layers in the precision: first to FP16, where INT8 is asked for, else to FP32."""
         layers, options = self.network.layers, self.options
-        halves = self._halves(trial, ranges) if options.precision == "int8" else {}
         rest: Precision = "fp16" if options.quantize == "both" else "fp32"
         lowest: dict[str, Precision] = {
             layer.name: "fp32" if options.precision == "fp16" and layer.name in ranges.forced else options.precision
             for layer in layers
         }
-        start = Plan(lowest, rest, ranges.scales, options.quantize, ranges.full)
-        fallback: dict[str, Precision] = {layer.name: halves.get(layer.name, "fp32") for layer in layers}
-        return Ladder(start, rank(layers, sensitivities), fallback)
+
+        def find_moves() -> Moves:
+            self._measure(trial, ranges)
+            halves = self._halves(trial, ranges) if options.precision == "int8" else {}
+            return [(name, halves.get(name, "fp32")) for name in rank(layers, self.sensitivities)]
+
+        return Ladder(Plan(lowest, rest, ranges.scales, options.quantize, ranges.full), find_moves)
 
     def _halves(self, trial: Trial, ranges: Ranges) -> dict[str, Precision]:
         """What each layer becomes that is not INT8: FP16 where that holds FP16's own gate on the tiles."""
@@ -141,7 +151,7 @@ class _Calibration:
         if trial.loss(plan) <= allowed:
             return names
         sensitivities = measure_sensitivities(trial, "fp16", ranges, self.options, self.progress)
-        ladder = Ladder(plan, rank(layers, sensitivities), dict.fromkeys(names, "fp32"))
+        ladder = Ladder(plan, lambda: [(name, "fp32") for name in rank(layers, sensitivities)])
         return dict(ladder.plan(descend(ladder, trial.loss, allowed)).layers)
 
     def _settle(self, trial: Trial, ladder: Ladder) -> tuple[Plan, Built, Verdict, float]:
@@ -153,16 +163,17 @@ class _Calibration:
                 step = descend(ladder, trial.loss, allowed, step)
             plan = ladder.plan(step)
             if self.options.precision not in plan.layers.values():
+                worst = ", ".join(name for name, _ in ladder.moves[:3])
                 raise GateError(
                     f"no layer of {self.network.bundle.path} may be {self.options.precision} within {gate:g} dB, "
-                    f"expected one at least; the most sensitive are {', '.join(ladder.ranking[:3])}; nothing was "
+                    f"expected one at least; the most sensitive are {worst}; nothing was "
                     "written: allow more with --max-loss, or use a higher precision"
                 )
             built = build(self.network, plan)
             verdict = check_gate(self.network, built, self.pictures, self.options, self.progress)
             loss = trial.loss(plan)
             if verdict.passed(gate) or self.options.quantize != "both":
-                check_finite(self.network, built.twins, self.tiles)
+                check_finite(self.network, built.twins, self.tiles, self.progress)
                 return plan, built, verdict, loss
             if verdict.clean_changed:
                 raise GateError(

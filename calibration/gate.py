@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,14 +18,17 @@ from ..runtime.manifest import SpairNetwork
 from .convert import Conversion
 from .measures import estimate_loss, mean_square, measure_psnr
 from .network import Network
+from .observe import check_finite, observe
 from .options import Options
 from .pictures import Picture
 from .plan import Plan
-from .progress import Progress
+from .progress import Progress, silent
 from .trial import convert
 
-Restore = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
-"""[H, W, 3] float32 -> the same restored, and [H, W] bool, or None for a network without masks."""
+Restored = tuple[np.ndarray, np.ndarray | None]
+"""[H, W, 3] float32, and [H, W] bool: what was found distorted, or None for a network without masks."""
+Restore = Callable[[np.ndarray], Restored]
+"""Takes [H, W, 3] float32."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +63,8 @@ class Way:
     rgb_db: list[float] = dataclasses.field(default_factory=list)
     clean_changed: int = 0
     """Pixels outside of the mask that are not the input's, bit for bit."""
+    mask_changed: list[float] = dataclasses.field(default_factory=list)
+    """Share of pixels that FP32 finds distorted and this does not, or the other way round."""
 
     @property
     def delta(self) -> float:
@@ -76,6 +81,7 @@ class Way:
             "psnr_rgb_delta_db": float(np.mean(self.rgb_db)),
             "worst": {"name": names[worst], "psnr_delta_db": float(each[worst])},
             "clean_changed": self.clean_changed,
+            "mask_changed": float(np.mean(self.mask_changed)) if self.mask_changed else None,
         }
 
 
@@ -98,6 +104,14 @@ class Verdict:
         """Of all ways."""
         return sum(way.clean_changed for way in self.ways.values())
 
+    def unseen(self, seen: Collection[str]) -> dict[str, Any] | None:
+        """How many pictures are not among some names, and what these lost, in the worst way; None if there are none."""
+        others = [place for place, name in enumerate(self.names) if name not in seen]
+        if not others:
+            return None
+        losses = [values for way in self.ways.values() for values in (way.luma_db, way.rgb_db)]
+        return {"images": len(others), "psnr_delta_db": min(float(np.mean(np.array(one)[others])) for one in losses)}
+
     def passed(self, gate: float) -> bool:
         """At most `gate` dB lost, and no clean pixel touched."""
         return self.delta >= -gate and self.clean_changed == 0
@@ -116,20 +130,34 @@ def check_gate(
     the one graph that engines are built from.
 
     Raises:
-        GateError: a way gave a value that is not finite.
+        UserError: the FP32 network gave a value that is not finite; names the layer and the picture.
+        GateError: a way did; likewise.
     """
     with contextlib.ExitStack() as stack:
         fp32, ways = stack.enter_context(_opened(network, built, diagnosis=options.quantize != "both"))
         tick = stack.enter_context(progress("gate:"))
         verdict = Verdict({name: Way() for name in ways}, [], [])
         for count, picture in enumerate(pictures, 1):
-            exact, mask = fp32(picture.pixels)
+            with _naming(observe, network, [picture], options, silent):
+                exact, mask = fp32(picture.pixels)
             verdict.names.append(picture.name)
             verdict.densities.append(1.0 if mask is None else float(mask.mean()))
             for name, restore in ways.items():
-                _add(verdict.ways[name], picture, exact, restore, options, _gated(network))
+                with _naming(check_finite, network, built.twins, [picture]):
+                    image, found = restore(picture.pixels)
+                _add(verdict.ways[name], picture, (exact, mask), (image, found), options, _gated(network))
             tick(count, len(pictures), picture.name)
     return verdict
+
+
+@contextlib.contextmanager
+def _naming(look: Callable[..., object], *arguments: Any) -> Iterator[None]:
+    """Where a network gave values that are not finite, calls what looks again layer by layer and says which it was."""
+    try:
+        yield
+    except GateError:
+        look(*arguments)
+        raise
 
 
 def _gated(network: Network) -> bool:
@@ -156,7 +184,7 @@ def _opened(network: Network, built: Built, diagnosis: bool) -> Iterator[tuple[R
 def _through(network: Network, graphs: Mapping[str, Graph]) -> Restore:
     restorer = network.restorer(graphs)
 
-    def restore(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def restore(pixels: np.ndarray) -> Restored:
         result = restorer(pixels)
         return result.image, result.mask
 
@@ -164,7 +192,7 @@ def _through(network: Network, graphs: Mapping[str, Graph]) -> Restore:
 
 
 def _whole(graph: Graph) -> Restore:
-    def restore(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def restore(pixels: np.ndarray) -> Restored:
         values = graph.run({"image": np.ascontiguousarray(np.moveaxis(pixels, 2, 0)[None])})
         image = np.moveaxis(values["restored"][0], 0, 2)
         if not np.isfinite(image).all():
@@ -176,8 +204,10 @@ def _whole(graph: Graph) -> Restore:
     return restore
 
 
-def _add(way: Way, picture: Picture, exact: np.ndarray, restore: Restore, options: Options, gated: bool) -> None:
-    image, mask = restore(picture.pixels)
+def _add(way: Way, picture: Picture, fp32: Restored, got: Restored, options: Options, gated: bool) -> None:
+    (exact, exact_mask), (image, mask) = fp32, got
+    if mask is not None and exact_mask is not None:
+        way.mask_changed.append(float((mask != exact_mask).mean()))
     if gated and mask is not None:
         way.clean_changed += int((image[~mask] != picture.pixels[~mask]).any(axis=1).sum())
     if picture.target is None:

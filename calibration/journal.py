@@ -17,6 +17,8 @@ from .network import Network
 from .options import Options
 from .pictures import Picture
 
+NO_DIFFERENCE = ("max_loss", "threads", "pictures", "side", "quick")
+"""Options that change no number; which pictures there are shows in the tiles."""
 VERSION = 1
 """Of what is measured and how; a new one measures again."""
 
@@ -61,7 +63,7 @@ class Journal:
 def open_journal(network: Network, tiles: Sequence[Picture], options: Options) -> Journal:
     """The journal of exactly these graphs, tiles and options."""
     manifest = network.bundle.manifest
-    chosen = {key: value for key, value in asdict(options).items() if key not in ("max_loss", "threads")}
+    chosen = {key: value for key, value in asdict(options).items() if key not in NO_DIFFERENCE}
     key = {
         "version": VERSION,
         "graphs": {part: manifest.files[path] for part, path in manifest.graphs["fp32"].items()},

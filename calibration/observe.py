@@ -15,14 +15,14 @@ from .layers import Key, Use, float_tensors, layer_name, uses_of, weight_of
 from .network import Models, Network
 from .options import Options
 from .pictures import Picture
-from .progress import Progress
+from .progress import Progress, silent
 from .ranges import Histogram
 from .weights import LARGEST_HALF, SMALLEST_HALF
 
 HEADROOM = 2.0
 """A tensor that comes within this factor of the largest half stays FP32: other pictures have larger values."""
-AT_ONCE = 24
-"""Tensors in view in one pass; bounds the memory."""
+VIEW = 24 * 192 * 192
+"""Tensors in view in one pass, times the pixels of a tile; bounds the memory."""
 
 Sink = Callable[[dict[str, np.ndarray]], None]
 
@@ -94,46 +94,57 @@ def observe(network: Network, tiles: Sequence[Picture], options: Options, progre
     found = Observations()
     parts = dict.fromkeys((*network.parts, "model"))
     with progress("observing:") as tick:
-        jobs = [(part, names) for part in parts for names in _batches(network.models[part])]
+        jobs = [(part, names) for part in parts for names in _batches(network.models[part], tiles)]
         for count, (part, names) in enumerate(jobs, 1):
             _observe_part(network, part, names, tiles, options, found)
             tick(count, len(jobs), part)
     return found
 
 
-def check_finite(network: Network, models: Models, tiles: Sequence[Picture]) -> None:
+def check_finite(network: Network, models: Models, tiles: Sequence[Picture], progress: Progress = silent) -> None:
     """Look at every float tensor of converted graphs that together restore a picture.
 
     Raises:
         GateError: a value that is not finite; names the layer and the picture.
     """
-    jobs = [(part, names) for part, model in models.items() for names in _batches(model)]
-    for part, names in jobs:
-        own = models[part]
-        found: list[str] = []
-        with network.opened({**models, part: expose(own, names)}) as graphs:
-            watched = ObservedGraph(graphs[part], [value.name for value in own.graph.output], _finite_sink(found))
-            for tile in tiles:
-                try:
-                    network.restorer({**graphs, part: watched})(tile.pixels)
-                except GateError:  # the restorer notices too, but knows no layers
-                    if not found:
-                        raise
-                if found:
-                    raise GateError(
-                        f"the layer {made_by(own, found[0])} gives values that are not finite (tensor {found[0]}) on "
-                        f"{tile.name} once converted; use a higher precision"
-                    )
+    jobs = [(part, names) for part, model in models.items() for names in _batches(model, tiles)]
+    unnamed = None
+    with progress("checking:") as tick:
+        for count, (part, names) in enumerate(jobs, 1):
+            unnamed = _check_part(network, models, part, names, tiles) or unnamed
+            tick(count, len(jobs), part)
+    if unnamed is not None:
+        raise unnamed
 
 
-def _finite_sink(found: list[str]) -> Sink:
-    """Notes the names of tensors with values that are not finite."""
-    return lambda values: found.extend(name for name, value in values.items() if not np.isfinite(value).all())
+def _check_part(
+    network: Network, models: Models, part: str, names: list[str], tiles: Sequence[Picture]
+) -> GateError | None:
+    """Raise for the first of some tensors; return what the restorer complained of, if it was none of them."""
+    own, found, unnamed = models[part], list[str](), None
+
+    def look(values: dict[str, np.ndarray]) -> None:
+        found.extend(name for name in names if name in values and not np.isfinite(values[name]).all())
+
+    with network.opened({**models, part: expose(own, names)}) as graphs:
+        watched = ObservedGraph(graphs[part], [value.name for value in own.graph.output], look)
+        for tile in tiles:
+            try:
+                network.restorer({**graphs, part: watched})(tile.pixels)
+            except GateError as error:  # the restorer notices too, but knows no layers
+                unnamed = error
+            if found:
+                raise GateError(
+                    f"the layer {made_by(own, found[0])} gives values that are not finite (tensor {found[0]}) on "
+                    f"{tile.name} once converted; use a higher precision"
+                ) from unnamed
+    return unnamed
 
 
-def _batches(model: onnx.ModelProto) -> list[list[str]]:
+def _batches(model: onnx.ModelProto, tiles: Sequence[Picture]) -> list[list[str]]:
     names = [value.name for value in model.graph.input] + float_tensors(model)
-    return [names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE)]
+    count = max(1, VIEW // max(tile.pixels[..., 0].size for tile in tiles))
+    return [names[start : start + count] for start in range(0, len(names), count)]
 
 
 def _observe_part(

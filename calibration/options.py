@@ -17,6 +17,8 @@ GATES_DB = {"fp16": 0.02, "int8": 0.10}
 """How much PSNR a precision may lose, in dB."""
 FOREIGN_INT8_DB = 0.25
 """The same for INT8 of somebody else's network, which no training prepared for it."""
+FEWEST = 4
+"""Pictures; fewer say nothing about a range of activations."""
 FILE_RATIOS = {"fp16": 0.55, "int8": 0.35}
 """Targets for the size of all graphs against the FP32 ones; small networks are mostly structure and miss them."""
 
@@ -45,6 +47,12 @@ class Options:
     """Effective only without targets: PSNR in dB that the FP32 output is taken to have against the truth."""
     threads: int | None = None
     """Of ONNX Runtime; None: all cores."""
+    pictures: int = 32
+    """At most so many of the folder are used, evenly spaced by name; all of them are in memory."""
+    side: int = 1024
+    """Of larger pictures the middle is used, at most this many pixels across and down."""
+    quick: bool = False
+    """Measure layers only where the gate makes it necessary to keep one higher, and time none of them."""
 
     def __post_init__(self) -> None:
         """Raise UserError, naming the value and what was expected."""
@@ -57,6 +65,11 @@ class Options:
             raise UserError(f"quantizing {self.quantize} alone is a diagnosis of int8, got {self.precision}")
         if self.tile < 32 or self.tiles < 2:
             raise UserError(f"the tile is {self.tile} and there are {self.tiles}, expected a side of 32 or more, twice")
+        if self.pictures < FEWEST or self.side < self.tile:
+            raise UserError(
+                f"{self.pictures} pictures of a side of {self.side} are to be used, expected at least {FEWEST}, and a "
+                f"side not below the tile's {self.tile}; give larger numbers"
+            )
         if not 50.0 <= self.percentile <= 100.0:
             raise UserError(f"the percentile is {self.percentile:g}, expected 50 to 100")
         if self.max_loss is not None and not 0.0 < self.max_loss < 100.0:

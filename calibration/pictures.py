@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,13 +14,12 @@ from ..runtime.errors import UserError
 from ..runtime.images import read_image
 from ..runtime.inputs import find_inputs
 from ..runtime.pixels import to_network
-from .options import Options
+from .options import FEWEST, Options
 from .progress import Progress
 
-FEWEST = 4
-"""Pictures; fewer say nothing about a range of activations."""
 SPREAD = 0.01
 """Least difference between the densities of the densest and the sparsest tile."""
+T = TypeVar("T")
 PER_PICTURE = 3
 """Candidates for tiles: both corners and the middle."""
 
@@ -33,6 +33,8 @@ class Picture:
     """float32 [H, W, 3], RGB, 0..1."""
     target: np.ndarray | None = None
     """The clean picture, alike; None where there is none."""
+    source: str = ""
+    """Of a tile: the name of the picture it was cut from."""
     density: float = 1.0
     """Share of pixels that the FP32 network finds distorted; 1 where it finds none."""
 
@@ -45,7 +47,7 @@ class Picture:
 
 
 def read_pictures(images: Path, targets: Path | None, options: Options, progress: Progress) -> list[Picture]:
-    """Every picture of a folder, with the clean one of the same stem.
+    """Pictures of a folder, as many as the options say, with the clean ones of the same stems.
 
     Raises:
         UserError: no folder, no picture, too few, one that cannot be read or is smaller than a tile, or one without a
@@ -59,11 +61,12 @@ def read_pictures(images: Path, targets: Path | None, options: Options, progress
             f"{images} holds {len(files)} pictures, expected at least {FEWEST} to calibrate on; add some like those "
             "that will be restored"
         )
+    files = spaced(files, options.pictures)
     partners = _find_targets(files, targets)
     pictures = []
     with progress("reading:") as tick:
         for count, file in enumerate(files, 1):
-            pictures.append(_read_pair(file, partners.get(file.stem), options.tile))
+            pictures.append(_read_pair(file, partners.get(file.stem), options))
             tick(count, len(files), file.name)
     return pictures
 
@@ -83,8 +86,8 @@ def _find_targets(files: Sequence[Path], targets: Path | None) -> dict[str, Path
     return found
 
 
-def _read_pair(file: Path, target: Path | None, tile: int) -> Picture:
-    pixels = _read(file)
+def _read_pair(file: Path, target: Path | None, options: Options) -> Picture:
+    pixels, tile = _read(file), options.tile
     height, width = pixels.shape[:2]
     if min(height, width) < tile:
         raise UserError(
@@ -97,7 +100,13 @@ def _read_pair(file: Path, target: Path | None, tile: int) -> Picture:
             f"{target} has {clean.shape[1]}x{clean.shape[0]} pixels, expected the {width}x{height} of {file}; "
             "give pairs of one size"
         )
-    return Picture(file.name, pixels, clean)
+    return Picture(file.name, middle(pixels, options.side), None if clean is None else middle(clean, options.side))
+
+
+def middle(pixels: np.ndarray, side: int) -> np.ndarray:
+    """The middle of [H, W, C], at most `side` pixels down and across."""
+    top, left = (max(0, size - side) // 2 for size in pixels.shape[:2])
+    return np.ascontiguousarray(pixels[top : top + side, left : left + side])
 
 
 def _read(file: Path) -> np.ndarray:
@@ -129,9 +138,13 @@ def choose_tiles(
                 f"all pieces of the {len(pictures)} pictures are {100 * low:.1f} to {100 * high:.1f} % distorted, "
                 f"expected densities at least {100 * SPREAD:.0f} % apart; add pictures with more and less distortion"
             )
-    count = min(options.tiles, len(ordered))
-    ranks = np.unique(np.rint(np.linspace(0, len(ordered) - 1, count)).astype(int))
-    return [ordered[rank] for rank in ranks]
+    return spaced(ordered, options.tiles)
+
+
+def spaced(items: Sequence[T], most: int) -> list[T]:
+    """At most `most` of some items, evenly spaced, the first and the last among them."""
+    ranks = np.unique(np.rint(np.linspace(0, len(items) - 1, min(most, len(items)))).astype(int))
+    return [items[rank] for rank in ranks]
 
 
 def _cut(picture: Picture, side: int, find_mask: Callable[[Picture], np.ndarray] | None) -> list[Picture]:
@@ -142,7 +155,7 @@ def _cut(picture: Picture, side: int, find_mask: Callable[[Picture], np.ndarray]
         window = (slice(top, top + side), slice(left, left + side))
         pixels = np.ascontiguousarray(picture.pixels[window])
         target = None if picture.target is None else np.ascontiguousarray(picture.target[window])
-        tile = Picture(f"{picture.name} at {left},{top}", pixels, target)
+        tile = Picture(f"{picture.name} at {left},{top}", pixels, target, picture.name)
         if find_mask is not None:
             tile = replace(tile, density=float(find_mask(tile).mean()))
         tiles[top, left] = tile

@@ -39,7 +39,7 @@ def layer_rows(
                 "part": layer.part,
                 "operator": layer.operator,
                 "precision": precision,
-                "db_lost": sensitivities[layer.name],
+                "db_lost": sensitivities.get(layer.name),
                 "ms_fp32": before,
                 "ms": after,
                 "ms_saved": None if before is None or after is None else before - after,
@@ -80,6 +80,7 @@ def make_report(
         "assumed_psnr_db": None if paired else options.assumed_psnr,
         "required_psnr_db": None if paired else required_psnr(gate, options.assumed_psnr),
         "images": len(verdict.names),
+        "unseen": verdict.unseen({tile.source for tile in tiles}),
         "layers": len(network.layers),
         "kept_fp32": [row["layer"] for row in rows if row["precision"] == "fp32"],
         "kept_fp16": [row["layer"] for row in rows if row["precision"] == "fp16"]

@@ -4,39 +4,48 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 from .layers import Layer
 from .options import Precision
 from .plan import Plan
 
+Moves = Sequence[tuple[str, Precision]]
+"""Layers in the order in which they are moved back, and what each becomes."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Ladder:
-    """Plans from all layers in the lower precision to none: each step moves the next layer of a ranking back."""
+    """Plans from all layers in the lower precision to none: each step makes the next move."""
 
     start: Plan
-    ranking: tuple[str, ...]
-    """Layers, the first to be moved back first."""
-    fallback: Mapping[str, Precision]
-    """What each becomes."""
+    find_moves: Callable[[], Moves]
+    """Asked once, and not before a first step is taken: the answer takes measurements."""
+
+    @cached_property
+    def moves(self) -> Moves:
+        """All that can be done."""
+        return self.find_moves()
 
     @property
     def steps(self) -> int:
         """Steps after which nothing is left to move."""
-        return len(self.ranking)
+        return len(self.moves)
 
     def plan(self, step: int) -> Plan:
         """The plan after a number of steps."""
-        moved = {name: self.fallback[name] for name in self.ranking[:step]}
-        return dataclasses.replace(self.start, layers={**self.start.layers, **moved})
+        if step == 0:
+            return self.start
+        return dataclasses.replace(self.start, layers={**self.start.layers, **dict(self.moves[:step])})
 
 
 def rank(layers: Sequence[Layer], sensitivities: Mapping[str, float]) -> tuple[str, ...]:
-    """By dB lost per multiply-add; counted work, not measured time, so that the same choice is made every time."""
+    """By dB lost per multiply-add; counted work, not measured time, so that the same choice is made every time.
+
+    Layers that lost nothing come last: the pictures of the gate may know better than the tiles.
+    """
     return tuple(
-        layer.name
-        for layer in sorted(layers, key=lambda layer: (-sensitivities[layer.name] / layer.work, layer.name))
-        if sensitivities[layer.name] > 0.0
+        layer.name for layer in sorted(layers, key=lambda layer: (-sensitivities[layer.name] / layer.work, layer.name))
     )
 
 
@@ -45,8 +54,8 @@ def descend(ladder: Ladder, loss: Callable[[Plan], float], allowed: float, first
 
     Found by bisection: one step more costs hardly ever more, and whatever is found was measured.
     """
-    if first >= ladder.steps or loss(ladder.plan(first)) <= allowed:
-        return min(first, ladder.steps)
+    if loss(ladder.plan(first)) <= allowed:
+        return first
     low, high = first, ladder.steps  # low fails; high is taken to hold
     while high - low > 1:
         middle = (low + high) // 2
@@ -54,4 +63,4 @@ def descend(ladder: Ladder, loss: Callable[[Plan], float], allowed: float, first
             high = middle
         else:
             low = middle
-    return high
+    return max(low, high)

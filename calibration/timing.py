@@ -27,6 +27,8 @@ from .progress import Progress
 from .trial import convert
 
 RUNS = 5
+LONGEST = 20.0
+"""Seconds after which two runs of slow graphs have to do."""
 WORTH = 0.95
 """A precision is kept where it takes less than this share of FP32's time; runs differ by a few percent."""
 
@@ -72,7 +74,10 @@ def _capture_feeds(network: Network, picture: Picture) -> dict[str, dict[str, np
 def time_in_turn(*cases: tuple[Graph, Mapping[str, np.ndarray] | None], runs: int = RUNS) -> list[float]:
     """Median ms of each graph on its feeds; in turn, so that all meet the same machine."""
     taken: list[list[float]] = [[] for _ in cases]
+    begin = time.perf_counter()
     for run in range(runs + 1):
+        if run > 2 and time.perf_counter() - begin > LONGEST:
+            break
         for (graph, feeds), times in zip(cases, taken, strict=True):
             start = time.perf_counter()
             graph.run(feeds or {})

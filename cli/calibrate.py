@@ -19,6 +19,7 @@ Examples:
   spair calibrate rain-tiny.spair --images rainy --targets clean --precision int8 --html int8.html
   spair calibrate rain-tiny.spair --images rainy --precision int8 --calibrator entropy --json
   spair calibrate rain-tiny.spair --images rainy --precision int8 --quantize weights
+  spair calibrate rain-tiny.spair --images rainy --precision fp16 --quick --pictures 8
 """
 
 
@@ -56,6 +57,11 @@ def calibrate(
     assumed_psnr: Annotated[
         float, typer.Option(metavar="DB", help="Without --targets: what the fp32 output is taken to reach.")
     ] = 40.0,
+    pictures: Annotated[int, typer.Option(help="At most so many of the folder, evenly spaced by name.")] = 32,
+    side: Annotated[int, typer.Option(help="Of larger pictures, the middle of this side in pixels is used.")] = 1024,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Measure single layers only if the gate fails without, and time none.")
+    ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Do not go on from what an earlier run measured.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write a self-contained page with a plot.")] = None,
     threads: Threads = None,
@@ -73,8 +79,9 @@ def calibrate(
     from ..calibration import Options, calibrate_bundle
 
     options = Options(
-        precision, calibrator, statistics, quantize, percentile, tile, tiles, max_loss, assumed_psnr, threads
-    )
+        precision, calibrator, statistics, quantize, percentile, tile, tiles, max_loss, assumed_psnr, threads,
+        pictures, side, quick,
+    )  # fmt: skip
     report = calibrate_bundle(model, images, options, targets=targets, fresh=fresh, progress=counting)
     if html is not None:
         write_atomically(html, render_page(report).encode())

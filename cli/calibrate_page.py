@@ -14,6 +14,7 @@ from .calibrate_tables import HEAD, WAYS, conclusions, describe_basis, layer_cel
 
 WIDTH, NAME, STEP = 900, 250, 20
 """Of the plot in its own units: in all, for the names, and a line."""
+WAY_HEAD = ("way", "dB", "luma", "RGB", "worst picture", "its dB", "clean pixels changed", "mask changed")
 FAINTEST = 1e-6
 """dB below which a bar has no length."""
 
@@ -29,22 +30,23 @@ def render_page(report: Mapping[str, Any]) -> str:
         title=escape(f"SPAIR-RT calibration: {Path(report['bundle']).name}, {precision}"),
         house=_read("report.html").partition("<style>")[2].partition("</style>")[0],
         intro=escape(
-            f"Every layer was measured alone in {precision} on {len(report['tiles'])} tiles; those that cost most for "
-            f"the work they save were kept higher until whole pictures held the gate, by {describe_basis(report)}."
+            f"Layers are measured alone in {precision}, here on {len(report['tiles'])} tiles; those that cost most for "
+            f"the work they save are kept higher until whole pictures hold the gate, by {describe_basis(report)}."
         ),
         precision=escape(precision),
         tiles="\n".join(_tiles(report)),
         plot=plot_losses(report["table"]),
         table=_table(HEAD, (layer_cells(row) for row in report["table"])),
-        ways=_table(
-            ("way", "dB", "luma", "RGB", "worst picture", "its dB", "clean pixels changed"), _way_rows(report["ways"])
-        ),
+        ways=_table(WAY_HEAD, _way_rows(report["ways"])),
         notes="\n".join(f"<li>{escape(' '.join(line.split()))}</li>" for line in conclusions(report)),
     )
 
 
 def plot_losses(rows: Sequence[Mapping[str, Any]]) -> str:
     """Bars of dB lost by layer, in the network's order, on a logarithmic axis, as an SVG element."""
+    rows = [row for row in rows if row["db_lost"] is not None]
+    if not rows:
+        return "<p>No layer was measured alone, as --quick asks where the gate holds.</p>"
     losses = [row["db_lost"] for row in rows]
     high = math.ceil(math.log10(max(*losses, 10 * FAINTEST)))
     low = math.floor(math.log10(max(min((loss for loss in losses if loss > 0), default=FAINTEST), FAINTEST)))
@@ -98,7 +100,9 @@ def _way_rows(ways: Mapping[str, Any]) -> Iterator[list[str]]:
     for name, way in ways.items():
         deltas = [signed(way[key]) for key in ("psnr_delta_db", "psnr_y_delta_db", "psnr_rgb_delta_db")]
         worst = way["worst"]
-        yield [WAYS[name], *deltas, worst["name"], signed(worst["psnr_delta_db"]), str(way["clean_changed"])]
+        changed = "–" if way["mask_changed"] is None else f"{100 * way['mask_changed']:.3f} %"
+        last = [worst["name"], signed(worst["psnr_delta_db"]), str(way["clean_changed"]), changed]
+        yield [WAYS[name], *deltas, *last]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -17,7 +17,7 @@ WAYS = {
     "whole": "ONNX Runtime, the one graph of engines",
 }
 PARTS = {"net_l": "Net_L", "net_r": "Net_R dense", "net_r_packed": "Net_R packed", "model": "the whole graph"}
-HEAD = ("layer", "precision", "dB lost", "scale", "clipped", "largest", "work", "fp32 ms", "ms")
+HEAD = ("layer", "precision", "dB lost", "scale", "clipped", "largest", "vanishing", "work", "fp32 ms", "ms saved")
 
 
 def show_calibration(report: dict[str, Any], console: Console) -> None:
@@ -41,13 +41,14 @@ def layer_cells(row: Mapping[str, Any]) -> list[str]:
     return [
         row["layer"],
         row["precision"],
-        f"{row['db_lost']:.4f}",
+        number(row["db_lost"], 4),
         f"{scales[0]:.3g}{several}" if scales else "–",
         f"{100 * row['clipped']:.3f} %" if scales else "–",
         f"{row['largest']:.3g}",
+        f"{100 * row['vanishing']:.2g} %",
         f"{100 * row['work']:.1f} %",
         number(row["ms_fp32"]),
-        number(row["ms"]),
+        number(row["ms_saved"]),
     ]
 
 
@@ -63,7 +64,9 @@ def conclusions(report: Mapping[str, Any]) -> list[str]:
         f"{report['images']} pictures, allowed {signed(report['gate_db'])} dB, by {describe_basis(report)}",
         *(f"           {signed(way['psnr_delta_db'])} dB {WAYS[name]}; worst {way['worst']['name']} "
           f"{signed(way['worst']['psnr_delta_db'])} dB; {way['clean_changed']} clean pixels changed"
+          + (f", {100 * way['mask_changed']:.3f} % of the mask" if way["mask_changed"] is not None else "")
           for name, way in report["ways"].items()),
+        describe_unseen(report),
         f"layers     {report['layers']}, {kept or 'none'} kept higher; "
         f"{sum(casts['casts'] for casts in report['casts'].values())} casts",
         f"files      {number(report['file_ratio'], 3)} of fp32, wanted {report['file_ratio_target']:.2f} at most",
@@ -71,6 +74,14 @@ def conclusions(report: Mapping[str, Any]) -> list[str]:
     lines += [f"speed      {line}" for line in describe_speed(report)]
     lines.append("stored     in the bundle" if report["stored"] else "stored     nothing, this was a diagnosis")
     return lines
+
+
+def describe_unseen(report: Mapping[str, Any]) -> str:
+    """What pictures lost that gave no range: those that will be restored are others too."""
+    unseen = report["unseen"]
+    if unseen is None:
+        return "           every picture also gave ranges: others may lose more, so give more pictures to know"
+    return f"           {signed(unseen['psnr_delta_db'])} dB over the {unseen['images']} that gave no range"
 
 
 def describe_basis(report: Mapping[str, Any]) -> str:

@@ -167,6 +167,34 @@ def test_without_clean_pictures_the_loss_is_estimated_and_says_so(bundle, pairs,
     assert report["psnr_delta_db"] < 0
 
 
+def test_quick_measures_no_layer_unless_the_gate_asks_for_it(bundle, pairs, options):
+    quick = replace(options, quick=True)
+    loose = calibrate_bundle(
+        bundle, pairs / "input", replace(quick, max_loss=9.0), targets=pairs / "target", store=False
+    )
+    assert loose["passed"] and not loose["kept_fp16"] and not loose["kept_fp32"]
+    assert all(row["db_lost"] is None and row["ms_saved"] is None for row in loose["table"])
+    tight = replace(quick, max_loss=max(0.3 * loose["tile_loss_db"], 1e-3))
+    report = calibrate_bundle(bundle, pairs / "input", tight, targets=pairs / "target", store=False)
+    assert report["kept_fp16"] and all(row["db_lost"] is not None for row in report["table"])
+
+
+def test_few_pictures_and_their_middles_where_asked(bundle, pairs, options):
+    less = replace(options, pictures=4, side=33, quick=True, max_loss=9.0)
+    report = calibrate_bundle(bundle, pairs / "input", less, targets=pairs / "target", store=False)
+    assert report["images"] == 4
+    assert {re.sub(" at .*", "", tile["name"]) for tile in report["tiles"]} <= {"0.png", "1.png", "3.png", "4.png"}
+    corners = {int(part) for tile in report["tiles"] for part in tile["name"].rpartition(" at ")[2].split(",")}
+    assert corners == {0}, "a tile of 32 in a middle of 33, on a grid of 8"
+
+
+def test_pictures_that_gave_no_range_are_told_apart(calibrated):
+    _, report = calibrated
+    used = {tile["name"].rpartition(" at ")[0] for tile in report["tiles"]}
+    assert report["unseen"] is None if len(used) == 5 else report["unseen"]["images"] == 5 - len(used)
+    assert all(0.0 <= way["mask_changed"] < 0.05 for way in report["ways"].values())
+
+
 @pytest.mark.parametrize("what", ["weights", "activations"])
 def test_a_diagnosis_stores_nothing(bundle, pairs, options, what):
     before = contents(bundle)
@@ -250,9 +278,47 @@ def test_a_value_that_is_not_finite_names_layer_and_picture(bundle, pairs, optio
     refuse(bundle, pairs / "input", options, r"the layer net_l.bottom.0.first gives values .* on \d.png at")
 
 
+def test_a_value_that_is_not_finite_outside_of_all_tiles_is_named_too(bundle, pairs, options, monkeypatch):
+    from spair.runtime.restorer import Restorer as Real
+
+    run = Real.__call__
+
+    def fail_on_one_width(self, image, **more):
+        if image.shape[:2] == (41, 57):
+            raise GateError("the network gave values that are not finite")
+        return run(self, image, **more)
+
+    monkeypatch.setattr(Real, "__call__", fail_on_one_width)
+    looked = []
+    monkeypatch.setattr("spair.calibration.gate.observe", lambda network, tiles, *_: looked.extend(tiles))
+    with pytest.raises(GateError, match="not finite"):
+        calibrate_bundle(bundle, pairs / "input", replace(options, quick=True), targets=pairs / "target")
+    assert [tile.name for tile in looked] == ["1.png"]
+
+
+@pytest.mark.parametrize(("part", "layer"), [("net_l", "net_l.bottom.0.first"), ("net_r", "net_r.scm.0.pairs.0.first")])
+@pytest.mark.parametrize("view", [1, 10**9])
+def test_converted_graphs_with_infinities_are_refused_by_the_layer_that_made_them(
+    network, tiles, monkeypatch, part, layer, view
+):
+    """However many tensors are in view at once: the outputs are not finite either, and come first in ONNX Runtime."""
+    from spair.calibration import observe
+
+    models = {name: onnx.ModelProto.FromString(network.models[name].SerializeToString()) for name in network.parts}
+    weight = next(t for t in models[part].graph.initializer if t.name.endswith(f"{layer.removeprefix(part)}.weight"))
+    values = onnx.numpy_helper.to_array(weight).copy()
+    values.flat[0] = np.inf
+    weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+    monkeypatch.setattr(observe, "VIEW", view if view > 1 else 24 * tiles[0].pixels[..., 0].size)
+    with pytest.raises(GateError, match=rf"the layer {re.escape(layer)} gives .* on tile \d once converted"):
+        observe.check_finite(network, models, tiles)
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [
+        ({"pictures": 3}, "3 pictures of a side of 1024 are to be used, expected at least 4"),
+        ({"side": 31}, "a side of 31 are to be used, .* not below the tile's 32"),
         ({"precision": "fp8"}, "cannot calibrate to 'fp8', expected one of fp16, int8"),
         ({"calibrator": "best"}, "unknown calibrator 'best', expected one of minmax"),
         ({"precision": "fp16", "quantize": "weights"}, "weights alone is a diagnosis of int8, got fp16"),

@@ -156,6 +156,13 @@ def test_a_network_of_two_inputs_is_refused(spair, arguments, foreign_bundle, tm
     spair(*arguments, "--precision", "int8").refused("takes several inputs; only those of one picture")
 
 
+def test_quick_measures_no_layer_and_says_so(spair, arguments, photos, tmp_path):
+    more = ["--precision", "fp16", "--quick", "--pictures", 4, "--side", 40, "--html", tmp_path / "page.html"]
+    run = spair(*arguments, *more)
+    assert run.code == 0 and "over 4 pictures" in run.out, run.err
+    assert "No layer was measured alone" in (tmp_path / "page.html").read_text()
+
+
 def test_a_diagnosis_says_so(spair, arguments):
     run = spair(*arguments, "--precision", "int8", "--quantize", "activations")
     assert run.code == 0 and "stored     nothing, this was a diagnosis" in run.out
@@ -165,11 +172,12 @@ def test_speed_is_told_either_way():
     report = {
         "precision": "int8", "passed": True, "psnr_delta_db": -0.01, "gate_db": -0.1, "images": 4, "layers": 2,
         "assumed_psnr_db": None, "kept_fp16": ["a"], "kept_fp32": [], "casts": {"model": {"casts": 3}}, "ways": {},
-        "file_ratio": 0.3, "file_ratio_target": 0.35, "stored": True,
+        "file_ratio": 0.3, "file_ratio_target": 0.35, "stored": True, "unseen": {"images": 2, "psnr_delta_db": -0.03},
         "speed": {"threads": None, "parts": {"net_l": {"fp32_ms": 2.0, "ms": 3.0, "kept": False},
                                              "net_r": {"fp32_ms": 9.0, "ms": 3.0, "kept": True}}},
     }  # fmt: skip
     text = "\n".join(conclusions(report))
     assert "Net_L takes 3.0 ms, in fp32 2.0: no faster here, --precision auto runs fp32" in text
     assert "Net_R dense takes 3.0 ms, in fp32 9.0: int8 is kept" in text
-    assert "1 in fp16 kept higher; 3 casts" in text
+    assert "1 in fp16 kept higher; 3 casts" in text and "-0.0300 dB over the 2 that gave no range" in text
+    assert "every picture also gave ranges" in "\n".join(conclusions({**report, "unseen": None}))
