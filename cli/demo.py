@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from .demo_precisions import calibrate_demo, show_precisions, summarise_precisions
 from .machine import describe_machine, machine_line
 from .options import Json, Threads, Tile
 from .output import counting, decibel, deliver, working
@@ -45,14 +46,16 @@ def demo(
 ) -> None:
     """Restore sample photos end to end.
 
-    Exports the shipped checkpoint, restores rainy photos on ONNX Runtime, prints a table and writes a report.
+    Exports the shipped checkpoint, calibrates it to FP16 and INT8, restores rainy photos on ONNX Runtime in every
+    precision, prints tables and writes a report.
     """
     check_writable(out)
     source = checkpoint or find_shipped()
     bundle_path = out / f"{source.stem}.spair"
     with working("loading PyTorch") as progress:
         facts = export_bundle(source, bundle_path, progress)
-    trials = _run_trials(bundle_path, threads, tile, repeat)
+    calibrated = calibrate_demo(bundle_path, threads)
+    trials = _run_trials(bundle_path, calibrated, threads, tile, repeat)
     pictures = out / "pictures"
     with working("writing the report"):
         for trial in trials:
@@ -66,6 +69,7 @@ def demo(
             "repeat": repeat,
             "images": [trial.to_json() for trial in trials],
             "summary": summarise(trials),
+            "precisions": summarise_precisions(calibrated, trials),
         }
         _write(out / "report.html", render_report(report, trials).encode())
     deliver(report, as_json, _show)
@@ -141,18 +145,26 @@ def summarise(trials: Sequence[Trial]) -> dict[str, Any]:
     }
 
 
-def _run_trials(path: Path, threads: int | None, tile: int | None, repeat: int) -> list[Trial]:
+def _run_trials(
+    path: Path, calibrated: Mapping[str, Any], threads: int | None, tile: int | None, repeat: int
+) -> list[Trial]:
     from ..runtime import Bundle, Restorer
     from ..runtime.ways import Setting, open_baseline
 
     bundle = Bundle.open(path)
     trials = []
     with ExitStack() as stack:
-        restorer = stack.enter_context(Restorer.open(path, backend="onnxruntime", threads=threads, tile=tile))
+
+        def enter(precision: str) -> Restorer:
+            opened = Restorer.open(path, backend="onnxruntime", precision=precision, threads=threads, tile=tile)
+            return stack.enter_context(opened)
+
+        restorer = enter("fp32")
+        lower = {precision: enter(precision) for precision, entry in calibrated.items() if entry["passed"]}
         dense = stack.enter_context(open_baseline(bundle, Setting(threads=threads)))
         progress = stack.enter_context(counting("restoring"))
         for done, sample in enumerate(sample_photos(), start=1):
-            trials.append(try_sample(sample, restorer, dense, repeat))
+            trials.append(try_sample(sample, restorer, dense, repeat, lower))
             progress(done, 2 * len(PHOTOS) + 1, f"{sample.name} in {sample.rain} rain")
     return trials
 
@@ -187,5 +199,6 @@ def _show(report: dict[str, Any], console: Console) -> None:
         "others computed on their distorted pixels where those are few"
     )
     console.print(notes, markup=False, highlight=False, soft_wrap=True)
+    show_precisions(report["precisions"], console)
     console.print(machine_line(report["machine"]), markup=False, highlight=False, soft_wrap=True)
     console.print(f"bundle {report['bundle']}\nreport {report['report']}", markup=False, soft_wrap=True)

@@ -12,6 +12,8 @@ PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycl
 """Files of skimage/data in the wheel itself: nothing is downloaded."""
 
 SEED = 20211011
+CROP = 160
+"""Side in pixels of what lower precisions are calibrated on."""
 
 
 class Sample(NamedTuple):
@@ -39,6 +41,17 @@ def sample_photos() -> Iterator[Sample]:
             yield Sample(name, "dry", clean, clean)
         for level, kind in enumerate(("light", "heavy")):
             yield Sample(name, kind, clean, rain_on(clean, kind, seed=[SEED, index, level]))
+
+
+def calibration_pairs() -> Iterator[Sample]:
+    """The middle of every photograph, CROP pixels a side, in light and in heavy rain of seeds that no sample has."""
+    for index, file in enumerate(PHOTOS):
+        photo = read_photo(file)
+        top, left = (max(0, size - CROP) // 2 for size in photo.shape[:2])
+        clean = np.ascontiguousarray(photo[top : top + CROP, left : left + CROP])
+        for level, kind in enumerate(("light", "heavy")):
+            rainy = rain_on(clean, kind, seed=[SEED, index, level, CROP])
+            yield Sample(file.partition(".")[0].removesuffix("_left"), kind, clean, rainy)
 
 
 def rain_on(clean: np.ndarray, kind: str, seed: list[int]) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .demo_precisions import HEAD, precision_cells, precision_notes
 from .machine import machine_line
 from .output import decibel
 
@@ -39,6 +40,10 @@ def render_report(report: dict[str, Any], trials: Sequence[Trial]) -> str:
         title=escape(f"SPAIR-RT demo: {report['model']['checkpoint']}"),
         tiles="\n".join(_summary_tile(rain, values) for rain, values in report["summary"].items()),
         rows="\n".join(_row(row) for row in report["images"]),
+        precisions=_precisions(report["precisions"]),
+        precision_notes=escape(
+            " ".join(f"{note[:1].upper()}{note[1:]}." for note in precision_notes(report["precisions"]))
+        ),
         cards="\n".join(_card(trial) for trial in trials),
         machine=escape(machine_line(report["machine"])),
         versions=escape(_versions()),
@@ -94,6 +99,16 @@ def _row(row: dict[str, Any]) -> str:
     name = f"{row['name']}, {row['width']}×{row['height']}"
     head = f'<th scope="row">{escape(name)}</th><td>{escape(RAINS.get(row["rain"], row["rain"]))}</td>'
     return f"<tr>{head}{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _precisions(rows: dict[str, Any]) -> str:
+    titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in HEAD)
+    lines = [precision_cells(precision, row) for precision, row in rows.items()]
+    body = "\n".join(
+        f'<tr><th scope="row">{escape(first)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in rest)}</tr>'
+        for first, *rest in lines
+    )
+    return f"<thead><tr>{titles}</tr></thead><tbody>\n{body}\n</tbody>"
 
 
 def _card(trial: Trial) -> str:

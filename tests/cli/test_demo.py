@@ -41,6 +41,7 @@ def small_demo(spair, tiny_bundle, monkeypatch):
 
     monkeypatch.setattr(demo, "export_bundle", export)
     monkeypatch.setattr(demo, "sample_photos", small_samples)
+    monkeypatch.setattr(demo, "calibrate_demo", lambda *_: {})
     return lambda *arguments: spair("demo", "--checkpoint", "rain-tiny.safetensors", "--repeat", 1, *arguments)
 
 
@@ -170,5 +171,7 @@ def test_different_results_are_never_timed(sample, change, monkeypatch):
 
 def test_both_ways_take_turns():
     order = []
-    trial._time(np.zeros(1), lambda image: order.append("dense"), lambda image: order.append("adaptive"), 2)
-    assert order == ["dense", "adaptive"] * 2
+    ways = {name: (lambda image, name=name: order.append(name)) for name in ("dense", "adaptive", "int8")}
+    seconds = trial._time(np.zeros(1), ways, 2, once=["int8"])
+    assert order == ["dense", "adaptive", "int8", "dense", "adaptive"]
+    assert seconds.keys() == ways.keys()

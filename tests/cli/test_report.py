@@ -40,6 +40,13 @@ def make_page(text=EVIL, trials=None):
     }
     machine = {"cpu": text, "cores": 2, "memory_gb": None, "system": text, "python": text, "gpus": [text]}
     facts = {"machine": machine, "model": model, "threads": 1, "repeat": 3, "summary": {"light": summary}}
+    facts["precisions"] = {
+        "fp32": {"psnr_y_after": 30.25, "seconds": 1.0, "calibration": None},
+        "fp16": {"psnr_y_after": 30.24, "seconds": 1.5, "photos_delta_db": -0.0125, "worst_delta_db": -0.03,
+                 "file_ratio": 0.512, "calibration": {"passed": True, "psnr_delta_db": -0.001, "gate_db": -0.02,
+                                                      "layers": 40, "kept_fp32": ["a"], "kept_fp16": []}},
+        "int8": {"calibration": {"passed": False, "problem": text}},
+    }  # fmt: skip
     return report.render_report({**facts, "images": [trial.to_json() for trial in trials]}, trials)
 
 
@@ -101,6 +108,12 @@ def test_it_fits_phones_and_dark_rooms(page):
 def test_the_numbers_are_in_the_table(page):
     for text in ("23.50 dB", "30.25 dB", "2.00 s", "1.00 s", "2.00×", "20.0 %", "1 / 2 / 3", "12,345"):
         assert text in page.text
+
+
+def test_every_precision_has_its_line_and_a_failed_one_its_reason(page):
+    for text in ("-0.013", "-0.030", "-0.001 of -0.02", "39 of 40", "0.51 x", "1.50"):
+        assert text in page.text
+    assert f"Int8: none, {EVIL}." in page.text
 
 
 def test_large_pictures_are_scaled_down_and_small_ones_are_not():
