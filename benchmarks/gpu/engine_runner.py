@@ -41,9 +41,21 @@ class EngineRunner:
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise UserError(f"{package} {trt.__version__} does not load the engine; build it on this machine")
-        self._context = self._engine.create_execution_context()
+        self._context = self._make_context()
+        if self._context is None:
+            raise UserError(f"{package} makes no context for the engine; its log says why, usually a lack of memory")
         self.stream = torch.cuda.Stream()
         self.outputs: dict[str, torch.Tensor] = {}
+
+    def _make_context(self) -> Any:
+        strategy = getattr(self._trt, "DynamicShapesKernelSpecializationStrategy", None)
+        if strategy is None:
+            return self._engine.create_execution_context()
+        # TensorRT-RTX compiles kernels for the shapes at hand, by default in the background while general ones run:
+        # neither what is captured nor what is timed may be those.
+        config = self._engine.create_runtime_config()
+        config.dynamic_shapes_kernel_specialization_strategy = strategy.EAGER
+        return self._engine.create_execution_context(config)
 
     def __enter__(self) -> EngineRunner:
         return self
@@ -70,8 +82,7 @@ class EngineRunner:
             if self._engine.get_tensor_mode(name) != self._trt.TensorIOMode.OUTPUT:
                 continue
             shape = tuple(self._context.get_tensor_shape(name))
-            dtype = self._torch_type(self._engine.get_tensor_dtype(name))
-            self.outputs[name] = torch.full(shape, float("nan"), dtype=dtype, device=image.device)
+            self.outputs[name] = self._make_output(shape, self._engine.get_tensor_dtype(name), image.device)
             self._context.set_tensor_address(name, self.outputs[name].data_ptr())
 
     def enqueue(self) -> None:
@@ -89,14 +100,19 @@ class EngineRunner:
 
     def capture(self) -> torch.cuda.CUDAGraph:
         """Capture an inference on what is bound. `replay()` repeats it, reading the memory that is bound."""
+        self.stream.wait_stream(torch.cuda.current_stream())  # which may still make the picture
         for _ in range(WARM_UP):
             self.enqueue()
         self.stream.synchronize()
+        capturable = getattr(self._context, "is_stream_capturable", None)  # TensorRT-RTX alone
+        if capturable is not None and not capturable(self.stream.cuda_stream):
+            raise RuntimeError("the engine cannot be captured for these shapes; TensorRT's log says why")
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
             self.enqueue()
         return graph
 
-    def _torch_type(self, kind: Any) -> torch.dtype:
-        types = {self._trt.float32: torch.float32, self._trt.float16: torch.float16, self._trt.int8: torch.int8}
-        return types[kind]
+    def _make_output(self, shape: tuple[int, ...], kind: Any, device: torch.device) -> torch.Tensor:
+        """Full of NaN, so that what the engine leaves out is seen."""
+        types = {self._trt.float32: torch.float32, self._trt.float16: torch.float16}
+        return torch.full(shape, float("nan"), dtype=types[kind], device=device)

@@ -1,7 +1,13 @@
-"""Engines for the GPU at hand: the shipped graphs with our plugins, and dense through the function bodies."""
+"""Engines for the GPU at hand: the shipped graphs with our plugins, and dense through the function bodies.
+
+Two variables name what was made elsewhere, for machines such as a Jetson, where Triton compiles nothing:
+$SPAIR_GPU_LIBRARY a libspair_plugins.so (of `spair build`, for the target of this GPU), $SPAIR_GPU_BUNDLE a bundle
+(else the shipped checkpoint is exported).
+"""
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import os
 import platform
@@ -12,13 +18,17 @@ from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 
+import onnx
 import torch
 
 from benchmarks.gpu.engine_runner import EngineRunner
+from spair.calibration.convert import ConvertPrecision
+from spair.calibration.network import Network
+from spair.calibration.plan import Plan
 from spair.export import export_checkpoint
 from spair.export.engine import EngineOptions, build_engine, builder_of
 from spair.export.engine_graph import prepare_engine_graph
-from spair.plugins.compiler.build import build_plugins
+from spair.plugins.compiler.build import build_plugins, take_library
 from spair.plugins.compiler.cache import Cache
 from spair.plugins.compiler.compilation import Settings
 from spair.plugins.compiler.targets import TARGETS, Target
@@ -26,6 +36,9 @@ from spair.runtime import Bundle
 from spair.runtime.tuning import cache_folder
 
 CHECKPOINT = "rain-tiny.safetensors"
+LIBRARY, BUNDLE = "SPAIR_GPU_LIBRARY", "SPAIR_GPU_BUNDLE"
+SCALE = 0.03125
+"""Of every INT8 tensor in `convert`: values up to 4."""
 
 
 def find_reason() -> str | None:
@@ -37,6 +50,8 @@ def find_reason() -> str | None:
     if choose_target() is None:
         major, minor = torch.cuda.get_device_capability()
         return f"no target has GPUs of compute capability {major}.{minor} and a TensorRT that is installed here"
+    if not os.environ.get(LIBRARY) and importlib.util.find_spec("triton") is None:
+        return f"Triton, which compiles the plugins, is not installed; or let ${LIBRARY} name a libspair_plugins.so"
     return None
 
 
@@ -62,14 +77,27 @@ class Setup:
     folder: Path
 
     @contextmanager
-    def engine(self, precision: str, options: EngineOptions, *, plugins: bool) -> Iterator[EngineRunner]:
-        """An engine of the whole network: sparse with the plugins, dense without."""
+    def engine(
+        self, precision: str, options: EngineOptions, *, plugins: bool, source: Path | None = None
+    ) -> Iterator[EngineRunner]:
+        """An engine of the whole network, or of another graph of it: sparse with the plugins, dense without."""
         graph = self.folder / f"{precision}.onnx"
-        graph.write_bytes(prepare_engine_graph(self.bundle.graph(precision, "model")))
+        graph.write_bytes(prepare_engine_graph(source or self.bundle.graph(precision, "model")))
         library = self.library if plugins else None
         built = build_engine(graph, library, self.target, options)
         with EngineRunner(self.package, built.plan, library) as runner:
             yield runner
+
+
+def convert(bundle: Bundle, precision: str, path: Path) -> Path:
+    """Write the whole network in FP16 or INT8. Nobody measured its ranges: any will do to compare two runtimes."""
+    network = Network(bundle, threads=1)
+    layers = {layer.name: precision for layer in network.layers}
+    scales = {use.key: SCALE for layer in network.layers for use in layer.uses}
+    model = copy.deepcopy(network.models["model"])
+    ConvertPrecision(Plan(layers, "fp16", scales), "model")(model)
+    onnx.save(model, path)
+    return path
 
 
 @contextmanager
@@ -77,18 +105,32 @@ def make_setup(bundle: Path | None = None) -> Iterator[Setup]:
     """Everything for this GPU.
 
     Args:
-        bundle: an exported, perhaps calibrated bundle; by default the shipped checkpoint is exported.
+        bundle: an exported, perhaps calibrated bundle; by default that of $SPAIR_GPU_BUNDLE, else the shipped
+            checkpoint is exported.
+
+    Raises:
+        UserError, PluginError: the bundle or the library named does not open or fit; the message says why.
     """
     target = choose_target()
     assert target is not None, find_reason()
     package, _ = builder_of(target)
+    named = os.environ.get(BUNDLE)
     with tempfile.TemporaryDirectory(prefix="spair-gpu-") as name:
         folder = Path(name)
-        if bundle is None:
-            bundle = folder / "rain-tiny.spair"
-            with as_file(files("spair.network.weights") / CHECKPOINT) as path:
-                export_checkpoint(path, bundle)
-        made = build_plugins(target, Settings(os.cpu_count() or 1, Cache(cache_folder() / "builds")))
+        bundle = bundle or (Path(named) if named else _export(folder / "rain-tiny.spair"))
         library = folder / "libspair_plugins.so"
-        library.write_bytes(made.library)
+        library.write_bytes(_make_library(target))
         yield Setup(Bundle.open(bundle), target, package, library, folder)
+
+
+def _export(path: Path) -> Path:
+    with as_file(files("spair.network.weights") / CHECKPOINT) as checkpoint:
+        export_checkpoint(checkpoint, path)
+    return path
+
+
+def _make_library(target: Target) -> bytes:
+    named = os.environ.get(LIBRARY)
+    if named:
+        return take_library(Path(named), target).library
+    return build_plugins(target, Settings(os.cpu_count() or 1, Cache(cache_folder() / "builds"))).library

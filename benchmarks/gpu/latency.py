@@ -10,7 +10,6 @@ without copies from and to the host. This was written without a GPU and has neve
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,12 @@ import torch
 
 from benchmarks.gpu.engine_runner import EngineRunner
 from benchmarks.gpu.engines import Setup, find_reason, make_setup
+from benchmarks.measuring import write_json
+from benchmarks.network import parse_size
 from spair.cli.photos import rain_on
 from spair.export.engine import EngineOptions
-from spair.runtime.errors import GateError
+from spair.plugins.errors import PluginError
+from spair.runtime.errors import GateError, UserError
 
 PARTS = (0.0, 0.05, 0.2, 0.5, 1.0)
 """How much of the picture it rains on."""
@@ -30,8 +32,8 @@ TOLERANCE = {"fp32": 1e-3, "fp16": 2e-2, "int8": 5e-2}
 """Largest mean error of sparse against dense: masks may differ where a logit lies at the threshold."""
 
 
-def make_picture(width: int, height: int, part: float) -> torch.Tensor:
-    """[1,3,H,W] on the GPU: smooth colours, rained on from the top down to a part of the height."""
+def make_picture(width: int, height: int, part: float, device: str = "cuda") -> torch.Tensor:
+    """[1,3,H,W] float32, 0 to 1: smooth colours, rained on from the top down to a part of the height."""
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     waves = [np.sin(rows / 37 + k) * np.cos(columns / (53 + 9 * k)) for k in range(3)]
     clean = ((np.stack(waves, 2) * 0.25 + 0.5) * 255).astype(np.uint8)
@@ -39,7 +41,7 @@ def make_picture(width: int, height: int, part: float) -> torch.Tensor:
     wet = clean.copy()
     if end:
         wet[:end] = rain_on(clean, "light", [1])[:end]
-    return torch.from_numpy(wet).permute(2, 0, 1)[None].contiguous().cuda().float() / 255
+    return torch.from_numpy(wet).permute(2, 0, 1)[None].contiguous().to(device).float() / 255
 
 
 def time_graph(runner: EngineRunner, image: torch.Tensor, repeat: int) -> dict[str, float]:
@@ -87,27 +89,32 @@ def main() -> None:
     """Print the table, or say why not."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, help="an exported bundle; the shipped checkpoint when left out")
-    parser.add_argument("--size", default="1920x1080", help="WxH")
-    parser.add_argument("--repeat", type=int, default=100, help="timings per picture")
+    parser.add_argument("--size", type=parse_size, default="1920x1080", help="WxH")
+    parser.add_argument("--repeat", type=int, default=100, help="timings per picture, 2 at least")
     parser.add_argument("--json", type=Path, help="write the rows to a file as well")
     options = parser.parse_args()
+    if options.repeat < 2:
+        parser.error(f"--repeat must be 2 at least, got {options.repeat}")
     reason = find_reason()
     if reason is not None:
         parser.exit(0, f"nothing measured: {reason}\n")
-    width, height = map(int, options.size.split("x"))
-    with make_setup(options.bundle) as setup:
-        device = torch.cuda.get_device_name()
-        print(f"{device}, {setup.package}, target {setup.target.name}, {width}x{height}")
-        rows = [
-            row for name in setup.bundle.precisions for row in measure(setup, name, (width, height), options.repeat)
-        ]
+    width, height = options.size
+    try:
+        with make_setup(options.bundle) as setup:
+            device = torch.cuda.get_device_name()
+            print(f"{device}, {setup.package}, target {setup.target.name}, {width}x{height}")
+            rows = [
+                row for name in setup.bundle.precisions for row in measure(setup, name, options.size, options.repeat)
+            ]
+    except (UserError, PluginError, GateError) as error:
+        parser.exit(1 if isinstance(error, GateError) else 2, f"error: {error}\n")
     for row in rows:
         print(
             f"{row['precision']}  {row['density']:6.1%}  sparse {row['sparse_ms']['p50']:8.3f} ms  "
             f"dense {row['dense_ms']['p50']:8.3f} ms  {row['speedup']:5.2f} times as fast"
         )
     if options.json:
-        options.json.write_text(json.dumps({"device": device, "size": [width, height], "rows": rows}, indent=1) + "\n")
+        write_json(options.json, {"device": device, "size": [width, height], "rows": rows})
 
 
 if __name__ == "__main__":
