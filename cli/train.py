@@ -35,7 +35,7 @@ def train(
 ) -> None:
     """Train a network.
 
-    Ctrl-C stops it; the same command continues from the last epoch.
+    Ctrl-C stops it (exit code 130), and so does SIGTERM (143); the same command continues from the last epoch.
     """
     check_writable(out)
     with working("loading PyTorch"):
@@ -50,8 +50,15 @@ def train(
 
 
 def _run(run: Any, settings: Any, out: Path, devices: Any) -> dict[str, Any]:
-    with contextlib.redirect_stdout(sys.stderr):  # Lightning's bar
-        return run(settings, out, progress=True, devices=devices)
+    from ..training.interruption import TERMINATED
+
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # Lightning's bar
+            return run(settings, out, progress=True, devices=devices)
+    except (KeyboardInterrupt, SystemExit) as error:
+        if isinstance(error, KeyboardInterrupt) or error.code == TERMINATED:
+            typer.echo("stopped: the same command continues after the last epoch that was saved", err=True)
+        raise
 
 
 def _show(report: dict[str, Any], console: Console) -> None:

@@ -85,7 +85,7 @@ class AveragedCheckpoint(WeightAveraging):
             "step": config.steps_before(stage) + trainer.global_step,
             "samples": config.samples_before(stage) + trainer.global_step * config.stages[stage].batch,
             "hours": round(self.clock.hours, 4),
-            "scores": {name: round(float(value), 4) for name, value in trainer.callback_metrics.items()},
+            "scores": {k: round(float(v), 4) for k, v in trainer.callback_metrics.items() if k not in PACE},
         }
         save_checkpoint(average.model, self.path, task=config.task, training=json.dumps(self.training))
 
@@ -104,6 +104,10 @@ class Durations(SimpleProfiler):
 
     def describe(self) -> None:
         """Nothing: `Pace` tells what matters."""
+
+
+PACE = ("steps_per_second", "data_share")
+"""What `Pace` logs: no scores."""
 
 
 class Pace(Callback):
@@ -125,7 +129,7 @@ class Pace(Callback):
         self._started = now
         self._steps += 1
         if self._steps % 10 == 0:
-            module.log_dict({"steps_per_second": self.steps_per_second, "data_share": self.data_share}, prog_bar=True)
+            module.log_dict({name: getattr(self, name) for name in PACE}, prog_bar=True)
 
     @property
     def steps_per_second(self) -> float:

@@ -1,9 +1,8 @@
-"""The pictures of a run, decoded once and kept as uint8: in memory, and beyond a limit in a temporary file."""
+"""The pictures of a run: found, checked and decoded before the first step."""
 
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +11,9 @@ import numpy as np
 
 from ..runtime.errors import UserError
 from .config import Data
-from .pairs import Pair, list_pictures, pair_folders, read_mask, read_pair_uint8, read_rgb_uint8
+from .layouts import find_pairs
+from .pairs import Pair, Progress, list_pictures, listed, pair_folders, read_mask, read_pair_uint8, read_rgb_uint8
+from .store import Store
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,76 +61,39 @@ def differs(degraded: np.ndarray, clean: np.ndarray, threshold: int) -> np.ndarr
     return np.abs(degraded.astype(np.int16) - clean).max(-1) > threshold
 
 
-CHUNK = 1 << 30
-"""Bytes of one temporary file."""
-
-
-class Store:
-    """Keeps arrays in memory until a limit is reached, and those after it in files, of which only crops are read.
-
-    The files have no name and vanish with the process, however it ends.
-    """
-
-    def __init__(self, limit: float) -> None:
-        """`limit`: bytes."""
-        self.left, self.used = limit, 0
-        self.chunk = np.zeros(0, np.uint8)
-
-    def keep(self, array: np.ndarray) -> np.ndarray:
-        """The same values, wherever they are now; arrays of bytes or bools.
-
-        Raises:
-            OSError: the temporary folder is full.
-        """
-        if array.nbytes <= self.left:
-            self.left -= array.nbytes
-            return array
-        if self.used + array.nbytes > len(self.chunk):
-            size = max(CHUNK, array.nbytes)
-            with tempfile.TemporaryFile() as file:
-                self.chunk, self.used = np.asarray(np.memmap(file, np.uint8, "w+", shape=size)), 0
-        place = self.chunk[self.used : self.used + array.nbytes].view(array.dtype).reshape(array.shape)
-        place[...] = array
-        self.used += array.nbytes
-        return place
-
-    def keep_all(self, record: Any) -> Any:
-        """A picture, or a record of pictures, with every array kept."""
-        if isinstance(record, np.ndarray):
-            return self.keep(record)
-        arrays = {name: value for name, value in vars(record).items() if isinstance(value, np.ndarray)}
-        return dataclasses.replace(record, **{name: self.keep(value) for name, value in arrays.items()})
-
-
-def load_corpus(data: Data, patch: int, memory: float = float("inf")) -> Corpus:
+def load_corpus(data: Data, patch: int, memory: float = float("inf"), *, progress: Progress | None = None) -> Corpus:
     """Decode every picture of a run.
 
     Args:
         data: where they are.
         patch: side of the largest crops.
         memory: bytes of pictures that are kept in memory; the others go to the temporary folder.
+        progress: called after each file, with the counts of its folder or data set.
 
     Raises:
-        UserError: a folder is missing or empty; a picture is unreadable, unpaired, of unequal size or smaller than a
-            patch; a held-out stem names no picture; nothing is left to train on.
+        UserError: a folder is missing or empty; pictures are unreadable, unpaired, of unequal size or smaller than a
+            patch, of which the first are named; a held-out stem names no picture; nothing is left to train on.
     """
     data = data.locate()
     keep = Store(memory).keep_all
-    pairs = [keep(PicturePair(f"{group}/{pair.name}", *read_pair_uint8(pair))) for group, pair in _list_pairs(data)]
-    masked = [
-        keep(MaskedPhoto(f"{folders.input.name}/{pair.name}", read_rgb_uint8(pair.input), read_mask(pair.target)))
-        for folders in data.masked
-        for pair in pair_folders(folders.input, folders.mask)
+    pairs = [
+        keep(PicturePair(f"{group}/{pair.name}", *read_pair_uint8(pair))) for group, pair in _list_pairs(data, progress)
     ]
-    photos = tuple(keep(read_rgb_uint8(path)) for folder in data.photos for path in _pictures(folder))
+    masked = [
+        keep(MaskedPhoto(f"{group}/{pair.name}", read_rgb_uint8(pair.input), read_mask(pair.mask)))
+        for group, pair in _list_masked(data, progress)
+        if pair.mask is not None
+    ]
+    photos = {path: keep(photo) for folder in data.photos for path, photo in _read_photos(folder, progress)}
     ours, held_out = _split(pairs, data.held_out)
     our_masked, held_out_masked = _split(masked, data.held_out)
     _check_held_out(data, [*held_out, *held_out_masked])
     _check_rest(data, ours, our_masked, photos)
-    _check_sizes([*(pair.clean for pair in ours), *(photo.degraded for photo in our_masked), *photos], patch)
+    sizes = {picture.name: picture.degraded.shape for picture in (*ours, *our_masked)}
+    _check_sizes(sizes | {str(path): photo.shape for path, photo in photos.items()}, patch)
     return Corpus(
         tuple(_at_scales(ours, lambda pair, factor: keep(_reduce_record(pair, factor)), data.scales, patch)),
-        tuple(_at_scales(photos, lambda photo, factor: keep(reduce(photo, factor)), data.scales, patch)),
+        tuple(_at_scales(photos.values(), lambda photo, factor: keep(reduce(photo, factor)), data.scales, patch)),
         tuple(held_out),
         tuple(_at_scales(our_masked, lambda photo, factor: keep(_reduce_record(photo, factor)), data.scales, patch)),
         tuple(held_out_masked),
@@ -163,16 +127,43 @@ def _at_scales(pictures: Iterable[Any], shrink: Any, scales: tuple[int, ...], pa
                 yield picture if factor == 1 else shrink(picture, factor)
 
 
-def _list_pairs(data: Data) -> Iterable[tuple[str, Pair]]:
-    """(group, pair) of all data sets; a group's scores are reported together."""
-    from .layouts import find_pairs
-
+def _list_pairs(data: Data, progress: Progress | None) -> Iterator[tuple[str, Pair]]:
+    """(group, pair) of all folders and data sets; a group's scores are reported together."""
     for folders in data.pairs:
-        for pair in pair_folders(folders.input, folders.target, folders.mask):
+        for pair in pair_folders(folders.input, folders.target, folders.mask, progress=progress):
             yield folders.input.parent.name, pair
     for source in data.sets:
-        for pair in find_pairs(source.layout, source.root, source.split):
+        for pair in find_pairs(source.layout, source.root, source.split, progress=progress):
             yield source.layout, pair
+
+
+def _list_masked(data: Data, progress: Progress | None) -> Iterator[tuple[str, Pair]]:
+    """(group, pair) of the photographs that only have a mask: they are their own targets."""
+    for folders in data.masked:
+        for pair in pair_folders(folders.input, folders.input, folders.mask, progress=progress):
+            yield folders.input.name, pair
+
+
+def _read_photos(folder: Path, progress: Progress | None) -> list[tuple[Path, np.ndarray]]:
+    """The clean pictures of a folder.
+
+    Raises:
+        UserError: it is missing or has none; some cannot be used, of which the first are named.
+    """
+    paths = list_pictures(folder) if folder.is_dir() else []
+    if not paths:
+        raise UserError(f"data.photos folder {folder} is missing or holds no pictures; correct the path")
+    photos, unusable = [], []
+    for done, path in enumerate(paths, 1):
+        try:
+            photos.append((path, read_rgb_uint8(path)))
+        except UserError as error:
+            unusable.append(str(error))
+        if progress is not None:
+            progress(done, len(paths), path.name)
+    if unusable:
+        raise UserError(f"{len(unusable)} of the photographs cannot be used: {listed(unusable, ' | ')}")
+    return photos
 
 
 Picture = TypeVar("Picture", PicturePair, MaskedPhoto)
@@ -196,7 +187,7 @@ def _check_held_out(data: Data, held_out: list[Any]) -> None:
         )
 
 
-def _check_rest(data: Data, pairs: list[Any], masked: list[Any], photos: tuple[Any, ...]) -> None:
+def _check_rest(data: Data, pairs: list[Any], masked: list[Any], photos: dict[Path, Any]) -> None:
     """What the shares ask for must be there after the held-out pictures are taken away."""
     rest = 1.0 - data.simulate - data.from_masked
     wants = (
@@ -211,16 +202,10 @@ def _check_rest(data: Data, pairs: list[Any], masked: list[Any], photos: tuple[A
             )
 
 
-def _check_sizes(pictures: list[np.ndarray], patch: int) -> None:
-    for picture in pictures:
-        if min(picture.shape[:2]) < patch:
-            raise UserError(
-                f"a training picture is {picture.shape[1]}x{picture.shape[0]}, smaller than {patch=}; remove it"
-            )
-
-
-def _pictures(folder: Path) -> list[Path]:
-    found = list_pictures(folder) if folder.is_dir() else []
-    if not found:
-        raise UserError(f"data.photos folder {folder} is missing or holds no pictures; correct the path")
-    return found
+def _check_sizes(shapes: dict[str, tuple[int, ...]], patch: int) -> None:
+    small = [f"{name} is {shape[1]}x{shape[0]}" for name, shape in shapes.items() if min(shape[:2]) < patch]
+    if small:
+        raise UserError(
+            f"training pictures are at least as large as a patch, {patch}x{patch}, but {listed(small)}: "
+            "remove them, or lower patch"
+        )

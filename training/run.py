@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from ..network import SPAIR, CheckpointError, find_preset, load_checkpoint, save_checkpoint
 from ..runtime.errors import UserError
-from .callbacks import AveragedCheckpoint, Clock, Durations, Pace, Pictures
+from .callbacks import PACE, AveragedCheckpoint, Clock, Durations, Pace, Pictures
 from .config import TrainingConfig
 from .corpus import Corpus, load_corpus
+from .interruption import Interruption
 from .module import PatchModule, RestorationModule
 from .state import STATE, AtomicCheckpointIO, State, check_unchanged, read_state
+from .terminal import StageBar, counting_pictures, describe_start, quiet, say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ def train(
         config: the run.
         out: folder for `<name>/<name>.safetensors`, resumable state, logs and pictures; an interrupted run continues
             from it, a finished one is only reported.
-        progress: show a progress bar on the terminal.
+        progress: show on the terminal what is trained on, and a progress bar.
         devices: where to compute; by default one GPU if there is one, else the CPU.
 
     Returns:
@@ -66,6 +66,7 @@ def train(
             cannot be split evenly over the devices, or there are fewer GPUs than asked for.
         FloatingPointError: the loss became NaN or infinite; the state of the last epoch and the batch are kept.
         KeyboardInterrupt: Ctrl-C; the state of the last epoch is kept.
+        SystemExit: with `interruption.TERMINATED`, after a SIGTERM; likewise.
     """
     devices = devices or Devices()
     _check_batches(config, devices)
@@ -79,12 +80,20 @@ def train(
         check_unchanged(config, state, folder)
     pace: Pace | None = None
     if not _is_over(config, state):
-        corpus = load_corpus(config.data, max(stage.patch for stage in config.stages), config.hardware.memory_gb * 1e9)
+        corpus = _read_corpus(config, progress)
+        if progress:
+            say(describe_start(config, corpus, state))
         while not _is_over(config, state):
             pace = _train_stage(config, folder, corpus, state, devices, progress)
             state = read_state(folder / STATE)
     assert state is not None
     return _report(config, state, folder, weights, pace)
+
+
+def _read_corpus(config: TrainingConfig, progress: bool) -> Corpus:
+    patch = max(stage.patch for stage in config.stages)
+    with counting_pictures(progress) as count:
+        return load_corpus(config.data, patch, config.hardware.memory_gb * 1e9, progress=count)
 
 
 def _is_over(config: TrainingConfig, state: State | None) -> bool:
@@ -99,7 +108,6 @@ def _train_stage(
     config: TrainingConfig, folder: Path, corpus: Corpus, state: State | None, devices: Devices, progress: bool
 ) -> Pace:
     """Train the stage that is due: the one under way, the one after it if that is over, the first of a new run."""
-    weights = folder / f"{config.name}.safetensors"
     begun = state is not None and not _stage_is_over(config, state)
     index = 0 if state is None else state.stage if begun else state.stage + 1
     L.seed_everything(config.seed + index, verbose=False)
@@ -110,13 +118,13 @@ def _train_stage(
     if state is not None and not begun:
         module.model.load_state_dict(_average(config, folder).state_dict())
         hours = state.callbacks[Clock.__name__]["hours"]
-    profiler = Durations()
-    pace = Pace(profiler)
-    callbacks: list[Callback] = [AveragedCheckpoint(weights, config.schedule.ema, clock := Clock(hours)), clock, pace]
-    if config.log.pictures:
-        callbacks.append(Pictures(folder / "pictures", config.log.pictures, config.data.mask_threshold))
-    trainer = _trainer(config, folder, callbacks, state if begun else None, index, corpus, devices, progress, profiler)
-    with _interruptible():
+    pace, interruption = Pace(Durations()), Interruption()
+    weights = folder / f"{config.name}.safetensors"
+    callbacks = [*_callbacks(config, folder, weights, hours), pace, interruption]
+    if progress:
+        callbacks.append(StageBar(config, index))
+    with quiet(), interruption.listening():
+        trainer = _trainer(config, folder, callbacks, state if begun else None, index, corpus, devices, pace)
         trainer.fit(
             module,
             datamodule=PatchModule(config, corpus, index),
@@ -126,6 +134,14 @@ def _train_stage(
     if trainer.is_global_zero:
         _keep_stage(weights, f"{index}-{config.stages[index].train}")
     return pace
+
+
+def _callbacks(config: TrainingConfig, folder: Path, weights: Path, hours: float) -> list[Callback]:
+    """Those that leave something behind; `hours` is how long the stages before took."""
+    callbacks: list[Callback] = [AveragedCheckpoint(weights, config.schedule.ema, clock := Clock(hours)), clock]
+    if config.log.pictures:
+        callbacks.append(Pictures(folder / "pictures", config.log.pictures, config.data.mask_threshold))
+    return callbacks
 
 
 def _load_start(config: TrainingConfig, start: Path) -> dict[str, torch.Tensor]:
@@ -164,7 +180,7 @@ def _report(config: TrainingConfig, state: State, folder: Path, weights: Path, p
     return {
         "checkpoint": str(weights),
         "steps": config.steps_before(state.stage) + state.steps,
-        "scores": training.get("scores", {}),
+        "scores": {name: value for name, value in training.get("scores", {}).items() if name not in PACE},
         "steps_per_second": pace.steps_per_second if pace else None,
         "data_share": pace.data_share if pace else None,
         "rank": rank_zero_only.rank or 0,  # type: ignore[attr-defined]
@@ -198,8 +214,7 @@ def _trainer(
     index: int,
     corpus: Corpus,
     devices: Devices,
-    progress: bool,
-    profiler: Durations,
+    pace: Pace,
 ) -> L.Trainer:
     schedule, stage = config.schedule, config.stages[index]
     steps, epochs = (state.steps, state.epochs) if state is not None else (0, 0)
@@ -220,14 +235,14 @@ def _trainer(
         limit_val_batches=None if validates else 0,
         reload_dataloaders_every_n_epochs=1,
         gradient_clip_val=schedule.clip,
-        callbacks=[*callbacks, keep, *([RichProgressBar()] if progress else [])],
+        callbacks=[*callbacks, keep],
         plugins=[AtomicCheckpointIO()],
         logger=_loggers(config, folder, index),
         log_every_n_steps=min(config.log.every, schedule.epoch),
         num_sanity_val_steps=0,
-        enable_progress_bar=progress,
+        enable_progress_bar=any(isinstance(callback, StageBar) for callback in callbacks),
         enable_model_summary=False,
-        profiler=profiler,
+        profiler=pace.profiler,
         default_root_dir=folder,
     )
 
@@ -250,14 +265,3 @@ def _loggers(config: TrainingConfig, folder: Path, index: int) -> list[Logger]:
     if "tensorboard" in config.log.to:
         loggers.append(TensorBoardLogger(folder / "tensorboard", name=name))
     return loggers
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Lightning makes SystemExit(1) of Ctrl-C; this makes it Ctrl-C again."""
-    try:
-        yield
-    except SystemExit as error:
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from error
-        raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,14 @@ MAY_CHANGE = ("schedule.validate_every", "hardware.", "log.")
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Replaces the state in one step, so that a run killed while saving still has the previous one."""
+    """Replaces the state in one step: a run killed while saving, or left without power, still has the previous one."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write beside `path`, then rename."""
         temporary = Path(f"{path}.tmp")
         super().save_checkpoint(checkpoint, temporary, storage_options)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())  # else the name may reach the disk before the contents
         temporary.replace(path)
 
 

@@ -1,9 +1,13 @@
 """`spair train`: the configuration is checked, the report is strict JSON, a diverged run fails, Ctrl-C exits 130."""
 
+import sys
+
 import numpy as np
 import pytest
 
 from spair.runtime.images import Picture, write_image
+
+STOPPED = "stopped: the same command continues after the last epoch that was saved"
 
 CONFIG = """
 name = "r"
@@ -151,7 +155,8 @@ def test_a_run_shows_its_progress_on_stderr_and_its_report_on_stdout(spair, conf
     assert done.code == 0, done.err
     assert (done.json["steps"], set(done.json["scores"])) == (2, {"image_loss", "mask_loss"})
     assert set(done.json) == {"checkpoint", "steps", "scores", "steps_per_second", "data_share"}
-    assert "Epoch 0/0" in done.err
+    assert "training on 1 clean photograph; none held out; starting" in done.err
+    assert "stage 2 of 2 (both)" in done.err
     again = {**done.json, "steps_per_second": None, "data_share": None}
     assert spair(*arguments).json == again  # it is finished: reported, not trained again
 
@@ -163,4 +168,13 @@ def test_ctrl_c_exits_as_everywhere(spair, config, photo, tmp_path, monkeypatch)
     monkeypatch.setattr("spair.training.module.RestorationModule.training_step", interrupted)
     done = spair("train", config, "--out", tmp_path / "runs", "--json")
     assert (done.code, done.out) == (130, "")
-    assert done.err.splitlines()[-1] == "interrupted"
+    assert done.err.splitlines()[-2:] == [STOPPED, "interrupted"]
+
+
+def test_sigterm_is_no_success(spair, training, config, tmp_path):
+    def run(*arguments, **options):
+        sys.exit(143)
+
+    training(run)
+    done = spair("train", config, "--out", tmp_path / "runs")
+    assert (done.code, done.out, done.err.splitlines()[-1]) == (143, "", STOPPED)

@@ -85,11 +85,35 @@ def test_unusable_data_is_named_before_training_starts(configure, folder, masked
     (folder / "rainy" / "1.png").rename(folder / "rainy" / "9.png")
     refuse("1.png|9.png", load_corpus, data, 16)
     (folder / "rainy" / "9.png").rename(folder / "rainy" / "1.png")
-    refuse("21x18, smaller than patch=24; remove it", load_corpus, data, 24)
+    small = (
+        r"a patch, 24x24, but wet/a is 21x18, wet/b is 21x18, .*photos/0.png is 17x20 and 2 more: remove them, or lower"
+    )
+    refuse(small, load_corpus, data, 24)
     refuse("names 77, but no picture has that stem", load_corpus, data.model_copy(update={"held_out": ("77",)}), 16)
     refuse("missing or holds no pictures", load_corpus, data.model_copy(update={"photos": (folder / "no",)}), 16)
     (folder / "drops" / "a.png").unlink()
     refuse("a.png of .*wet has no partner in .*drops", load_corpus, data, 16)
+
+
+def test_all_photographs_that_cannot_be_read_are_named(configure, folder, refuse):
+    for stem in ("0", "2"):
+        (folder / "photos" / f"{stem}.png").write_bytes(b"no picture")
+    refuse(
+        r"2 of the photographs cannot be used: .*photos/0\.png.* \| .*photos/2\.png", load_corpus, configure().data, 16
+    )
+
+
+def test_a_missing_folder_of_masks_is_called_one(configure, folder, masked, refuse):
+    (folder / "drops").rename(folder / "moved")
+    refuse(r"the mask folder .*drops is not a folder", load_corpus, configure(masked).data, 16)
+
+
+def test_reading_reports_every_file(configure, folder, masked):
+    seen = []
+    load_corpus(configure(masked).data, 16, progress=lambda *state: seen.append(state))
+    expected = [(done, total) for total in (6, 4, 3) for done in range(1, total + 1)]  # of pairs, masked, photographs
+    assert [state[:2] for state in seen] == expected
+    assert seen[-1][2] == "2.png"
 
 
 def test_pictures_of_16_bits_are_refused(configure, folder, refuse):

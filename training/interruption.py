@@ -1,0 +1,73 @@
+"""Ctrl-C and SIGTERM end a run at the next step, whatever it is doing, with an exit code that says so."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, NoReturn
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+TERMINATED = 128 + signal.SIGTERM
+"""Exit code of a run that was told to end by SIGTERM, as a scheduler does; a shell's for a process killed by it."""
+
+
+class Interruption(Callback):
+    """Remembers Ctrl-C.
+
+    Python raises it wherever the main thread happens to be, and drops it where that is a destructor, such as that of
+    the loader's iterator at the end of an epoch: the next step raises it again.
+    """
+
+    def __init__(self) -> None:
+        self._pressed = False
+
+    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, index: int) -> None:
+        """Stop if nothing else did."""
+        self._stop_if_pressed()
+
+    def on_validation_batch_start(
+        self, trainer: L.Trainer, module: L.LightningModule, batch: Any, index: int, *rest: int
+    ) -> None:
+        """Stop if nothing else did."""
+        self._stop_if_pressed()
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Around the trainer's work, in the main thread; a Ctrl-C that others handle or ignore is left to them.
+
+        Raises:
+            KeyboardInterrupt: after a Ctrl-C; the trainer itself would make SystemExit(1) of it, and a loader whose
+                worker was interrupted first a RuntimeError.
+            SystemExit: with `TERMINATED`, after a SIGTERM; the trainer's own has the exit code of success.
+        """
+        ours = (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        )
+        if ours:
+            signal.signal(signal.SIGINT, self._press)
+        try:
+            yield
+        except SIGTERMException as error:
+            raise SystemExit(TERMINATED) from error
+        except (SystemExit, Exception) as error:
+            if self._pressed or isinstance(error.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from error
+            raise
+        finally:
+            if ours:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _press(self, number: int, frame: FrameType | None) -> NoReturn:
+        self._pressed = True
+        raise KeyboardInterrupt
+
+    def _stop_if_pressed(self) -> None:
+        if self._pressed:
+            raise KeyboardInterrupt
