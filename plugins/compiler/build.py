@@ -13,7 +13,7 @@ from .images import Label, read_label
 from .library import build_library, find_toolchain, library_label
 from .report import resource_report
 from .symbols import check_symbols
-from .targets import FIRST_SPECIFIC, Target
+from .targets import FIRST_SPECIFIC, Target, newest_ptx
 from .variants import Variant, list_variants
 
 
@@ -51,8 +51,8 @@ def take_library(path: Path, target: Target) -> Build:
     """A library from a file, refused unless the target can use it with this version.
 
     Raises:
-        PluginError: no library of spair-rt; one of another version, ABI or processor, or without kernels for an
-            architecture of the target.
+        PluginError: no library of spair-rt; one of another version, ABI or processor, without kernels for an
+            architecture of the target, or with code that its drivers do not read.
     """
     label, expected = read_label(path), library_label(target)
     remedy = f"make one with spair build --target {target.name}"
@@ -71,14 +71,32 @@ def take_library(path: Path, target: Target) -> Build:
                 f"the plugin library {path} has no kernels for sm_{architecture} of {target.name}: "
                 f"it was built for {label}; {remedy}"
             )
+        if is_too_new(label, architecture, target.cuda):
+            raise PluginError(
+                f"the plugin library {path} was built for drivers of CUDA {label.cuda[0]}.{label.cuda[1]}, those of "
+                f"{target.name} may be of {target.cuda[0]}.{target.cuda[1]} and not read its code; {remedy}"
+            )
     check_symbols(path, target)
     return Build(label, path.read_bytes(), None)
 
 
 def has_code(label: Label, architecture: int) -> bool:
     """Whether GPUs of an architecture run the library: its own code, that of its major version, or PTX."""
-    if architecture in label.architectures or label.fallback <= architecture:
-        return True
-    return any(
+    return _has_machine_code(label, architecture) or label.fallback <= architecture
+
+
+def is_too_new(label: Label, architecture: int, cuda: tuple[int, int]) -> bool:
+    """Whether drivers of a CUDA version refuse what the library has for an architecture.
+
+    Machine code loads on every driver of its major version (CUDA minor version compatibility), PTX on those that know
+    its PTX version.
+    """
+    if _has_machine_code(label, architecture):
+        return label.cuda[0] > cuda[0]
+    return newest_ptx(label.cuda) > newest_ptx(cuda)
+
+
+def _has_machine_code(label: Label, architecture: int) -> bool:
+    return architecture in label.architectures or any(
         own // 10 == architecture // 10 and own < architecture and own < FIRST_SPECIFIC for own in label.architectures
     )

@@ -41,6 +41,8 @@ class Label:
     """Compute capabilities with machine code."""
     fallback: int
     """Compute capability of the PTX."""
+    cuda: tuple[int, int]
+    """CUDA version of the oldest driver that reads all of it."""
 
     def __str__(self) -> str:
         names = ", ".join(f"sm_{architecture}" for architecture in self.architectures)
@@ -52,7 +54,8 @@ def make_label(target: Target, version: str, native: Path) -> Label:
     found = re.search(r"\bkSerialVersion\s*=\s*(\d+)", (native / "fields.h").read_text(encoding="utf-8"))
     if found is None:
         raise ValueError(f"{native / 'fields.h'} does not define kSerialVersion as a number")
-    return Label(version, int(found[1]), target.name, target.machine, target.architectures, target.fallback)
+    abi = int(found[1])
+    return Label(version, abi, target.name, target.machine, target.architectures, target.fallback, target.cuda)
 
 
 def read_label(path: Path) -> Label:
@@ -68,7 +71,7 @@ def read_label(path: Path) -> Label:
     found = re.search(re.escape(_MARKER.encode()) + rb"(\{[^\0]*\})\0", data)
     try:
         fields = json.loads(found[1]) if found and data.startswith(b"\x7fELF") else {}
-        return Label(**{**fields, "architectures": tuple(fields["architectures"])})
+        return Label(**{**fields, **{name: tuple(fields[name]) for name in ("architectures", "cuda")}})
     except (ValueError, TypeError, KeyError) as error:
         raise PluginError(
             f"{path} is not a plugin library of spair-rt, or is damaged; make one with spair build"

@@ -14,7 +14,7 @@ from spair.plugins.compiler.targets import TARGETS, find_target
 from spair.plugins.errors import PluginError
 from tests.plugins.emulated.tensorrt import KernelImage
 
-LABEL = Label("1.2.3", 7, "test", "x86_64", (89, 120), 80)
+LABEL = Label("1.2.3", 7, "test", "x86_64", (89, 120), 80, (12, 8))
 PTX = (
     ".version 8.5\n.target sm_80\n.visible .entry k(\n\t.param .u64 k_param_0,\n\t.param .u32 k_param_1\n)\n{ ret; }\n"
 )
@@ -123,6 +123,7 @@ def test_an_absent_file_is_told(tmp_path):
 def test_a_label_names_its_target(target):
     label = make_label(target, "0.1.0", NATIVE)
     assert (label.target, label.machine, label.architectures) == (target.name, target.machine, target.architectures)
+    assert (label.fallback, label.cuda) == (target.fallback, target.cuda)
     assert label.abi >= 1
 
 

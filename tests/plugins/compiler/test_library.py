@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from spair.plugins.compiler import library as library_module
-from spair.plugins.compiler.build import build_plugins, has_code, take_library
+from spair.plugins.compiler.build import build_plugins, has_code, is_too_new, take_library
 from spair.plugins.compiler.compilation import Settings
 from spair.plugins.compiler.images import Label, read_label
 from spair.plugins.compiler.library import build_library
@@ -188,6 +188,10 @@ def test_a_library_of_this_version_and_target_is_taken(plugins):
         ),
         ({"abi": 0}, "with ABI 0, expected"),
         ({"machine": "mips64"}, "is for mips64, host has x86_64"),
+        (
+            {"cuda": [13, 6]},
+            r"was built for drivers of CUDA 13\.6, those of host may be of 12\.6 and not read its code",
+        ),
         ({"architectures": [90], "fallback": 90}, r"no kernels for sm_89 of host: it was built for host \(sm_90; PTX"),
     ],
 )
@@ -208,8 +212,23 @@ def test_a_library_of_another_version_abi_or_architecture_is_refused(plugins, tm
     ],
 )
 def test_gpus_run_their_own_code_older_code_of_their_major_version_or_ptx(architectures, fallback, architecture, runs):
-    label = Label("0.1.0", 1, "test", "x86_64", architectures, fallback)
+    label = Label("0.1.0", 1, "test", "x86_64", architectures, fallback, (12, 6))
     assert has_code(label, architecture) == runs
+
+
+@pytest.mark.parametrize(
+    ("built", "architecture", "cuda", "refused"),
+    [
+        ((12, 8), 89, (12, 6), False),  # machine code of the same major version
+        ((13, 0), 89, (12, 8), True),
+        ((12, 8), 90, (12, 6), True),  # PTX 8.7, of which CUDA 12.6 knows nothing
+        ((12, 6), 90, (12, 5), False),  # both of PTX 8.5
+        ((12, 6), 90, (13, 0), False),
+    ],
+)
+def test_code_is_for_drivers_that_read_it(built, architecture, cuda, refused):
+    label = Label("0.1.0", 1, "test", "x86_64", (89,), 89, built)
+    assert is_too_new(label, architecture, cuda) == refused
 
 
 LOADER = """
