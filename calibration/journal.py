@@ -19,7 +19,7 @@ from .pictures import Picture
 
 NO_DIFFERENCE = ("max_loss", "threads", "pictures", "side", "quick")
 """Options that change no number; which pictures there are shows in the tiles."""
-VERSION = 1
+VERSION = 2
 """Of what is measured and how; a new one measures again."""
 
 
