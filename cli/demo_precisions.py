@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from .output import counting, decibel, number
+from .output import counting, number
 from .photos import calibration_pairs
 from .trial import Trial
 
@@ -83,23 +83,22 @@ def summarise_precisions(calibrated: Mapping[str, Mapping[str, Any]], trials: Se
     return found
 
 
-HEAD = ("precision", "dB after", "change", "worst photo", "gate's change", "layers", "file size", "adaptive s")
+HEAD = ("precision", "change", "worst", "gate's change", "layers", "files", "adaptive s")
 
 
 def precision_cells(precision: str, row: Mapping[str, Any]) -> list[str]:
     """One line of the table, by `HEAD`."""
     entry = row["calibration"]
     if entry is None:
-        return [precision, decibel(row["psnr_y_after"]), "–", "–", "–", "–", "1.00 x", number(row["seconds"])]
+        return [precision, "–", "–", "–", "–", "1.00 x", number(row["seconds"])]
     if not entry["passed"]:
         return [precision, *["–"] * (len(HEAD) - 1)]
     kept = len(entry["kept_fp16"]) + len(entry["kept_fp32"])
     return [
         precision,
-        decibel(row["psnr_y_after"]),
         f"{row['photos_delta_db']:+.3f}",
         f"{row['worst_delta_db']:+.3f}",
-        f"{entry['psnr_delta_db']:+.3f} of {entry['gate_db']:+.2f}",
+        f"{entry['psnr_delta_db']:+.3f} ({entry['gate_db']:+.2f})",
         f"{entry['layers'] - kept} of {entry['layers']}",
         f"{row['file_ratio']:.2f} x",
         number(row["seconds"]),
@@ -110,8 +109,9 @@ def precision_notes(rows: Mapping[str, Any]) -> list[str]:
     """What the table's columns mean, and why a precision is missing."""
     notes = [
         "precision: calibrated on crops of the same photos in other rain, layers that lost too much kept higher; "
-        "change: mean dB against fp32 on the photos in the rain; adaptive s: summed over all photos, on ONNX Runtime, "
-        "whose CPU provider computes halves in float32"
+        "change, worst: mean and least dB against fp32 on the photos in the rain; gate: on the crops (allowed); "
+        "adaptive s: summed over all photos, one run each below fp32, on ONNX Runtime, whose CPU provider computes "
+        "halves in float32"
     ]
     for precision, row in rows.items():
         if row["calibration"] and not row["calibration"]["passed"]:

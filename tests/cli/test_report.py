@@ -111,7 +111,7 @@ def test_the_numbers_are_in_the_table(page):
 
 
 def test_every_precision_has_its_line_and_a_failed_one_its_reason(page):
-    for text in ("-0.013", "-0.030", "-0.001 of -0.02", "39 of 40", "0.51 x", "1.50"):
+    for text in ("-0.013", "-0.030", "-0.001 (-0.02)", "39 of 40", "0.51 x", "1.50"):
         assert text in page.text
     assert f"Int8: none, {EVIL}." in page.text
 
