@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def find_engine(bundle: Bundle, target: str, precision: str, host: Host) -> Stor
     return StoredEngine(bundle.file(engine), bundle.file(library), key)
 
 
-def _read_entry(entry: dict[str, Any], precision: str) -> tuple[str, str, str] | None:
+def _read_entry(entry: Mapping[str, Any], precision: str) -> tuple[str, str, str] | None:
     """Files of the engine, its key and the library; None where the target has no such engine."""
     try:
         engine = entry["engines"][precision]
