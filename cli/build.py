@@ -128,7 +128,7 @@ def _show(report: dict[str, Any], console: Console) -> None:
 def _kernel_table(kernels: list[dict[str, Any]]) -> Table:
     """The most demanding of each kernel's forms; the whole report is in the bundle."""
     table = Table("kernel", box=None, pad_edge=False)
-    for column in ("forms", "registers", "spills", "shared memory", "occupancy"):
+    for column in ("forms", "registers", "spills", "shared memory", "mma", "occupancy"):
         table.add_column(column, justify="right")
     by_name: dict[str, list[dict[str, Any]]] = {}
     for kernel in kernels:
@@ -140,6 +140,7 @@ def _kernel_table(kernels: list[dict[str, Any]]) -> Table:
             _range([form["registers"] for form in forms]),
             str(max(form["spills"] for form in forms)),
             _range([form["shared"] for form in forms]),
+            _range([form["mma"] for form in forms]),
             _range([round(100 * form["occupancy"]) for form in forms]) + " %",
         )
     return table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,11 +22,10 @@ from ..runtime.engine_key import EngineKey
 from ..runtime.errors import UserError
 from .engine import DOMAIN, Engine, EngineOptions, build_engine, builder_of, describe_options, find_target_device
 from .engine_graph import prepare_engine_graph
+from .engine_worker import BODIES_BEHIND_PLUGINS
 
 PART = "model"
 """The graph that engines are built from: a whole picture in, a whole picture out."""
-FIRST_WITH_BODIES = (10, 7)
-"""Before this TensorRT the parser prefers a function body to the plugin of the same name."""
 
 Progress = Callable[[str], None]
 
@@ -205,11 +205,16 @@ def _leave_to_target(
     least, usual, most = ("x".join(map(str, shape)) for shape in options.shapes())
     for precision in precisions:
         graph = f"engines/{target.name}/{precision}.onnx"
-        bodies = target.tensorrt >= FIRST_WITH_BODIES
+        bodies = target.tensorrt >= BODIES_BEHIND_PLUGINS
         found.files[graph] = prepare_engine_graph(bundle.graph(precision, PART), bodies=bodies)
         found.commands.append(
-            f"trtexec --onnx={bundle.path / graph} --staticPlugins={bundle.path / found.entry['library']} "
+            f"trtexec --onnx={_quote(bundle.path / graph)} "
+            f"--staticPlugins={_quote(bundle.path / found.entry['library'])} "
             f"--minShapes=image:{least} --optShapes=image:{usual} --maxShapes=image:{most} "
             f"--saveEngine={precision}.engine{'' if options.tf32 else ' --noTF32'}"
             f"{' --stronglyTyped' if target.tensorrt < (11, 0) else ''}"
         )
+
+
+def _quote(path: Path) -> str:
+    return shlex.quote(str(path))
