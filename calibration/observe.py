@@ -121,7 +121,9 @@ def _check_part(
     network: Network, models: Models, part: str, names: list[str], tiles: Sequence[Picture]
 ) -> GateError | None:
     """Raise for the first of some tensors; return what the restorer complained of, if it was none of them."""
-    own, found, unnamed = models[part], list[str](), None
+    own = models[part]
+    found: list[str] = []
+    unnamed: GateError | None = None
 
     def look(values: dict[str, np.ndarray]) -> None:
         found.extend(name for name in names if name in values and not np.isfinite(values[name]).all())

@@ -6,7 +6,7 @@ import statistics
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -15,7 +15,7 @@ from .output import counting, number
 from .photos import calibration_pairs
 from .trial import Trial
 
-PRECISIONS = ("fp16", "int8")
+PRECISIONS: tuple[Literal["fp16", "int8"], ...] = ("fp16", "int8")
 TILE, TILES = 64, 6
 """Pieces that ranges come from; small, as the demo is to be over soon."""
 
@@ -40,7 +40,7 @@ def calibrate_demo(bundle: Path, threads: int | None) -> dict[str, dict[str, Any
             for role, pixels in (("input", pair.degraded), ("target", pair.clean)):
                 write_image(folder / role / f"{pair.name}-{pair.rain}.png", Picture(pixels))
         for precision in PRECISIONS:
-            options = Options(precision, tile=TILE, tiles=TILES, threads=threads, quick=True)  # type: ignore[arg-type]
+            options = Options(precision, tile=TILE, tiles=TILES, threads=threads, quick=True)
             try:
                 report = calibrate_bundle(
                     bundle, folder / "input", options, targets=folder / "target", progress=counting

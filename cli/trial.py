@@ -92,9 +92,9 @@ def try_sample(
     result = restorer(sample.degraded)
     assert result.mask is not None
     check_baseline(f"{sample.name} in {sample.rain} rain", result.image, dense(sample.degraded))
-    others = {name: (lambda image, one=one: one(image).image) for name, one in (lower or {}).items()}
+    others = {name: _picture_of(one) for name, one in (lower or {}).items()}
     images = {name: run(sample.degraded) for name, run in others.items()}
-    ways = {"dense": dense, "adaptive": lambda image: restorer(image).image, **others}
+    ways = {"dense": dense, "adaptive": _picture_of(restorer), **others}
     seconds = _time(sample.degraded, ways, repeat, once=others)
     clean = luma(sample.clean / np.float32(255))
 
@@ -113,6 +113,10 @@ def try_sample(
         tiles={"skipped": counts.skipped, "packed": counts.packed, "dense": counts.dense},
         lower={name: Lower(measure(image), seconds[name]) for name, image in images.items()},
     )
+
+
+def _picture_of(restorer: Restorer) -> Run:
+    return lambda image: restorer(image).image
 
 
 def _time(image: np.ndarray, ways: Mapping[str, Run], repeat: int, once: Collection[str] = ()) -> dict[str, float]:
