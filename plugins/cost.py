@@ -180,7 +180,7 @@ def sparse_conv2d(
     of_out = out_kind or ("fp16" if kind == "int8" else kind)
     size, out_size, taps = BYTES[kind], BYTES[of_out], kernel * kernel
     columns, stored = _round_up(outputs, PACKED), stored_channels(outputs, layouts[1], of_out)
-    packed = taps * channels * columns * size
+    packed = taps * (_round_up(channels, 32) if kind == "int8" else channels) * columns * size
     active, images = sum(activity.active), activity.batch
     launches = [Launch("pack_weight", outputs * channels * taps * size, packed)]
     if kind == "int8":

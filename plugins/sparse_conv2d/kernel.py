@@ -12,11 +12,11 @@ from ..layouts import load_channels, locate, store_channels
 
 @triton.jit
 def pack_weight(p_weight, p_packed, channels, outputs, taps, packed_outputs, BLOCK: tl.constexpr):  # noqa: N803
-    """[D,C,k,k] to [taps, C, packed_outputs]: grid (ceil(taps * channels * packed_outputs / BLOCK),).
+    """[D,C,k,k] to [taps, C, packed_outputs], INT8 to [taps, packed_outputs, C rounded up to 32]; a grid over all.
 
     Args:
         p_weight: any type [outputs, channels, taps].
-        p_packed: same type; columns from `outputs` on become zero.
+        p_packed: same type; what is beyond `outputs` and `channels` becomes zero.
         channels: C.
         outputs: D.
         taps: k * k; tap = row * k + column.
@@ -24,12 +24,18 @@ def pack_weight(p_weight, p_packed, channels, outputs, taps, packed_outputs, BLO
         BLOCK: elements of a program, a power of two.
     """
     o_packed = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    o_d = o_packed % packed_outputs
-    o_c = o_packed // packed_outputs % channels
-    o_tap = o_packed // packed_outputs // channels
+    if p_weight.dtype.element_ty == tl.int8:
+        packed_channels = tl.cdiv(channels, 32) * 32
+        o_c = o_packed % packed_channels
+        o_d = o_packed // packed_channels % packed_outputs
+        o_tap = o_packed // packed_channels // packed_outputs
+    else:
+        o_d = o_packed % packed_outputs
+        o_c = o_packed // packed_outputs % channels
+        o_tap = o_packed // packed_outputs // channels
     m_packed = o_tap < taps
     o_weight = (o_d * channels + o_c) * taps + o_tap
-    b_weight = tl.load(p_weight + o_weight, mask=m_packed & (o_d < outputs), other=0)  # [BLOCK]
+    b_weight = tl.load(p_weight + o_weight, mask=m_packed & (o_d < outputs) & (o_c < channels), other=0)  # [BLOCK]
     tl.store(p_packed + o_packed, b_weight, mask=m_packed)
 
 
@@ -96,14 +102,20 @@ def multiply_taps(
         o_c = first + step % turns * BK + tl.arange(0, BK)
         o_q, m_q = find_neighbour(p_mask, o_y, o_x, m_m, tap, height, width, kernel, dilation, clean_input)
         offsets = locate(i_n, o_q[:, None], o_c[None, :], height * width, channels, x_pitch, IN)
-        o_w = (tap * channels + o_c[:, None]) * packed_outputs + o_d[None, :]
-        m_w = o_d[None, :] < packed_outputs
         if WHOLE:
             b_x = tl.load(p_x + offsets, mask=m_q[:, None], other=0)  # [BM, BK]
         else:
             b_x = load_channels(p_x, offsets, m_q[:, None], o_c[None, :], channels, x_pitch, IN)  # [BM, BK]
-            m_w = m_w & (o_c[:, None] < channels)
-        b_w = tl.load(p_packed + o_w, mask=m_w, other=0)  # [BK, BN]
+        if p_x.dtype.element_ty == tl.int8:  # tensor cores take 8-bit factors with the channels side by side only
+            packed_channels = tl.cdiv(channels, 32) * 32
+            o_w = (tap * packed_outputs + o_d[:, None]) * packed_channels + o_c[None, :]
+            b_w = tl.trans(tl.load(p_packed + o_w, mask=o_d[:, None] < packed_outputs, other=0))  # [BK, BN]
+        else:
+            o_w = (tap * channels + o_c[:, None]) * packed_outputs + o_d[None, :]
+            m_w = o_d[None, :] < packed_outputs
+            if not WHOLE:
+                m_w = m_w & (o_c[:, None] < channels)
+            b_w = tl.load(p_packed + o_w, mask=m_w, other=0)  # [BK, BN]
         b_acc = tl.dot(b_x, b_w, b_acc, input_precision="ieee", out_dtype=b_acc.dtype)
     return b_acc
 
@@ -144,7 +156,7 @@ def sparse_conv2d(
         p_mask: fp32 or fp16 [N, pixels].
         p_index: i32 [N, pixels] of `compact_mask`.
         p_count: i32 [N] of `compact_mask`.
-        p_packed: type of x, [kernel * kernel, channels, packed_outputs] of `pack_weight`.
+        p_packed: type of x, of `pack_weight`.
         p_bias: [outputs], type of out.
         p_scale: fp32 [outputs] of `combine_scales`; read with int8 alone.
         p_residual: type and layout of out; read where `has_residual` is not 0.

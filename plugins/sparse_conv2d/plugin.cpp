@@ -14,6 +14,7 @@ using namespace nvinfer1;
 constexpr int32_t kX = 0, kMask = 1, kWeight = 2, kBias = 3, kXScale = 4, kWeightScale = 5;
 
 constexpr int32_t kChannelStep = 16;  // packed weights have rows of whole multiples of it
+constexpr int32_t kInt8Step = 32;  // packed INT8 weights have, for each output channel, whole multiples of it of input channels
 
 class SparseConv2d : public Plugin {
 public:
@@ -183,11 +184,12 @@ private:
 
     static int32_t packed_channels(const Size& weight) { return kChannelStep * divide_up(weight.batch, kChannelStep); }
 
-    static int32_t packed_values(const Size& weight) {
-        return weight.height * weight.width * weight.channels * packed_channels(weight);
+    int32_t packed_values(const Size& weight) const {
+        const int32_t channels = int8_ ? kInt8Step * divide_up(weight.channels, kInt8Step) : weight.channels;
+        return weight.height * weight.width * channels * packed_channels(weight);
     }
 
-    static size_t packed_bytes(const Size& weight, DataType type) {
+    size_t packed_bytes(const Size& weight, DataType type) const {
         return aligned(static_cast<size_t>(packed_values(weight)) * type_bytes(type));
     }
 

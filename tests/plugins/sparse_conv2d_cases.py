@@ -124,7 +124,8 @@ def pack(call: Call, module: ModuleType = conv) -> np.ndarray:
     """The weights as `pack_weight` leaves them, checked to be complete."""
     d, c, k, _ = call.weight.shape
     columns = -(-d // 16) * 16
-    packed = poisoned((k * k, c, columns), call.weight.dtype)
+    integer = call.weight.dtype == np.int8
+    packed = poisoned((k * k, columns, -(-c // 32) * 32) if integer else (k * k, c, columns), call.weight.dtype)
     arguments = {"p_weight": guarded(call.weight), "p_packed": packed, "channels": c, "outputs": d, "taps": k * k}
     grid = (-(-packed.size // 64),)
     launch(module.pack_weight, grid, {**arguments, "packed_outputs": columns, "BLOCK": 64})

@@ -107,6 +107,9 @@ def test_cases_of_any_shape(data):
 def test_packed_weights_are_the_weights_and_zeros(dtype, d, c, k):
     weight = np.random.default_rng(0).integers(-99, 99, (d, c, k, k)).astype(dtype)
     packed = pack(Call(weight, weight, weight, weight, None))
+    if dtype == np.int8:
+        assert (packed[..., c:] == 0).all()
+        packed = packed[..., :c].transpose(0, 2, 1)
     assert (packed[..., :d] == weight.reshape(d, c, k * k).transpose(2, 1, 0)).all()
     assert (packed[..., d:] == 0).all()
 
