@@ -63,13 +63,21 @@ class _Readers:
 
     def only_read_where(self, name: str, mask: str) -> bool:
         """Whether nothing depends on the tensor at pixels where the mask is 0."""
+        mask = self._origin(mask)
         if name in self._outputs or not self._nodes[name]:
             return False
         return all(self._reads_only(node, name, mask) for node in self._nodes[name])
 
+    def _origin(self, mask: str) -> str:
+        """The tensor that a mask was cast from: 0 at the same pixels, in another type."""
+        node = self._makers.get(mask)
+        return self._origin(node.input[0]) if node is not None and node.op_type == "Cast" else mask
+
     def _reads_only(self, node: onnx.NodeProto, name: str, mask: str) -> bool:
         if node.domain == DOMAIN:
-            return _operator_reads_only(node, name, mask)
+            index = MASK_INPUT.get(node.op_type)
+            own = index is not None and self._origin(node.input[index]) == mask
+            return own and _operator_reads_only(node, name)
         if node.op_type in SUMS or (node.op_type in MAPS and name not in node.input[1:]):
             return self.only_read_where(node.output[0], mask)
         if node.op_type == "DepthToSpace":
@@ -90,17 +98,14 @@ class _Readers:
     def _is_where_distorted(self, condition: str, mask: str) -> bool:
         """Whether a condition holds at distorted pixels only: that the mask exceeds a constant which 0 does not."""
         node = self._makers.get(condition)
-        if node is None or node.op_type != "Greater" or node.input[0] != mask:
+        if node is None or node.op_type != "Greater" or self._origin(node.input[0]) != mask:
             return False
         bound = self._constants.get(node.input[1])
         return bound is not None and bool((numpy_helper.to_array(bound) >= 0).all())
 
 
-def _operator_reads_only(node: onnx.NodeProto, name: str, mask: str) -> bool:
-    """Whether a `spair` operator reads the tensor under the mask: as queries, as a residual, or as masked input."""
-    index = MASK_INPUT.get(node.op_type)
-    if index is None or node.input[index] != mask:
-        return False
+def _operator_reads_only(node: onnx.NodeProto, name: str) -> bool:
+    """Whether a `spair` operator reads the tensor under its mask: as queries, as a residual, or as masked input."""
     places = {position for position, read in enumerate(node.input) if read == name}
     residual = {len(node.input) - 1} if node.op_type.endswith("Add") else set()
     if node.op_type == "SparseNonLocal" or not _attribute(node, "clean_input"):

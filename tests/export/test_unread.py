@@ -54,6 +54,14 @@ def test_marks_pass_through_elementwise_operators_and_chains():
     assert marks([*chain, *select("s")]) == {"a": 0, "b": 0}
 
 
+def test_a_mask_in_another_type_is_the_same_mask():
+    casts = [node("Cast", ["mask"], "m16", to=TensorProto.FLOAT16), node("Cast", ["m16"], "same", to=TensorProto.FLOAT)]
+    chain = [convolution("a", "x"), convolution("b", "a", "same")]
+    assert marks([*casts, *chain, *select("b")]) == {"a": 0, "b": 0}
+    others = [node("Cast", ["other"], "m16", to=TensorProto.FLOAT16), casts[1]]
+    assert marks([*others, *chain, *select("b", "same")]) == {"a": 1, "b": 0}
+
+
 @pytest.mark.parametrize(
     "readers",
     [
