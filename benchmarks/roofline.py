@@ -31,7 +31,6 @@ from benchmarks.subjects.layers import (
     DenseLayer,
     Modulation,
     Operator,
-    SparseLayer,
     list_dense,
     list_operators,
     make_engine_graph,
@@ -73,7 +72,7 @@ class Masks:
 
 
 def cost_sparse(operators: Sequence[Operator], masks: Masks, kind: Kind) -> Iterator[Launch]:
-    """The launches of the plugins; INT8 convolutions are preceded by the quantization of their input."""
+    """The launches of the plugins; INT8 convolutions read FP16, which becomes INT8 as it is gathered."""
     floats: Kind = "fp16" if kind == "int8" else kind
     for operator in operators:
         if isinstance(operator, Modulation):
@@ -84,20 +83,11 @@ def cost_sparse(operators: Sequence[Operator], masks: Masks, kind: Kind) -> Iter
                 operator.outputs, kind=floats, clear_output=operator.clear_output,
             )  # fmt: skip
         else:
-            if kind == "int8":
-                yield _quantize(operator, masks)
             yield from cost.sparse_conv2d(
                 masks.activity(operator.scale, operator.kernel, operator.clean_input), operator.channels,
-                operator.outputs, operator.kernel, kind=kind, clean_input=operator.clean_input,
+                operator.outputs, operator.kernel, kind=kind, x_kind=floats, clean_input=operator.clean_input,
                 residual=operator.residual, clear_output=operator.clear_output, tile=TILES[kind],
             )  # fmt: skip
-
-
-def _quantize(layer: SparseLayer, masks: Masks) -> Launch:
-    """QuantizeLinear is no plugin: it runs over all pixels."""
-    pixels = masks.pixels(layer.scale)
-    read = pixels * cost.stored_channels(layer.channels, "pixels", "fp16") * cost.BYTES["fp16"]
-    return Launch("quantize", read, pixels * cost.stored_channels(layer.channels, "pixels", "int8"))
 
 
 def cost_dense(operators: Sequence[Operator], masks: Masks, kind: Kind) -> Iterator[Launch]:

@@ -7,11 +7,12 @@ from pathlib import Path
 import onnx
 
 from .fusion import FuseResiduals
+from .quantizing import QuantizeWhereRead
 from .unread import SkipUnreadPixels
 
 
 def prepare_engine_graph(path: Path, *, bodies: bool = True) -> bytes:
-    """A graph of the bundle for a builder with plugins: sums fused, zeros that nobody reads not written.
+    """A graph of the bundle for a builder with plugins: sums and quantizers fused, zeros that nobody reads not written.
 
     The result computes the same, with plugins and, through its function bodies, without them.
 
@@ -24,6 +25,7 @@ def prepare_engine_graph(path: Path, *, bodies: bool = True) -> bytes:
     """
     model = onnx.load(str(path))
     FuseResiduals()(model)
+    QuantizeWhereRead()(model)
     SkipUnreadPixels()(model)
     if not bodies:
         del model.functions[:]

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import onnx
+from onnx import TensorProto, helper
 from onnxscript import opset18 as op
 from onnxscript import script
 from onnxscript.onnx_types import FLOAT, INT8
@@ -28,6 +29,7 @@ IR_VERSION = 9
 """Of the ONNX files (that of ONNX 1.14): the graphs use nothing newer, and older readers refuse higher numbers."""
 DOMAIN = "spair"
 _spair = Opset(DOMAIN, 1)
+_ZERO = helper.make_tensor("zero", TensorProto.INT8, [], [0])
 
 
 @script(_spair, default_opset=op)
@@ -66,6 +68,26 @@ def SparseConv2dInt8(  # noqa: D103, N802
 
 
 @script(_spair, default_opset=op)
+def SparseConv2dQuantize(  # noqa: D103, N802
+    x: FLOAT,
+    mask: FLOAT,
+    weight: INT8,
+    bias: FLOAT,
+    x_scale: FLOAT,
+    weight_scale: FLOAT,
+    pads: Sequence[int],
+    negative_slope: float,
+    clean_input: float,
+) -> FLOAT:
+    # Quotients are FP32 ones, whatever type x has, as in the plugin.
+    steps = op.QuantizeLinear(op.Cast(x, to=1), x_scale, op.Constant(value=_ZERO))
+    readable = op.HardSigmoid(op.Cast(mask, to=1), alpha=1.0, beta=clean_input)
+    values = op.Mul(op.DequantizeLinear(steps, x_scale), readable)
+    y = op.Conv(values, op.DequantizeLinear(weight, weight_scale, axis=0), op.Cast(bias, to=1), pads=pads)
+    return op.Mul(op.CastLike(op.LeakyRelu(y, alpha=negative_slope), mask), mask)
+
+
+@script(_spair, default_opset=op)
 def SparseConv2dAdd(  # noqa: D103, N802
     x: FLOAT,
     mask: FLOAT,
@@ -96,6 +118,27 @@ def SparseConv2dInt8Add(  # noqa: D103, N802
 ) -> FLOAT:
     readable = op.HardSigmoid(op.Cast(mask, to=1), alpha=1.0, beta=clean_input)
     values = op.Mul(op.DequantizeLinear(x, x_scale), readable)
+    y = op.Conv(values, op.DequantizeLinear(weight, weight_scale, axis=0), op.Cast(bias, to=1), pads=pads)
+    total = op.Add(op.LeakyRelu(y, alpha=negative_slope), op.Cast(residual, to=1))
+    return op.Mul(op.CastLike(total, mask), mask)
+
+
+@script(_spair, default_opset=op)
+def SparseConv2dQuantizeAdd(  # noqa: D103, N802
+    x: FLOAT,
+    mask: FLOAT,
+    weight: INT8,
+    bias: FLOAT,
+    x_scale: FLOAT,
+    weight_scale: FLOAT,
+    residual: FLOAT,
+    pads: Sequence[int],
+    negative_slope: float,
+    clean_input: float,
+) -> FLOAT:
+    steps = op.QuantizeLinear(op.Cast(x, to=1), x_scale, op.Constant(value=_ZERO))
+    readable = op.HardSigmoid(op.Cast(mask, to=1), alpha=1.0, beta=clean_input)
+    values = op.Mul(op.DequantizeLinear(steps, x_scale), readable)
     y = op.Conv(values, op.DequantizeLinear(weight, weight_scale, axis=0), op.Cast(bias, to=1), pads=pads)
     total = op.Add(op.LeakyRelu(y, alpha=negative_slope), op.Cast(residual, to=1))
     return op.Mul(op.CastLike(total, mask), mask)
@@ -143,13 +186,15 @@ def SparseNonLocal(  # noqa: D103, N802
     return op.Mul(op.Reshape(found, size), query_mask)
 
 
-# A body is the source text of one flat function: those of the four convolutions repeat lines, since a body that called
+# A body is the source text of one flat function: those of the six convolutions repeat lines, since a body that called
 # another would be one more function for parsers that confuse the names inside.
 OPERATORS = {
     "SparseConv2d": SparseConv2d,
     "SparseConv2dInt8": SparseConv2dInt8,
     "SparseConv2dAdd": SparseConv2dAdd,
     "SparseConv2dInt8Add": SparseConv2dInt8Add,
+    "SparseConv2dQuantize": SparseConv2dQuantize,
+    "SparseConv2dQuantizeAdd": SparseConv2dQuantizeAdd,
     "MaskedModulation": MaskedModulation,
     "SparseNonLocal": SparseNonLocal,
 }

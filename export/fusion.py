@@ -6,13 +6,19 @@ import onnx
 
 from .functions import DOMAIN, add_function_bodies
 
-FORMS = {"SparseConv2d": "SparseConv2dAdd", "SparseConv2dInt8": "SparseConv2dInt8Add"}
+FORMS = {
+    "SparseConv2d": "SparseConv2dAdd",
+    "SparseConv2dInt8": "SparseConv2dInt8Add",
+    "SparseConv2dQuantize": "SparseConv2dQuantizeAdd",
+}
 """Operator -> its form with a residual as last input."""
 MASK_INPUT = {
     "SparseConv2d": 1,
     "SparseConv2dAdd": 1,
     "SparseConv2dInt8": 1,
     "SparseConv2dInt8Add": 1,
+    "SparseConv2dQuantize": 1,
+    "SparseConv2dQuantizeAdd": 1,
     "SparseNonLocal": 3,
 }
 """Operator -> the input that holds the mask outside which its output is zero."""

@@ -157,6 +157,7 @@ def sparse_conv2d(
     kernel: int,
     *,
     kind: Kind = "fp16",
+    x_kind: Kind | None = None,
     out_kind: Kind | None = None,
     layouts: tuple[Layout, Layout] = ("pixels", "pixels"),
     clean_input: bool = False,
@@ -171,13 +172,15 @@ def sparse_conv2d(
         channels: C of x.
         outputs: D.
         kernel: k.
-        kind: of x and the weights.
-        out_kind: of the rest; None: that of x, which INT8 cannot be.
+        kind: of the weights and of the products.
+        x_kind: of x in memory; None: that of the weights. Others become INT8 as they are read.
+        out_kind: of the rest; None: that of x, or FP16 where x is INT8.
         layouts: of x and out.
         clean_input: see README.md of the operator; so are `residual` and `clear_output`.
         tile: pixels, output channels and input channels of a step.
     """
-    of_out = out_kind or ("fp16" if kind == "int8" else kind)
+    of_x = x_kind or kind
+    of_out = out_kind or ("fp16" if of_x == "int8" else of_x)
     size, out_size, taps = BYTES[kind], BYTES[of_out], kernel * kernel
     columns, stored = _round_up(outputs, PACKED), stored_channels(outputs, layouts[1], of_out)
     packed = taps * (_round_up(channels, 32) if kind == "int8" else channels) * columns * size
@@ -189,13 +192,13 @@ def sparse_conv2d(
     if clear_output:
         launches.append(Launch("clear", written=images * activity.pixels * stored * out_size))
     read = images * COUNT_BYTES + active * INDEX_BYTES + sum(activity.neighbours) * out_size
-    read += (
-        sum(activity.neighbours if clean_input else activity.active) * _read_channels(channels, layouts[0], kind) * size
-    )
+    gathered = sum(activity.neighbours if clean_input else activity.active)
+    read += gathered * _read_channels(channels, layouts[0], of_x) * BYTES[of_x]
     if residual:
         read += active * stored * out_size
     if active:
         read += packed + outputs * out_size + (outputs * SCALE_BYTES if kind == "int8" else 0)
+        read += SCALE_BYTES if of_x != kind else 0
     bm, bn, bk = tile
     rows = sum(_round_up(count, bm) for count in activity.active)
     multiplied = channels // bk * bk + _round_up(channels % bk, REST[kind])

@@ -30,17 +30,28 @@ def locate(i_n, o_p, o_c, pixels, channels, pitch, LAYOUT: tl.constexpr):  # noq
 
 
 @triton.jit
-def load_channels(p_x, offsets, m_p, o_c, channels, pitch, LAYOUT: tl.constexpr):  # noqa: N803
+def load_channels(
+    p_x,
+    offsets,
+    m_p,
+    o_c,
+    channels,
+    pitch,
+    LAYOUT: tl.constexpr,  # noqa: N803
+    PADDED: tl.constexpr = False,  # noqa: N803
+):
     """Values at `offsets` [M,C] for the pixels of `m_p` [M,1]; zero at other pixels and at channels that do not exist.
 
     With PIXELS the padding is read as well, so that the reads are 16 bytes wide, and replaced afterwards: it may hold
-    anything. CHW32 holds integers, whose padding meets zero weights.
+    anything. CHW32 holds integers, whose padding meets zero weights; where the values become integers before that
+    (PADDED), nothing is replaced with PIXELS either.
     """
     if LAYOUT == LINEAR:
         block = tl.load(p_x + offsets, mask=m_p & (o_c < channels), other=0)  # [M, C]
     elif LAYOUT == PIXELS:
         block = tl.load(p_x + offsets, mask=m_p & (o_c < pitch), other=0)  # [M, C]
-        block = tl.where(o_c < channels, block, 0)
+        if not PADDED:
+            block = tl.where(o_c < channels, block, 0)
     else:
         block = tl.load(p_x + offsets, mask=m_p & (o_c < tl.cdiv(channels, 32) * 32), other=0)  # [M, C]
     return block

@@ -43,7 +43,7 @@ def list_tilings(function: str, parts: tuple[str, ...], architecture: int) -> tu
         architecture: compute capability.
     """
     if function == "sparse_conv2d":
-        return _make(("BM", "BN", "BK"), *_convolution(parts[0], parts[2], architecture))
+        return _make(("BM", "BN", "BK"), *_convolution(parts[0], parts[1], parts[3], architecture))
     if function == "sparse_non_local":
         block = int(parts[2].removeprefix("b"))
         return _make(
@@ -64,15 +64,15 @@ def _make(names: tuple[str, ...], *choices: _Choice) -> tuple[Tiling, ...]:
     return tuple(Tiling(names, *choice) for choice in choices)
 
 
-def _convolution(x: str, layout: str, architecture: int) -> tuple[_Choice, ...]:
+def _convolution(x: str, weight: str, layout: str, architecture: int) -> tuple[_Choice, ...]:
     """Channel by channel ("linear") every element of a tile is an address of its own: smaller tiles."""
     linear = layout == "linear"
-    if x == "fp32":  # exact FP32 products: no tensor cores, the accumulators lie in registers
+    if weight == "fp32":  # exact FP32 products: no tensor cores, the accumulators lie in registers
         first: _Choice = ((32, 64, 32), 4, 2) if linear else ((64, 64, 16), 8, 2)
         return first, ((32, 64, 16), 4, 2), ((32, 32, 16), 4, 2)
     if linear:
         return ((32, 64, 32), 8, 2), ((32, 32, 32), 4, 2)
-    few, many = ((64, 64, 32), 4, 2), ((64, 64, 32), 8, 3 if x == "fp16" else 2)
+    few, many = ((64, 64, 32), 4, 2), ((64, 64, 32), 8, 3 if weight == "fp16" else 2)
     # From 9.0 on four warps are what one instruction multiplies with; before, more warps share out the registers.
     return (*((few, many) if architecture >= 90 else (many, few)), ((32, 64, 32), 8, 2), ((32, 32, 32), 4, 2))
 

@@ -20,6 +20,15 @@ ALIGNED = {"packed_outputs": 16}
 """Integer parameters that the plugins only pass as multiples of this."""
 PITCHES = {"x_pitch": ("IN", "p_x"), "query_pitch": ("IN", "p_query"), "out_pitch": ("OUT", "p_out")}
 """Pitches with the constant that holds the layout and the tensor: kHWC8 pads channels to 8, kHWC does not pad."""
+SPARSE_CONVOLUTIONS = (
+    ("fp32", "fp32", "fp32"),
+    ("fp16", "fp16", "fp16"),
+    ("int8", "int8", "fp16"),
+    ("int8", "int8", "fp32"),
+    ("fp16", "int8", "fp16"),
+    ("fp32", "int8", "fp32"),
+)
+"""Types of x, of the weights and of the rest; where x is no INT8 and the weights are, it becomes INT8 as it is read."""
 _AT = {"fp32": "*fp32", "fp16": "*fp16", "int8": "*i8", "int32": "*i32"}
 """Triton's type of a pointer to elements of a type."""
 
@@ -75,16 +84,16 @@ def _convolutions(architecture: int) -> Iterator[Variant]:
         yield _make(architecture, folder, "pack_weight", (weight,), parameters)
     scales = _pointers(p_x_scale="fp32", p_weight_scale="fp32", p_scale="fp32")
     yield _make(architecture, folder, "combine_scales", (), scales | _integers("outputs"))
-    for x, out in (("fp32", "fp32"), ("fp16", "fp16"), ("int8", "fp16"), ("int8", "fp32")):
+    for x, weight, out in SPARSE_CONVOLUTIONS:
         pointers = _pointers(
-            p_x=x, p_mask=out, p_index="int32", p_count="int32", p_packed=x,
-            p_bias=out, p_scale="fp32", p_residual=out, p_out=out,
+            p_x=x, p_mask=out, p_index="int32", p_count="int32", p_packed=weight,
+            p_bias=out, p_x_scale="fp32", p_scale="fp32", p_residual=out, p_out=out,
         )  # fmt: skip
         sizes = _integers("height", "width", "channels", "outputs", "packed_outputs", "x_pitch", "out_pitch")
         options = _integers("kernel", "dilation", "clean_input", "has_residual") | {"slope": "fp32"}
         for layouts in (("linear", "linear"), ("chw32" if x == "int8" else "pixels", "pixels")):
-            parts = (x, out, *layouts)
-            yield _make(architecture, folder, "sparse_conv2d", parts, pointers | sizes | options, layouts, x)
+            parts = (x, weight, out, *layouts)
+            yield _make(architecture, folder, "sparse_conv2d", parts, pointers | sizes | options, layouts, weight)
 
 
 def _modulation(architecture: int) -> Iterator[Variant]:

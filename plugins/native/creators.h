@@ -10,6 +10,8 @@ nvinfer1::IPluginCreatorInterface* sparse_conv2d_creator();
 nvinfer1::IPluginCreatorInterface* sparse_conv2d_add_creator();
 nvinfer1::IPluginCreatorInterface* sparse_conv2d_int8_creator();
 nvinfer1::IPluginCreatorInterface* sparse_conv2d_int8_add_creator();
+nvinfer1::IPluginCreatorInterface* sparse_conv2d_quantize_creator();
+nvinfer1::IPluginCreatorInterface* sparse_conv2d_quantize_add_creator();
 nvinfer1::IPluginCreatorInterface* sparse_non_local_creator();
 nvinfer1::IPluginCreatorInterface* masked_modulation_creator();
 

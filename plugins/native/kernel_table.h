@@ -6,7 +6,7 @@ namespace spair {
 
 // One kernel for one architecture.
 struct KernelImage {
-    const char* variant;         // which kernel, types and layouts: "sparse_conv2d.fp16.fp16.linear.linear"
+    const char* variant;         // which kernel, types and layouts: "sparse_conv2d.fp16.fp16.fp16.linear.linear"
     int sm;                      // compute capability, 87 for 8.7
     const unsigned char* code;   // cubin, or PTX text ending in NUL
     size_t size;                 // bytes of `code`

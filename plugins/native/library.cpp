@@ -11,8 +11,10 @@
 
 SPAIR_EXPORT nvinfer1::IPluginCreatorInterface* const* getCreators(int32_t& count) {
     static nvinfer1::IPluginCreatorInterface* creators[] = {
-        spair::sparse_conv2d_creator(),     spair::sparse_conv2d_add_creator(),  spair::sparse_conv2d_int8_creator(),
-        spair::sparse_conv2d_int8_add_creator(), spair::sparse_non_local_creator(), spair::masked_modulation_creator(),
+        spair::sparse_conv2d_creator(),          spair::sparse_conv2d_add_creator(),
+        spair::sparse_conv2d_int8_creator(),     spair::sparse_conv2d_int8_add_creator(),
+        spair::sparse_conv2d_quantize_creator(), spair::sparse_conv2d_quantize_add_creator(),
+        spair::sparse_non_local_creator(),       spair::masked_modulation_creator(),
     };
     count = sizeof creators / sizeof creators[0];
     return creators;

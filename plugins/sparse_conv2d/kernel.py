@@ -67,6 +67,22 @@ def find_neighbour(p_mask, o_y, o_x, m_m, tap, height, width, kernel, dilation, 
 
 
 @triton.jit
+def quantize(b_x, scale):
+    """x / scale in FP32, rounded half to even, clamped to -128..127, as QuantizeLinear does: any block, as int8.
+
+    Adding 1.5 * 2^23 leaves the rounded number in the lowest byte. Of halves no quotient is taken: in the sum with 768
+    the product with 1 / scale lands on the quotient's side of each half step, or exactly on it (README.md, for scales
+    that are halves as well).
+    """
+    if b_x.dtype == tl.float16:
+        b_steps = b_x.to(tl.float32) * tl.div_rn(1.0, scale) + 768.0
+        b_rounded = tl.minimum(tl.maximum(b_steps, 768.0 - 128.0), 768.0 + 127.0) + (12582912.0 - 768.0)
+    else:
+        b_rounded = tl.minimum(tl.maximum(tl.div_rn(b_x, scale), -128.0), 127.0) + 12582912.0
+    return b_rounded.to(tl.int32, bitcast=True).to(tl.int8)
+
+
+@triton.jit
 def multiply_taps(
     b_acc,
     p_x,
@@ -82,6 +98,7 @@ def multiply_taps(
     channels,
     packed_outputs,
     x_pitch,
+    x_scale,
     kernel,
     dilation,
     clean_input,
@@ -96,6 +113,7 @@ def multiply_taps(
     WHOLE: they all exist, so that nothing has to look at the channels' end, which would cost a detour of x through
     shared memory.
     """
+    QUANTIZE: tl.constexpr = p_x.dtype != p_packed.dtype  # noqa: N806
     turns = tl.maximum(blocks, 1)  # the pipeline's first steps are computed before it is known whether there are any
     for step in range(kernel * kernel * blocks):
         tap = step // turns
@@ -105,8 +123,10 @@ def multiply_taps(
         if WHOLE:
             b_x = tl.load(p_x + offsets, mask=m_q[:, None], other=0)  # [BM, BK]
         else:
-            b_x = load_channels(p_x, offsets, m_q[:, None], o_c[None, :], channels, x_pitch, IN)  # [BM, BK]
-        if p_x.dtype.element_ty == tl.int8:  # tensor cores take 8-bit factors with the channels side by side only
+            b_x = load_channels(p_x, offsets, m_q[:, None], o_c[None, :], channels, x_pitch, IN, QUANTIZE)  # [BM, BK]
+        if QUANTIZE:
+            b_x = quantize(b_x, x_scale)
+        if p_packed.dtype.element_ty == tl.int8:  # tensor cores take 8-bit factors with the channels side by side only
             packed_channels = tl.cdiv(channels, 32) * 32
             o_w = (tap * packed_outputs + o_d[:, None]) * packed_channels + o_c[None, :]
             b_w = tl.trans(tl.load(p_packed + o_w, mask=o_d[:, None] < packed_outputs, other=0))  # [BK, BN]
@@ -128,6 +148,7 @@ def sparse_conv2d(
     p_count,
     p_packed,
     p_bias,
+    p_x_scale,
     p_scale,
     p_residual,
     p_out,
@@ -156,11 +177,12 @@ def sparse_conv2d(
         p_mask: fp32 or fp16 [N, pixels].
         p_index: i32 [N, pixels] of `compact_mask`.
         p_count: i32 [N] of `compact_mask`.
-        p_packed: type of x, of `pack_weight`.
+        p_packed: of `pack_weight`; type of x, or int8 where x is fp32 or fp16 and becomes int8 as it is gathered.
         p_bias: [outputs], type of out.
-        p_scale: fp32 [outputs] of `combine_scales`; read with int8 alone.
+        p_x_scale: fp32 [1], read where x becomes int8; with fp16 it must have no more digits than fp16 has.
+        p_scale: fp32 [outputs] of `combine_scales`; read with int8 weights alone.
         p_residual: type and layout of out; read where `has_residual` is not 0.
-        p_out: type of x (fp32 or fp16 with int8), layout OUT.
+        p_out: type of x (fp32 or fp16 with int8 x), layout OUT.
         height: of an image; so are `width`, `channels` of x and `outputs`.
         packed_outputs: columns of the packed weight, a multiple of 16.
         x_pitch: see `layouts`; so is `out_pitch`.
@@ -177,10 +199,11 @@ def sparse_conv2d(
     p_index += i_n.to(tl.int64) * pixels
     count = tl.load(p_count + i_n)
     o_d = i_d * BN + tl.arange(0, BN)
-    integer: tl.constexpr = p_x.dtype.element_ty == tl.int8
+    integer: tl.constexpr = p_packed.dtype.element_ty == tl.int8
     total: tl.constexpr = tl.int32 if integer else tl.float32
     REST: tl.constexpr = 32 if integer else 16  # noqa: N806  the least that tensor cores take: what is left wastes least
     whole = channels // BK
+    x_scale = tl.load(p_x_scale) if p_x.dtype != p_packed.dtype else 1.0
     for i_m in range(tl.program_id(0), tl.cdiv(count, BM), tl.num_programs(0)):
         o_m = i_m * BM + tl.arange(0, BM)
         m_m = o_m < count
@@ -190,11 +213,12 @@ def sparse_conv2d(
         b_acc = tl.zeros((BM, BN), total)
         b_acc = multiply_taps(
             b_acc, p_x, p_mask, p_packed, i_n, o_y, o_x, m_m, o_d, height, width, channels, packed_outputs,
-            x_pitch, kernel, dilation, clean_input, 0, whole, IN, BK, True,
+            x_pitch, x_scale, kernel, dilation, clean_input, 0, whole, IN, BK, True,
         )  # fmt: skip
         b_acc = multiply_taps(
             b_acc, p_x, p_mask, p_packed, i_n, o_y, o_x, m_m, o_d, height, width, channels, packed_outputs,
-            x_pitch, kernel, dilation, clean_input, whole * BK, tl.cdiv(channels - whole * BK, REST), IN, REST, False,
+            x_pitch, x_scale, kernel, dilation, clean_input, whole * BK, tl.cdiv(channels - whole * BK, REST), IN, REST,
+            False,
         )  # fmt: skip
         b_out = b_acc.to(tl.float32)
         if integer:

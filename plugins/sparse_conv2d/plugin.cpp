@@ -1,4 +1,5 @@
-// SparseConv2d, its forms with a residual (…Add) and with INT8 input and weights (…Int8…). See README.md.
+// SparseConv2d and its forms with a residual (…Add), with INT8 input and weights (…Int8…), and with INT8 weights and an
+// input that becomes INT8 as it is gathered (…Quantize…). See README.md.
 #include <stdexcept>
 
 #include "../native/compaction.h"
@@ -13,14 +14,22 @@ using namespace nvinfer1;
 // Positions of the inputs. A residual comes after all the others, the output last.
 constexpr int32_t kX = 0, kMask = 1, kWeight = 2, kBias = 3, kXScale = 4, kWeightScale = 5;
 
+// What x is, and what it is multiplied as.
+enum class Values {
+    kFloat,     // both are FP32 or FP16
+    kInt8,      // both are INT8
+    kQuantize,  // x is FP32 or FP16, the weights are INT8
+};
+
 constexpr int32_t kChannelStep = 16;  // packed weights have rows of whole multiples of it
 constexpr int32_t kInt8Step = 32;  // packed INT8 weights have, for each output channel, whole multiples of it of input channels
 
 class SparseConv2d : public Plugin {
 public:
-    SparseConv2d(const char* name, bool int8, bool residual, const FieldReader& reader)
+    SparseConv2d(const char* name, Values kind, bool residual, const FieldReader& reader)
         : Plugin(name, reader),
-          int8_(int8),
+          x_int8_(kind == Values::kInt8),
+          int8_(kind != Values::kFloat),
           residual_(residual),
           negative_slope_(reader.real("negative_slope", 1.0f)),
           clean_input_(reader.real("clean_input", 0.0f)),
@@ -60,14 +69,14 @@ protected:
         const bool linear = tensor.format == TensorFormat::kLINEAR;
         switch (position) {
             case kX: {
-                const bool type = int8_ ? tensor.type == DataType::kINT8
-                                        : tensor.type == DataType::kFLOAT || tensor.type == DataType::kHALF;
+                const bool type = x_int8_ ? tensor.type == DataType::kINT8
+                                          : tensor.type == DataType::kFLOAT || tensor.type == DataType::kHALF;
                 return type && (linear || tensor.format == pixel_format(tensor.type));
             }
             case kMask:
-                return linear && (int8_ ? tensor.type == DataType::kFLOAT || tensor.type == DataType::kHALF
-                                        : tensor.type == x.type);
-            case kWeight: return linear && tensor.type == x.type;
+                return linear && (x_int8_ ? tensor.type == DataType::kFLOAT || tensor.type == DataType::kHALF
+                                          : tensor.type == x.type);
+            case kWeight: return linear && tensor.type == (int8_ ? DataType::kINT8 : x.type);
             case kBias: return linear && tensor.type == tensors[kMask].type;
             default: break;
         }
@@ -104,15 +113,16 @@ protected:
 
     size_t workspace_bytes(const Tensors& tensors) const override {
         const Size weight = size_of(tensors[kWeight].dims);
-        return packed_bytes(weight, tensors[kX].type) + scale_bytes(weight) + active_pixels_bytes(size_of(tensors[kMask].dims));
+        return packed_bytes(weight, tensors[kWeight].type) + scale_bytes(weight) + active_pixels_bytes(size_of(tensors[kMask].dims));
     }
 
     void load(const Tensors& tensors) override {
-        const std::string x = type_name(tensors[kX].type), out = type_name(tensors.back().type);
+        const std::string x = type_name(tensors[kX].type), weight = type_name(tensors[kWeight].type);
+        const std::string out = type_name(tensors.back().type);
         compact_ = load_compaction(tensors[kMask].type);
-        pack_ = load_kernel("pack_weight." + x);
-        convolve_ = load_kernel("sparse_conv2d." + x + "." + out + "." + layout_name(tensors[kX].format) + "." +
-                                layout_name(tensors.back().format));
+        pack_ = load_kernel("pack_weight." + weight);
+        convolve_ = load_kernel("sparse_conv2d." + x + "." + weight + "." + out + "." + layout_name(tensors[kX].format) +
+                                "." + layout_name(tensors.back().format));
         if (int8_) {
             combine_ = load_kernel("combine_scales");
         }
@@ -125,7 +135,7 @@ protected:
         const Size out{x.batch, weight.batch, x.height, x.width};
         const PluginTensorDesc& to = tensors.back();
         char* packed = workspace;
-        char* scales = packed + packed_bytes(weight, tensors[kX].type);
+        char* scales = packed + packed_bytes(weight, tensors[kWeight].type);
         char* lists = scales + scale_bytes(weight);
         pack(weight, inputs[kWeight], packed, stream);
         if (int8_) {
@@ -141,8 +151,9 @@ protected:
                                            static_cast<unsigned>(divide_up(out.channels, convolve_.tile(1))),
                                            static_cast<unsigned>(x.batch)};
         const void* residual = residual_ ? inputs[input_count() - 1] : output;
+        const void* x_scale = int8_ ? inputs[kXScale] : scales;  // not read by the kernels of other forms
         launch(convolve_, grid, stream,
-               {inputs[kX], inputs[kMask], active.index, active.count, packed, inputs[kBias], scales, residual, output,
+               {inputs[kX], inputs[kMask], active.index, active.count, packed, inputs[kBias], x_scale, scales, residual, output,
                 x.height, x.width, x.channels, out.channels, packed_channels(weight),
                 pitch_of(tensors[kX].format, x.channels), pitch_of(to.format, out.channels), weight.height, dilations_[0],
                 clean_input_ != 0.0f ? 1 : 0, residual_ ? 1 : 0, negative_slope_});
@@ -203,7 +214,7 @@ private:
                {from, to, weight.channels, weight.batch, weight.height * weight.width, packed_channels(weight)});
     }
 
-    bool int8_, residual_;
+    bool x_int8_, int8_, residual_;  // x is INT8; the products are
     float negative_slope_, clean_input_;
     int32_t clear_output_;  // 0: nobody reads the output's clean pixels, so they need not become zero
     std::vector<int32_t> pads_, dilations_;
@@ -211,10 +222,10 @@ private:
     int32_t processors_ = 1;
 };
 
-template <bool int8, bool residual>
+template <Values kind, bool residual>
 class Form final : public SparseConv2d {
 public:
-    Form(const char* name, const FieldReader& reader) : SparseConv2d(name, int8, residual, reader) {}
+    Form(const char* name, const FieldReader& reader) : SparseConv2d(name, kind, residual, reader) {}
 
 protected:
     Plugin* copy() const override { return new Form(*this); }
@@ -223,22 +234,32 @@ protected:
 }  // namespace
 
 IPluginCreatorInterface* sparse_conv2d_creator() {
-    static Creator<Form<false, false>> creator("SparseConv2d");
+    static Creator<Form<Values::kFloat, false>> creator("SparseConv2d");
     return &creator;
 }
 
 IPluginCreatorInterface* sparse_conv2d_add_creator() {
-    static Creator<Form<false, true>> creator("SparseConv2dAdd");
+    static Creator<Form<Values::kFloat, true>> creator("SparseConv2dAdd");
     return &creator;
 }
 
 IPluginCreatorInterface* sparse_conv2d_int8_creator() {
-    static Creator<Form<true, false>> creator("SparseConv2dInt8");
+    static Creator<Form<Values::kInt8, false>> creator("SparseConv2dInt8");
     return &creator;
 }
 
 IPluginCreatorInterface* sparse_conv2d_int8_add_creator() {
-    static Creator<Form<true, true>> creator("SparseConv2dInt8Add");
+    static Creator<Form<Values::kInt8, true>> creator("SparseConv2dInt8Add");
+    return &creator;
+}
+
+IPluginCreatorInterface* sparse_conv2d_quantize_creator() {
+    static Creator<Form<Values::kQuantize, false>> creator("SparseConv2dQuantize");
+    return &creator;
+}
+
+IPluginCreatorInterface* sparse_conv2d_quantize_add_creator() {
+    static Creator<Form<Values::kQuantize, true>> creator("SparseConv2dQuantizeAdd");
     return &creator;
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 
@@ -69,6 +71,34 @@ def sparse_conv2d_int8(
     """
     scale = float(x_scale) * weight_scale.astype(np.float64)
     return _convolve(x, mask, weight, bias, scale, residual, negative_slope, clean_input, dilation)
+
+
+def quantize(x: np.ndarray, scale: float) -> np.ndarray:
+    """QuantizeLinear without a zero point: `x / scale` in float32, rounded half to even, clamped to -128..127.
+
+    Args:
+        x: float32, or float16 and then `scale` has no more digits than float16 has.
+        scale: > 0, float32.
+
+    Returns:
+        int8; NaN gives any number.
+    """
+    with np.errstate(all="ignore"):  # of infinities and NaN
+        steps = np.rint(x.astype(np.float32) / np.float32(scale))
+    return np.nan_to_num(steps, nan=-128).clip(-128, 127).astype(np.int8)
+
+
+def sparse_conv2d_quantize(
+    x: np.ndarray,
+    mask: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    x_scale: float,
+    weight_scale: np.ndarray,
+    **options: Any,
+) -> np.ndarray:
+    """`sparse_conv2d_int8` of a float x, which becomes int8 where it is read; the other arguments as there."""
+    return sparse_conv2d_int8(quantize(x, x_scale), mask, weight, bias, x_scale, weight_scale, **options)
 
 
 def _convolve(

@@ -94,13 +94,15 @@ def test_sparse_launches_are_those_of_the_plugins(operators):
     assert names.count("quantize") == 0
 
 
-def test_int8_quantizes_each_input(operators):
-    launches = list(cost_sparse(operators, masks(0.1), "int8"))
-    quantized = [launch for launch in launches if launch.name == "quantize"]
-    assert len(quantized) == 22
-    assert quantized[0].read == 96 * 128 * 16 * 2  # 11 channels of FP16, padded to 16
-    assert quantized[0].written == 96 * 128 * 32
-    assert {launch.kind for launch in launches if launch.name == "sparse_conv2d"} == {"int8"}
+def test_int8_reads_halves_and_quantizes_no_pixel_in_a_launch_of_its_own(operators):
+    half, int8 = ([*cost_sparse(operators, masks(0.1), kind)] for kind in ("fp16", "int8"))
+    assert {launch.name for launch in int8} - {launch.name for launch in half} == {"combine_scales"}
+    assert {launch.kind for launch in int8 if launch.name == "sparse_conv2d"} == {"int8"}
+    pairs = [[launch for launch in part if launch.name == "sparse_conv2d"] for part in (half, int8)]
+    for one, other in zip(*pairs, strict=True):
+        assert other.written == one.written
+        # the pixels are the same bytes; weights are half as many, with up to 31 channels of padding, and two scales
+        assert other.read <= one.read + 4 * 65
 
 
 def test_masks_grow_from_scale_to_scale():
@@ -145,7 +147,8 @@ def test_the_data_are_in_order():
 
 @pytest.mark.parametrize("kind", TILES)
 def test_tiles_are_the_plugin_compilers_first_choice(kind):
-    parts = (kind, "fp16", "chw32" if kind == "int8" else "pixels", "pixels")
+    x = "fp16" if kind == "int8" else kind
+    parts = (x, kind, x, "pixels", "pixels")
     assert list_tilings("sparse_conv2d", parts, 87)[0].sizes == TILES[kind]
 
 

@@ -14,6 +14,7 @@ import pytest
 import spair.export.engine as engine_module
 from spair.calibration.convert import ConvertPrecision
 from spair.export.engine import EngineOptions, build_engine
+from spair.export.engine_graph import prepare_engine_graph
 from tests.calibration.test_convert import plan_of
 from tests.plugins.conftest import HOST_TARGET
 
@@ -76,3 +77,15 @@ def test_plugins_take_int8_straight_from_the_quantizers(network, plugins, tmp_pa
     int8 = [node for node in sparse if node.op_type == "SparseConv2dInt8"]
     assert all(makers[node.input[0]] == "QuantizeLinear" for node in int8)
     assert bool(int8) == (precision == "int8")
+
+
+def test_prepared_graphs_quantize_in_the_plugins_alone_what_only_they_read(network, plugins, tmp_path, monkeypatch):
+    before = count(convert(network, plan_of(network, "int8"), tmp_path / "g.onnx"))
+    (tmp_path / "prepared.onnx").write_bytes(prepare_engine_graph(tmp_path / "g.onnx"))
+    model = onnx.load(tmp_path / "prepared.onnx")
+    layers = Counter(kind for _, kind in read_layers(tmp_path / "prepared.onnx", plugins.path, tmp_path, monkeypatch))
+    nodes = count(model)
+    quantizing = nodes["SparseConv2dQuantize"] + nodes["SparseConv2dQuantizeAdd"]
+    assert quantizing == before["SparseConv2dInt8"] > 0 == nodes["SparseConv2dInt8"] + nodes["SparseConv2dInt8Add"]
+    assert layers["PLUGIN_V3"] == sum(node.domain == "spair" for node in model.graph.node)
+    assert layers["QUANTIZE"] == nodes["QuantizeLinear"] < before["QuantizeLinear"]

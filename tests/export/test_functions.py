@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 
 from spair.export.functions import DOMAIN, OPERATORS, OPSET, add_function_bodies
 from spair.plugins.masked_modulation.reference import masked_modulation
-from spair.plugins.sparse_conv2d.reference import sparse_conv2d
+from spair.plugins.sparse_conv2d.reference import quantize, sparse_conv2d
 from spair.plugins.sparse_non_local.reference import sparse_non_local
 from spair.runtime import Bundle
 
@@ -90,6 +90,25 @@ def test_sparse_conv2d_int8_is_the_float_one_on_what_the_integers_stand_for(kind
     assert got.dtype == halves
     # FP32 sums of 75 products, then rounded to the type of the mask, relative to the value
     np.testing.assert_allclose(got, expected, atol=1e-4, rtol=float(np.finfo(halves).eps))
+
+
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("halves", [np.float32, np.float16])
+def test_a_quantizing_convolution_is_the_int8_one_after_a_quantizer(halves, residual):
+    arrays = int8_arrays((5, 7), 3, "half", halves)
+    arrays["x_scale"] = np.array(np.float16(0.02), np.float32)
+    x = ((arrays["x"] + np.random.default_rng(5).uniform(-0.6, 0.6, arrays["x"].shape)) * arrays["x_scale"]).astype(
+        halves
+    )
+    x[np.broadcast_to(arrays["mask"] == 0, x.shape)] = np.nan
+    if residual:
+        arrays["residual"] = draw(2, 4, 5, 7, seed=6).astype(halves)
+    attributes = {"pads": [1] * 4, "negative_slope": 0.1, "clean_input": 0.0}
+    form = "Add" if residual else ""
+    got = run(f"SparseConv2dQuantize{form}", arrays | {"x": x}, attributes)
+    expected = run(f"SparseConv2dInt8{form}", arrays | {"x": quantize(x, float(arrays["x_scale"]))}, attributes)
+    assert got.dtype == halves and np.abs(got).max() > 0.1
+    np.testing.assert_array_equal(got, expected)
 
 
 @pytest.mark.parametrize(("slope", "clean"), [(0.0, 0.0), (0.1, 1.0)])

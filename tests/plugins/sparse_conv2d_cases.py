@@ -1,5 +1,7 @@
 """Calls of SparseConv2d in Triton's interpreter, and how they are judged against the definition.
 
+Floats that become INT8 as they are gathered are made so that their quotients by the scale fall on halves as well.
+
 What must not be read is NaN (99 in integers): clean pixels of x, absent neighbours, padding channels, what
 surrounds each array, a residual that is not there. What must not be written is checked to be poison still.
 
@@ -18,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from spair.plugins.sparse_conv2d import kernel as conv
-from spair.plugins.sparse_conv2d.reference import sparse_conv2d, sparse_conv2d_int8
+from spair.plugins.sparse_conv2d.reference import quantize, sparse_conv2d, sparse_conv2d_int8
 from tests.plugins.kernel_harness import (
     LAYOUTS,
     from_layout,
@@ -35,12 +37,20 @@ from tests.plugins.kernel_harness import (
     to_layout,
 )
 
+SCALE = 0.046875
+"""Of INT8 x: a half whose products with half steps are halves as well, while its reciprocal is rounded."""
 UNIT = 2.0**-24
 """Rounding of FP32, relative."""
 
-TYPES = {"fp32": ("float32", "float32"), "fp16": ("float16",) * 2, "int8-fp16": ("int8", "float16"),
-         "int8-fp32": ("int8", "float32")}  # fmt: skip
-"""Of x and weights, and of everything else."""
+TYPES = {
+    "fp32": ("float32",) * 3,
+    "fp16": ("float16",) * 3,
+    "int8-fp16": ("int8", "int8", "float16"),
+    "int8-fp32": ("int8", "int8", "float32"),
+    "quantize-fp16": ("float16", "int8", "float16"),
+    "quantize-fp32": ("float32", "int8", "float32"),
+}
+"""Of x, of the weights, and of everything else."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,11 @@ class Case:
 
     @property
     def integer(self) -> bool:
-        return self.types.startswith("int8")
+        return TYPES[self.types][1] == "int8"
+
+    @property
+    def quantize(self) -> bool:
+        return self.types.startswith("quantize")
 
 
 @dataclass
@@ -76,30 +90,41 @@ class Call:
     weight: np.ndarray
     bias: np.ndarray
     residual: np.ndarray | None
-    x_scale: np.ndarray = field(default_factory=lambda: np.float32([0.03]))
+    x_scale: np.ndarray = field(default_factory=lambda: np.float32([SCALE]))
     weight_scale: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
 def make_call(case: Case) -> Call:
     """Random inputs; poison at every pixel of x and residual that the definition does not read."""
     rng = np.random.default_rng(0)
-    of_x, of_rest = TYPES[case.types]
+    of_x, of_weight, of_rest = TYPES[case.types]
     mask = make_mask(case.mask, case.n, *case.size)
     values = [
         rng.normal(size=(case.n, case.c, *case.size)),
         rng.normal(size=(case.d, case.c, case.kernel, case.kernel)),
     ]
-    x, weight = (np.round(v * 40).clip(-127, 127) if case.integer else v for v in values)
-    x, weight = x.astype(of_x), weight.astype(of_x)
+    steps, weight = (np.round(v * 40).clip(-127, 127) if case.integer else v for v in values)
+    x = draw_floats(rng, steps, of_x) if case.quantize else steps.astype(of_x)
+    weight = weight.astype(of_weight)
     clean = np.broadcast_to(mask == 0, x.shape)
     if not case.clean_input:
-        x[clean] = 99 if case.integer else np.nan
+        x[clean] = 99 if of_x == "int8" else np.nan
     residual = rng.normal(size=(case.n, case.d, *case.size)).astype(of_rest) if case.residual else None
     if residual is not None:
         residual[np.broadcast_to(mask == 0, residual.shape)] = np.nan
     weight_scale = (0.01 + rng.random(case.d) / 50).astype(np.float32)
     bias = rng.normal(size=case.d).astype(of_rest)
     return Call(x, mask.astype(of_rest), weight, bias, residual, weight_scale=weight_scale)
+
+
+def draw_floats(rng: np.random.Generator, steps: np.ndarray, dtype: str) -> np.ndarray:
+    """About `steps` times SCALE: some at half a step as near as the type has it, some beyond INT8, some not finite."""
+    kinds = rng.integers(0, 8, steps.shape)
+    x = np.where(kinds < 3, steps + 0.5, steps + rng.uniform(-0.5, 0.5, steps.shape)) * SCALE
+    x = np.where(kinds == 3, x * 300, x).astype(dtype)
+    x[kinds == 4] = np.nextafter(x[kinds == 4], np.array(np.inf, dtype))
+    x.flat[:2] = np.inf, -np.inf
+    return x
 
 
 def define(case: Case, call: Call) -> tuple[np.ndarray, np.ndarray]:
@@ -109,6 +134,7 @@ def define(case: Case, call: Call) -> tuple[np.ndarray, np.ndarray]:
         options: dict[str, Any] = {"negative_slope": slope, "clean_input": case.clean_input, "dilation": case.dilation}
         if case.integer:
             scales = float(call.x_scale[0]), call.weight_scale
+            x = quantize(x, scales[0]) if case.quantize else x
             return sparse_conv2d_int8(x, call.mask, weight, bias, *scales, residual=residual, **options)
         return sparse_conv2d(x, call.mask, weight, bias, residual=residual, **options)
 
@@ -117,7 +143,7 @@ def define(case: Case, call: Call) -> tuple[np.ndarray, np.ndarray]:
     residual = None if call.residual is None else np.abs(call.residual.astype(np.float32))
     terms = 1 if case.integer else case.c * case.kernel**2
     magnitude = compute(*held, residual, 1.0).astype(np.float64)
-    return expected, (terms + 5) * UNIT * magnitude + rounding(expected, TYPES[case.types][1])
+    return expected, (terms + 5) * UNIT * magnitude + rounding(expected, TYPES[case.types][2])
 
 
 def pack(call: Call, module: ModuleType = conv) -> np.ndarray:
@@ -151,7 +177,9 @@ def run(case: Case, call: Call, module: ModuleType = conv, **changed: Any) -> np
     bm, bn, bk = case.tile
     arguments = {
         "p_x": x, "p_mask": guarded(call.mask), "p_index": index, "p_count": count, "p_packed": pack(call, module),
-        "p_bias": guarded(call.bias), "p_scale": combine(call, module) if case.integer else poisoned((1,), np.float32),
+        "p_bias": guarded(call.bias),
+        "p_x_scale": guarded(call.x_scale) if case.quantize else poisoned((1,), np.float32),
+        "p_scale": combine(call, module) if case.integer else poisoned((1,), np.float32),
         "p_residual": out if call.residual is None else to_layout(call.residual, to), "p_out": out,
         "height": case.size[0], "width": case.size[1], "channels": case.c, "outputs": case.d,
         "packed_outputs": -(-case.d // 16) * 16, "x_pitch": x.shape[-1], "out_pitch": out.shape[-1],
@@ -182,5 +210,5 @@ def check(case: Case) -> None:
 
 def layouts_of(types: str) -> tuple[tuple[str, str], ...]:
     """Layouts of x and out that the plugins use, and one mixture."""
-    dense = "chw32" if types.startswith("int8") else "pixels"
+    dense = "chw32" if TYPES[types][0] == "int8" else "pixels"
     return ("linear", "linear"), (dense, "pixels"), (dense, "linear")

@@ -104,6 +104,8 @@ CONVOLUTIONS = {
     "five by five": conv.Case("fp32", c=3, d=3, kernel=5, n=1),
     "int8": conv.Case("int8-fp16", c=11, d=19, layouts=("chw32", "pixels")),
     "int8 to fp32": conv.Case("int8-fp32", c=35, d=19, kernel=1, layouts=("linear", "linear")),
+    "quantize": conv.Case("quantize-fp16", c=52, d=19, kernel=1, layouts=("pixels", "pixels"), residual=True),
+    "quantize linear": conv.Case("quantize-fp32", c=11, d=3, kernel=1, n=1, clean_input=True),
     "no pixel": conv.Case("int8-fp16", mask="none"),
     "all pixels": conv.Case("fp16", mask="all", kernel=1, layouts=("pixels", "pixels")),
 }  # fmt: skip
@@ -118,14 +120,14 @@ def test_sparse_conv2d(case):
         patch.setattr(conv, "combine", lambda *_: scale)
         with counting() as counter:
             conv.run(case, call)
-    of_x, of_rest = (KINDS[name] for name in conv.TYPES[case.types])
+    of_x, of_weight, of_rest = (KINDS[name] for name in conv.TYPES[case.types])
     activity = cost.measure_activity(call.mask, case.kernel, case.dilation, clean_input=case.clean_input)
     layouts = tuple("pixels" if name == "chw32" else name for name in case.layouts)
     counted = cost.sparse_conv2d(
-        activity, case.c, case.d, case.kernel, kind=of_x, out_kind=of_rest, layouts=layouts,
+        activity, case.c, case.d, case.kernel, kind=of_weight, x_kind=of_x, out_kind=of_rest, layouts=layouts,
         clean_input=case.clean_input, residual=case.residual, tile=case.tile,
     )  # fmt: skip
-    assert counter.launch("sparse_conv2d", of_x) == pick(counted, "sparse_conv2d")
+    assert counter.launch("sparse_conv2d", of_weight) == pick(counted, "sparse_conv2d")
 
 
 @pytest.mark.parametrize("types", ["fp32", "fp16", "int8-fp16"])

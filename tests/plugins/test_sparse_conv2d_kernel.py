@@ -4,10 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+import triton
+import triton.language as tl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.plugins.kernel_harness import MASKS, guarded, list_active
+from spair.plugins.sparse_conv2d.kernel import quantize
+from spair.plugins.sparse_conv2d.reference import quantize as define_quantized
+from tests.plugins.kernel_harness import MASKS, guarded, launch, list_active, poisoned
 from tests.plugins.sparse_conv2d_cases import TYPES, Call, Case, check, combine, judge, layouts_of, make_call, pack, run
 
 
@@ -19,12 +23,12 @@ def test_types_and_layouts(types, layouts):
 
 
 @pytest.mark.parametrize(("kernel", "dilation"), [(1, 1), (1, 2), (3, 2), (5, 1), (5, 2)])
-@pytest.mark.parametrize("types", ["fp16", "int8-fp16"])
+@pytest.mark.parametrize("types", ["fp16", "int8-fp16", "quantize-fp16"])
 def test_kernels_and_dilations(types, kernel, dilation):
     check(Case(types, layouts=layouts_of(types)[1], kernel=kernel, dilation=dilation, n=1))
 
 
-@pytest.mark.parametrize("types", ["fp32", "fp16", "int8-fp16"])
+@pytest.mark.parametrize("types", ["fp32", "fp16", "int8-fp16", "quantize-fp16"])
 @pytest.mark.parametrize(("c", "d"), [(1, 1), (3, 17), (33, 3), (67, 48)])
 def test_channels_need_no_multiples(types, c, d):
     check(Case(types, n=1, c=c, d=d, size=(3, 5), kernel=1, layouts=layouts_of(types)[1]))
@@ -37,8 +41,9 @@ def test_pictures_of_one_tile_more_or_less(size):
 
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("clean_input", [False, True])
-def test_masks_of_all_kinds(mask, clean_input):
-    check(Case("fp16", mask=mask, clean_input=clean_input, layouts=("pixels", "pixels"), n=2, size=(4, 4)))
+@pytest.mark.parametrize("types", ["fp16", "quantize-fp16"])
+def test_masks_of_all_kinds(types, mask, clean_input):
+    check(Case(types, mask=mask, clean_input=clean_input, layouts=("pixels", "pixels"), n=2, size=(4, 4)))
 
 
 @pytest.mark.parametrize("residual", [False, True])
@@ -73,6 +78,34 @@ def test_numbers_that_fp16_cannot_sum_are_summed_in_fp32():
     call.weight[:, 1::2] = -40.0  # sums run through 1600, products of 40 beyond 65504 / 41 would overflow FP16
     call.x[:, :2] = 100.0
     judge(case, call, run(case, call))
+
+
+@triton.jit
+def _quantize(p_x, p_scale, p_out, BLOCK: tl.constexpr):  # noqa: N803
+    offsets = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    tl.store(p_out + offsets, quantize(tl.load(p_x + offsets), tl.load(p_scale)))
+
+
+@pytest.mark.parametrize("bits", [0x0001, 0x0003, 0x03FF, 0x0400, 0x1E3F, 0x2A00, 0x2BFF, 0x3555, 0x7BFF], ids=hex)
+def test_every_half_becomes_the_integer_that_division_gives(bits):
+    scale = np.uint16([bits]).view(np.float16).astype(np.float32)
+    halves = np.arange(0x10000, dtype=np.uint32).astype(np.uint16).view(np.float16)
+    out = poisoned(halves.shape, np.int8)
+    launch(_quantize, (16,), {"p_x": guarded(halves), "p_scale": scale, "p_out": out, "BLOCK": 4096})
+    assert (out == define_quantized(halves, float(scale[0]))).all()
+    steps = np.abs(halves[:0x7C00].astype(np.float64) / float(scale[0]))
+    assert (steps % 1 == 0.5).any() == (bits not in (0x0001, 0x0003, 0x03FF)), "ties, where half the scale is a half"
+
+
+def test_floats_become_the_integers_that_division_gives():
+    scale = np.float32([0.1])
+    steps = np.random.default_rng(0).uniform(-140, 140, 4096).astype(np.float32)
+    ends = np.float32([np.inf, -np.inf, 3e38, 0.0] * 1024)
+    x = np.concatenate([(np.round(steps) + 0.5) * scale, steps * scale, ends])
+    x = np.concatenate([x, np.nextafter(x[:4096], np.float32(np.inf))]).astype(np.float32)
+    out = poisoned(x.shape, np.int8)
+    launch(_quantize, (4,), {"p_x": guarded(x), "p_scale": scale, "p_out": out, "BLOCK": 4096})
+    assert (out == define_quantized(x, float(scale[0]))).all()
 
 
 @settings(max_examples=10, deadline=None, derandomize=True)

@@ -69,7 +69,7 @@ MUTANTS = [
     ("& (o_qy < height)", ""),
     ("b_mask + clean_input != 0", "b_mask + clean_input >= 0"),
     ("m_w = m_w & (o_c[:, None] < channels)", "m_w = m_w"),
-    ("o_c[None, :], channels, x_pitch, IN)  # [BM, BK]", "o_c[None, :], x_pitch, x_pitch, IN)"),
+    ("channels, x_pitch, IN, QUANTIZE)", "x_pitch, x_pitch, IN, QUANTIZE)"),
     ("o_c = first + step", "o_c = step"),
     ("step % turns * BK", "0 * step"),
     ("tl.cdiv(channels - whole * BK, REST)", "(channels - whole * BK) // REST"),
@@ -92,6 +92,17 @@ def name_mutant(text: str) -> str:
     return text[:40]
 
 
+OF_QUANTIZERS = [
+    ("768.0\n", "12582912.0\n"),
+    ("(1.0, scale) + 768.0", "(1.0, scale) + 768.0001"),
+    ("768.0 - 128.0", "768.0 - 127.0"),
+    ("768.0 + 127.0", "768.0 + 128.0"),
+    ("tl.div_rn(1.0, scale)", "1.01 * tl.div_rn(1.0, scale)"),
+    ("tl.trans(tl.load(p_packed + o_w", "tl.trans(tl.load(p_packed + o_w + 1"),
+    ("b_out *= tl.load(p_scale + o_d", "b_out *= tl.load(p_scale + 0 * o_d"),
+]
+
+
 @pytest.mark.parametrize("case", [STRICT, TILES], ids=["strict", "tiles"])
 def test_the_right_kernel_passes(case):
     call = make_call(case)
@@ -106,6 +117,11 @@ def test_a_wrong_kernel_is_noticed(old, new, tmp_path):
 @pytest.mark.parametrize(("old", "new"), OF_TILES, ids=name_mutant)
 def test_wrong_tiles_are_noticed(old, new, tmp_path):
     require_refusal(TILES, make_mutant(conv, old, new, tmp_path))
+
+
+@pytest.mark.parametrize(("old", "new"), OF_QUANTIZERS, ids=name_mutant)
+def test_wrong_quantizers_are_noticed(old, new, tmp_path):
+    require_refusal(dataclasses.replace(STRICT, types="quantize-fp16"), make_mutant(conv, old, new, tmp_path))
 
 
 def require_refusal(case: Case, mutant: ModuleType) -> None:

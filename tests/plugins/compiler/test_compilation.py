@@ -167,8 +167,9 @@ def test_tritons_interpreter_and_settings_of_the_user_do_not_matter(module, sett
 
 
 HEAVY = (
-    "sparse_conv2d.fp16.fp16.pixels.pixels",
-    "sparse_conv2d.int8.fp16.chw32.pixels",
+    "sparse_conv2d.fp16.fp16.fp16.pixels.pixels",
+    "sparse_conv2d.int8.int8.fp16.chw32.pixels",
+    "sparse_conv2d.fp16.int8.fp16.pixels.pixels",
     "sparse_non_local.fp16.linear.b128",
 )
 

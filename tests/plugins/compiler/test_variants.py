@@ -14,9 +14,14 @@ CONTRACT = {
     *(f"compact_mask.{mask}" for mask in ("fp32", "fp16")),
     *(f"pack_weight.{weight}" for weight in ("fp32", "fp16", "int8")),
     "combine_scales",
-    *(f"sparse_conv2d.{x}.{x}.{layout}.{layout}" for x in ("fp32", "fp16") for layout in LAYOUTS),
     *(
-        f"sparse_conv2d.int8.{out}.{layouts}"
+        f"sparse_conv2d.{x}.{weight}.{x}.{layout}.{layout}"
+        for x in ("fp32", "fp16")
+        for weight in (x, "int8")
+        for layout in LAYOUTS
+    ),
+    *(
+        f"sparse_conv2d.int8.int8.{out}.{layouts}"
         for out in ("fp16", "fp32")
         for layouts in ("linear.linear", "chw32.pixels")
     ),
@@ -69,9 +74,9 @@ def test_types_and_layouts_are_those_of_the_name(variant):
 
 @pytest.mark.parametrize("variant", list_variants(87), ids=lambda variant: variant.name)
 def test_products_of_fp16_and_int8_have_to_use_tensor_cores(variant):
-    multiplies = variant.function in ("sparse_conv2d", "sparse_non_local")
-    x = variant.name.split(".")[1] if multiplies else ""
-    assert variant.tensor_cores == (x if x in ("fp16", "int8") else None)
+    factor = {"sparse_conv2d": 2, "sparse_non_local": 1}.get(variant.function)  # weights; keys have the queries' type
+    kind = variant.name.split(".")[factor] if factor else ""
+    assert variant.tensor_cores == (kind if kind in ("fp16", "int8") else None)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -91,10 +96,12 @@ def test_no_tiling_is_tried_twice(architecture):
 
 def test_only_pitches_that_the_layout_pads_are_taken_as_multiples():
     aligned = {variant.name: variant.aligned for variant in list_variants(87)}
-    assert aligned["sparse_conv2d.fp16.fp16.pixels.pixels"]["x_pitch"] == 8
-    assert "x_pitch" not in aligned["sparse_conv2d.fp32.fp32.pixels.pixels"], "kHWC has the pitch of its channels"
-    assert "out_pitch" not in aligned["sparse_conv2d.fp16.fp16.linear.linear"]
-    assert aligned["sparse_conv2d.int8.fp16.linear.linear"]["packed_outputs"] == 16
+    assert aligned["sparse_conv2d.fp16.fp16.fp16.pixels.pixels"]["x_pitch"] == 8
+    assert "x_pitch" not in aligned["sparse_conv2d.fp32.fp32.fp32.pixels.pixels"], "kHWC has the pitch of its channels"
+    assert "out_pitch" not in aligned["sparse_conv2d.fp16.fp16.fp16.linear.linear"]
+    assert aligned["sparse_conv2d.fp16.int8.fp16.pixels.pixels"]["x_pitch"] == 8
+    assert "x_pitch" not in aligned["sparse_conv2d.fp32.int8.fp32.pixels.pixels"]
+    assert aligned["sparse_conv2d.int8.int8.fp16.linear.linear"]["packed_outputs"] == 16
     assert all(numbers[name] == 16 for numbers in aligned.values() for name in numbers if name.startswith("p_"))
 
 
@@ -120,5 +127,5 @@ def test_a_tiling_that_makes_no_sense_is_refused(names, sizes, more, words):
 
 def test_channel_by_channel_tiles_are_not_larger_than_pixel_by_pixel_ones():
     for x in ("fp32", "fp16"):
-        linear, pixels = (list_tilings("sparse_conv2d", (x, x, layout, layout), 87)[0] for layout in LAYOUTS)
+        linear, pixels = (list_tilings("sparse_conv2d", (x, x, x, layout, layout), 87)[0] for layout in LAYOUTS)
         assert linear.sizes[0] <= pixels.sizes[0]

@@ -34,6 +34,7 @@ def convolution(
     *,
     dtype: Any = np.float32,
     int8: bool = False,
+    quantize: bool = False,
     pixels: bool = False,
     mask: np.ndarray | None = None,
     density: float = 0.3,
@@ -43,7 +44,7 @@ def convolution(
     clean_input: bool = False,
     residual: bool = False,
 ) -> tuple[Call, np.ndarray]:
-    """A call of SparseConv2d in one of its forms, and the bound of each output's error.
+    """A call of SparseConv2d in one of its forms, and the bound of each output's error; `quantize` needs `int8`.
 
     The bound: FP32 sums of n terms are off by n * 2^-24 of the sum of the terms' magnitudes at most; scaling, bias,
     activation and residual round four times more; the result is then rounded to its type.
@@ -52,12 +53,12 @@ def convolution(
     kind = np.dtype(dtype)
     mask = made_mask(rng, (n, h, w), density, kind) if mask is None else mask.astype(kind)
     bias = rng.standard_normal(outputs).astype(kind)
-    layout = PIXEL_FORMAT[np.dtype(np.int8) if int8 else kind] if pixels else trt.LINEAR
+    layout = PIXEL_FORMAT[np.dtype(np.int8) if int8 and not quantize else kind] if pixels else trt.LINEAR
     out_layout = PIXEL_FORMAT[kind] if pixels else trt.LINEAR
     if int8:
         x = rng.integers(-128, 128, shape).astype(np.int8)
         weight = rng.integers(-127, 128, (outputs, c, kernel, kernel)).astype(np.int8)
-        x_scale = np.array(rng.uniform(0.005, 0.02), np.float32)
+        x_scale = np.array(rng.uniform(0.005, 0.02)).astype(np.float16).astype(np.float32)
         weight_scale = rng.uniform(0.001, 0.01, outputs).astype(np.float32)
         scale = x_scale.astype(np.float64) * weight_scale
         scales = [Tensor(x_scale), Tensor(weight_scale)]
@@ -65,7 +66,8 @@ def convolution(
         x = rng.standard_normal(shape).astype(kind)
         weight = (rng.standard_normal((outputs, c, kernel, kernel)) / math.sqrt(c * kernel**2)).astype(kind)
         scale, scales = np.ones(outputs), []
-    inputs = [Tensor(x, layout), Tensor(mask), Tensor(weight), Tensor(bias), *scales]
+    given = (x * x_scale + rng.uniform(-0.4, 0.4, shape) * x_scale).astype(kind) if quantize else x
+    inputs = [Tensor(given, layout), Tensor(mask), Tensor(weight), Tensor(bias), *scales]
     if residual:
         added = rng.standard_normal((n, outputs, h, w)).astype(kind)
         inputs.append(Tensor(added, out_layout))
@@ -78,7 +80,7 @@ def convolution(
     sizes += np.abs(bias.astype(np.float64))[:, None, None] + np.abs(added)
     terms = 4 + (0 if int8 else c * kernel**2)
     bound = terms * 2.0**-24 * sizes + EPS[kind] * np.abs(exact) + SMALLEST[kind]
-    name = "SparseConv2d" + ("Int8" if int8 else "") + ("Add" if residual else "")
+    name = "SparseConv2d" + ("Quantize" if quantize else "Int8" if int8 else "") + ("Add" if residual else "")
     attributes = {"pads": same_padding(kernel, dilation), "negative_slope": float(slope)}
     attributes |= {"clean_input": float(clean_input)}
     if dilation != 1:

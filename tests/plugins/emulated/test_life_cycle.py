@@ -16,6 +16,8 @@ NAMES = (
     "SparseConv2dAdd",
     "SparseConv2dInt8",
     "SparseConv2dInt8Add",
+    "SparseConv2dQuantize",
+    "SparseConv2dQuantizeAdd",
     "SparseNonLocal",
     "MaskedModulation",
 )
@@ -28,7 +30,9 @@ def made_call(name: str, **options) -> Call:
         return calls.non_local(rng, (1, 8, 5, 4), 8, (3, 3), **options)[0]
     if name == "MaskedModulation":
         return calls.modulation(rng, (1, 8, 5, 4), **options)[0]
-    return calls.convolution(rng, (1, 8, 5, 4), 6, int8="Int8" in name, residual="Add" in name, **options)[0]
+    quantize = "Quantize" in name
+    forms = {"int8": quantize or "Int8" in name, "quantize": quantize, "residual": "Add" in name}
+    return calls.convolution(rng, (1, 8, 5, 4), 6, **forms, **options)[0]
 
 
 def with_input(call: Call, index: int, **changes) -> Call:
@@ -104,12 +108,13 @@ def test_other_attributes_and_types_have_timings_of_their_own(host):
         ("SparseConv2d", {**CONVOLUTION, "pads": [2] * 4, "dilations": [2, 2]}),
         ("SparseConv2d", {**CONVOLUTION, "clear_output": 0}),
         ("SparseConv2dInt8", CONVOLUTION),
+        ("SparseConv2dQuantize", CONVOLUTION),
         ("SparseNonLocal", {"scale": 0.5}),
         ("SparseNonLocal", {"scale": 0.25}),
         ("MaskedModulation", {"eps": 1e-5}),
     ):
         keys.add(host.create(name, attributes).timing_cache_id())
-    assert len(keys) == 8
+    assert len(keys) == 9
 
 
 # Fit for CUDA graphs
@@ -192,10 +197,11 @@ def test_every_tensor_must_have_its_type_and_format(host, name):
     plugin.delete()
 
 
-def test_masks_and_weights_follow_the_inputs_type(host):
-    call = made_call("SparseConv2d", dtype=np.float16)
+@pytest.mark.parametrize("name", ["SparseConv2d", "SparseConv2dQuantize"])
+def test_masks_and_weights_follow_the_inputs_type(host, name):
+    call = made_call(name, dtype=np.float16)
     plugin = host.create(call.name, call.attributes)
-    for position in range(1, 5):
+    for position in [1, 2, 3, len(call.inputs)]:
         bad = call.ranges()
         bad[position].desc.type = trt.FLOAT
         assert not plugin.supports(bad)
@@ -222,6 +228,7 @@ def test_a_node_with_too_few_inputs_is_refused(host):
         ("SparseConv2d", 3, (5,), "the bias does not have one value per output channel"),
         ("SparseConv2dAdd", 4, (1, 6, 5, 5), "the residual does not have the output's shape"),
         ("SparseConv2dInt8", 4, (2,), "x has more than one scale"),
+        ("SparseConv2dQuantize", 4, (2,), "x has more than one scale"),
         ("SparseConv2dInt8", 5, (1,), "the weights do not have one scale per output channel"),
         ("SparseNonLocal", 1, (1, 7, 3, 3), "the keys do not have the queries' batch and channels"),
         ("SparseNonLocal", 2, (1, 8, 3, 4), "the values do not lie where the keys do"),

@@ -15,6 +15,9 @@ FORMS = [
     pytest.param({"dtype": np.float16, "pixels": True}, id="fp16-pixels"),
 ]
 INT8_FORMS = [pytest.param({**form.values[0], "int8": True}, id=f"int8-{form.id}") for form in FORMS]
+QUANTIZE_FORMS = [
+    pytest.param({**form.values[0], "int8": True, "quantize": True}, id=f"quantize-{form.id}") for form in FORMS
+]
 
 
 def close(out: np.ndarray, call, bound: np.ndarray) -> None:
@@ -24,7 +27,7 @@ def close(out: np.ndarray, call, bound: np.ndarray) -> None:
     assert (error <= bound).all(), f"{out[worst]} at {worst}, expected {call.expected[worst]} within {bound[worst]}"
 
 
-@pytest.mark.parametrize("form", [*FORMS, *INT8_FORMS])
+@pytest.mark.parametrize("form", [*FORMS, *INT8_FORMS, *QUANTIZE_FORMS])
 @pytest.mark.parametrize("residual", [False, True], ids=["plain", "residual"])
 def test_convolution_computes_its_definition(host, form, residual):
     rng = np.random.default_rng(1)
@@ -35,7 +38,7 @@ def test_convolution_computes_its_definition(host, form, residual):
     assert (out[clean] == 0).all()
 
 
-@pytest.mark.parametrize("form", [FORMS[0], FORMS[3], INT8_FORMS[3]])
+@pytest.mark.parametrize("form", [FORMS[0], FORMS[3], INT8_FORMS[3], QUANTIZE_FORMS[3]])
 @pytest.mark.parametrize(("kernel", "dilation"), [(1, 1), (3, 2), (5, 1)])
 @pytest.mark.parametrize("clean_input", [False, True], ids=["masked", "clean-input"])
 def test_convolution_has_kernels_dilations_and_clean_neighbours(host, form, kernel, dilation, clean_input):
@@ -46,7 +49,7 @@ def test_convolution_has_kernels_dilations_and_clean_neighbours(host, form, kern
 
 
 @pytest.mark.parametrize("density", [0.0, 1.0], ids=["none", "all"])
-@pytest.mark.parametrize("form", [FORMS[1], FORMS[2], INT8_FORMS[0]])
+@pytest.mark.parametrize("form", [FORMS[1], FORMS[2], INT8_FORMS[0], QUANTIZE_FORMS[2]])
 def test_convolution_under_degenerate_masks(host, form, density):
     call, bound = calls.convolution(np.random.default_rng(3), (2, 4, 5, 3), 6, density=density, **form)
     close(deploy_and_run(host, call), call, bound)
@@ -103,7 +106,7 @@ def test_one_instance_runs_several_shapes_within_its_workspace(host, form):
     plugin.delete()
 
 
-@pytest.mark.parametrize("form", [FORMS[0], FORMS[3], INT8_FORMS[3]])
+@pytest.mark.parametrize("form", [FORMS[0], FORMS[3], INT8_FORMS[3], QUANTIZE_FORMS[3]])
 def test_clean_pixels_are_left_alone_where_nobody_reads_them(host, form):
     call, bound = calls.convolution(np.random.default_rng(11), (2, 5, 7, 6), 4, **form)
     call = dataclasses.replace(call, attributes={**call.attributes, "clear_output": 0})
