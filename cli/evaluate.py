@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from .evaluate_files import Drawing, ResultFolder, Sources, open_results, split_names
 from .evaluate_kinds import Kind, mask_kind, restored_kind
+from .evaluate_results import Drawing, open_results
+from .evaluate_sources import Sources, split_names
 from .models import Execution, choose_path, open_model
 from .options import Backend, Factory, ForceDense, ForcePacked, Json, Model, Precision, Threads, Tile
 from .output import counting, deliver
@@ -105,15 +107,15 @@ def evaluate(
     execution = Execution(precision, backend, threads, tile, choose_path(force_dense, force_packed))
     paths = [model, *(compare or [])]
     with ExitStack() as stack:
-        results = stack.enter_context(open_results(out, kind, Drawing(model.name, pictures, separate)))
+        results = stack.enter_context(open_results(out, kind, Drawing(tuple(_labels(paths)), pictures, separate)))
         restorers = [stack.enter_context(open_model(model, execution, factory=factory, multiple=multiple))]
         restorers += [stack.enter_context(open_model(peer, execution)) for peer in paths[1:]]
         for path, restorer in zip(paths, restorers, strict=True):
             kind.check(restorer, path)
         pairs = sources.find()
-        report, *peers = (
-            _measure(path, restorer, pairs, kind, results if restorer is restorers[0] else None)
-            for path, restorer in zip(paths, restorers, strict=True)
+        *peers, report = (
+            _measure(paths[number], restorers[number], pairs, kind, None if results is None else results.keeper(number))
+            for number in (*range(1, len(paths)), 0)  # peers first: a montage shows what all made of a picture
         )
         report |= sources.to_json() | {"published": kind.publish(dataset, split, len(pairs))}
         if peers:
@@ -123,9 +125,14 @@ def evaluate(
     deliver(report, as_json, partial(kind.show, out=out))
 
 
+def _labels(paths: list[Path]) -> list[str]:
+    from ..training.markdown import label_models
+
+    return label_models([str(path) for path in paths])
+
+
 def _measure(
-    path: Path, restorer: Restorer, pairs: list[Pair], kind: Kind, results: ResultFolder | None
+    path: Path, restorer: Restorer, pairs: list[Pair], kind: Kind, keep: Callable[[Any], None] | None
 ) -> dict[str, Any]:
-    keep = None if results is None else results.keep
     with counting(f"{path.name}:") as progress:
         return kind.measure(restorer, pairs, model=str(path), progress=progress, keep=keep)

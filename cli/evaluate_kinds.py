@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ..runtime import Restorer
     from ..training.metrics import QuantizeMode
+    from ..training.montage import Column, Models
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,10 @@ class Kind:
 
     measure: Callable[..., dict[str, Any]]
     """(restorer, pairs, model=, progress=, keep=) -> report."""
-    draw: Callable[[Any, str], np.ndarray]
-    """(what `measure` hands to `keep`, model) -> the montage of one picture."""
+    make_column: Callable[[Any], Column]
+    """What `measure` hands to `keep` -> what a model made of one picture, to be drawn."""
+    draw: Callable[[Any, Models], np.ndarray]
+    """(what `measure` hands to `keep`, what each model made of it) -> the montage of one picture."""
     draw_parts: Callable[[Any], dict[str, np.ndarray]]
     """The same as pictures of their own, by name."""
     render: Callable[[dict[str, Any], dict[str, str]], str]
@@ -50,7 +53,8 @@ class Kind:
 def restored_kind(task: str, quantize: QuantizeMode, resize: int | None, shift: int) -> Kind:
     """Restored pictures against clean ones."""
     from ..training.evaluation import evaluate
-    from ..training.figures import draw_montage, draw_parts
+    from ..training.figures import draw_parts
+    from ..training.montage import draw_montage, make_column
     from ..training.protocols import find_protocol
     from ..training.published import describe
     from ..training.tables import render_report
@@ -58,7 +62,8 @@ def restored_kind(task: str, quantize: QuantizeMode, resize: int | None, shift: 
     protocol = find_protocol(task)
     return Kind(
         measure=partial(evaluate, protocol=protocol.name, quantize=quantize, resize=resize, shift=shift),
-        draw=lambda measured, model: draw_montage(measured, protocol, model),
+        make_column=partial(make_column, protocol=protocol),
+        draw=lambda measured, models: draw_montage(measured, protocol, models),
         draw_parts=draw_parts,
         render=render_report,
         show=show_restored,
@@ -73,9 +78,10 @@ def mask_kind(task: str, quantize: QuantizeMode, resize: int | None, shift: int)
         UserError: options that are about clean pictures.
     """
     from ..runtime.errors import UserError
-    from ..training.figures import draw_mask_montage, draw_mask_parts
+    from ..training.figures import draw_mask_parts
     from ..training.mask_evaluation import evaluate_masks
     from ..training.mask_tables import render_mask_report
+    from ..training.montage import draw_mask_montage, make_mask_column
     from ..training.protocols import find_protocol
 
     if quantize != "round" or resize is not None or shift:
@@ -85,6 +91,7 @@ def mask_kind(task: str, quantize: QuantizeMode, resize: int | None, shift: int)
         )
     return Kind(
         measure=partial(evaluate_masks, protocol=find_protocol(task).name),
+        make_column=make_mask_column,
         draw=draw_mask_montage,
         draw_parts=draw_mask_parts,
         render=render_mask_report,

@@ -48,9 +48,13 @@ class Pair:
 
 
 def pair_folders(
-    inputs: Path, targets: Path, masks: Path | None = None, *, progress: Progress | None = None
+    inputs: Path, targets: Path, masks: Path | None = None, *, check: bool = True, progress: Progress | None = None
 ) -> list[Pair]:
     """Pair the pictures of two or three folders by stem (`7.jpg` with `7.png`), numbers in natural order.
+
+    Args:
+        inputs, targets, masks: the folders.
+        check: whether to run `check_pairs`, which decodes every file; `progress` counts them.
 
     Raises:
         UserError: a folder is absent or without pictures; a stem occurs twice in a folder or is missing from
@@ -64,7 +68,8 @@ def pair_folders(
         Pair(stem, path, found["target"][stem], found["mask"][stem] if masks is not None else None)
         for stem, path in sorted(found["input"].items(), key=lambda item: natural_order(item[0]))
     ]
-    check_pairs(pairs, progress)
+    if check:
+        check_pairs(pairs, progress)
     return pairs
 
 

@@ -93,6 +93,18 @@ def test_out_gets_a_report_its_json_and_a_montage_of_each_picture(
     assert read_image(out / "pictures" / "7.png").pixels.shape[2] == 3
 
 
+def test_a_montage_shows_what_every_model_made(spair, tiny_bundle, foreign, folders, tmp_path):
+    peer = tmp_path / "their.spair"
+    assert spair("export", foreign.checkpoint, "--factory", foreign.factory, "--out", peer).code == 0
+    widths = []
+    for name, more in (("alone", ()), ("both", ("--compare", peer))):
+        spair("evaluate", tiny_bundle, *folders, *more, "--out", tmp_path / name, "--pictures", 1)
+        widths.append(read_image(tmp_path / name / "pictures" / "7.png").pixels.shape[1])
+    cell = (widths[0] - 14) // 3
+    assert widths[1] == widths[0] + cell
+    assert not list((tmp_path / "both" / "pictures").glob("12*"))
+
+
 def test_pictures_can_be_limited_and_had_apart(spair, tiny_bundle, folders, tmp_path):
     spair("evaluate", tiny_bundle, *folders, "--out", tmp_path / "one", "--pictures", 1, "--separate")
     parts = {f"pictures/7/{part}.png" for part in ("restored", "error", "mask")}
@@ -165,6 +177,14 @@ def test_only_the_chosen_pictures_are_measured_and_that_is_said(spair, tiny_bund
     text = (tmp_path / "out" / "report.md").read_text()
     assert "`--only 12`" in text and "(pictures/12.png)" in text and "pictures/7" not in text
     assert ", only 12" in spair("evaluate", tiny_bundle, *folders, "--only", given).out
+
+
+def test_of_folders_only_the_chosen_files_are_decoded(spair, tiny_bundle, folders, pairs):
+    (pairs / "input" / "7.png").write_text("x")
+    assert spair("evaluate", tiny_bundle, *folders, "--only", "12", "--json").json["count"] == 1
+    spair("evaluate", tiny_bundle, *folders, "--only", "7").refused("1 of the files cannot be used")
+    (pairs / "target" / "7.png").unlink()  # pairing covers the folders all the same
+    spair("evaluate", tiny_bundle, *folders, "--only", "12").refused("7.png of .* has no partner")
 
 
 def test_of_a_data_set_only_the_chosen_files_are_decoded(spair, tiny_bundle, data_set):

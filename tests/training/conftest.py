@@ -12,8 +12,11 @@ import pytest
 import torch
 
 from spair.runtime import Picture, UserError, write_image
+from spair.training.comparison import Example, Setting, compare
 from spair.training.config import TrainingConfig
 from spair.training.config_file import load_config
+from spair.training.mask_evaluation import Located, MaskCounts
+from spair.training.protocols import PROTOCOLS
 
 CONFIG = """
 name = "test"
@@ -156,3 +159,31 @@ def lay(tmp_path):
         return tmp_path
 
     return write
+
+
+@pytest.fixture
+def measure_picture():
+    """`measure_picture(20, 30, "rain", predicted=True, name="7")`: noise, half restored, as it was measured."""
+
+    def measure(height=20, width=30, task="rain", predicted=True, name="7"):
+        random = np.random.default_rng(4)
+        target = random.random((height, width, 3)).astype(np.float32)
+        image = np.clip(target + random.normal(0, 0.1, target.shape), 0, 1).astype(np.float32)
+        mask = random.random((height, width)) < 0.3 if predicted else None
+        return compare(Example(name, image, target, (image + target) / 2, mask, None), Setting(PROTOCOLS[task]))
+
+    return measure
+
+
+@pytest.fixture
+def locate_picture():
+    """`locate_picture(20, 30, name="7")`: noise with a found and a true mask."""
+
+    def locate(height, width, name="7"):
+        random = np.random.default_rng(5)
+        image, (predicted, truth) = random.random((height, width, 3)), random.random((2, height, width)) < 0.3
+        counts = MaskCounts.of(predicted, truth)
+        row = {"name": name, "width": width, "height": height, "mask": counts.measures(), **counts.densities()}
+        return Located(row, image.astype(np.float32), predicted, truth)
+
+    return locate
