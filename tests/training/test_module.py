@@ -2,6 +2,7 @@
 
 import math
 import re
+from pathlib import Path
 
 import lightning as L
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from spair.network import Restored
+from spair.network import Restored, load_checkpoint
 from spair.training.config import Stage
 from spair.training.corpus import load_corpus
 from spair.training.module import BAD_BATCH, Losses, PatchModule, RestorationModule, rate, sum_known
@@ -200,6 +201,19 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_its_batch(configure,
         for name, parts in Sample(*default_collate(list(samples)))._asdict().items():
             np.testing.assert_array_equal(batch[name], parts.numpy())
     assert not saved.with_suffix(".tmp").exists()
+
+
+def test_gradients_are_clipped_to_the_norm_of_the_file(configure, folder):
+    """AdamW makes a step of g / (g + 1e-8) of a gradient g: clipped to 1e-12 in all, it moves nothing."""
+    moved = []
+    for name, clip in (("free", "1e9"), ("clipped", "1e-12")):
+        config = configure(("epoch = 2", f"epoch = 2\nema = 0.0\nclip = {clip}"), stages=[("net_l", 1)])
+        L.seed_everything(config.seed, verbose=False)
+        start = RestorationModule(config).model.state_dict()
+        trained = load_checkpoint(Path(train(config, folder / name, progress=False)["checkpoint"])).model.state_dict()
+        moved.append(max(float((trained[key] - value).abs().max()) for key, value in start.items()))
+    free, clipped = moved
+    assert 0 < clipped < 0.01 * free
 
 
 def test_net_r_gets_no_sample_without_a_clean_picture(configure, masked):
