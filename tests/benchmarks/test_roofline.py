@@ -98,11 +98,13 @@ def test_int8_reads_halves_and_quantizes_no_pixel_in_a_launch_of_its_own(operato
     half, int8 = ([*cost_sparse(operators, masks(0.1), kind)] for kind in ("fp16", "int8"))
     assert {launch.name for launch in int8} - {launch.name for launch in half} == {"combine_scales"}
     assert {launch.kind for launch in int8 if launch.name == "sparse_conv2d"} == {"int8"}
+    layers = [operator for operator in operators if isinstance(operator, SparseLayer)]
     pairs = [[launch for launch in part if launch.name == "sparse_conv2d"] for part in (half, int8)]
-    for one, other in zip(*pairs, strict=True):
+    for layer, one, other in zip(layers, *pairs, strict=True):
         assert other.written == one.written
-        # the pixels are the same bytes; weights are half as many, with up to 31 channels of padding, and two scales
-        assert other.read <= one.read + 4 * 65
+        columns, channels = -(-layer.outputs // 16) * 16, -(-layer.channels // 32) * 32
+        weights = layer.kernel**2 * columns * (channels - 2 * layer.channels)  # bytes, padded, instead of halves
+        assert other.read == one.read + weights + 4 * (layer.outputs + 1)  # and the scales; the pixels are the same
 
 
 def test_masks_grow_from_scale_to_scale():
