@@ -31,7 +31,7 @@ def calibrate_demo(bundle: Path, threads: int | None) -> dict[str, dict[str, Any
     from ..runtime.errors import GateError, UserError
     from ..runtime.images import Picture, write_image
 
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory(prefix="spair-demo-") as name:
         folder = Path(name)
         for role in ("input", "target"):

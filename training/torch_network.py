@@ -42,8 +42,8 @@ class TorchTwoStage:
             restored = self.model.restore_tile(
                 torch.from_numpy(image),
                 torch.from_numpy(located.mask),
-                tuple(torch.from_numpy(located.features[scale]) for scale in self.spec.scales),  # type: ignore[arg-type]
-                tuple(torch.from_numpy(array) for array in arrays),  # type: ignore[arg-type]
+                tuple(torch.from_numpy(located.features[scale]) for scale in self.spec.scales),
+                tuple(torch.from_numpy(array) for array in arrays),
                 torch.from_numpy(context.keys),
                 torch.from_numpy(context.key_mask),
             )
