@@ -13,6 +13,14 @@ from spair.training.run import STATE, train
 from spair.training.state import read_state
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """As in a terminal, even where the tests themselves run in the background, which ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def steps(monkeypatch):
     """`steps(at, action)`: do something in a step; returns the list of the steps that were begun."""
