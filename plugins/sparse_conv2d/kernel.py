@@ -70,16 +70,17 @@ def find_neighbour(p_mask, o_y, o_x, m_m, tap, height, width, kernel, dilation, 
 def quantize(b_x, scale):
     """x / scale in FP32, rounded half to even, clamped to -128..127, as QuantizeLinear does: any block, as int8.
 
-    Adding 1.5 * 2^23 leaves the rounded number in the lowest byte. Of halves no quotient is taken: in the sum with 768
-    the product with 1 / scale lands on the quotient's side of each half step, or exactly on it (README.md, for scales
-    that are halves as well).
+    Adding 1.5 * 2^23 + 128 leaves the rounded number + 128 in the lowest byte. The 128 is taken off the integer again:
+    where a sum of floats itself is stored as a byte, ptxas converts its value to U8 instead of storing its bits. Of
+    halves no quotient is taken: in the sum with 768 the product with 1 / scale lands on the quotient's side of each
+    half step, or exactly on it (README.md, for scales that are halves as well).
     """
     if b_x.dtype == tl.float16:
         b_steps = b_x.to(tl.float32) * tl.div_rn(1.0, scale) + 768.0
-        b_rounded = tl.minimum(tl.maximum(b_steps, 768.0 - 128.0), 768.0 + 127.0) + (12582912.0 - 768.0)
+        b_rounded = tl.minimum(tl.maximum(b_steps, 768.0 - 128.0), 768.0 + 127.0) + (12583040.0 - 768.0)
     else:
-        b_rounded = tl.minimum(tl.maximum(tl.div_rn(b_x, scale), -128.0), 127.0) + 12582912.0
-    return b_rounded.to(tl.int32, bitcast=True).to(tl.int8)
+        b_rounded = tl.minimum(tl.maximum(tl.div_rn(b_x, scale), -128.0), 127.0) + 12583040.0
+    return (b_rounded.to(tl.int32, bitcast=True) ^ 128).to(tl.int8)
 
 
 @triton.jit

@@ -88,10 +88,9 @@ def plugin_library(plugins: BuiltPlugins) -> Path:
 
 
 @pytest.fixture(scope="session")
-def header_options() -> list[str]:
-    """Options of g++ that find the headers of TensorRT and of CUDA's driver."""
+def header_folders() -> list[Path]:
+    """Where the headers of TensorRT and of CUDA's driver are."""
     try:
-        folders = (find_tensorrt_headers(), find_cuda_headers())
+        return [find_tensorrt_headers(), find_cuda_headers()]
     except PluginError as error:
         pytest.skip(str(error))
-    return [part for folder in folders for part in ("-isystem", str(folder))]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.plugins.emulated.driver import EmulatedDriver
-from tests.plugins.emulated.plugin import PluginHost
+from tests.plugins.emulated.plugin import PluginHost, build_harness
 
 HERE = Path(__file__).parent
 
@@ -15,6 +15,8 @@ HERE = Path(__file__).parent
 @pytest.fixture(scope="session")
 def fake_cuda(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """libcuda.so.1, with the emulated driver inside."""
+    if "libcuda.so" in Path("/proc/self/maps").read_text(encoding="utf-8"):
+        pytest.skip("this process has loaded the machine's own CUDA driver; run tests/plugins in one of its own")
     path = tmp_path_factory.mktemp("driver") / "libcuda.so.1"
     command = ["gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-Wl,-soname,libcuda.so.1", "-o", str(path)]
     subprocess.run([*command, str(HERE / "fake_cuda.c")], check=True)
@@ -22,12 +24,9 @@ def fake_cuda(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def harness(tmp_path_factory: pytest.TempPathFactory, header_options: list[str]) -> Path:
-    """C functions around TensorRT's interfaces; compiled with the headers that the library was compiled with."""
-    path = tmp_path_factory.mktemp("harness") / "libharness.so"
-    command = ["g++", "-std=c++17", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", *header_options, "-o", str(path)]
-    subprocess.run([*command, str(HERE / "harness.cpp"), "-ldl"], check=True)
-    return path
+def harness(tmp_path_factory: pytest.TempPathFactory, header_folders: list[Path]) -> Path:
+    """C functions around TensorRT's interfaces."""
+    return build_harness(tmp_path_factory.mktemp("harness") / "libharness.so", header_folders)
 
 
 @pytest.fixture(scope="session")

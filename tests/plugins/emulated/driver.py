@@ -17,7 +17,7 @@ import numpy as np
 
 from spair.plugins.compiler.tiles import Tiling
 from spair.plugins.compiler.variants import Variant, list_variants
-from tests.plugins.emulated.tensorrt import KernelImage
+from tests.plugins.emulated.tensorrt import KernelImage, read_images
 from tests.plugins.kernel_harness import interpreted, pointer
 
 ELEMENTS = {"*fp32": "float32", "*fp16": "float16", "*i8": "int8", "*i32": "int32"}
@@ -49,7 +49,7 @@ class EmulatedDriver:
         self.library = ctypes.CDLL(str(library))
         self.launches: list[Launch] = []
         self.problems: list[Exception] = []
-        self._images = self._read_images()
+        self._images = {image.code: image for image in read_images(self.library)}
         self.built_for = max(image.sm for image in self._images.values() if not image.ptx)
         self._callback = _LAUNCH(self._launch)
         ctypes.c_void_p.in_dll(self.cuda, "fake_launch").value = ctypes.cast(self._callback, ctypes.c_void_p).value
@@ -62,13 +62,6 @@ class EmulatedDriver:
     def get(self, name: str) -> int:
         """A variable of the driver: the above, loads, launches, memsets."""
         return ctypes.c_int.in_dll(self.cuda, f"fake_{name}").value
-
-    def _read_images(self) -> dict[int, KernelImage]:
-        table = self.library.spair_plugins_kernels
-        table.restype = ctypes.POINTER(KernelImage)
-        count = ctypes.c_uint64()
-        images = table(ctypes.byref(count))
-        return {images[index].code: images[index] for index in range(count.value)}
 
     def _launch(
         self, code: int, x: int, y: int, z: int, threads: int, shared: int, stream: int | None, parameters: Any

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from tests.plugins.emulated import tensorrt as trt
-from tests.plugins.emulated.driver import EmulatedDriver
 from tests.plugins.emulated.layouts import empty_layout, from_layout, to_layout
+from tests.plugins.emulated.memory import HostMemory, Memory
 
-ALIGNMENT = 256
-"""Of device memory, in bytes."""
 GUARD = 512
 """Bytes behind the workspace that must stay as they are."""
 POISON_BYTE = 0xFF
@@ -37,16 +36,36 @@ class Tensor:
         return trt.TYPE_OF[self.values.dtype]
 
     def in_memory(self) -> np.ndarray:
-        """As it lies in device memory, aligned."""
+        """As it lies in device memory."""
         padding = self.padding if self.values.dtype.kind == "f" else 77
-        return _aligned_copy(to_layout(self.values, self.layout, padding) if self.values.ndim == 4 else self.values)
+        return to_layout(self.values, self.layout, padding) if self.values.ndim == 4 else self.values
+
+
+def build_harness(path: Path, headers: Sequence[Path]) -> Path:
+    """Compile C functions around TensorRT's interfaces, with the headers that the library was compiled with."""
+    options = [part for folder in headers for part in ("-isystem", str(folder))]
+    command = ["g++", "-std=c++17", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", *options, "-o", str(path)]
+    subprocess.run([*command, str(Path(__file__).with_name("harness.cpp")), "-ldl"], check=True)
+    return path
+
+
+class Driver(Protocol):
+    """What a host asks of the driver below a plugin library: `EmulatedDriver`, or the machine's own."""
+
+    library: ctypes.CDLL
+    problems: list[Exception]
+    """What went wrong in launches."""
+    launches: list[Any]
+    """Those since a test cleared them, where the driver knows them."""
 
 
 class PluginHost:
     """Plays TensorRT: C functions of harness.cpp around the creators of a library."""
 
-    def __init__(self, harness: Path, driver: EmulatedDriver) -> None:
+    def __init__(self, harness: Path, driver: Any, memory: Memory | None = None) -> None:
+        """A host on a `Driver`; without a memory, on the host's."""
         self.driver = driver
+        self.memory: Memory = memory or HostMemory()
         self.c = ctypes.CDLL(str(harness))
         for name in ("find_creator", "create", "clone", "attach"):
             getattr(self.c, name).restype = ctypes.c_void_p
@@ -142,6 +161,17 @@ class Plugin:
         """IPluginV3OneRuntime::onShapeChange."""
         return self.call(self.host.c.shape_change, (trt.PluginTensorDesc * len(tensors))(*tensors), len(tensors) - 1)
 
+    def bind(
+        self,
+        inputs: Sequence[Tensor],
+        shape: tuple[int, int, int, int],
+        kind: int,
+        layout: int,
+        workspace: int,
+    ) -> Bound:
+        """Put the tensors of a call into memory that is else full of poison."""
+        return Bound(self, inputs, shape, kind, layout, workspace)
+
     def enqueue(
         self,
         inputs: Sequence[Tensor],
@@ -154,47 +184,75 @@ class Plugin:
         """Run on memory full of poison; the output as [N,C,H,W], or None where the plugin says that it failed.
 
         Raises:
-            AssertionError: it wrote behind the workspace, or, where it writes `whole` outputs, left poison in padding.
+            AssertionError, Exception: see `Bound.read`.
+        """
+        bound = self.bind(inputs, shape, kind, layout, workspace)
+        failed = bound.launch()
+        out = bound.read(whole)
+        return None if failed else out
+
+
+class Bound:
+    """A plugin's call with its tensors in memory: launched as often as one likes."""
+
+    def __init__(
+        self,
+        plugin: Plugin,
+        inputs: Sequence[Tensor],
+        shape: tuple[int, int, int, int],
+        kind: int,
+        layout: int,
+        workspace: int,
+    ) -> None:
+        memory = plugin.host.memory
+        dtype = next(dtype for dtype, code in trt.TYPE_OF.items() if code == kind)
+        described = [trt.describe(part.values.shape, part.kind, part.layout) for part in inputs]
+        described.append(trt.describe(shape, kind, layout))
+        self.plugin, self.shape, self.layout, self.workspace = plugin, shape, layout, workspace
+        self._tensors = (trt.PluginTensorDesc * len(described))(*described)
+        self._before = [part.in_memory() for part in inputs]
+        self._inputs = [memory.place(part) for part in self._before]
+        self._out = memory.place(empty_layout(shape, layout, dtype, np.nan))
+        self._scratch = memory.place(np.full(workspace + GUARD, POISON_BYTE, np.uint8))
+        self._pointers = (ctypes.c_void_p * len(inputs))(*[part.address for part in self._inputs])
+
+    def launch(self) -> int:
+        """IPluginV3OneRuntime::enqueue; 0, or that it failed."""
+        host = self.plugin.host
+        return self.plugin.call(
+            host.c.enqueue,
+            self._tensors,
+            len(self._inputs),
+            self._pointers,
+            ctypes.c_void_p(self._out.address),
+            ctypes.c_void_p(self._scratch.address),
+            ctypes.c_void_p(host.memory.stream),
+        )
+
+    def change(self, inputs: Sequence[Tensor]) -> None:
+        """Other inputs of the same shapes, in the same places, and poison in the output."""
+        self._before = [part.in_memory() for part in inputs]
+        for place, content in zip(self._inputs, self._before, strict=True):
+            place.write(content)
+        self._out.write(np.full_like(self._out.read(), np.nan))
+
+    def read(self, whole: bool = True) -> np.ndarray:
+        """The output as [N,C,H,W], after all launches.
+
+        Raises:
+            AssertionError: the plugin wrote behind the workspace or into an input, or, where it writes `whole`
+                outputs, left poison in padding.
             Exception: whatever went wrong in the interpreter.
         """
-        dtype = next(dtype for dtype, code in trt.TYPE_OF.items() if code == kind)
-        tensors = [trt.describe(part.values.shape, part.kind, part.layout) for part in inputs]
-        tensors.append(trt.describe(shape, kind, layout))
-        memory = [part.in_memory() for part in inputs]
-        before = [part.copy() for part in memory]
-        out = _aligned_copy(empty_layout(shape, layout, dtype, np.nan))
-        scratch = _aligned_copy(np.full(workspace + GUARD, POISON_BYTE, np.uint8))
-        pointers = (ctypes.c_void_p * len(memory))(*[part.ctypes.data for part in memory])
-        failed = self.call(
-            self.host.c.enqueue,
-            (trt.PluginTensorDesc * len(tensors))(*tensors),
-            len(inputs),
-            pointers,
-            ctypes.c_void_p(out.ctypes.data),
-            ctypes.c_void_p(scratch.ctypes.data),
-            ctypes.c_void_p(STREAM),
-        )
-        if self.host.driver.problems:
-            raise self.host.driver.problems.pop()
-        assert (scratch[workspace:] == POISON_BYTE).all(), "written behind the workspace"
-        for part, old in zip(memory, before, strict=True):
-            np.testing.assert_array_equal(part, old, "an input was changed")
-        if failed:
-            return None
-        assert layout == trt.LINEAR or not whole or not np.isnan(out).any(), (
+        host = self.plugin.host
+        host.memory.finish()
+        if host.driver.problems:
+            raise host.driver.problems.pop()
+        assert (self._scratch.read()[self.workspace :] == POISON_BYTE).all(), "written behind the workspace"
+        for part, old in zip(self._inputs, self._before, strict=True):
+            np.testing.assert_array_equal(part.read(), old, "an input was changed")
+        out = self._out.read()
+        assert self.layout == trt.LINEAR or not whole or not np.isnan(out).any(), (
             "the padding of the output was left as it was"
         )
-        return from_layout(out, layout, shape[1])
-
-
-STREAM = 0x5A0
-"""A made stream: every launch must be on it."""
-
-
-def _aligned_copy(array: np.ndarray) -> np.ndarray:
-    """A C-contiguous copy at an address that is aligned as device memory is."""
-    whole = np.empty(array.nbytes + ALIGNMENT, np.uint8)
-    start = -whole.ctypes.data % ALIGNMENT
-    copy = whole[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
-    copy[...] = array
-    return copy
+        return from_layout(out, self.layout, self.shape[1])

@@ -72,6 +72,15 @@ class KernelImage(ctypes.Structure):
     ]
 
 
+def read_images(library: ctypes.CDLL) -> list[KernelImage]:
+    """The kernel table of a plugin library."""
+    table = library.spair_plugins_kernels
+    table.restype = ctypes.POINTER(KernelImage)
+    count = ctypes.c_uint64()
+    images = table(ctypes.byref(count))
+    return [images[index] for index in range(count.value)]
+
+
 def make_dims(shape: Sequence[int]) -> Dims:
     """Dimensions of a shape."""
     dims = Dims(count=len(shape))

@@ -7,8 +7,9 @@ import pytest
 
 from tests.plugins.emulated import calls
 from tests.plugins.emulated import tensorrt as trt
+from tests.plugins.emulated.memory import STREAM
 from tests.plugins.emulated.operators import Call, deploy, run, same_padding
-from tests.plugins.emulated.plugin import STREAM, Tensor
+from tests.plugins.emulated.plugin import Tensor
 
 CONVOLUTION = {"pads": [1, 1, 1, 1], "negative_slope": 0.25, "clean_input": 1.0}
 NAMES = (

@@ -1,0 +1,126 @@
+"""The whole network on a GPU without TensorRT: plugins and PyTorch's functions in one CUDA graph."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxruntime
+import torch
+
+from benchmarks.gpu.engines import convert
+from benchmarks.gpu.executor import Executor, dense_operator
+from benchmarks.gpu.latency import PARTS, TOLERANCE, make_picture
+from benchmarks.gpu.plugin_nodes import PluginNode
+from benchmarks.gpu.timing import capture, time_replays
+from benchmarks.measuring import say
+from spair.export.engine_graph import prepare_engine_graph
+from spair.network import SPAIR
+from spair.runtime import Bundle
+from spair.runtime.errors import GateError
+from tests.plugins.emulated.plugin import PluginHost
+
+GATE_SIZES = ((160, 128), (97, 61))
+"""At which the network is compared with ONNX Runtime on the CPU."""
+GATE = 1e-4
+"""The gate of the export, in FP32."""
+FLIPPED = {"fp32": 1e-3, "fp16": 1e-2}
+"""Share of pixels whose logit may lie on the other side of the threshold; one pixel always may."""
+CHANGED = 0.1
+"""Share of what the network changes that FP16 may differ by, in the mean, as for engines."""
+LEAST = 2e-5
+"""Mean error that FP16 may have where the network changes next to nothing: a pixel of the mask in some thousands."""
+
+
+def measure_network(
+    host: PluginHost,
+    bundle: Bundle,
+    model: SPAIR,
+    sizes: Sequence[tuple[int, int]],
+    kinds: Sequence[str],
+    replays: int,
+    folder: Path,
+) -> Iterator[dict[str, Any]]:
+    """First a row of {"gate", ...} for each kind, then one for each picture.
+
+    Raises:
+        GateError: the network differs from ONNX Runtime's, or sparse from dense.
+    """
+    for kind in kinds:
+        source = bundle.graph("fp32", "model") if kind == "fp32" else convert(bundle, kind, folder / f"{kind}.onnx")
+        graph = onnx.load_from_string(prepare_engine_graph(source))
+        sparse = Executor(graph, "cuda", lambda name, attributes: PluginNode(host, name, attributes))
+        dense = Executor(graph, "cuda", dense_operator)
+        yield {"gate": kind, **compare(sparse, source, kind)}
+        network = copy.deepcopy(model).eval().to("cuda", dtype=TYPES[kind], memory_format=torch.channels_last)
+        for size in sizes:
+            say(f"network {kind} {size[0]}x{size[1]}")
+            yield from measure_size(sparse, dense, network, kind, size, replays)
+
+
+def compare(sparse: Executor, source: Path, kind: str) -> dict[str, float]:
+    """Against ONNX Runtime on the same graph: {"most", "mean", "flipped"}, the worst of all sizes and pictures."""
+    session = onnxruntime.InferenceSession(str(source), providers=["CPUExecutionProvider"])
+    found = {"most": 0.0, "mean": 0.0, "flipped": 0.0}
+    for width, height in GATE_SIZES:
+        for part in (0.0, 0.3, 1.0):
+            image = make_picture(width, height, part, sparse.device)
+            outputs = sparse.run(image)
+            restored, mask = session.run(["restored", "mask"], {"image": image.cpu().numpy()})
+            error = (outputs["restored"].float().cpu() - torch.from_numpy(restored).float()).abs()
+            flipped = int((outputs["mask"].float().cpu() != torch.from_numpy(mask).float()).sum())
+            where = f"{kind}, {width}x{height}, rain on {part:.0%}"
+            if flipped > max(1, FLIPPED[kind] * mask.size):
+                raise GateError(f"{where}: {flipped} of {mask.size} pixels of the mask differ from ONNX Runtime's")
+            changed = float(abs(restored - image.cpu().numpy()).mean())
+            allowed = GATE if kind == "fp32" else CHANGED * changed + LEAST
+            off = float(error.max()) if kind == "fp32" and not flipped else float(error.mean())
+            if not off <= allowed:
+                raise GateError(f"{where}: off by {off:.2e} from ONNX Runtime, allowed {allowed:.2e}")
+            numbers = {"most": float(error.max()), "mean": float(error.mean()), "flipped": flipped / mask.size}
+            found = {name: max(found[name], number) for name, number in numbers.items()}
+    return found
+
+
+def measure_size(
+    sparse: Executor, dense: Executor, network: SPAIR, kind: str, size: tuple[int, int], replays: int
+) -> Iterator[dict[str, Any]]:
+    """A row a picture. Each contender is captured once; other pictures are copied into the memory that it reads."""
+    image = make_picture(*size, 0.5, sparse.device)
+    typed = image.to(TYPES[kind])
+
+    def forward() -> Any:
+        return network(typed.contiguous(memory_format=torch.channels_last))
+
+    with torch.inference_mode():
+        graphs, outputs = {}, {}
+        for name, run in (
+            ("sparse", lambda: sparse.run(image)), ("dense", lambda: dense.run(image)), ("module", forward),
+        ):  # fmt: skip
+            graphs[name], (outputs[name],) = capture([run])
+        for part in PARTS:
+            image.copy_(make_picture(*size, part, sparse.device))
+            typed.copy_(image)
+            times = {f"{name}_ms": time_replays(graph, replays) for name, graph in graphs.items()}
+            restored, mask = (outputs["sparse"][name].float() for name in ("restored", "mask"))
+            other, other_mask = (outputs["dense"][name].float() for name in ("restored", "mask"))
+            error = (restored - other).abs()
+            eager = float((sparse.run(image)["restored"].float() - restored).abs().mean())
+            mean, flipped = float(error.mean()), float((mask != other_mask).float().mean())
+            if not mean <= TOLERANCE[kind] or not eager <= TOLERANCE[kind] or flipped > FLIPPED[kind]:
+                raise GateError(
+                    f"{kind}, {size[0]}x{size[1]}, rain on {part:.0%}: sparse and dense differ by {mean:.2e} in the "
+                    f"mean and in {flipped:.2%} of the mask, a replay and a run by {eager:.2e}"
+                )
+            yield {
+                "kind": kind, "size": list(size), "rain": part, "density": float(mask.mean()), **times,
+                "speedup": times["dense_ms"] / times["sparse_ms"],
+                "speedup_module": times["module_ms"] / times["sparse_ms"],
+                "mean_error": mean, "most": float(error.max()), "flipped": flipped,
+            }  # fmt: skip
+
+
+TYPES = {"fp32": torch.float32, "fp16": torch.float16}

@@ -1,0 +1,108 @@
+"""A `spair` node of a graph as a function of PyTorch's tensors: a plugin on their memory, on their stream."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from tests.plugins.emulated import tensorrt as trt
+from tests.plugins.emulated.plugin import Plugin, PluginHost
+
+IGNORED = ("plugin_version", "plugin_namespace", "domain")
+KINDS = {torch.float32: trt.FLOAT, torch.float16: trt.HALF, torch.int8: trt.INT8}
+PIXELS = {torch.float32: (trt.HWC, 1), torch.float16: (trt.HWC8, 8)}
+"""Format of pictures with the channels of a pixel side by side, and what their number is padded to."""
+
+
+def make_pixels(shape: Sequence[int], dtype: torch.dtype, device: Any) -> torch.Tensor:
+    """Memory for a picture [N,C,H,W], the channels of a pixel side by side and padded as the plugins have them."""
+    n, c, h, w = shape
+    step = PIXELS[dtype][1]
+    memory = torch.empty((n, h, w, -(-c // step) * step), dtype=dtype, device=device)
+    return memory.permute(0, 3, 1, 2)[:, :c]
+
+
+def to_pixels(x: torch.Tensor) -> torch.Tensor:
+    """The picture itself where it lies like that, else a copy that does."""
+    _, c, h, w = x.shape
+    step = PIXELS[x.dtype][1]
+    pitch = -(-c // step) * step
+    strides = (h * w * pitch, 1, w * pitch, pitch)
+    if all(size == 1 or own == wanted for size, own, wanted in zip(x.shape, x.stride(), strides, strict=True)):
+        return x
+    return make_pixels(x.shape, x.dtype, x.device).copy_(x)
+
+
+class PluginNode:
+    """One node. The first call with given shapes makes the plugin as an engine would, later ones only launch it."""
+
+    def __init__(self, host: PluginHost, name: str, attributes: Mapping[str, Any]) -> None:
+        self._host, self._name = host, name
+        self._attributes = {key: value for key, value in attributes.items() if key not in IGNORED}
+        self._plugin: Plugin | None = None
+        self._made_for: Any = None
+
+    def __call__(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The output [N,D,H,W]; its memory and the workspace are PyTorch's.
+
+        Raises:
+            RuntimeError: the plugin refuses the tensors, or fails; the message is its own.
+        """
+        pictures = {0, len(inputs) - 1} if self._name.endswith("Add") else {0}
+        placed = [to_pixels(x) if index in pictures else x.contiguous() for index, x in enumerate(inputs)]
+        out = make_pixels(*self._find_output(inputs), inputs[0].device)
+        wanted = tuple((tuple(x.shape), x.dtype) for x in (*placed, out))
+        if self._made_for != wanted:
+            layouts = [PIXELS[x.dtype][0] if index in pictures else trt.LINEAR for index, x in enumerate(placed)]
+            self._deploy([*placed, out], [*layouts, PIXELS[out.dtype][0]])
+            self._made_for = wanted
+        self._launch(placed, out)
+        return out
+
+    def _find_output(self, inputs: Sequence[torch.Tensor]) -> tuple[tuple[int, ...], torch.dtype]:
+        n, c, h, w = inputs[0].shape
+        if self._name == "MaskedModulation":
+            return (n, c, h, w), inputs[0].dtype
+        if self._name == "SparseNonLocal":
+            return (n, inputs[2].shape[1], h, w), inputs[0].dtype
+        return (n, inputs[2].shape[0], h, w), inputs[1].dtype
+
+    def _deploy(self, tensors: Sequence[torch.Tensor], layouts: Sequence[int]) -> None:
+        described = [(tuple(x.shape), KINDS[x.dtype], layout) for x, layout in zip(tensors, layouts, strict=True)]
+        parsed = self._require(self._host.create(self._name, self._attributes))
+        ranges = [trt.describe_range(*part) for part in described]
+        if not parsed.supports(ranges):
+            raise RuntimeError(f"{self._name} refuses the types or formats {described}")
+        self._workspace = parsed.configure(ranges)
+        engine = self._host.recreate(parsed)
+        attached = self._require(engine.attach())
+        for plugin in filter(None, (parsed, engine, self._plugin)):
+            plugin.delete()
+        self._plugin = attached
+        shapes = [trt.describe(*part) for part in described]
+        if attached.shape_change(shapes):
+            raise RuntimeError(self._host.messages())
+        self._described = (trt.PluginTensorDesc * len(shapes))(*shapes)
+
+    def _launch(self, inputs: Sequence[torch.Tensor], out: torch.Tensor) -> None:
+        workspace = torch.empty(self._workspace, dtype=torch.uint8, device=out.device)
+        stream = torch.cuda.current_stream().cuda_stream if out.is_cuda else 0
+        failed = self._require(self._plugin).call(
+            self._host.c.enqueue,
+            self._described,
+            len(inputs),
+            (ctypes.c_void_p * len(inputs))(*[x.data_ptr() for x in inputs]),
+            ctypes.c_void_p(out.data_ptr()),
+            ctypes.c_void_p(workspace.data_ptr()),
+            ctypes.c_void_p(stream),
+        )
+        if failed:
+            raise RuntimeError(f"{self._name}: {self._host.messages() or self._host.driver.problems}")
+
+    def _require(self, plugin: Plugin | None) -> Plugin:
+        if plugin is None:
+            raise RuntimeError(self._host.messages())
+        return plugin

@@ -1,0 +1,208 @@
+"""How fast are the plugins' kernels on the GPU at hand: layer by layer, and in the whole network, without TensorRT?
+
+    python -m benchmarks.gpu.plugins --size 1920x1080 --json out.json
+
+Layers: each of the shipped network's through its plugin (FP32, FP16, and INT8 read from FP16), against one plain cuDNN
+convolution of all pixels (INT8: against FP16), and beside the least time of `benchmarks.roofline` for an H100 SXM. A
+plugin's time is all of its launches: weights packed, active pixels listed, what is read cleared, the operator.
+Network: plugins and PyTorch's functions in one CUDA graph, against the same graph with the dense definitions, masking
+included, and against the PyTorch module. That is the plugins under PyTorch, NOT under TensorRT, which fuses what it
+does not: the dense network of an engine is faster. FP32 is without TF32. The module in FP16 is timed
+only: its statistics leave the range of halves.
+Nothing is timed before it was compared. Times are medians of replayed CUDA graphs, between events. $SPAIR_GPU_LIBRARY,
+$SPAIR_GPU_HARNESS and $SPAIR_GPU_BUNDLE name what was built elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+
+from benchmarks.gpu.engines import BUNDLE, CHECKPOINT
+from benchmarks.gpu.plugin_host import find_reason, open_host
+from benchmarks.gpu.plugin_layers import GPU, Scene, measure_layers
+from benchmarks.gpu.plugin_network import measure_network
+from benchmarks.measuring import parse_count, parse_names, parse_shares, show_table, write_json
+from benchmarks.network import parse_size
+from benchmarks.subjects.layers import list_operators, rewrite
+from spair.export import export_checkpoint
+from spair.network import SPAIR, load_checkpoint
+from spair.network.spair import MULTIPLE
+from spair.plugins.errors import PluginError
+from spair.runtime import Bundle
+from spair.runtime.errors import GateError, UserError
+from tests.plugins.emulated.plugin import PluginHost
+
+KINDS = ("fp32", "fp16", "int8")
+PARTS = ("layers", "network")
+
+
+def measure(options: argparse.Namespace, report: dict[str, Any], folder: Path) -> None:
+    """Fill the report part by part, so that what was measured stays when a later part fails.
+
+    Raises:
+        UserError, PluginError, GateError: see what they say.
+    """
+    host = open_host(folder)
+    with as_file(files("spair.network.weights") / CHECKPOINT) as checkpoint:
+        model = load_checkpoint(checkpoint).model
+        bundle = Bundle.open(_find_bundle(checkpoint, folder))
+    for part in options.parts:
+        for row in MEASURED[part](host, bundle, model, options, folder):
+            report[part].append(row)
+
+
+def _find_bundle(checkpoint: Path, folder: Path) -> Path:
+    named = os.environ.get(BUNDLE)
+    if named:
+        return Path(named)
+    export_checkpoint(checkpoint, folder / "rain-tiny.spair")
+    return folder / "rain-tiny.spair"
+
+
+def _layers(host: PluginHost, bundle: Bundle, model: SPAIR, options: argparse.Namespace, folder: Path) -> Any:
+    graph = rewrite(onnx.load(str(bundle.graph("fp32", "model"))))
+    grid = model.preset.grid
+    scenes = [
+        Scene(shape, options.size, density, grid)
+        for shape in options.masks
+        for density in options.densities
+        if density < 1 or shape == options.masks[0]  # full masks have no shape
+    ]
+    return measure_layers(host, list_operators(model, graph), scenes, options.kinds, options.repeat)
+
+
+def _network(host: PluginHost, bundle: Bundle, model: SPAIR, options: argparse.Namespace, folder: Path) -> Any:
+    sizes = sorted({(1280, 720), options.size}) if options.both else [options.size]
+    kinds = [kind for kind in options.kinds if kind != "int8"]
+    return measure_network(host, bundle, model, sizes, kinds, options.repeat, folder)
+
+
+MEASURED = {"layers": _layers, "network": _network}
+
+
+def show_layers(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the layers' times."""
+    print(f"\nlayers; model: the least time of an {GPU} by the roofline model, as a share of what was measured")
+    head = ["layer", "kind", "mask", "density", "sparse us", "dense us", "x", "model", "model dense"]
+    table = []
+    for row in rows:
+        table.append(
+            [f"{row['count']} x {row['layer']}", row["kind"], row["mask"], f"{row['density']:.1%}"]
+            + [f"{row[name] * 1e3:.1f}" for name in ("sparse_ms", "dense_ms")]
+            + [f"{row['speedup']:.2f}", f"{row['model_share']:.0%}", f"{row['model_dense_share']:.0%}"]
+        )
+    show_table(head, table)
+
+
+def sum_layers(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """All layers of a kind under a mask: milliseconds sparse, dense, and by the model."""
+    sums: dict[tuple[str, str, float], dict[str, Any]] = {}
+    for row in rows:
+        key = (row["kind"], row["mask"], row["asked"])
+        entry = sums.setdefault(key, dict(zip(("kind", "mask", "asked"), key, strict=True)))
+        for name in ("sparse_ms", "dense_ms", "model_ms", "model_dense_ms"):
+            entry[name] = entry.get(name, 0.0) + row["count"] * row[name]
+    return list(sums.values())
+
+
+def show_sums(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the sums of the layers."""
+    print("\nall layers of Net_R together, ms (INT8: convolutions only)")
+    head = ["kind", "mask", "density", "sparse", "dense", "x", "model sparse", "model dense"]
+    names = ("model_ms", "model_dense_ms")
+    table = [
+        [
+            *(row["kind"], row["mask"], f"{row['asked']:.0%}", f"{row['sparse_ms']:.3f}", f"{row['dense_ms']:.3f}"),
+            *(f"{row['dense_ms'] / row['sparse_ms']:.2f}", *(f"{row[name]:.3f}" for name in names)),
+        ]
+        for row in rows
+    ]
+    show_table(head, table)
+
+
+def show_network(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print what the whole network takes."""
+    print("\nwhole network, ms: plugins under PyTorch, not TensorRT")
+    for row in rows:
+        if "gate" in row:
+            print(
+                f"{row['gate']} equals ONNX Runtime on the CPU: at most {row['most']:.1e} off, {row['mean']:.1e} in "
+                f"the mean, {row['flipped']:.3%} of the mask other"
+            )
+    head = ["kind", "size", "density", "sparse", "dense", "module", "x dense", "x module", "mean error"]
+    table = [
+        [row["kind"], "x".join(map(str, row["size"])), f"{row['density']:.1%}"]
+        + [f"{row[name]:.3f}" for name in ("sparse_ms", "dense_ms", "module_ms")]
+        + [f"{row['speedup']:.2f}", f"{row['speedup_module']:.2f}", f"{row['mean_error']:.1e}"]
+        for row in rows
+        if "gate" not in row
+    ]
+    show_table(head, table)
+
+
+def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", type=parse_names(PARTS), default="layers,network", help="layers, network")
+    parser.add_argument("--size", type=parse_size, default="1920x1080", help="WxH")
+    parser.add_argument(
+        "--both", action=argparse.BooleanOptionalAction, default=True, help="the network at 1280x720 too"
+    )
+    parser.add_argument("--densities", type=parse_shares, default="0.02,0.1,0.35,1.0", help="of the layers' masks")
+    parser.add_argument("--masks", type=parse_names(("streak", "blob", "shadow", "uniform")), default="streak,blob")
+    parser.add_argument("--kinds", type=parse_names(KINDS), default="fp32,fp16,int8", help="INT8 for layers only")
+    parser.add_argument("--repeat", type=parse_count, default=15, help="replays of each graph")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args(words)
+    if "layers" in options.parts and any(side % MULTIPLE for side in options.size):
+        parser.error(f"--size must have multiples of {MULTIPLE} for layers, got {options.size}")
+    return options
+
+
+def main() -> int:
+    """Print the tables, or say why not."""
+    options = parse_arguments()
+    reason = find_reason()
+    if reason is not None:
+        print(f"nothing measured: {reason}", file=sys.stderr)
+        return 0
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
+    torch.manual_seed(0)
+    device = torch.cuda.get_device_name()
+    report: dict[str, Any] = {
+        "benchmark": "plugins under PyTorch, not TensorRT", "device": device, "torch": torch.__version__,
+        "cudnn": torch.backends.cudnn.version(), "size": list(options.size), "layers": [], "network": [],
+    }  # fmt: skip
+    code = 0
+    try:
+        with tempfile.TemporaryDirectory(prefix="spair-gpu-") as name:
+            measure(options, report, Path(name))
+    except (UserError, PluginError, GateError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 1 if isinstance(error, GateError) else 2
+    except KeyboardInterrupt:
+        print("stopped: what was measured follows", file=sys.stderr)
+        code = 130
+    report["sums"] = sum_layers(report["layers"])
+    print(f"{device}, torch {torch.__version__}, cuDNN {report['cudnn']}, {'x'.join(map(str, options.size))}")
+    for part, show in (("layers", show_layers), ("sums", show_sums), ("network", show_network)):
+        if report[part]:
+            show(report[part])
+    if options.json:
+        write_json(options.json, report)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

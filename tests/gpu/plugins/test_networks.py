@@ -1,0 +1,8 @@
+"""Whole modules and the whole network of tests/plugins/emulated, in FP32, FP16 and INT8, on a GPU."""
+
+import pytest
+
+from tests.plugins.emulated.test_networks import *  # noqa: F403
+from tests.plugins.emulated.test_precisions import *  # noqa: F403
+
+pytestmark = pytest.mark.gpu

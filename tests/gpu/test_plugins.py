@@ -1,0 +1,109 @@
+"""The benchmark of plugins without TensorRT, as far as it goes without a GPU: what it says, compares and adds up."""
+
+import dataclasses
+import sys
+
+import onnx
+import pytest
+import torch
+
+from benchmarks.gpu import latency, plugin_host, plugin_network, plugins
+from benchmarks.gpu.engines import convert
+from benchmarks.gpu.executor import Executor, dense_operator
+from spair.export.engine_graph import prepare_engine_graph
+from spair.network import load_checkpoint
+from spair.runtime import Bundle
+from spair.runtime.errors import GateError
+
+
+@dataclasses.dataclass
+class Replayed:
+    """In place of a CUDA graph: runs again, into the memory of the first results."""
+
+    run: object
+    outputs: object
+
+    def replay(self) -> None:
+        again = self.run()
+        if isinstance(again, dict):
+            for name, value in self.outputs.items():
+                value.copy_(again[name])
+
+
+@pytest.fixture
+def on_cpu(monkeypatch):
+    """The network's measurement without a GPU: every replay takes a millisecond."""
+
+    def capture(runs):
+        outputs = [run() for run in runs]
+        return Replayed(runs[0], outputs[0]), outputs
+
+    def time_replays(graph, replays):
+        graph.replay()
+        return 1.0
+
+    monkeypatch.setattr(plugin_network, "capture", capture)
+    monkeypatch.setattr(plugin_network, "time_replays", time_replays)
+    monkeypatch.setattr(plugin_network, "PARTS", (0.0, 1.0))
+    monkeypatch.setattr(plugin_network, "GATE_SIZES", ((64, 48), (33, 17)))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here, so the benchmark would run")
+def test_without_a_gpu_the_benchmark_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["plugins"])
+    assert plugins.main() == 0
+    assert "nothing measured: PyTorch finds no NVIDIA GPU" in capsys.readouterr().err
+
+
+def test_a_library_for_another_gpu_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv(plugin_host.LIBRARY, str(tmp_path / "none.so"))
+    assert "cannot read the plugin library" in str(plugin_host.find_reason())
+
+
+def test_sizes_that_the_network_would_pad_are_refused_for_layers(capsys):
+    with pytest.raises(SystemExit):
+        plugins.parse_arguments(["--size", "1281x720"])
+    assert "--size must have multiples of 8 for layers" in capsys.readouterr().err
+    assert plugins.parse_arguments(["--size", "1281x720", "--parts", "network"]).size == (1281, 720)
+
+
+@pytest.mark.parametrize("kind", ["fp32", "fp16"])
+def test_the_network_is_compared_with_onnx_runtime_and_sparse_with_dense(
+    on_cpu, tiny_bundle, tiny_checkpoint, tmp_path, kind
+):
+    bundle = Bundle.open(tiny_bundle)
+    source = bundle.graph("fp32", "model") if kind == "fp32" else convert(bundle, kind, tmp_path / "half.onnx")
+    executor = Executor(onnx.load_from_string(prepare_engine_graph(source)), "cpu", dense_operator)
+    found = plugin_network.compare(executor, source, kind)
+    assert 0 < found["most"] < (1e-4 if kind == "fp32" else 0.1)
+    network = load_checkpoint(tiny_checkpoint).model.eval().to(plugin_network.TYPES[kind])
+    rows = list(plugin_network.measure_size(executor, executor, network, kind, (64, 48), 2))
+    assert [row["rain"] for row in rows] == [0.0, 1.0]
+    for row in rows:
+        mask = executor.run(latency.make_picture(64, 48, row["rain"], "cpu"))["mask"]
+        assert row["density"] == pytest.approx(mask.float().mean().item())
+    plugins.show_network([{"gate": kind, **found}, *rows])
+
+
+def test_a_wrong_network_is_not_timed(on_cpu, tiny_bundle):
+    source = Bundle.open(tiny_bundle).graph("fp32", "model")
+
+    def wrong(name, attributes):
+        right = dense_operator(name, attributes)
+        return lambda inputs: right(inputs) * (0.9 if name == "SparseConv2d" else 1.0)
+
+    executor = Executor(onnx.load_from_string(prepare_engine_graph(source)), "cpu", wrong)
+    with pytest.raises(GateError, match="from ONNX Runtime, allowed 1.00e-04"):
+        plugin_network.compare(executor, source, "fp32")
+
+
+def test_layers_are_added_up_as_often_as_the_network_has_them():
+    one = {"kind": "fp16", "mask": "blob", "asked": 0.1, "model_ms": 1.0, "model_dense_ms": 1.0}
+    rows = [
+        {**one, "count": 2, "sparse_ms": 1.0, "dense_ms": 3.0},
+        {**one, "count": 1, "sparse_ms": 2.0, "dense_ms": 4.0},
+    ]
+    (total,) = plugins.sum_layers(rows)
+    assert (total["sparse_ms"], total["dense_ms"], total["model_ms"]) == (4.0, 10.0, 3.0)
+    plugins.show_sums([total])
