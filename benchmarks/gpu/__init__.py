@@ -1,1 +1,4 @@
-"""Benchmarks that need an NVIDIA GPU, and what the tests marked `gpu` share with them. None of it has run yet."""
+"""Benchmarks that need an NVIDIA GPU, and what the tests marked `gpu` share with them.
+
+`plugins` has run on an H100 (docs/h100.md); `latency` and all else that needs TensorRT's engines has not run yet.
+"""

@@ -14,6 +14,7 @@ from ..errors import PluginError
 from .cache import Cache, hash_files, make_key
 from .kernels import Kernel, find_violations, read_resources
 from .sources import list_sources
+from .stores import find_float_bytes
 from .targets import Target, specific_name
 from .tiles import Tiling
 from .tools import Assembler, choose_assembler, choose_ptx, find_assemblers
@@ -24,7 +25,7 @@ Progress = Callable[[str], None]
 
 
 class RuleError(PluginError):
-    """A kernel compiles, but breaks a rule: registers are spilled, tensor cores left out, …"""
+    """A kernel compiles, but breaks a rule: registers are spilled, tensor cores left out, ptxas would get it wrong …"""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def compile_target(
 
     Raises:
         PluginError: Triton or a ptxas is missing; a kernel does not compile.
-        RuleError: no tiling of a kernel keeps the rules; the message says what the last one breaks.
+        RuleError: no tiling of a kernel keeps the rules; the message says what the last one breaks. A kernel stores a
+            byte of a floating-point number (see `find_float_bytes`), with whatever tiling.
     """
     tasks = list(_list_tasks(target, variants))
     done: list[Kernel] = []
@@ -101,6 +103,7 @@ def _compile(task: _Task, cache: Cache, workers: Workers) -> Kernel:
     problems: list[str] = []
     for tiling in task.variant.tilings:
         kernel = _compile_tiling(task, tiling, cache, workers)
+        refuse_float_bytes(kernel)
         problems = find_violations(kernel, task.variant, task.ptx)
         if not problems:
             return kernel
@@ -109,6 +112,22 @@ def _compile(task: _Task, cache: Cache, workers: Workers) -> Kernel:
         f"the kernel {task.variant.name} for sm_{task.architecture} with the tile {tile} {' and '.join(problems)}; "
         "give it a smaller one in plugins/compiler/tiles.py"
     )
+
+
+def refuse_float_bytes(kernel: Kernel) -> None:
+    """Raise where ptxas would compute another thing than the PTX says: no tile is a remedy, and no test without a GPU
+    would find it.
+
+    Raises:
+        RuleError: see `find_float_bytes`.
+    """
+    stores = find_float_bytes(kernel.ptx)
+    if stores:
+        raise RuleError(
+            f"the kernel {kernel.name} for sm_{kernel.architecture} stores bytes of floating-point numbers "
+            f"({len(stores)}, the first by {stores[0]}), which ptxas turns into a conversion of their values; let an "
+            "integer operation make the byte, as quantize does in plugins/sparse_conv2d/kernel.py"
+        )
 
 
 def _compile_tiling(task: _Task, tiling: Tiling, cache: Cache, workers: Workers) -> Kernel:

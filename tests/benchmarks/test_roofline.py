@@ -177,6 +177,7 @@ def test_the_estimate_is_labelled(model, operators, capsys):
     printed = capsys.readouterr().out
     assert printed.startswith(ESTIMATE)
     assert "no GPU was used" in printed
+    assert "an H100 took" in printed
     assert [line.split("  ")[0] for line in printed.splitlines()[-2:]] == ["AGX Orin 64GB", "L4"]
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import re
 
 import pytest
 
 from spair.plugins.compiler.cache import Cache
 from spair.plugins.compiler.compilation import RuleError, Settings, compile_target
+from spair.plugins.compiler.stores import find_float_bytes
 from spair.plugins.compiler.targets import ARCHITECTURES, Target, find_target
 from spair.plugins.compiler.tiles import Tiling
 from spair.plugins.compiler.variants import Variant, list_variants
@@ -45,7 +47,20 @@ def crowd(p_x, p_out, count, BLOCK: tl.constexpr):
 @triton.jit
 def wrong(p_x, p_out, count, BLOCK: tl.constexpr):
     tl.store(p_out + tl.arange(0, BLOCK), tl.load(p_x + tl.arange(0, 2 * BLOCK)))
+
+@triton.jit
+def lowest_byte(p_x, p_out, count, BLOCK: tl.constexpr):
+    o_x = tl.arange(0, BLOCK)
+    rounded = tl.load(p_x + o_x).to(tl.float32) + 12582912.0
+    tl.store(p_out + o_x * 3, rounded.to(tl.int32, bitcast=True).to(tl.int8))
+
+@triton.jit
+def changed_byte(p_x, p_out, count, BLOCK: tl.constexpr):
+    o_x = tl.arange(0, BLOCK)
+    rounded = tl.load(p_x + o_x).to(tl.float32) + 12583040.0
+    tl.store(p_out + o_x * 3, (rounded.to(tl.int32, bitcast=True) ^ 128).to(tl.int8))
 """
+LAYOUTS = ("linear", "pixels")
 JP6 = find_target("jetson-orin-jp6")
 
 
@@ -128,6 +143,25 @@ def test_a_spilling_kernel_fails_and_says_how_to_mend_it(module, settings):
 def test_a_product_without_tensor_cores_fails(module, settings):
     with pytest.raises(RuleError, match="has no tensor-core instruction for int8"):
         compile_one(make_variant("multiply", 32, tensor_cores="int8"), settings)
+
+
+def test_the_byte_of_a_float_that_ptxas_would_convert_fails(module, settings):
+    kinds = {"parameters": {"p_x": "*fp16", "p_out": "*i8", "count": "i32"}}
+    words = r"kernel lowest_byte\.test for sm_87 stores bytes of floating-point numbers \(2, the first by st\.global"
+    with pytest.raises(RuleError, match=words) as caught:
+        compile_one(dataclasses.replace(make_variant("lowest_byte"), **kinds), settings)
+    assert "\n" not in str(caught.value)
+    compile_one(dataclasses.replace(make_variant("changed_byte"), **kinds), settings)
+
+
+@pytest.mark.parametrize(
+    "name", [f"sparse_conv2d.{kind}.int8.{kind}.{layout}.{layout}" for kind in ("fp16", "fp32") for layout in LAYOUTS]
+)
+def test_the_kernels_that_quantize_what_they_gather_store_bytes_of_integers(kernel_settings, name):
+    (variant,) = (each for each in list_variants(87) if each.name == name)
+    (kernel,) = compile_one(variant, kernel_settings)
+    assert find_float_bytes(kernel.ptx) == []
+    assert bool(re.search(r"\bst\.shared\.b8\b", kernel.ptx)) == ("linear" in name), "what the check has to look at"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,67 @@
+"""Stores of bytes that ptxas gets wrong, found in the PTX text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_STATEMENT = re.compile(r"\b([a-z]\w*(?:\.[\w:]+)+)\s+(.*)", re.DOTALL)
+_TYPE = re.compile(r"\.(b?t?f\d+(?:x\d)?|[bsu]\d+|pred)\b")
+"""Of an instruction; the first is that of what it writes."""
+_BYTE_STORE = re.compile(r"st\..*\.[bsu]8")
+_COPY = re.compile(r"mov\.|selp\.|cvt\.(?:sat\.)?[bsu]\d+\.[bsu]\d+$")
+"""The bits stay a number's; so do the lowest ones where an integer is made narrower."""
+_DECLARATION = re.compile(r"\.reg\s+\.b?f\d+(?:x\d)?\s+(%[a-z]+)")
+_REGISTER = re.compile(r"%[a-z]+\d+")
+
+
+def find_float_bytes(ptx: str) -> list[str]:
+    """Stores of one byte of a register that holds a floating-point number, as they stand in the PTX.
+
+    PTX means the number's lowest byte. ptxas, wherever it knows that an instruction for floating-point numbers wrote
+    the register, converts the number's value to a byte instead: F2I.U8 or F2IP.U8 in the code for sm_80, 87, 90 and
+    100, with which an H100 computed wrong results. A register holds what was written to it last, in the order of the
+    text: loops are not followed.
+    """
+    found = []
+    floating: set[str] = set()
+    declared: set[str] = set()
+    for opcode, operands, text in _read(ptx):
+        if opcode == ".entry":
+            floating.clear()
+            declared.clear()
+        elif opcode == ".reg":
+            declared.add(operands)
+        elif _BYTE_STORE.match(opcode):
+            value = operands.rpartition("]")[2]
+            if any(name in floating or name.rstrip("0123456789") in declared for name in _REGISTER.findall(value)):
+                found.append(text)
+        else:
+            written, values = _split(operands)
+            of_numbers = floating.intersection(values) if _COPY.match(opcode) else _writes_numbers(opcode)
+            (floating.update if of_numbers else floating.difference_update)(written)
+    return found
+
+
+def _read(ptx: str) -> Iterator[tuple[str, str, str]]:
+    """Instructions (opcode, operands, text), registers of floats (".reg", prefix, ""), functions (".entry", "", "")."""
+    for statement in re.sub(r"//[^\n]*", "", ptx).split(";"):
+        if re.search(r"\.(?:entry|func)\b", statement):
+            yield ".entry", "", ""
+        for prefix in _DECLARATION.findall(statement):
+            yield ".reg", prefix, ""
+        instruction = _STATEMENT.search(statement)
+        if instruction:
+            yield instruction[1], instruction[2], " ".join(instruction[0].split())
+
+
+def _split(operands: str) -> tuple[list[str], list[str]]:
+    """Registers that are written, which stand first, alone or in braces; and all others."""
+    operands = operands.lstrip()
+    first, _, rest = operands.partition("}" if operands.startswith("{") else ",")
+    return ([] if first.startswith("[") else _REGISTER.findall(first)), _REGISTER.findall(rest)
+
+
+def _writes_numbers(opcode: str) -> bool:
+    kind = _TYPE.search(opcode)
+    return kind is not None and "f" in kind[1] and not opcode.startswith(("setp.", "testp."))
