@@ -134,7 +134,7 @@ def test_a_gray_network_with_an_output_called_mask_is_compared_as_any_other(fact
     interface = ForeignInterface((("image", 1),), ("restored", "mask"))
     report = export_foreign(checkpoint, text, tmp_path / "g.spair", interface=interface)["parity"]["modules"]["model"]
     assert report["passed"] and report["wrong_mask"] == 0
-    assert report["clean"]["max_abs"] > 0 and report["cases"] == 10
+    assert report["clean"]["max_abs"] < 1e-6 and report["cases"] == 10  # on some processors it is 0
     with pytest.raises(UserError, match="takes a picture of 1 channels; only networks that take RGB"):
         Restorer.open(tmp_path / "g.spair")
     # That output's errors count: a graph that adds 1e-3 to it fails.
