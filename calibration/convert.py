@@ -89,6 +89,7 @@ class _Writer:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
         self.made: dict[object, str] = {}
+        self.taken = {name for node in model.graph.node for name in (*node.input, *node.output)} | {*self.stored}
         self.quantized = self.quantizers = 0
 
     def run(self) -> Conversion:
@@ -215,18 +216,29 @@ class _Writer:
         copy.input[2] = self._constant(f"{weight}_int8", values.values)
         copy.input.extend([self._scale(use, FULL), self._constant(f"{weight}_scale", values.scales)])
 
+    def _fresh(self, name: str) -> str:
+        """That name, or with a number where it is taken. Names are kept short: of a small network that is unrolled
+        they are a fifth of the INT8 file."""
+        number, free = 1, name
+        while free in self.taken:
+            number, free = number + 1, f"{name}{number}"
+        self.taken.add(free)
+        return free
+
     def _scale(self, use: Use, kind: int) -> str:
         """The scale of an activation, in the type of its float side."""
         value, half = self.plan.scales[use.key], kind == HALF and not self.twin
-        name = f"scale_{value:.9g}{'_half' if half else ''}"
-        return self._constant(name, np.array(value, np.float16 if half else np.float32))
+        key = (value, half, "scale")
+        if key not in self.made:
+            self.made[key] = self._fresh("scale")
+        return self._constant(self.made[key], np.array(value, np.float16 if half else np.float32))
 
     def _steps(self, source: str, use: Use, kind: int) -> str:
         """An activation as int8; one node for all that read it with one scale."""
         scale = self._scale(use, kind)
         key = (source, scale, "int8")
         if key not in self.made:
-            self.made[key] = name = f"{source}_int8_{len(self.made)}"
+            self.made[key] = name = self._fresh(f"{source}_q")
             zero = self._constant("zero_int8", np.array(0, np.int8))
             self.nodes.append(helper.make_node("QuantizeLinear", [source, scale, zero], [name], name=name))
             self.quantizers += 1
@@ -236,7 +248,7 @@ class _Writer:
         scale = self._scale(use, kind)
         key = (steps, scale, "float")
         if key not in self.made:
-            self.made[key] = name = f"{steps}_scaled"
+            self.made[key] = name = self._fresh(f"{steps}dq")
             zero = self._constant("zero_int8", np.array(0, np.int8))
             self.nodes.append(helper.make_node("DequantizeLinear", [steps, scale, zero], [name], name=name))
         return self.made[key]

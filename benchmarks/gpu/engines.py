@@ -114,23 +114,30 @@ def make_setup(bundle: Path | None = None) -> Iterator[Setup]:
     target = choose_target()
     assert target is not None, find_reason()
     package, _ = builder_of(target)
-    named = os.environ.get(BUNDLE)
     with tempfile.TemporaryDirectory(prefix="spair-gpu-") as name:
         folder = Path(name)
-        bundle = bundle or (Path(named) if named else _export(folder / "rain-tiny.spair"))
+        bundle = bundle or find_bundle(folder)
         library = folder / "libspair_plugins.so"
         library.write_bytes(_make_library(target))
         yield Setup(Bundle.open(bundle), target, package, library, folder)
 
 
-def _export(path: Path) -> Path:
+def find_bundle(folder: Path) -> Path:
+    """The bundle that the variable names, else the shipped checkpoint's, exported into a folder."""
+    named = os.environ.get(BUNDLE)
+    if named:
+        return Path(named)
+    path = folder / "rain-tiny.spair"
     with as_file(files("spair.network.weights") / CHECKPOINT) as checkpoint:
         export_checkpoint(checkpoint, path)
     return path
 
 
+def compile_library(target: Target) -> bytes:
+    """The plugin library of a target, with all of this machine's cores."""
+    return build_plugins(target, Settings(os.cpu_count() or 1, Cache(cache_folder() / "builds"))).library
+
+
 def _make_library(target: Target) -> bytes:
     named = os.environ.get(LIBRARY)
-    if named:
-        return take_library(Path(named), target).library
-    return build_plugins(target, Settings(os.cpu_count() or 1, Cache(cache_folder() / "builds"))).library
+    return take_library(Path(named), target).library if named else compile_library(target)

@@ -1,7 +1,7 @@
 """Runs an exported graph with PyTorch: `spair` nodes by functions handed in, all others by PyTorch's own.
 
-Pictures have the channels of a pixel side by side. Whatever follows from the input's shape alone is computed once, on
-the CPU, when a shape is first met; what is left are launches, so that a CUDA graph can capture a run.
+Pictures have the channels of a pixel side by side. Whatever follows from the input's shape alone is computed on the CPU
+when a run's shape is not the last one's; what is left are launches, so that a CUDA graph can capture a run.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Executor:
         self._steps: list[Step] = []
 
     def run(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The graph's outputs by name. Only launches, from the second call with a shape on."""
+        """The graph's outputs by name. Only launches, where the call before had the same shape."""
         image = image.contiguous(memory_format=torch.channels_last)
         if tuple(image.shape) != self._shape:
             return self._prepare(image)

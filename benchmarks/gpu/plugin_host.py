@@ -16,21 +16,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.gpu.engines import LIBRARY
-from spair.plugins.compiler.build import build_plugins, has_code
-from spair.plugins.compiler.cache import Cache
-from spair.plugins.compiler.compilation import Settings
+from benchmarks.gpu.engines import LIBRARY, compile_library
+from spair.plugins.compiler.build import has_code
 from spair.plugins.compiler.images import read_label
 from spair.plugins.compiler.targets import TARGETS, Target
 from spair.plugins.compiler.tools import find_cuda_headers, find_tensorrt_headers
 from spair.plugins.errors import PluginError
-from spair.runtime.tuning import cache_folder
 from tests.plugins.emulated.memory import ALIGNMENT
-from tests.plugins.emulated.plugin import POISON_BYTE, PluginHost, build_harness
+from tests.plugins.emulated.plugin import GUARD, POISON_BYTE, PluginHost, build_harness
 
 HARNESS = "SPAIR_GPU_HARNESS"
-GUARD = 512
-"""Bytes behind every array that must stay as they are."""
 
 
 class DeviceArray:
@@ -100,12 +95,12 @@ def find_reason() -> str | None:
         except PluginError as error:
             return str(error)
         if not has_code(label, _architecture()) or label.machine != platform.machine():
-            return f"{named} of ${LIBRARY} is built for {label} on {label.machine}, not for this machine"
+            return f"{named} of ${LIBRARY} is built for {label.target} on {label.machine}, not for this machine"
     elif importlib.util.find_spec("triton") is None or _choose_target() is None:
         return f"no library can be built for this GPU; let ${LIBRARY} name a libspair_plugins.so"
     if not os.environ.get(HARNESS):
         try:
-            find_tensorrt_headers(), find_cuda_headers()
+            _find_headers()
         except PluginError as error:
             return f"{error}; or let ${HARNESS} name the compiled harness"
     return None
@@ -131,8 +126,7 @@ def find_library(folder: Path) -> Path:
     target = _choose_target()
     assert target is not None, find_reason()
     path = folder / "libspair_plugins.so"
-    settings = Settings(os.cpu_count() or 1, Cache(cache_folder() / "builds"))
-    path.write_bytes(build_plugins(target, settings).library)
+    path.write_bytes(compile_library(target))
     return path
 
 
@@ -141,7 +135,11 @@ def find_harness(folder: Path) -> Path:
     named = os.environ.get(HARNESS)
     if named:
         return Path(named)
-    return build_harness(folder / "libharness.so", [find_tensorrt_headers(), find_cuda_headers()])
+    return build_harness(folder / "libharness.so", _find_headers())
+
+
+def _find_headers() -> list[Path]:
+    return [find_tensorrt_headers(), find_cuda_headers()]
 
 
 def _architecture() -> int:

@@ -135,12 +135,11 @@ def convolution(host: PluginHost, operator: SparseLayer, kind: str, scene: Scene
         factor, real = torch.ones(operator.outputs, device=scene.device), packed.float()
     xs = [_pixels(shape, dtype, scene.device) for _ in range(SETS)]
     if kind == "int8":
-        for (
-            x
-        ) in xs:  # multiples of the step and up to 0.4 of it beside: a quotient near a half may be rounded either way
+        for x in xs:
+            # Multiples of the step and up to 0.4 of it beside: a quotient near a half may be rounded either way.
             x.copy_(((x * 32).round().clamp(-100, 100) + 0.4 * torch.rand_like(x)) / 32)
     residuals = [_pixels(out_shape, dtype, scene.device) for _ in range(SETS)] if operator.residual else []
-    slope = 0.0 if not operator.residual else 1.0
+    slope = 1.0 if operator.residual else 0.0
     name = "SparseConv2d" + ("Quantize" if kind == "int8" else "") + ("Add" if operator.residual else "")
     node = PluginNode(
         host, name,

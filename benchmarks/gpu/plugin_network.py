@@ -23,6 +23,7 @@ from spair.runtime import Bundle
 from spair.runtime.errors import GateError
 from tests.plugins.emulated.plugin import PluginHost
 
+TYPES = {"fp32": torch.float32, "fp16": torch.float16}
 GATE_SIZES = ((160, 128), (97, 61))
 """At which the network is compared with ONNX Runtime on the CPU."""
 GATE = 1e-4
@@ -121,6 +122,3 @@ def measure_size(
                 "speedup_module": times["module_ms"] / times["sparse_ms"],
                 "mean_error": mean, "most": float(error.max()), "flipped": flipped,
             }  # fmt: skip
-
-
-TYPES = {"fp32": torch.float32, "fp16": torch.float16}

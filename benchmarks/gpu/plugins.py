@@ -9,14 +9,14 @@ Network: plugins and PyTorch's functions in one CUDA graph, against the same gra
 included, and against the PyTorch module. That is the plugins under PyTorch, NOT under TensorRT, which fuses what it
 does not: the dense network of an engine is faster. FP32 is without TF32. The module in FP16 is timed
 only: its statistics leave the range of halves. docs/h100.md has what an H100 took.
-Nothing is timed before it was compared. Times are medians of replayed CUDA graphs, between events. $SPAIR_GPU_LIBRARY,
+Nothing is timed before it was compared with its definition or with ONNX Runtime, and no time is reported of a network
+whose sparse and dense pictures differ. Times are medians of replayed CUDA graphs, between events. $SPAIR_GPU_LIBRARY,
 $SPAIR_GPU_HARNESS and $SPAIR_GPU_BUNDLE name what was built elsewhere.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -27,14 +27,13 @@ from typing import Any
 import onnx
 import torch
 
-from benchmarks.gpu.engines import BUNDLE, CHECKPOINT
+from benchmarks.gpu.engines import CHECKPOINT, find_bundle
 from benchmarks.gpu.plugin_host import find_reason, open_host
 from benchmarks.gpu.plugin_layers import GPU, Scene, measure_layers
 from benchmarks.gpu.plugin_network import measure_network
 from benchmarks.measuring import parse_count, parse_names, parse_shares, show_table, write_json
 from benchmarks.network import parse_size
 from benchmarks.subjects.layers import list_operators, rewrite
-from spair.export import export_checkpoint
 from spair.network import SPAIR, load_checkpoint
 from spair.network.spair import MULTIPLE
 from spair.plugins.errors import PluginError
@@ -55,18 +54,10 @@ def measure(options: argparse.Namespace, report: dict[str, Any], folder: Path) -
     host = open_host(folder)
     with as_file(files("spair.network.weights") / CHECKPOINT) as checkpoint:
         model = load_checkpoint(checkpoint).model
-        bundle = Bundle.open(_find_bundle(checkpoint, folder))
+    bundle = Bundle.open(find_bundle(folder))
     for part in options.parts:
         for row in MEASURED[part](host, bundle, model, options, folder):
             report[part].append(row)
-
-
-def _find_bundle(checkpoint: Path, folder: Path) -> Path:
-    named = os.environ.get(BUNDLE)
-    if named:
-        return Path(named)
-    export_checkpoint(checkpoint, folder / "rain-tiny.spair")
-    return folder / "rain-tiny.spair"
 
 
 def _layers(host: PluginHost, bundle: Bundle, model: SPAIR, options: argparse.Namespace, folder: Path) -> Any:

@@ -149,6 +149,27 @@ def test_one_activation_read_with_one_scale_is_quantized_once(network):
     assert len(set(uses)) == len(made) < len(uses)
 
 
+def test_names_of_the_graph_are_not_taken_again(network):
+    """A network may call a tensor of its own what scales and quantized values are called."""
+    model, plan = network.models["net_r"], plan_of(network, "int8")
+    expected = converted(model, plan)
+    quantized = next(node.output[0] for node in expected.graph.node if node.op_type == "QuantizeLinear")
+    scale = next(node.input[1] for node in expected.graph.node if node.op_type == "QuantizeLinear")
+    ours = [tensor.name for tensor in model.graph.initializer if tensor.name.endswith("bias")][
+        :2
+    ]  # layers are called after weights
+    taken = dict(zip(ours, (scale, quantized), strict=True))
+    renamed = copy.deepcopy(model)
+    for tensor in renamed.graph.initializer:
+        tensor.name = taken.get(tensor.name, tensor.name)
+    for node in renamed.graph.node:
+        node.input[:] = [taken.get(name, name) for name in node.input]
+    feeds = feeds_of(model)
+    got = session(converted(renamed, plan)).run(None, feeds)
+    for mine, other in zip(got, session(expected).run(None, feeds), strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
 def test_quantized_zeros_are_symmetric_int8(network):
     for rest in ("fp16", "fp32"):
         got = converted(network.models["model"], plan_of(network, "int8", rest), "model")

@@ -1,6 +1,7 @@
 """The benchmark of plugins without TensorRT, as far as it goes without a GPU: what it says, compares and adds up."""
 
 import dataclasses
+import platform
 import sys
 
 import onnx
@@ -12,6 +13,7 @@ from benchmarks.gpu.engines import convert
 from benchmarks.gpu.executor import Executor, dense_operator
 from spair.export.engine_graph import prepare_engine_graph
 from spair.network import load_checkpoint
+from spair.plugins.compiler.images import Label
 from spair.runtime import Bundle
 from spair.runtime.errors import GateError
 
@@ -55,10 +57,17 @@ def test_without_a_gpu_the_benchmark_says_so(monkeypatch, capsys):
     assert "nothing measured: PyTorch finds no NVIDIA GPU" in capsys.readouterr().err
 
 
-def test_a_library_for_another_gpu_is_refused(monkeypatch, tmp_path):
+def test_a_library_that_cannot_be_read_or_is_for_another_gpu_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
     monkeypatch.setenv(plugin_host.LIBRARY, str(tmp_path / "none.so"))
+    monkeypatch.setenv(plugin_host.HARNESS, "harness.so")
     assert "cannot read the plugin library" in str(plugin_host.find_reason())
+    label = Label("1.0", 1, "hopper", platform.machine(), (90,), 90, (12, 0))
+    monkeypatch.setattr(plugin_host, "read_label", lambda path: label)
+    assert "is built for hopper on" in str(plugin_host.find_reason())
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    assert plugin_host.find_reason() is None
 
 
 def test_sizes_that_the_network_would_pad_are_refused_for_layers(capsys):
@@ -76,7 +85,7 @@ def test_the_network_is_compared_with_onnx_runtime_and_sparse_with_dense(
     source = bundle.graph("fp32", "model") if kind == "fp32" else convert(bundle, kind, tmp_path / "half.onnx")
     executor = Executor(onnx.load_from_string(prepare_engine_graph(source)), "cpu", dense_operator)
     found = plugin_network.compare(executor, source, kind)
-    assert 0 < found["most"] < (1e-4 if kind == "fp32" else 0.1)
+    assert 0 <= found["most"] < (1e-4 if kind == "fp32" else 0.1)
     network = load_checkpoint(tiny_checkpoint).model.eval().to(plugin_network.TYPES[kind])
     rows = list(plugin_network.measure_size(executor, executor, network, kind, (64, 48), 2))
     assert [row["rain"] for row in rows] == [0.0, 1.0]
@@ -86,16 +95,20 @@ def test_the_network_is_compared_with_onnx_runtime_and_sparse_with_dense(
     plugins.show_network([{"gate": kind, **found}, *rows])
 
 
-def test_a_wrong_network_is_not_timed(on_cpu, tiny_bundle):
+def test_a_wrong_network_is_not_reported(on_cpu, tiny_bundle, tiny_checkpoint):
     source = Bundle.open(tiny_bundle).graph("fp32", "model")
+    graph = onnx.load_from_string(prepare_engine_graph(source))
 
     def wrong(name, attributes):
         right = dense_operator(name, attributes)
-        return lambda inputs: right(inputs) * (0.9 if name == "SparseConv2d" else 1.0)
+        return lambda inputs: right(inputs) * (0.5 if name == "SparseConv2d" else 1.0)
 
-    executor = Executor(onnx.load_from_string(prepare_engine_graph(source)), "cpu", wrong)
+    executor, dense = Executor(graph, "cpu", wrong), Executor(graph, "cpu", dense_operator)
     with pytest.raises(GateError, match="from ONNX Runtime, allowed 1.00e-04"):
         plugin_network.compare(executor, source, "fp32")
+    network = load_checkpoint(tiny_checkpoint).model.eval()
+    with pytest.raises(GateError, match="sparse and dense differ by"):
+        list(plugin_network.measure_size(executor, dense, network, "fp32", (64, 48), 2))
 
 
 def test_layers_are_added_up_as_often_as_the_network_has_them():

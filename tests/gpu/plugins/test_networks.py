@@ -1,4 +1,4 @@
-"""Whole modules and the whole network of tests/plugins/emulated, in FP32, FP16 and INT8, on a GPU."""
+"""The whole network in FP32, and a module in FP32, FP16 and INT8, of tests/plugins/emulated, on a GPU."""
 
 import pytest
 

@@ -16,7 +16,7 @@ from tests.plugins.emulated.layouts import empty_layout, from_layout, to_layout
 from tests.plugins.emulated.memory import HostMemory, Memory
 
 GUARD = 512
-"""Bytes behind the workspace that must stay as they are."""
+"""Bytes behind a workspace, or an array on a GPU, that must stay as they are."""
 POISON_BYTE = 0xFF
 """In floats it is NaN, in integers -1."""
 
