@@ -186,9 +186,13 @@ class _Writer:
             halves = numpy_helper.to_array(self.stored[name]).astype(np.float16)
         return self._constant(f"{name}_half", halves.astype(np.float32) if self.twin else halves)
 
-    def _constant(self, name: str, values: np.ndarray) -> str:
-        self.constants.setdefault(name, numpy_helper.from_array(values, name))
-        return name
+    def _constant(self, name: str, values: np.ndarray, key: object = None) -> str:
+        """Its name in the graph; made once for each key, by default the name."""
+        key = ("constant", name, key)
+        if key not in self.made:
+            self.made[key] = fresh = self._fresh(name)
+            self.constants[fresh] = numpy_helper.from_array(values, fresh)
+        return self.made[key]
 
     def _quantize(self, copy: onnx.NodeProto, node: onnx.NodeProto, use: Use, kind: int) -> None:
         """Feed a layer's node int8 values."""
@@ -228,10 +232,7 @@ class _Writer:
     def _scale(self, use: Use, kind: int) -> str:
         """The scale of an activation, in the type of its float side."""
         value, half = self.plan.scales[use.key], kind == HALF and not self.twin
-        key = (value, half, "scale")
-        if key not in self.made:
-            self.made[key] = self._fresh("scale")
-        return self._constant(self.made[key], np.array(value, np.float16 if half else np.float32))
+        return self._constant("scale", np.array(value, np.float16 if half else np.float32), key=(value, half))
 
     def _steps(self, source: str, use: Use, kind: int) -> str:
         """An activation as int8; one node for all that read it with one scale."""

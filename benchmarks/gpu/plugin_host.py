@@ -98,7 +98,13 @@ def find_reason() -> str | None:
             return f"{named} of ${LIBRARY} is built for {label.target} on {label.machine}, not for this machine"
     elif importlib.util.find_spec("triton") is None or _choose_target() is None:
         return f"no library can be built for this GPU; let ${LIBRARY} name a libspair_plugins.so"
-    if not os.environ.get(HARNESS):
+    harness = os.environ.get(HARNESS)
+    if harness:
+        if not Path(harness).is_file():
+            return (
+                f"${HARNESS} names {harness}, which is no file; compile it as build_harness does, or unset the variable"
+            )
+    else:
         try:
             _find_headers()
         except PluginError as error:

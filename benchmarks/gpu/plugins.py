@@ -9,9 +9,9 @@ Network: plugins and PyTorch's functions in one CUDA graph, against the same gra
 included, and against the PyTorch module. That is the plugins under PyTorch, NOT under TensorRT, which fuses what it
 does not: the dense network of an engine is faster. FP32 is without TF32. The module in FP16 is timed
 only: its statistics leave the range of halves. docs/h100.md has what an H100 took.
-Nothing is timed before it was compared with its definition or with ONNX Runtime, and no time is reported of a network
-whose sparse and dense pictures differ. Times are medians of replayed CUDA graphs, between events. $SPAIR_GPU_LIBRARY,
-$SPAIR_GPU_HARNESS and $SPAIR_GPU_BUNDLE name what was built elsewhere.
+Nothing is timed before it was compared: a layer with its definition, the network with ONNX Runtime, and sparse with
+dense. Times are medians of replayed CUDA graphs, between events. $SPAIR_GPU_LIBRARY, $SPAIR_GPU_HARNESS and
+$SPAIR_GPU_BUNDLE name what was built elsewhere.
 """
 
 from __future__ import annotations

@@ -57,16 +57,19 @@ def test_without_a_gpu_the_benchmark_says_so(monkeypatch, capsys):
     assert "nothing measured: PyTorch finds no NVIDIA GPU" in capsys.readouterr().err
 
 
-def test_a_library_that_cannot_be_read_or_is_for_another_gpu_is_refused(monkeypatch, tmp_path):
+def test_what_is_missing_unreadable_or_for_another_gpu_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
     monkeypatch.setenv(plugin_host.LIBRARY, str(tmp_path / "none.so"))
-    monkeypatch.setenv(plugin_host.HARNESS, "harness.so")
+    harness = tmp_path / "harness.so"
+    monkeypatch.setenv(plugin_host.HARNESS, str(harness))
     assert "cannot read the plugin library" in str(plugin_host.find_reason())
     label = Label("1.0", 1, "hopper", platform.machine(), (90,), 90, (12, 0))
     monkeypatch.setattr(plugin_host, "read_label", lambda path: label)
     assert "is built for hopper on" in str(plugin_host.find_reason())
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    assert f"names {harness}, which is no file" in str(plugin_host.find_reason())
+    harness.touch()
     assert plugin_host.find_reason() is None
 
 

@@ -70,7 +70,7 @@ def run(host: PluginHost, plugin: Plugin, call: Call, workspace: int) -> np.ndar
     """One inference."""
     assert plugin.shape_change(call.descriptions()) == 0, host.messages()
     whole = bool(call.attributes.get("clear_output", 1))
-    out = plugin.enqueue(call.inputs, call.shape, call.kind, call.layout, workspace, whole)
+    out = plugin.bind(call.inputs, call.shape, call.kind, call.layout, workspace).run(whole)
     assert out is not None, host.messages()
     return out
 

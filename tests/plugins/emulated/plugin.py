@@ -172,25 +172,6 @@ class Plugin:
         """Put the tensors of a call into memory that is else full of poison."""
         return Bound(self, inputs, shape, kind, layout, workspace)
 
-    def enqueue(
-        self,
-        inputs: Sequence[Tensor],
-        shape: tuple[int, int, int, int],
-        kind: int,
-        layout: int,
-        workspace: int,
-        whole: bool = True,
-    ) -> np.ndarray | None:
-        """Run on memory full of poison; the output as [N,C,H,W], or None where the plugin says that it failed.
-
-        Raises:
-            AssertionError, Exception: see `Bound.read`.
-        """
-        bound = self.bind(inputs, shape, kind, layout, workspace)
-        failed = bound.launch()
-        out = bound.read(whole)
-        return None if failed else out
-
 
 class Bound:
     """A plugin's call with its tensors in memory: launched as often as one likes."""
@@ -215,6 +196,16 @@ class Bound:
         self._out = memory.place(empty_layout(shape, layout, dtype, np.nan))
         self._scratch = memory.place(np.full(workspace + GUARD, POISON_BYTE, np.uint8))
         self._pointers = (ctypes.c_void_p * len(inputs))(*[part.address for part in self._inputs])
+
+    def run(self, whole: bool = True) -> np.ndarray | None:
+        """Launch once; the output as [N,C,H,W], or None where the plugin says that it failed.
+
+        Raises:
+            AssertionError, Exception: see `read`.
+        """
+        failed = self.launch()
+        out = self.read(whole)
+        return None if failed else out
 
     def launch(self) -> int:
         """IPluginV3OneRuntime::enqueue; 0, or that it failed."""
