@@ -1,26 +1,34 @@
-"""How fast is training, what does packing save, and does the data keep up?
+"""How fast is training, what do packing and mixed precision save, and does the data keep up?
 
 Run from the repository root: `python -m benchmarks.training [--tasks rain,blur] [--data DIR] [--json]`. For each task
 it takes the pictures, shares, batch and patch of the last stage of `training/configs/<task>-tiny.toml` (made pictures
-where the development data is absent) and measures, in turns within one run,
-- steps per second (forward, backward, clipping, AdamW, averaging) when Net_R computes every pixel, as the first version
-  of the training did, and when it computes distorted pixels only where they are few (`hardware.packed_below`);
+where the development data is absent) and measures, in turns within one run and each in a process of its own,
+- steps per second (forward, backward, clipping, AdamW, averaging)
+  first: as the first version of the training did, every pixel in float32;
+  packed: distorted pixels only where they are few (`hardware.packed_below`), and freed memory kept: the default of
+  CPUs without matrix tiles;
+  mixed: every pixel in mixed bfloat16, channels last, freed memory kept: the default of CPUs with them, measured there;
 - samples per second that one worker process delivers while nobody else computes.
-Before anything is timed, both ways must give the same loss and gradients. Exits 1 when they do not, or when one worker
-is slower than the steps. About a minute per task on two cores.
+Before anything is timed, all must give the same loss and gradients, as far as their precision goes. Exits 1 when they
+do not, or when one worker is slower than the steps. About two minutes per task on two cores.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import json
+import math
+import multiprocessing
 import os
 import platform
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +40,7 @@ from spair.runtime.errors import GateError
 from spair.training.config import TrainingConfig
 from spair.training.config_file import load_config
 from spair.training.corpus import Corpus, MaskedPhoto, PicturePair, load_corpus
+from spair.training.cpu import has_matrix_tiles, keep_freed_memory
 from spair.training.module import PatchModule, RestorationModule, sum_known
 from spair.training.patches import Sample
 from spair.training.simulators import SIMULATORS
@@ -44,6 +53,25 @@ TOLERANCE = 1e-3
 """Largest difference of a gradient, relative to the largest of its parameter: sums of 1e5 float32 products in another
 order differ by some 1e-5; a wrong neighbour by parts of 1."""
 
+MIXED_TOLERANCE = 0.2
+"""Largest length of the difference of all gradients, relative to that of the gradients: bfloat16 keeps 8 bits, and some
+forty layers each add up to 0.4 % to what flows back through them, at random; a wrong layer changes it by parts of 1."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """How a run computes."""
+
+    name: str
+    packed: bool = False
+    mixed: bool = False
+    keeps_memory: bool = True
+
+
+FIRST = Way("first", keeps_memory=False)
+MIXED = (Way("mixed", mixed=True), Way("packed mixed", packed=True, mixed=True))
+WAYS = (FIRST, Way("packed", packed=True), *(MIXED if has_matrix_tiles() else ()))
+
 
 def load_task(task: str, data: Path) -> TrainingConfig:
     """The shipped configuration of a task as one endless stage, its folders looked for below `data`."""
@@ -51,7 +79,8 @@ def load_task(task: str, data: Path) -> TrainingConfig:
     config = load_config(_write(text, task))
     last = config.stages[-1].model_copy(update={"steps": 10**6})
     schedule = config.schedule.model_copy(update={"epoch": 10**6})
-    return config.model_copy(update={"stages": (last,), "schedule": schedule})
+    hardware = config.hardware.model_copy(update={"workers": 1})
+    return config.model_copy(update={"stages": (last,), "schedule": schedule, "hardware": hardware})
 
 
 def _write(text: str, task: str) -> Path:
@@ -98,17 +127,21 @@ def time_data(config: TrainingConfig, corpus: Corpus, seconds: float) -> tuple[f
 class Trainee:
     """What a step of a run does, without the trainer around it."""
 
-    def __init__(self, config: TrainingConfig, packed_below: float) -> None:
+    def __init__(self, config: TrainingConfig, way: Way) -> None:
         torch.manual_seed(config.seed)
-        hardware = config.hardware.model_copy(update={"packed_below": packed_below})
+        packed_below = config.hardware.packed_below if way.packed else 0.0
+        hardware = config.hardware.model_copy(update={"packed_below": packed_below, "channels_last": way.mixed})
         self.config = config.model_copy(update={"hardware": hardware})
-        self.module = RestorationModule(self.config)
+        self.module, self.mixed = RestorationModule(self.config), way.mixed
+        self.module.on_fit_start()
         self.optimizer = self.module.configure_optimizers()["optimizer"]
         self.average = AveragedModel(self.module, avg_fn=get_ema_avg_fn(config.schedule.ema), use_buffers=True)
+        silence_localization(self.module)
 
     def lose(self, batch: Sample) -> torch.Tensor:
         """The loss of a batch restored under the true mask, which is the mask of a trained Net_L."""
-        losses = self.module.measure(batch, step=1)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.mixed):
+            losses = self.module.measure(batch, step=math.ceil(1.0 / max(self.module.stage.true_masks, 1e-3)) - 1)
         return sum_known(losses.image, self.config.loss.mask_weight * losses.mask if losses.mask is not None else None)
 
     def step(self, batch: Sample) -> None:
@@ -119,39 +152,48 @@ class Trainee:
         self.optimizer.step()
         self.average.update_parameters(self.module)
 
+    def differentiate(self, batch: Sample) -> tuple[float, list[torch.Tensor]]:
+        """The loss and its gradients."""
+        self.optimizer.zero_grad()
+        (loss := self.lose(batch)).backward()
+        return loss.item(), [parameter.grad for parameter in self.module.parameters() if parameter.grad is not None]
 
-def silence_localization(trainee: Trainee) -> None:
+
+def silence_localization(module: RestorationModule) -> None:
     """Let Net_L find nothing, so that the mask of every step is the true one, as it nearly is after its own stage."""
-    head = trainee.module.model.net_l.head
+    head = module.model.net_l.head
     with torch.no_grad():
         head.weight[:4] = 0.0
         head.bias[:4] = -20.0  # the mask's channels before pixel-shuffling
 
 
-def check_equal(dense: Trainee, packed: Trainee, batch: Sample) -> float:
-    """The largest relative difference of the gradients of both ways.
+def check_equal(config: TrainingConfig, batch: Sample) -> dict[str, float]:
+    """By way: how far its gradients are from those of the first version.
 
     Raises:
-        GateError: the losses or gradients differ by more than `TOLERANCE`.
+        GateError: by more than `TOLERANCE`, or `MIXED_TOLERANCE`.
     """
-    losses = []
-    for trainee in (dense, packed):
-        trainee.optimizer.zero_grad()
-        losses.append(trainee.lose(batch))
-        losses[-1].backward()
-    worst = abs(losses[0].item() - losses[1].item())
-    for one, other in zip(dense.module.parameters(), packed.module.parameters(), strict=True):
-        assert one.grad is not None and other.grad is not None
-        worst = max(worst, float((one.grad - other.grad).abs().max() / (one.grad.abs().max() + 1e-6)))
-    if not worst <= TOLERANCE:
-        raise GateError(
-            f"packed and dense training differ by {worst:.1e} of a gradient, at most {TOLERANCE:.0e} expected"
-        )
-    return worst
+    loss, gradients = Trainee(config, FIRST).differentiate(batch)
+    found: dict[str, float] = {}
+    for way in WAYS[1:]:
+        other, others = Trainee(config, way).differentiate(batch)
+        pairs = list(zip(gradients, others, strict=True))
+        if way.mixed:
+            length = torch.stack([one.norm() for one in gradients]).norm()
+            worst = float(torch.stack([(one - two).norm() for one, two in pairs]).norm() / length)
+        else:
+            worst = max(float((one - two).abs().max() / (one.abs().max() + 1e-6)) for one, two in pairs)
+        worst = max(worst, abs(loss - other) / max(abs(loss), 1.0))
+        allowed = MIXED_TOLERANCE if way.mixed else TOLERANCE
+        if not worst <= allowed:
+            raise GateError(f"{way.name} and the first version differ by {worst:.1e}, at most {allowed:.0e} expected")
+        found[way.name] = worst
+    return found
 
 
 def time_steps(trainee: Trainee, batches: Sequence[Sample], seconds: float) -> float:
     """Steps/s when the batches are there already."""
+    trainee.step(batches[0])  # the first one allocates
     steps, started = 0, time.perf_counter()
     for batch in itertools.cycle(batches):
         trainee.step(batch)
@@ -161,38 +203,73 @@ def time_steps(trainee: Trainee, batches: Sequence[Sample], seconds: float) -> f
     return steps / elapsed
 
 
+def serve(pipe: Connection, config: TrainingConfig, way: Way, threads: int) -> None:
+    """A process that steps when told to, until it gets None."""
+    torch.set_num_threads(threads)
+    if way.keeps_memory:
+        keep_freed_memory()
+    trainee = Trainee(config, way)
+    for batches, seconds in iter(pipe.recv, None):
+        pipe.send(time_steps(trainee, [Sample(*map(torch.from_numpy, batch)) for batch in batches], seconds))
+
+
+@contextmanager
+def started(config: TrainingConfig) -> Iterator[dict[str, Connection]]:
+    """A process for each way: how memory is kept cannot be changed back in one."""
+    context, pipes, processes = multiprocessing.get_context("spawn"), {}, []
+    for way in WAYS:
+        pipes[way.name], theirs = context.Pipe()
+        process = context.Process(target=serve, args=(theirs, config, way, torch.get_num_threads()), daemon=True)
+        process.start()
+        processes.append(process)
+    try:
+        yield pipes
+        for pipe in pipes.values():
+            pipe.send(None)
+    finally:
+        for process in processes:
+            process.join(5.0)
+            process.terminate()
+
+
+def ask(pipe: Connection, batches: Sequence[Sample], seconds: float) -> float:
+    """Steps/s of the process at the other end."""
+    pipe.send(([[np.asarray(part) for part in batch] for batch in batches], seconds))
+    return float(pipe.recv())
+
+
 def compare(task: str, data: Path, rounds: int, seconds: float) -> dict[str, Any]:
     """One row of the table: medians over the rounds."""
     config = load_task(task, data)
     pictures, corpus = find_corpus(config, data)
-    trainees = {"dense": Trainee(config, 0.0), "packed": Trainee(config, config.hardware.packed_below)}
-    for trainee in trainees.values():
-        silence_localization(trainee)
-    rates: dict[str, list[float]] = {"data": [], "dense": [], "packed": []}
-    worst, densities = 0.0, []
-    for turn in range(rounds):
-        rate, batches = time_data(config, corpus, seconds)
-        rates["data"].append(rate)
-        densities += [float(batch.mask.float().mean()) for batch in batches]
-        if turn == 0:
-            worst = check_equal(trainees["dense"], trainees["packed"], batches[0])
-        for name in ("dense", "packed") if turn % 2 else ("packed", "dense"):
-            rates[name].append(time_steps(trainees[name], batches, seconds))
+    rates: dict[str, list[float]] = {"data": [], **{way.name: [] for way in WAYS}}
+    differences, densities = {}, []
+    with started(config) as pipes:
+        for turn in range(rounds):
+            rate, batches = time_data(config, corpus, seconds)
+            rates["data"].append(rate)
+            densities += [float(batch.mask.float().mean()) for batch in batches]
+            if turn == 0:
+                differences = check_equal(config, batches[0])
+            for name in list(pipes) if turn % 2 else reversed(pipes):
+                rates[name].append(ask(pipes[name], batches, seconds))
     medians = {name: statistics.median(values) for name, values in rates.items()}
     stage = config.stages[0]
+    steps = {way.name: medians[way.name] for way in WAYS}
     return {
         "task": task,
         "pictures": pictures,
         "batch": stage.batch,
         "patch": stage.patch,
         "density": statistics.mean(densities),
-        "gradient_difference": worst,
+        "gradient_differences": differences,
         "rates": rates,
-        "dense_steps": medians["dense"],
-        "packed_steps": medians["packed"],
-        "speedup": statistics.median(p / d for p, d in zip(rates["packed"], rates["dense"], strict=True)),
+        "steps": steps,
+        "speedups": {
+            name: statistics.median(n / f for n, f in zip(rates[name], rates["first"], strict=True)) for name in steps
+        },
         "data_samples": medians["data"],
-        "data_share": medians["packed"] * stage.batch / medians["data"],
+        "data_share": max(steps.values()) * stage.batch / medians["data"],
     }
 
 
@@ -224,12 +301,12 @@ def main() -> int:
 def _show(report: dict[str, Any]) -> None:
     machine = report["machine"]
     print(f"{machine['cores']} cores of {machine['cpu']}, load {machine['load']:.1f}, {report['threads']} threads")
-    print("task      batch  distorted  dense steps/s  packed steps/s  speed-up  one worker  used of it")
+    print("task      batch  distorted  one worker  used of it  steps/s, times the first version")
     for row in report["rows"]:
+        ways = ", ".join(f"{name} {rate:.2f} {row['speedups'][name]:.2f}x" for name, rate in row["steps"].items())
         print(
-            f"{row['task']:9} {row['batch']}x{row['patch']:<4} {row['density']:8.0%} {row['dense_steps']:14.2f}"
-            f" {row['packed_steps']:15.2f} {row['speedup']:8.2f}x {row['data_samples']:7.0f}/s"
-            f" {row['data_share']:10.0%}  ({row['pictures']})"
+            f"{row['task']:9} {row['batch']}x{row['patch']:<4} {row['density']:8.0%} {row['data_samples']:9.0f}/s"
+            f" {row['data_share']:10.0%}  {ways}  ({row['pictures']})"
         )
 
 

@@ -122,13 +122,18 @@ class NetR(nn.Module):
             for fuse, picture, feature, mask in zip(self.fuse, pictures, features, masks, strict=True)
         ]
         x = self.scm[2](self.snl(encoded[2], masks[2], keys, key_mask), masks[2])
-        x = F.relu(self.lateral_half(encoded[1], masks[1]) + F.pixel_shuffle(self.up_half(x, masks[2]), 2) * masks[1])
+        x = F.relu(self.lateral_half(encoded[1], masks[1]) + _unfold(self.up_half(x, masks[2]), masks[1]))
         x = self.scm[1](x, masks[1])
-        x = F.relu(self.lateral_full(encoded[0], masks[0]) + F.pixel_shuffle(self.up_full(x, masks[1]), 2) * masks[0])
+        x = F.relu(self.lateral_full(encoded[0], masks[0]) + _unfold(self.up_full(x, masks[1]), masks[0]))
         x = self.scm[0](x, masks[0])
         if self.gate_output:
             return self.out(x, masks[0])
         return F.conv2d(x, self.out.weight, self.out.bias, padding=1)
+
+
+def _unfold(x: Tensor, mask: Tensor) -> Tensor:
+    """[N,4C,H,W] -> [N,C,2H,2W], zero where the finer mask is; in the type of x, also under autocast."""
+    return F.pixel_shuffle(x, 2) * mask.to(x.dtype)
 
 
 def _pyramid(image: Tensor) -> Scales:

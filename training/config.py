@@ -198,11 +198,13 @@ class Hardware(Section):
     """How the arithmetic is done; `spair train` says on how many devices."""
 
     precision: Literal["auto", "32-true", "16-mixed", "bf16-mixed"] = "auto"
-    """auto: mixed bfloat16 (float16 where the GPU lacks it) on a GPU, float32 on a CPU."""
+    """auto: mixed bfloat16 (float16 where the GPU lacks it) on a GPU, and on a CPU with matrix tiles (Intel's AMX);
+    float32 on other CPUs."""
     channels_last: bool | None = None
-    """Memory format; by default on a GPU only: on CPUs the weights' gradients took twice as long."""
+    """Memory format; by default on a GPU and in mixed precision: in float32 on CPUs the weights' gradients took twice
+    as long."""
     packed_below: Share = 0.55
-    """On a CPU in float32, samples less distorted than this are restored on their distorted pixels alone; 0 is never.
+    """On a CPU, samples less distorted than this are restored on their distorted pixels alone; 0 is never.
 
     The result is the same; there the cost of a step follows the distortion (benchmarks/training.py).
     """

@@ -88,12 +88,15 @@ class RestorationModule(L.LightningModule):
 
     def _channels_last(self) -> bool:
         chosen = self.config.hardware.channels_last
-        return self.device.type == "cuda" if chosen is None else chosen
+        return self.device.type == "cuda" or self._is_mixed() if chosen is None else chosen
+
+    def _is_mixed(self) -> bool:
+        return self._trainer is not None and "mixed" in str(self.trainer.precision)
 
     def _packs(self) -> bool:
-        """Only where it was measured to pay, and where nothing is computed in a lower precision."""
-        exact = self.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-        return exact and self.model.preset.gate_output and self.config.hardware.packed_below > 0
+        """Only where it was measured to pay."""
+        gates = self.model.preset.gate_output
+        return self.device.type == "cpu" and gates and self.config.hardware.packed_below > 0
 
     def on_fit_start(self) -> None:
         """Weights in the memory format of the batches."""

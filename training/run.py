@@ -20,6 +20,7 @@ from ..runtime.errors import UserError
 from .callbacks import PACE, AveragedCheckpoint, Clock, Durations, Pace, Pictures
 from .config import TrainingConfig
 from .corpus import Corpus, load_corpus
+from .cpu import has_matrix_tiles, keep_freed_memory
 from .interruption import Interruption
 from .module import PatchModule, RestorationModule
 from .state import STATE, AtomicCheckpointIO, State, check_unchanged, read_state
@@ -71,6 +72,7 @@ def train(
     devices = devices or Devices()
     _check_batches(config, devices)
     _check_gpus(devices)
+    keep_freed_memory()
     if devices.threads:
         torch.set_num_threads(devices.threads)
     folder = out / config.name
@@ -248,11 +250,11 @@ def _trainer(
 
 
 def _precision(wanted: str, accelerator: str) -> str:
-    """Lightning's name of the precision; "auto" is mixed on a GPU and float32 on a CPU."""
+    """Lightning's name of the precision; "auto" is mixed on a GPU and on a CPU that multiplies bfloat16 in tiles."""
     if wanted != "auto":
         return wanted
     if accelerator == "cpu" or not torch.cuda.is_available():
-        return "32-true"
+        return "bf16-mixed" if has_matrix_tiles() else "32-true"
     return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
 
 

@@ -23,7 +23,7 @@ class Chain(nn.Module):
 
     def __init__(self, channels: int, count: int) -> None:
         super().__init__()
-        layers = [SparseConv2d(channels, channels, 3, relu=True) for _ in range(count)]
+        layers = [SparseConv2d(channels, channels, 3, relu=True, masked_input=False) for _ in range(count)]
         for layer in layers:
             nn.init.normal_(layer.bias, std=0.1)
         self.layers = nn.ModuleList(layers)

@@ -46,6 +46,29 @@ def test_sparse_conv2d_equals_its_reference(size, kind, kernel, clean_input):
         np.testing.assert_allclose(as_numpy(sparse_conv2d, *arrays, **options), expected, atol=2e-5)
 
 
+@pytest.mark.parametrize("kind", MASKS)
+def test_an_input_that_is_masked_already_gives_the_same_bits_and_gradients(kind):
+    mask = torch.from_numpy(make_mask(kind, 2, 5, 6))
+    weight, bias = torch.from_numpy(draw(4, 3, 3, 3, seed=1)), torch.from_numpy(draw(4, seed=2))
+    results = []
+    for masked_input in (False, True):
+        x = torch.from_numpy(draw(2, 3, 5, 6)).requires_grad_()
+        out = sparse_conv2d(x * mask, mask, weight, bias, negative_slope=0.0, masked_input=masked_input)
+        out.square().sum().backward()
+        results.append((out.detach(), x.grad))
+    assert torch.equal(results[0][0], results[1][0])
+    assert torch.equal(results[0][1], results[1][1])
+
+
+def test_mixed_precision_stays_in_the_lower_one():
+    mask = torch.from_numpy(make_mask("half", 1, 6, 7))
+    x, weight, bias = (torch.from_numpy(a) for a in (draw(1, 3, 6, 7), draw(4, 3, 3, 3, seed=1), draw(4, seed=2)))
+    with torch.autocast("cpu", torch.bfloat16):
+        out = sparse_conv2d(x, mask, weight, bias)
+    assert out.dtype == torch.bfloat16
+    assert not out[:, :, mask[0, 0] == 0].any()
+
+
 def test_sparse_conv2d_ignores_what_lies_at_clean_pixels():
     mask = make_mask("half", 1, 6, 7)
     x = draw(1, 3, 6, 7)

@@ -34,6 +34,7 @@ epoch = 2
 validate_every = {validate_every}
 [hardware]
 workers = 0
+precision = "32-true"
 [log]
 every = 1
 """

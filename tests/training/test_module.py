@@ -121,6 +121,14 @@ def test_the_memory_format_changes_no_loss(stage, name):
     assert values[0] == pytest.approx(values[1], rel=1e-5)
 
 
+@pytest.mark.parametrize(("precision", "expected"), [("bf16-mixed", True), ("32-true", False)])
+def test_on_a_cpu_mixed_precision_has_channels_last(stage, precision, expected):
+    module, _ = stage("both")
+    module.trainer = L.Trainer(logger=False, accelerator="cpu", enable_checkpointing=False, precision=precision)
+    module.on_fit_start()
+    assert module.model.net_r.out.weight.is_contiguous(memory_format=torch.channels_last) == expected
+
+
 @pytest.mark.parametrize("step", [0, 1])
 def test_restoring_distorted_pixels_alone_changes_neither_loss_nor_gradient(stage, step):
     losses, gradients = [], []
@@ -146,7 +154,7 @@ def test_channels_last_is_for_gpus_by_default(stage):
 def test_mixed_bfloat16_trains_on_a_cpu(configure, folder):
     scores = []
     for precision in ("32-true", "bf16-mixed"):
-        config = configure(("workers = 0", f'workers = 0\nprecision = "{precision}"'), stages=[("both", 1)])
+        config = configure(('"32-true"', f'"{precision}"'), stages=[("both", 1)])
         scores.append(train(config, folder / precision, progress=False)["scores"])
     for name in ("image_loss", "mask_loss"):
         assert scores[1][name] == pytest.approx(scores[0][name], rel=0.05)  # 8 bits: 0.4 % a product
@@ -165,7 +173,8 @@ def test_mixed_bfloat16_trains_on_a_cpu(configure, folder):
         ("bf16-mixed", "cpu", False, False, "bf16-mixed"),
     ],
 )
-def test_auto_precision_is_mixed_on_gpus_only(monkeypatch, wanted, accelerator, gpu, bfloat16, chosen):
+def test_auto_precision_is_mixed_on_gpus(monkeypatch, wanted, accelerator, gpu, bfloat16, chosen):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bfloat16)
     assert _precision(wanted, accelerator) == chosen

@@ -82,6 +82,23 @@ def test_packed_is_dense(model, image, fill):
         assert (results(model, model.restore, image, mask.flip(3))[0] - packed[0]).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("fill", MASKS, ids=NAMES)
+def test_in_mixed_precision_packed_is_as_near_to_the_truth_as_dense_is(model, image, fill):
+    mask = torch.zeros(3, 1, HEIGHT, WIDTH, dtype=torch.float64)
+    fill(mask)
+    _, truth = results(model, model.restore, image, mask)
+    model, image, mask = model.float(), image.float(), mask.float()
+    errors, length = [], torch.stack([gradient.norm() for gradient in truth.values()]).norm()
+    for restore in (model.restore, lambda *arguments: restore_packed(model, *arguments)):
+        with torch.autocast("cpu", torch.bfloat16):
+            _, gradients = results(model, restore, image, mask)
+        wrong = [(gradients[name].double() - right).norm() for name, right in truth.items()]
+        assert all(gradient.dtype == torch.float32 for gradient in gradients.values())
+        errors.append(float(torch.stack(wrong).norm() / length))
+    # bfloat16 has 8 bits, the layers are some twenty, and their errors of up to 0.4 % add up at random
+    assert errors[1] < max(1.5 * errors[0], 0.02)
+
+
 @pytest.mark.parametrize("packed_below", [0.0, 0.2, 0.9, 1.1])
 def test_every_picture_takes_the_way_that_its_density_says(model, image, monkeypatch, packed_below):
     mask = torch.zeros(3, 1, HEIGHT, WIDTH, dtype=torch.float64)
