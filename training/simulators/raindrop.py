@@ -52,18 +52,25 @@ class Drops:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Drops:
-        """Random water: from a few specks to a wet pane, from nearly sharp drops to wide soft discs."""
-        defocus = draw_log(rng, 1.5, 28.0)
-        light, blue = rng.uniform(0.35, 1.0), rng.uniform(0.0, 0.2)
+        """Random water: from a few specks to a wet pane; more often than not the pane is near to the lens.
+
+        Of a near pane the drops are wide soft veils that hide the scene in part (most of the pictures of Qian et al.
+        are such), of a far one nearly sharp. The light that a crop's drops show comes from all of a scene, not from
+        the crop: hence the wide range of `sky`, of which veils show much.
+        """
+        near = rng.random() < 0.6
+        defocus = draw_log(rng, 12.0, 45.0) if near else draw_log(rng, 1.5, 14.0)
+        light, blue = rng.uniform(0.2, 1.0), rng.uniform(0.0, 0.2)
+        wet = draw_log(rng, 0.1, 0.9) if near else draw_log(rng, 0.05, 0.5)
         return cls(
-            density=draw_log(rng, 0.0005, 0.01) if rng.random() < 0.1 else draw_log(rng, 0.05, 0.5),
-            radius=float(np.clip(defocus * draw_log(rng, 0.5, 3.0), 3.0, 30.0)),
+            density=draw_log(rng, 0.0005, 0.01) if rng.random() < 0.1 else wet,
+            radius=float(np.clip(defocus * draw_log(rng, 0.5, 2.0 if near else 3.0), 3.0, 40.0)),
             spread=rng.uniform(0.2, 0.7),
             defocus=defocus,
             irregular=rng.uniform(0.05, 0.35),
             minify=rng.uniform(2.0, 6.0),
             sky=(light * (1 - blue), light * (1 - blue / 3), light),
-            glow=rng.uniform(0.15, 0.9),
+            glow=rng.uniform(0.3, 1.0) if near else rng.uniform(0.15, 0.9),
             rim=rng.uniform(0.0, 0.7),
             opacity=rng.uniform(0.6, 1.0),
         )

@@ -143,3 +143,13 @@ def test_impossible_drops_are_refused_with_their_values(change):
 def test_drawn_drops_are_always_possible():
     for seed in range(200):
         Drops.draw(np.random.default_rng(seed))
+
+
+def test_half_of_the_panes_are_near_the_lens_and_their_drops_are_veils():
+    drawn = [Drops.draw(np.random.default_rng(seed)) for seed in range(400)]
+    wide = [drops for drops in drawn if drops.defocus > 14]  # no far pane is blurred as much
+    # Six panes in ten are near, and a log-uniform 12..45 exceeds 14 in 88 % of them: 0.53, give or take 0.025.
+    assert 0.45 < len(wide) / len(drawn) < 0.61
+    # A drop as large as its blur reaches its full strength nowhere but in the middle, and half of it at its outline.
+    assert np.mean([drops.radius < 1.5 * drops.defocus for drops in wide]) > 0.7
+    assert min(drops.glow for drops in wide) >= 0.3
