@@ -19,7 +19,6 @@ import argparse
 import dataclasses
 import itertools
 import json
-import math
 import multiprocessing
 import os
 import platform
@@ -53,9 +52,10 @@ TOLERANCE = 1e-3
 """Largest difference of a gradient, relative to the largest of its parameter: sums of 1e5 float32 products in another
 order differ by some 1e-5; a wrong neighbour by parts of 1."""
 
-MIXED_TOLERANCE = 0.2
+MIXED_TOLERANCE = 0.02
 """Largest length of the difference of all gradients, relative to that of the gradients: bfloat16 keeps 8 bits, and some
-forty layers each add up to 0.4 % to what flows back through them, at random; a wrong layer changes it by parts of 1."""
+forty layers each add up to 0.4 % at random, which is 2.5 % where none of it averages out over pixels; 0.4 % is found. A
+wrong layer changes it by parts of 1."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,10 +74,10 @@ WAYS = (FIRST, Way("packed", packed=True), *(MIXED if has_matrix_tiles() else ()
 
 
 def load_task(task: str, data: Path) -> TrainingConfig:
-    """The shipped configuration of a task as one endless stage, its folders looked for below `data`."""
+    """The shipped configuration of a task as one endless stage, always under true masks; folders are below `data`."""
     text = (CONFIGS / f"{task}-tiny.toml").read_text(encoding="utf-8").replace("../../../shared/data", data.as_posix())
     config = load_config(_write(text, task))
-    last = config.stages[-1].model_copy(update={"steps": 10**6})
+    last = config.stages[-1].model_copy(update={"steps": 10**6, "true_masks": 1.0})
     schedule = config.schedule.model_copy(update={"epoch": 10**6})
     hardware = config.hardware.model_copy(update={"workers": 1})
     return config.model_copy(update={"stages": (last,), "schedule": schedule, "hardware": hardware})
@@ -141,7 +141,7 @@ class Trainee:
     def lose(self, batch: Sample) -> torch.Tensor:
         """The loss of a batch restored under the true mask, which is the mask of a trained Net_L."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.mixed):
-            losses = self.module.measure(batch, step=math.ceil(1.0 / max(self.module.stage.true_masks, 1e-3)) - 1)
+            losses = self.module.measure(batch, step=0)
         return sum_known(losses.image, self.config.loss.mask_weight * losses.mask if losses.mask is not None else None)
 
     def step(self, batch: Sample) -> None:
