@@ -36,7 +36,7 @@ SHIPPED = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.to
         ("[schedule]", '[loss]\nimage = "huber"\n[schedule]', "loss.image: Input should be 'charbonnier', 'l1' or"),
         ("[schedule]", "[loss]\nequalize = 1.5\n[schedule]", "loss.equalize: .* less than or equal to 1"),
         ("[schedule]", "[loss]\nssim_weight = -1\n[schedule]", "loss.ssim_weight: .* greater than or equal to 0"),
-        ("workers = 0", 'precision = "fp8"', "hardware.precision: Input should be 'auto'"),
+        ('"32-true"', '"fp8"', "hardware.precision: Input should be 'auto'"),
         ("[log]", '[log]\nto = ["wandb"]', "log.to.0: Input should be 'csv' or 'tensorboard', got 'wandb'"),
         ('task = "rain"', 'task = "snow"', "task: Input should be 'rain'"),
         (

@@ -55,7 +55,7 @@ def test_options_that_did_not_exist_when_a_run_began_had_their_defaults(configur
 def test_how_a_run_is_computed_and_looked_at_may_change(configure, folder):
     state = saved_under(configure())
     for old, new in (
-        ("workers = 0", 'workers = 2\nprecision = "bf16-mixed"\nchannels_last = true'),
+        ('workers = 0\nprecision = "32-true"', 'workers = 2\nprecision = "bf16-mixed"\nchannels_last = true'),
         ("[log]", '[log]\npictures = 0\nto = ["tensorboard"]'),
         ("validate_every = 1", "validate_every = 3"),
     ):
