@@ -53,7 +53,7 @@ def sparse_conv2d(
         negative_slope: slope of the activation below zero: 0 is ReLU, 1 is none.
         clean_input: also read clean neighbours (the first layer of a scale does); the output stays masked.
         masked_input: x is known to be zero at clean pixels, so PyTorch need not multiply it with the mask once more:
-            a pass over memory saved, as much as a tenth of a training step. What is computed and exported is the same.
+            a pass over memory less. What is computed and exported is the same.
 
     Returns:
         [N,D,H,W], zero at clean pixels. An empty mask gives zeros.

@@ -206,7 +206,7 @@ class Hardware(Section):
     packed_below: Share = 0.55
     """On a CPU, samples less distorted than this are restored on their distorted pixels alone; 0 is never.
 
-    The result is the same; there the cost of a step follows the distortion (benchmarks/training.py).
+    The sums are the same, in another order; there the cost of a step follows the distortion (benchmarks/training.py).
     """
     memory_gb: Annotated[float, Field(ge=0)] = 8.0
     """Decoded pictures of each process that are kept in memory; the others are kept in the temporary folder."""

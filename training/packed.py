@@ -140,7 +140,7 @@ def restore_by_density(model: SPAIR, image: Tensor, mask: Tensor, features: Scal
 
 
 def restore_packed(model: SPAIR, image: Tensor, mask: Tensor, features: Scales) -> Tensor:
-    """`model.restore` for pictures with few distorted pixels, on a CPU; same arguments, same result.
+    """`model.restore` for pictures with few distorted pixels, on a CPU; same arguments, same sums.
 
     Raises:
         ValueError: the preset does not gate its output: then the last layer also writes clean pixels.

@@ -72,7 +72,6 @@ def train(
     devices = devices or Devices()
     _check_batches(config, devices)
     _check_gpus(devices)
-    keep_freed_memory()
     if devices.threads:
         torch.set_num_threads(devices.threads)
     folder = out / config.name
@@ -127,6 +126,8 @@ def _train_stage(
         callbacks.append(StageBar(config, index))
     with quiet(), interruption.listening():
         trainer = _trainer(config, folder, callbacks, state if begun else None, index, corpus, devices, pace)
+        if trainer.strategy.root_device.type == "cpu":
+            keep_freed_memory()
         trainer.fit(
             module,
             datamodule=PatchModule(config, corpus, index),

@@ -110,6 +110,17 @@ def test_a_run_that_was_killed_in_any_stage_ends_with_the_same_weights(configure
     assert_same(weights(folder / "parts"), weights(whole.out))
 
 
+def test_a_run_in_mixed_precision_that_was_interrupted_ends_with_the_same_weights(configure, folder, interrupt):
+    config = configure(('"32-true"', '"bf16-mixed"'), stages=[("net_l", 3), ("both", 5)])
+    train(config, folder / "whole", progress=False)
+    interrupt((1, 3))
+    with pytest.raises(KeyboardInterrupt):
+        train(config, folder / "parts", progress=False)
+    interrupt()
+    train(config, folder / "parts", progress=False)
+    assert_same(weights(folder / "parts"), weights(folder / "whole"))
+
+
 def test_a_run_of_one_stage_after_the_other_is_the_run_of_all(configure, folder, whole):
     """Stages may be appended; each starts from the averaged weights, and what it does not train stays as it is."""
     L.seed_everything(whole.config.seed, verbose=False)

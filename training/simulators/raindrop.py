@@ -54,8 +54,8 @@ class Drops:
     def draw(cls, rng: np.random.Generator) -> Drops:
         """Random water: from a few specks to a wet pane; more often than not the pane is near to the lens.
 
-        Of a near pane the drops are wide soft veils that hide the scene in part (most of the pictures of Qian et al.
-        are such), of a far one nearly sharp. The light that a crop's drops show comes from all of a scene, not from
+        Of a near pane the drops are wide soft veils that hide the scene in part (four of eight pictures of Qian et al.
+        show such), of a far one nearly sharp. The light that a crop's drops show comes from all of a scene, not from
         the crop: hence the wide range of `sky`, of which veils show much.
         """
         near = rng.random() < 0.6
