@@ -83,6 +83,9 @@ class Data(Section):
     scales: Annotated[tuple[Annotated[int, Field(ge=1, le=16)], ...], Field(min_length=1)] = (1,)
     """Training pictures are used reduced by each of these whole factors (means of boxes): larger ones show a crop more
     of the scene. Copies that become smaller than a patch are left out."""
+    enlarge: tuple[Annotated[float, Field(gt=1.0, le=4.0)], ...] = ()
+    """The clean photos are used enlarged by each of these factors too (bicubic): the frames of a video show less detail
+    per pixel than photographs that were made small."""
     _root: Path = PrivateAttr(default=Path())
 
     @model_validator(mode="after")
@@ -212,6 +215,9 @@ class Hardware(Section):
     """Decoded pictures of each process that are kept in memory; the others are kept in the temporary folder."""
     workers: Annotated[int, Field(ge=0)] = 1
     """Processes per device that make the samples."""
+    compile: bool = False
+    """On a GPU: fuse the operations of a step and replay it as a CUDA graph (torch.compile), after a minute of
+    compiling. Small networks spend most of a step on launching its kernels otherwise."""
 
 
 class Log(Section):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from PIL import Image
 
 from ..runtime.errors import UserError
 from .config import Data
@@ -93,7 +94,10 @@ def load_corpus(data: Data, patch: int, memory: float = float("inf"), *, progres
     _check_sizes(sizes | {str(path): photo.shape for path, photo in photos.items()}, patch)
     return Corpus(
         tuple(_at_scales(ours, lambda pair, factor: keep(_reduce_record(pair, factor)), data.scales, patch)),
-        tuple(_at_scales(photos.values(), lambda photo, factor: keep(reduce(photo, factor)), data.scales, patch)),
+        (
+            *_at_scales(photos.values(), lambda photo, factor: keep(reduce(photo, factor)), data.scales, patch),
+            *(keep(enlarge(photo, factor)) for photo in photos.values() for factor in data.enlarge),
+        ),
         tuple(held_out),
         tuple(_at_scales(our_masked, lambda photo, factor: keep(_reduce_record(photo, factor)), data.scales, patch)),
         tuple(held_out_masked),
@@ -111,6 +115,12 @@ def reduce(picture: np.ndarray, factor: int) -> np.ndarray:
     boxes = picture[: height * factor, : width * factor].reshape(height, factor, width, factor, *picture.shape[2:])
     mean = boxes.mean((1, 3), dtype=np.float32)
     return mean >= 0.5 if picture.dtype == bool else np.rint(mean).astype(np.uint8)
+
+
+def enlarge(picture: np.ndarray, factor: float) -> np.ndarray:
+    """A uint8 [H,W,3] picture with sides `factor` times as long, rounded: bicubic."""
+    height, width = (round(side * factor) for side in picture.shape[:2])
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def _reduce_record(record: Any, factor: int) -> Any:

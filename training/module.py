@@ -42,6 +42,8 @@ class RestorationModule(L.LightningModule):
         self.model = SPAIR(find_preset(config.preset))
         self.model.net_l.requires_grad_(self.stage.train != "net_r")
         self.model.net_r.requires_grad_(self.stage.train != "net_l")
+        self._loss = config.loss.model_copy(update={"image": self.stage.image or config.loss.image})
+        self._computed = self._compute
         self.save_hyperparameters({"config": config.model_dump(mode="json"), "stage": stage})
 
     def training_step(self, batch: Any, batch_index: int) -> Tensor:
@@ -61,30 +63,32 @@ class RestorationModule(L.LightningModule):
             raise FloatingPointError(self._save_batch(sample, loss))
         for name, value in losses._asdict().items():
             if value is not None:
-                self.log(f"{name}_loss", value, prog_bar=True, sync_dist=self.trainer.world_size > 1)
+                # a copy: the next step of a compiled run overwrites it
+                self.log(f"{name}_loss", value.clone(), prog_bar=True, sync_dist=self.trainer.world_size > 1)
         return loss
 
     def measure(self, sample: Sample, step: int) -> Losses:
         """The losses of a batch; `Stage.true_masks` says in which share of the steps the true mask helps."""
-        memory = torch.channels_last if self._channels_last() else torch.contiguous_format
-        degraded, clean = (
-            (torch.as_tensor(part).to(memory_format=memory).float() / 255.0) for part in (sample.degraded, sample.clean)
-        )
-        truth = torch.as_tensor(sample.mask).to(degraded.dtype)
-        with torch.set_grad_enabled(self.stage.train != "net_r" and torch.is_grad_enabled()):
-            found = self.model.localize(degraded)
-        wrong = None if self.stage.train == "net_r" else mask_loss(found.logits.float(), truth, self.config.loss)
-        if self.stage.train == "net_l":
-            return Losses(None, wrong)
         share = self.stage.true_masks
         helped = math.floor((step + 1) * share) > math.floor(step * share)  # evenly spread: of 0.5 every other one
+        return self._computed(*(torch.as_tensor(part) for part in sample), helped)
+
+    def _compute(self, degraded: Tensor, clean: Tensor, mask: Tensor, known: Tensor, helped: bool) -> Losses:
+        """The losses of a batch: all that `hardware.compile` compiles."""
+        memory = torch.channels_last if self._channels_last() else torch.contiguous_format
+        degraded, clean = (part.to(memory_format=memory).float() / 255.0 for part in (degraded, clean))
+        truth = mask.to(degraded.dtype)
+        with torch.set_grad_enabled(self.stage.train != "net_r" and torch.is_grad_enabled()):
+            found = self.model.localize(degraded)
+        wrong = None if self.stage.train == "net_r" else mask_loss(found.logits.float(), truth, self._loss)
+        if self.stage.train == "net_l":
+            return Losses(None, wrong)
         used = torch.maximum(found.mask, truth) if helped else found.mask
         if self._packs():
             restored = restore_by_density(self.model, degraded, used, found.features, self.config.hardware.packed_below)
         else:
             restored = self.model.restore(degraded, used, found.features)
-        loss = self.config.loss.model_copy(update={"image": self.stage.image or self.config.loss.image})
-        return Losses(image_loss(restored.float(), clean, torch.as_tensor(sample.known), loss), wrong)
+        return Losses(image_loss(restored.float(), clean, known, self._loss), wrong)
 
     def _channels_last(self) -> bool:
         chosen = self.config.hardware.channels_last
@@ -99,9 +103,11 @@ class RestorationModule(L.LightningModule):
         return self.device.type == "cpu" and gates and self.config.hardware.packed_below > 0
 
     def on_fit_start(self) -> None:
-        """Weights in the memory format of the batches."""
+        """Weights in the memory format of the batches; what is to be compiled."""
         if self._channels_last():
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.config.hardware.compile and self.device.type == "cuda":
+            self._computed = torch.compile(self._compute, fullgraph=True, dynamic=False, mode="reduce-overhead")
 
     def _save_batch(self, sample: Sample, loss: Tensor) -> str:
         """Keep what made the loss not finite; returns the sentence for the user."""

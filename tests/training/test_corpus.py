@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spair.runtime import Picture, read_image, write_image
-from spair.training.corpus import differs, load_corpus, reduce
+from spair.training.corpus import differs, enlarge, load_corpus, reduce
 
 PAIRS = 'pairs = [{ input = "rainy", target = "clean" }]'
 
@@ -183,3 +183,22 @@ def test_training_pictures_are_there_at_every_scale_that_holds_a_patch(configure
     assert [pair.degraded.shape[:2] for pair in corpus.pairs] == [(24, 33), (12, 16)] * 2
     assert [photo.mask.shape for photo in corpus.masked] == [(18, 21), (9, 10)] * 2
     assert [pair.clean.shape[:2] for pair in corpus.held_out] == [(24, 33)]  # what is validated stays as it is
+
+
+def test_photographs_are_enlarged_too(folder, configure):
+    config = configure(("transplant =", "enlarge = [1.5, 2.0]\ntransplant ="))
+    corpus = load_corpus(config.data, 16)
+    sizes = sorted(photo.shape[:2] for photo in corpus.photos)
+    assert sizes == sorted(3 * [(20, 17), (30, 26), (40, 34)])
+    assert all(photo.dtype == np.uint8 for photo in corpus.photos)
+    assert {pair.degraded.shape for pair in corpus.pairs} == {(24, 33, 3)}
+
+
+def test_an_enlarged_picture_shows_the_same_scene():
+    y, x = np.mgrid[:24, :36]
+    ramp = np.stack([4 * y + 2 * x] * 3, axis=2).astype(np.uint8)
+    larger = enlarge(ramp, 1.5).astype(float)
+    assert larger.shape == (36, 54, 3)
+    rows, columns = np.mgrid[6:30, 6:48]  # pixel centres: (i + 0.5) / 1.5 - 0.5
+    expected = 4 * ((rows + 0.5) / 1.5 - 0.5) + 2 * ((columns + 0.5) / 1.5 - 0.5)
+    np.testing.assert_allclose(larger[6:30, 6:48, 0], expected, atol=1.01)  # rows, then columns, are rounded

@@ -84,12 +84,13 @@ def test_the_true_mask_helps_in_the_share_of_the_steps_that_the_stage_says(stage
 
 @pytest.mark.parametrize("distance", ["l1", "mse"])
 def test_a_stage_may_have_a_distance_of_its_own(stage, distance):
-    same = [stage("both", ("[schedule]", f'[loss]\nimage = "{whole}"\n[schedule]')) for whole in (distance, "l1")]
-    (expected, batch), (module, _) = same
-    module.stage = module.stage.model_copy(update={"image": distance})
-    assert module.measure(batch, 0).image == expected.measure(batch, 0).image
-    module.stage = module.stage.model_copy(update={"image": "charbonnier"})
-    assert module.measure(batch, 0).image != expected.measure(batch, 0).image
+    def measure(of_the_run: str, *of_the_stage: tuple[str, str]) -> torch.Tensor:
+        module, batch = stage("both", ("[schedule]", f'[loss]\nimage = "{of_the_run}"\n[schedule]'), *of_the_stage)
+        return module.measure(batch, 0).image
+
+    expected = measure(distance)
+    assert measure("l1", ("warm_up = 1", f'warm_up = 1\nimage = "{distance}"')) == expected
+    assert measure(distance, ("warm_up = 1", 'warm_up = 1\nimage = "charbonnier"')) != expected
 
 
 def test_parts_that_a_stage_has_not_do_not_count():
@@ -119,6 +120,24 @@ def test_the_memory_format_changes_no_loss(stage, name):
         values.append(sum_known(*module.measure(batch, 1)).item())
     # the same sums in another order: some ten convolutions of up to 600 products, each rounded to 6e-8
     assert values[0] == pytest.approx(values[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["net_l", "net_r", "both"])
+def test_the_losses_of_a_step_are_one_graph_to_compile(stage, name):
+    module, batch = stage(name, ("[hardware]", "[hardware]\npacked_below = 0"))
+    compiled = torch.compile(module._compute, fullgraph=True, dynamic=False, backend="eager")
+    for helped in (False, True):
+        assert compiled(*batch, helped) == module._compute(*batch, helped)
+
+
+@pytest.mark.parametrize(("device", "wanted", "expected"), [("cuda", True, 1), ("cuda", False, 0), ("cpu", True, 0)])
+def test_steps_are_compiled_where_asked_for_and_on_gpus_alone(stage, monkeypatch, device, wanted, expected):
+    calls = []
+    monkeypatch.setattr(torch, "compile", lambda call, **options: calls.append(options) or call)
+    module, _ = stage("both", ("[hardware]", f"[hardware]\ncompile = {str(wanted).lower()}"))
+    module._device = torch.device(device, 0)
+    module.on_fit_start()
+    assert len(calls) == expected
 
 
 @pytest.mark.parametrize(("precision", "expected"), [("bf16-mixed", True), ("32-true", False)])

@@ -18,6 +18,9 @@ CONTEXT = 32
 NODES = 128
 """Pixels between two nodes."""
 
+ALIKE = 2.0
+"""Pixels by which the paths of a picture's corner and of its middle may differ in length to be taken for the same."""
+
 Track = np.ndarray
 """[n, 2] float64: pixels down and right, at n times of the exposure; 0 in its middle."""
 
@@ -130,24 +133,29 @@ def convolve_sparse(picture: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     half = len(kernel) // 2
     height, width = picture.shape[0] - 2 * half, picture.shape[1] - 2 * half
     total = np.zeros((height, width, picture.shape[2]), np.float32)
+    product = np.empty_like(total)
     for down, right in np.argwhere(kernel):
         top, left = 2 * half - down, 2 * half - right
-        total += kernel[down, right] * picture[top : top + height, left : left + width]
+        total += np.multiply(picture[top : top + height, left : left + width], kernel[down, right], out=product)
     return total
 
 
 def _blur_nodes(light: np.ndarray, blur: Blur, track: Track) -> np.ndarray:
     height, width = light.shape[:2]
-    if not (blur.rotation or blur.zoom):
-        return _convolve(light, track_kernel(track))
-    total = np.zeros_like(light)
     time = np.linspace(-0.5, 0.5, len(track))[:, None]
+
+    def find_kernel(y: float, x: float) -> np.ndarray:
+        arm = np.array([y - height / 2 - blur.centre[0], x - width / 2 - blur.centre[1]])
+        turn = np.deg2rad(blur.rotation) * np.array([arm[1], -arm[0]])
+        return track_kernel(_refine(track, time * (turn + blur.zoom * arm)))
+
+    change = np.hypot(np.deg2rad(blur.rotation), blur.zoom) * np.hypot(height, width) / 2  # corner from middle, pixels
+    if change < ALIKE:
+        return _convolve(light, find_kernel(height / 2, width / 2))
+    total = np.zeros_like(light)
     for top, bottom, y, weight_y in _hats(height):
         for left, right, x, weight_x in _hats(width):
-            arm = np.array([y - height / 2 - blur.centre[0], x - width / 2 - blur.centre[1]])
-            turn = np.deg2rad(blur.rotation) * np.array([arm[1], -arm[0]])
-            local = _refine(track, time * (turn + blur.zoom * arm))
-            piece = _convolve(light, track_kernel(local), (top, bottom, left, right))
+            piece = _convolve(light, find_kernel(y, x), (top, bottom, left, right))
             total[top:bottom, left:right] += weight_y[:, None, None] * weight_x[None, :, None] * piece
     return total
 
@@ -182,7 +190,7 @@ def _convolve(light: np.ndarray, kernel: np.ndarray, piece: tuple[int, int, int,
     half = len(kernel) // 2
     rows = _mirror(np.arange(top - half, bottom + half), light.shape[0])
     columns = _mirror(np.arange(left - half, right + half), light.shape[1])
-    return convolve_sparse(light[rows[:, None], columns], kernel)
+    return convolve_sparse(light[rows].take(columns, axis=1), kernel)  # four times as fast as one index
 
 
 def _mirror(index: np.ndarray, size: int) -> np.ndarray:

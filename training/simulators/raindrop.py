@@ -14,7 +14,8 @@ LARGEST = 60.0
 """Radius of the largest drop, pixels."""
 
 REACH = 1.9
-"""No outline is farther than this many radii from the middle of its drop: 1.3 * (1 + 0.2 + 0.2 / 1.5 + 0.2 / 2)."""
+"""No drop covers anything farther than this many times its radius plus that of its blur from its middle:
+1.3 * (1 + 0.2 + 0.2 / 1.5 + 0.2 / 2), by the ranges of `Lenses.stretch` and `Lenses.outline`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +131,7 @@ def add_drops(image: np.ndarray, drops: Drops, rng: np.random.Generator) -> Degr
 
 def _scatter(drops: Drops, height: int, width: int, rng: np.random.Generator) -> Lenses:
     largest = min(LARGEST, drops.radius * np.exp(2.5 * drops.spread))
-    reach = REACH * largest + drops.defocus
+    reach = REACH * (largest + _soften(drops.defocus))
     mean_area = np.pi * drops.radius**2 * np.exp(2.0 * drops.spread**2)
     count = int(rng.poisson(drops.density * (height + 2 * reach) * (width + 2 * reach) / mean_area))
     radius = np.minimum(drops.radius * np.exp(rng.normal(0.0, drops.spread, count)), largest)
@@ -146,8 +147,8 @@ def _scatter(drops: Drops, height: int, width: int, rng: np.random.Generator) ->
         bend=rng.normal(0.2, 0.3, count).astype(np.float32),
         outline=(crisp[:, None] * sizes * np.exp(2j * np.pi * rng.random((count, 3)))).astype(np.complex64),
     )
-    half = REACH * lenses.radius + drops.defocus
-    inside = (np.abs(lenses.y - height / 2) < half + height / 2) & (np.abs(lenses.x - width / 2) < half + width / 2)
+    wide, tall = _reach(lenses, drops.defocus)
+    inside = (np.abs(lenses.y - height / 2) < tall + height / 2) & (np.abs(lenses.x - width / 2) < wide + width / 2)
     return lenses.take(inside)
 
 
@@ -156,6 +157,9 @@ def _render(linear: np.ndarray, drops: Drops, lenses: Lenses) -> tuple[np.ndarra
     height, width = linear.shape[:2]
     which, y, x = _cover(lenses, drops.defocus, height, width)
     down, right = (y - lenses.y[which]).astype(np.float32), (x - lenses.x[which]).astype(np.float32)
+    far = (down / lenses.stretch[which]) ** 2 + right**2
+    keep = np.flatnonzero(far < (_reach(lenses, drops.defocus)[0] ** 2)[which])  # a cheap test leaves out most corners
+    which, y, x, down, right = (a[keep] for a in (which, y, x, down, right))
     radius = lenses.radius[which]
     place = _measure(lenses, which, down, right)
     alpha = drops.opacity * _profile(place * radius, radius, drops.defocus)
@@ -184,14 +188,25 @@ def _colour(
 
 def _cover(lenses: Lenses, defocus: float, height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For each pixel of each drop's box: the drop's number, row, column."""
-    half = REACH * lenses.radius + defocus
-    top, left = (np.maximum(0, np.floor(c - half)).astype(np.int64) for c in (lenses.y, lenses.x))
-    rows = np.minimum(height, np.ceil(lenses.y + half + 1).astype(np.int64)) - top
-    columns = np.minimum(width, np.ceil(lenses.x + half + 1).astype(np.int64)) - left
+    wide, tall = _reach(lenses, defocus)
+    top, left = (np.maximum(0, np.floor(c - h)).astype(np.int64) for c, h in ((lenses.y, tall), (lenses.x, wide)))
+    rows = np.minimum(height, np.ceil(lenses.y + tall + 1).astype(np.int64)) - top
+    columns = np.minimum(width, np.ceil(lenses.x + wide + 1).astype(np.int64)) - left
     area = np.maximum(rows, 0) * np.maximum(columns, 0)
     which = np.repeat(np.arange(len(area)), area)
     place = np.arange(len(which)) - np.repeat(np.cumsum(area) - area, area)
     return which, top[which] + place // columns[which], left[which] + place % columns[which]
+
+
+def _reach(lenses: Lenses, defocus: float) -> tuple[np.ndarray, np.ndarray]:
+    """[n] float32 twice: how far to the side, and up or down, something of a drop may be."""
+    wide = (1.0 + np.abs(lenses.outline).sum(axis=1)) * (lenses.radius + _soften(defocus))
+    return wide, wide * lenses.stretch
+
+
+def _soften(defocus: float) -> float:
+    """The radius of the blur that is drawn: a pixel is no point."""
+    return max(defocus, 0.5)
 
 
 def _measure(lenses: Lenses, which: np.ndarray, down: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -205,7 +220,7 @@ def _measure(lenses: Lenses, which: np.ndarray, down: np.ndarray, right: np.ndar
 
 def _profile(distance: np.ndarray, radius: np.ndarray, defocus: float) -> np.ndarray:
     """Share of the disc of radius `defocus` around a point that a drop covers, by the distance of their middles."""
-    soft = max(defocus, 0.5)  # a pixel is no point
+    soft = _soften(defocus)
     small = np.minimum(radius, soft)
     t = np.clip((radius + soft - distance) / (2.0 * small), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t) * np.minimum(1.0, (radius / soft) ** 2)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, shift
 
+from spair.training.simulators import blur
 from spair.training.simulators.blur import Blur, add_blur, convolve_sparse, draw_track, track_kernel
 
 PAN = Blur(length=12.0, direction=0.0, shake=0.0, rotation=0.0, zoom=0.0, centre=(0.0, 0.0))
@@ -46,6 +47,18 @@ def test_zoom_and_rotation_move_each_place_by_its_own_path():
     elsewhere = dataclasses.replace(turned, centre=(-80.0, -80.0))
     moved = np.abs(add_blur(image, elsewhere, np.random.default_rng(0)).image - image).mean(axis=2)
     assert moved[10:30, 10:30].mean() < 0.2 * moved[160:, 160:].mean()
+
+
+def test_paths_that_hardly_differ_are_taken_for_one(monkeypatch):
+    """Half of a difference of `ALIKE` lies on either side of the middle, so no place is off by more than a pixel."""
+    image = smooth(120, 160)
+    turned = dataclasses.replace(PAN, rotation=0.8, zoom=0.005, centre=(100.0, -300.0))
+    assert blur.ALIKE / 2 < np.hypot(np.deg2rad(0.8), 0.005) * np.hypot(120, 160) / 2 < blur.ALIKE
+    one = add_blur(image, turned, np.random.default_rng(0)).image
+    monkeypatch.setattr(blur, "ALIKE", 0.0)
+    many = add_blur(image, turned, np.random.default_rng(0)).image
+    unblurred = np.abs(image - many)[20:-20, 20:-20].mean()
+    assert 0 < np.abs(one - many)[20:-20, 20:-20].mean() < 0.1 * unblurred
 
 
 def test_the_direction_of_a_rotation_is_a_circle():

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from spair.training.simulators import raindrop
 from spair.training.simulators.base import from_linear, to_linear
 from spair.training.simulators.raindrop import LARGEST, Drops, add_drops
 
@@ -40,6 +41,16 @@ def test_pixels_that_no_drop_reaches_keep_their_bits():
     assert 0.3 < untouched.mean() < 0.95
     assert not mask[untouched].any()
     assert mask.any()
+
+
+@pytest.mark.parametrize("defocus", [0.0, 2.0, 15.0, 45.0])
+def test_drops_cover_nothing_beyond_the_pixels_that_are_computed(defocus, monkeypatch):
+    """Every pixel of every drop, against those within reach."""
+    drops = dataclasses.replace(WET, defocus=defocus, irregular=0.5)
+    degraded = [add_drops(noisy(70, 90), drops, np.random.default_rng(seed)).image for seed in range(5)]
+    monkeypatch.setattr(raindrop, "_reach", lambda lenses, defocus: (np.full(len(lenses.y), 500.0),) * 2)
+    everywhere = [add_drops(noisy(70, 90), drops, np.random.default_rng(seed)).image for seed in range(5)]
+    np.testing.assert_allclose(degraded, everywhere, atol=1e-6)  # the same sums in float32, in another order
 
 
 def test_the_covered_share_grows_with_the_density_and_is_the_one_asked_for():
