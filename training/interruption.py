@@ -26,6 +26,11 @@ class Interruption(Callback):
 
     def __init__(self) -> None:
         self._pressed = False
+        self._trainer: L.Trainer | None = None
+
+    def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        """Remember who hears of a SIGTERM."""
+        self._trainer = trainer
 
     def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, index: int) -> None:
         """Stop if nothing else did."""
@@ -44,7 +49,8 @@ class Interruption(Callback):
         Raises:
             KeyboardInterrupt: after a Ctrl-C; the trainer itself would make SystemExit(1) of it, and a loader whose
                 worker was interrupted first a RuntimeError.
-            SystemExit: with `TERMINATED`, after a SIGTERM; the trainer's own has the exit code of success.
+            SystemExit: with `TERMINATED`, after a SIGTERM; the trainer's own has the exit code of success, and a loader
+                whose worker got the signal too, as schedulers send it, makes a RuntimeError of that.
         """
         ours = (
             threading.current_thread() is threading.main_thread()
@@ -59,6 +65,8 @@ class Interruption(Callback):
         except (SystemExit, Exception) as error:
             if self._pressed or isinstance(error.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from error
+            if isinstance(error, RuntimeError) and self._trainer is not None and self._trainer.received_sigterm:
+                raise SystemExit(TERMINATED) from error
             raise
         finally:
             if ours:

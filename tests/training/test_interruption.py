@@ -1,9 +1,13 @@
 """Ctrl-C and SIGTERM: whatever a run is doing, it ends at the next step, and its exit code says so."""
 
 import contextlib
+import multiprocessing
 import os
 import signal
+import subprocess
 import threading
+import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -62,6 +66,28 @@ def test_sigterm_stops_with_an_exit_code_of_its_own(configure, folder, steps):
     assert caught.value.code == TERMINATED == 143
     assert begun in ([0, 1, 2], [0, 1, 2, 3])
     assert read_state(folder / "runs" / "test" / STATE).steps in (2, 4)
+
+
+def test_a_sigterm_that_workers_get_too_ends_alike(configure, folder, steps):
+    def terminate_all():
+        os.kill(os.getpid(), signal.SIGTERM)
+        workers = [str(worker.pid) for worker in multiprocessing.active_children()]
+        subprocess.run(["kill", *workers], check=True)  # from outside: of its parent's a worker ends without complaint
+        time.sleep(10.0)  # a long step: the loader notices the dead worker in it
+
+    steps(2, terminate_all)
+    with pytest.raises(SystemExit) as caught:
+        config = configure(("workers = 0", "workers = 1"), ("epoch = 2", "epoch = 200"), stages=[("net_l", 100)])
+        train(config, folder / "runs", progress=False)
+    assert caught.value.code == TERMINATED
+
+
+def test_a_dead_worker_is_an_error_unless_there_was_a_sigterm():
+    interruption = Interruption()
+    for received, expected in ((False, RuntimeError), (True, SystemExit)):
+        interruption.setup(SimpleNamespace(received_sigterm=received), None, "fit")
+        with pytest.raises(expected), interruption.listening():
+            raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Terminated.")
 
 
 def test_an_error_that_a_ctrl_c_caused_is_a_ctrl_c():
