@@ -16,7 +16,7 @@ from .places import check_writable
 
 EXAMPLES = """\b
 Examples:
-  spair train training/configs/rain-tiny.toml
+  spair train training/configs/rain-tiny-start.toml
   spair train my-rain.yaml --out runs --threads 4 --json
   spair train my-blur.toml --accelerator gpu --devices 4
 """

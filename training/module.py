@@ -71,7 +71,8 @@ class RestorationModule(L.LightningModule):
         """The losses of a batch; `Stage.true_masks` says in which share of the steps the true mask helps."""
         share = self.stage.true_masks
         helped = math.floor((step + 1) * share) > math.floor(step * share)  # evenly spread: of 0.5 every other one
-        return self._computed(*(torch.as_tensor(part) for part in sample), helped)
+        degraded, clean, mask, known = (torch.as_tensor(part) for part in sample)
+        return self._computed(degraded, clean, mask, known, helped)
 
     def _compute(self, degraded: Tensor, clean: Tensor, mask: Tensor, known: Tensor, helped: bool) -> Losses:
         """The losses of a batch: all that `hardware.compile` compiles."""
