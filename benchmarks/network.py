@@ -3,8 +3,9 @@
 Run from the repository root: `python -m benchmarks.network [--presets tiny] [--rain DIR] [--json FILE] [--plot FILE]`.
 Times the `Restorer` on an 8-bit picture under made masks, from picture to picture, in turns with the bundle's dense
 graph on ONNX Runtime between the same conversions; dense peers once a preset, in turns with that graph as well. Every
-result is compared with PyTorch first. `--rain`: a folder with light/input and heavy/input; there Net_L finds the masks.
-Targets are printed with their verdict; the exit status is 1 only when a result is wrong. One hour on two cores.
+result is compared with PyTorch first; a peer that differs gets no times, the others are reported. `--rain`: a folder
+with light/input and heavy/input; there Net_L finds the masks. Targets are printed with their verdict; the exit status
+is 1 only when a result is wrong. One hour on two cores.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def make_row(
 
 
 def measure_peers(network: Network, image: np.ndarray, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """One row a dense peer: its times in turns with the baseline's, or why it is absent.
+    """One row a dense peer: its times in turns with the baseline's, or why it is absent, or what is wrong with it.
 
     One peer at a time, so that memory holds two networks at most.
     """
@@ -128,6 +129,10 @@ def measure_peers(network: Network, image: np.ndarray, arguments: argparse.Names
                 say(", ".join(f"{name} {value.median:.0f} ms" for name, value in times.items()))
         except PeerAbsentError as reason:
             yield {"preset": network.preset, "peer": name, "absent": str(reason)}
+            continue
+        except GateError as error:
+            say(f"wrong: {error}")
+            yield {"preset": network.preset, "peer": name, "wrong": str(error)}
             continue
         yield {
             "preset": network.preset,
@@ -183,7 +188,7 @@ def judge(report: Mapping[str, Any]) -> list[Target]:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The whole report; GateError when a result is wrong."""
+    """The whole report; GateError when a result of ours is wrong."""
     width, height = arguments.size
     image = make_picture(height, width)
     report: dict[str, Any] = {
@@ -209,7 +214,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             report["peers"] += measure_peers(network, image, arguments)
             if arguments.rain and preset == "tiny":
                 report["rain"] += measure_rain(network, arguments.rain, arguments.repeat)
-    if any(row["peer"].endswith("openvino") and "absent" not in row for row in report["peers"]):
+    if any(row["peer"].endswith("openvino") and "ms" in row for row in report["peers"]):
         report["versions"]["openvino"] = find_package("openvino").version
     report["targets"] = [target.to_json() for target in judge(report)]
     return report
@@ -235,7 +240,10 @@ def show(report: Mapping[str, Any]) -> None:
             + [f"{row['speedup']:.2f}", over, tiles, f"{row['max_error']:.0e}"]
         )
     show_table(head, table)
-    show_peers([row for row in report["peers"] if "absent" not in row])
+    show_peers([row for row in report["peers"] if "ms" in row])
+    for row in report["peers"]:
+        if "wrong" in row:
+            print(f"no times of {row['preset']}, {row['peer']}: {row['wrong']}")
     for row in report["rain"]:
         low, median, high = (row["speedup"][key] for key in ("low", "median", "high"))
         print(
@@ -289,7 +297,7 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main() -> int:
-    """Print the report; the exit status is 1 when a result is wrong."""
+    """Print the report; the exit status is 1 when a result is wrong, a peer's too."""
     arguments = parse_arguments()
     try:
         report = measure(arguments)
@@ -303,7 +311,7 @@ def main() -> int:
         from benchmarks.plotting import try_plot_network
 
         try_plot_network(report, arguments.plot)
-    return 0
+    return 1 if any("wrong" in row for row in report["peers"]) else 0
 
 
 if __name__ == "__main__":

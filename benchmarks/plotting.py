@@ -89,7 +89,7 @@ def plot_network(report: Mapping[str, Any], path: Path) -> None:
             line = _sorted(row for row in rows if row["mask"] == shape) + full
             x, y = [100 * row["density"] for row in line], [row["speedup"] for row in line]
             axes.plot(x, y, "o-", color=COLOURS.get(shape), label=f"SPAIR-RT, {shape}")
-        peers = [row for row in report["peers"] if row["preset"] == preset and "absent" not in row]
+        peers = [row for row in report["peers"] if row["preset"] == preset and "ms" in row]
         for row in peers:
             _line(axes, row["speedup"], row["peer"])
         _finish(axes, f"Whole network, {preset}, {report['size'][0]}x{report['size'][1]}", report)

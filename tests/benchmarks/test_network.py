@@ -172,18 +172,34 @@ def test_a_folder_without_rain_is_refused(opened, tmp_path):
         list(benchmark.measure_rain(opened, tmp_path, 1))
 
 
-def test_a_wrong_peer_ends_the_run_without_times(monkeypatch, capsys, tmp_path):
+def test_a_wrong_peer_has_no_times_but_costs_nobody_else_theirs(monkeypatch, capsys, tmp_path):
     @contextlib.contextmanager
     def open_cheat(subject):
         yield lambda feeds: {"restored": feeds["image"], "mask": np.ones_like(feeds["image"][:, :1])}
 
     monkeypatch.setitem(DENSE_PEERS, "eager", open_cheat)
     file = tmp_path / "report.json"
-    words = ["--presets", "tiny", "--size", "16x16", "--densities", "0.1", "--peers", "eager", "--threads", "1"]
-    monkeypatch.setattr("sys.argv", ["network", *words, "--repeat", "1", "--json", str(file)])
+    words = ["--presets", "tiny", "--size", "16x16", "--densities", "0.1", "--peers", "eager,maskless"]
+    words += ["--threads", "1", "--repeat", "1", "--json", str(file)]
+    monkeypatch.setattr("sys.argv", ["network", *words])
+    assert benchmark.main() == 1
+    wrong, right = json.loads(file.read_text())["peers"]
+    assert "ms" not in wrong and "pixels of the mask differ" in wrong["wrong"]
+    assert right["peer"] == "maskless" and right["ms"]["median"] > 0
+    assert "no times of tiny, eager: 192 pixels of the mask differ" in capsys.readouterr().out
+
+
+def test_a_wrong_result_of_ours_ends_the_run_without_times(monkeypatch, capsys, tmp_path):
+    def refuse(*arguments):
+        raise GateError("adaptive differs")
+
+    monkeypatch.setattr(benchmark, "measure_masks", refuse)
+    file = tmp_path / "report.json"
+    words = ["--presets", "tiny", "--size", "16x16", "--densities", "0.1", "--threads", "1", "--json", str(file)]
+    monkeypatch.setattr("sys.argv", ["network", *words])
     assert benchmark.main() == 1
     captured = capsys.readouterr()
-    assert captured.out == "" and captured.err.splitlines()[-1].startswith("error: ")
+    assert captured.out == "" and captured.err.splitlines()[-1] == "error: adaptive differs"
     assert not file.exists()
 
 
