@@ -94,9 +94,9 @@ class PatchDataset(Dataset):
     def _simulated(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         margin = self.simulator.margin
         clean = self._surroundings(rng, _pick(rng, self.backgrounds), margin)
-        degraded, mask = self.simulator.simulate(clean.astype(np.float32) / np.float32(255), rng)
+        degraded, mask = self.simulator.simulate(clean.astype(np.float32) / np.float32(255), rng, margin)
         inner = slice(margin, margin + self.patch)
-        return _to_bytes(degraded[inner, inner]), clean[inner, inner], mask[inner, inner]
+        return _to_bytes(degraded), clean[inner, inner], mask
 
     def _transplant(self, rng: np.random.Generator, layer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         (clean,) = self._crop(rng, _pick(rng, self.backgrounds))

@@ -9,6 +9,7 @@ from spair.training.config import Data
 from spair.training.corpus import Corpus, MaskedPhoto, PicturePair, differs, load_corpus
 from spair.training.patches import PatchDataset, Share, _mirror
 from spair.training.simulators import SIMULATORS, Degraded, Simulator
+from spair.training.simulators.base import crop
 
 P = 16
 
@@ -95,7 +96,7 @@ def test_kinds_come_in_their_shares():
         simulate=0.3,
         from_masked=0.2,
     )
-    rain = Simulator("rain", 0, lambda image, rng: Degraded(image, masks[1]))
+    rain = Simulator("rain", 0, lambda image, rng, margin: Degraded(image, masks[1]))
     rows = [sample.mask[0].any(axis=1) for sample in PatchDataset(corpus, data, rain, P, 0, first=0, count=1000)]
     found = [int(row.argmax()) for row in rows]  # 0 where no row has one
     for row, share in ((0, 0.4), (1, 0.3), (3, 0.2), (7, 0.1)):
@@ -138,8 +139,8 @@ def test_rain_is_only_mirrored_and_the_mask_turns_with_the_picture(task):
 def test_a_simulated_sample_is_the_simulators_picture_and_mask_without_the_margin(task):
     made: list[tuple[np.ndarray, Degraded]] = []
 
-    def simulate(image, rng):
-        made.append((image.copy(), SIMULATORS[task].simulate(image, rng)))
+    def simulate(image, rng, margin):
+        made.append((image.copy(), SIMULATORS[task].simulate(image, rng, margin)))
         return made[-1][1]
 
     photo = np.random.default_rng(4).integers(0, 255, (20, 27, 3), np.uint8)
@@ -150,8 +151,8 @@ def test_a_simulated_sample_is_the_simulators_picture_and_mask_without_the_margi
     for sample in PatchDataset(Corpus((), (photo,), ()), data, simulator, P, 5, first=0, count=8):
         surroundings, (degraded, mask) = made[-1]
         turn = orientation(sample.clean, np.rint(surroundings[inner, inner] * 255).astype(np.uint8))
-        assert orientation(sample.degraded, np.rint(degraded[inner, inner] * 255).astype(np.uint8)) == turn
-        np.testing.assert_array_equal(sample.mask[0], orientations(mask[inner, inner])[turn])
+        assert orientation(sample.degraded, np.rint(degraded * 255).astype(np.uint8)) == turn
+        np.testing.assert_array_equal(sample.mask[0], orientations(mask)[turn])
         assert sample.known == 1.0
         visible += int(sample.mask.sum())
     assert visible
@@ -161,9 +162,9 @@ def test_a_simulated_sample_is_the_simulators_picture_and_mask_without_the_margi
 def test_a_simulator_sees_the_surroundings_of_the_crop_mirrored_at_the_border(margin):
     given = []
 
-    def simulate(image, rng):
+    def simulate(image, rng, margin):
         given.append(np.rint(image * 255).astype(np.uint8))
-        return Degraded(image, np.zeros(image.shape[:2], bool))
+        return crop(Degraded(image, np.zeros(image.shape[:2], bool)), margin)
 
     photo = np.random.default_rng(6).integers(0, 255, (18, 21, 3), np.uint8)  # smaller than the widest margin
     rows, columns = (np.pad(np.arange(size), margin, mode="reflect") for size in (18, 21))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -27,9 +26,22 @@ class Simulator:
 
     task: str
     margin: int
-    """Pixels of context wanted around a crop on every side; the output has them too, the caller crops them away."""
-    simulate: Callable[[np.ndarray, np.random.Generator], Degraded]
-    """HxWx3 float32 0..1 of any size -> the same size degraded; the same generator state gives the same bytes."""
+    """Pixels of context wanted around a crop on every side."""
+    simulate: Simulate
+
+
+class Simulate(Protocol):
+    """Degrades a picture; the same generator state gives the same bytes."""
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator, margin: int = 0) -> Degraded:
+        """HxWx3 float32 0..1 of any size -> the same without `margin` pixels on every side, which are context alone."""
+
+
+def crop(degraded: Degraded, margin: int) -> Degraded:
+    """A degraded picture without its margin."""
+    height, width = degraded.mask.shape
+    inner = slice(margin, height - margin), slice(margin, width - margin)
+    return Degraded(degraded.image[inner], degraded.mask[inner])
 
 
 def find_visible(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ kernel varies slowly over the picture: kernels on a grid of nodes, blended betwe
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,15 @@ ALIKE = 2.0
 
 Track = np.ndarray
 """[n, 2] float64: pixels down and right, at n times of the exposure; 0 in its middle."""
+
+
+class Part(NamedTuple):
+    """Rows top..bottom and columns left..right of a picture, the ends not included."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,29 +79,33 @@ class Blur:
         )
 
 
-def simulate_blur(image: np.ndarray, rng: np.random.Generator) -> Degraded:
+def simulate_blur(image: np.ndarray, rng: np.random.Generator, margin: int = 0) -> Degraded:
     """`add_blur` with a drawn exposure."""
-    return add_blur(image, Blur.draw(rng), rng)
+    return add_blur(image, Blur.draw(rng), rng, margin)
 
 
-def add_blur(image: np.ndarray, blur: Blur, rng: np.random.Generator) -> Degraded:
+def add_blur(image: np.ndarray, blur: Blur, rng: np.random.Generator, margin: int = 0) -> Degraded:
     """Expose a picture while it moves; it stands still in the middle of the exposure, so the input is the target.
 
     Args:
         image: HxWx3 float32 RGB 0..1; beyond its edges it goes on as its mirror image.
         blur: what motion.
         rng: the tremble, and where and of what shape the moving things are; the same state gives the same bytes.
+        margin: pixels on every side that are context alone: they are left out of the result.
 
     Returns:
         The blurred picture, and where the blur is visible.
     """
     light = image.astype(np.float32) ** np.float32(blur.gamma)
+    height, width = image.shape[:2]
+    part = Part(margin, height - margin, margin, width - margin)
     track = draw_track(blur.length, blur.direction, blur.shake, rng)
-    moved = _blur_nodes(light, blur, track)
+    moved = _blur_nodes(light, blur, track, part)
     for length in blur.objects:
         own = draw_track(length, rng.uniform(0.0, 360.0), blur.shake, rng)
-        moved = _move_object(light, moved, own, rng)
+        moved = _move_object(light, moved, own, rng, part)
     blurred = np.clip(moved, 0.0, 1.0) ** np.float32(1.0 / blur.gamma)
+    light, image = (whole[part.top : part.bottom, part.left : part.right] for whole in (light, image))
     blurred = np.where(moved == light, image, blurred).astype(np.float32)
     return Degraded(blurred, find_visible(blurred, image))
 
@@ -140,7 +154,7 @@ def convolve_sparse(picture: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     return total
 
 
-def _blur_nodes(light: np.ndarray, blur: Blur, track: Track) -> np.ndarray:
+def _blur_nodes(light: np.ndarray, blur: Blur, track: Track, part: Part) -> np.ndarray:
     height, width = light.shape[:2]
     time = np.linspace(-0.5, 0.5, len(track))[:, None]
 
@@ -151,12 +165,13 @@ def _blur_nodes(light: np.ndarray, blur: Blur, track: Track) -> np.ndarray:
 
     change = np.hypot(np.deg2rad(blur.rotation), blur.zoom) * np.hypot(height, width) / 2  # corner from middle, pixels
     if change < ALIKE:
-        return _convolve(light, find_kernel(height / 2, width / 2))
-    total = np.zeros_like(light)
-    for top, bottom, y, weight_y in _hats(height):
-        for left, right, x, weight_x in _hats(width):
-            piece = _convolve(light, find_kernel(y, x), (top, bottom, left, right))
-            total[top:bottom, left:right] += weight_y[:, None, None] * weight_x[None, :, None] * piece
+        return _convolve(light, find_kernel(height / 2, width / 2), part)
+    total = np.zeros((part.bottom - part.top, part.right - part.left, 3), np.float32)
+    for top, bottom, y, weight_y in _hats(height, part.top, part.bottom):
+        for left, right, x, weight_x in _hats(width, part.left, part.right):
+            piece = _convolve(light, find_kernel(y, x), Part(top, bottom, left, right))
+            rows, columns = slice(top - part.top, bottom - part.top), slice(left - part.left, right - part.left)
+            total[rows, columns] += weight_y[:, None, None] * weight_x[None, :, None] * piece
     return total
 
 
@@ -170,8 +185,8 @@ def _refine(track: Track, added: Track) -> Track:
     return np.stack([np.interp(new, old, both[:, axis]) for axis in range(2)], axis=1)
 
 
-def _hats(size: int) -> list[tuple[int, int, float, np.ndarray]]:
-    """Start, stop, node and weights of the pieces of an axis; the weights of a pixel sum to 1."""
+def _hats(size: int, first: int, last: int) -> list[tuple[int, int, float, np.ndarray]]:
+    """Start, stop, node and weights of the pieces of an axis, cut to first..last; the weights of a pixel sum to 1."""
     count = max(2, int(np.ceil(size / NODES)) + 1)
     nodes = np.linspace(0.0, size - 1.0, count) if size > 1 else np.zeros(1)
     if len(nodes) == 1:
@@ -179,17 +194,18 @@ def _hats(size: int) -> list[tuple[int, int, float, np.ndarray]]:
     step = nodes[1]
     hats = []
     for node in nodes:
-        start, stop = max(0, int(np.ceil(node - step))), min(size, int(np.floor(node + step)) + 1)
+        start, stop = max(first, int(np.ceil(node - step))), min(last, int(np.floor(node + step)) + 1)
+        if start >= stop:
+            continue
         weights = np.clip(1.0 - np.abs(np.arange(start, stop) - node) / step, 0.0, 1.0)
         hats.append((start, stop, float(node), weights.astype(np.float32)))
     return hats
 
 
-def _convolve(light: np.ndarray, kernel: np.ndarray, piece: tuple[int, int, int, int] | None = None) -> np.ndarray:
-    top, bottom, left, right = piece or (0, light.shape[0], 0, light.shape[1])
+def _convolve(light: np.ndarray, kernel: np.ndarray, part: Part) -> np.ndarray:
     half = len(kernel) // 2
-    rows = _mirror(np.arange(top - half, bottom + half), light.shape[0])
-    columns = _mirror(np.arange(left - half, right + half), light.shape[1])
+    rows = _mirror(np.arange(part.top - half, part.bottom + half), light.shape[0])
+    columns = _mirror(np.arange(part.left - half, part.right + half), light.shape[1])
     return convolve_sparse(light[rows].take(columns, axis=1), kernel)  # four times as fast as one index
 
 
@@ -198,10 +214,12 @@ def _mirror(index: np.ndarray, size: int) -> np.ndarray:
     return np.minimum(index, 2 * size - 1 - index)
 
 
-def _move_object(light: np.ndarray, moved: np.ndarray, track: Track, rng: np.random.Generator) -> np.ndarray:
-    """A soft-edged part of the picture that goes its own way in front of the rest (alpha matting, both blurred)."""
+def _move_object(
+    light: np.ndarray, moved: np.ndarray, track: Track, rng: np.random.Generator, part: Part
+) -> np.ndarray:
+    """A soft-edged piece of the picture that goes its own way in front of the rest (alpha matting, both blurred)."""
     height, width = light.shape[:2]
     noise = draw_smooth_noise(rng, height, width, scale=draw_log(rng, 40.0, 160.0))
     matte = np.clip(0.5 + 8.0 * (noise - rng.uniform(0.0, 1.0)), 0.0, 1.0)[..., None]
-    layer = _convolve(np.concatenate([light * matte, matte], axis=2), track_kernel(track))
+    layer = _convolve(np.concatenate([light * matte, matte], axis=2), track_kernel(track), part)
     return layer[..., :3] + (1.0 - layer[..., 3:]) * moved

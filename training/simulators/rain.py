@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.signal import oaconvolve
 
-from .base import Degraded, draw_log, draw_smooth_noise, find_visible
+from .base import Degraded, crop, draw_log, draw_smooth_noise, find_visible
 
 SKY = 0.8
 """Brightness of the veil."""
@@ -119,9 +119,9 @@ class Rain:
         )
 
 
-def simulate_rain(image: np.ndarray, rng: np.random.Generator) -> Degraded:
+def simulate_rain(image: np.ndarray, rng: np.random.Generator, margin: int = 0) -> Degraded:
     """`add_rain` with a drawn rain."""
-    return add_rain(image, Rain.draw(rng), rng)
+    return crop(add_rain(image, Rain.draw(rng), rng), margin)
 
 
 def add_rain(image: np.ndarray, rain: Rain, rng: np.random.Generator) -> Degraded:

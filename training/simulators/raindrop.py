@@ -99,12 +99,12 @@ class Lenses(NamedTuple):
         return Lenses(*(field[chosen] for field in self))
 
 
-def simulate_drops(image: np.ndarray, rng: np.random.Generator) -> Degraded:
+def simulate_drops(image: np.ndarray, rng: np.random.Generator, margin: int = 0) -> Degraded:
     """`add_drops` with drawn water."""
-    return add_drops(image, Drops.draw(rng), rng)
+    return add_drops(image, Drops.draw(rng), rng, margin)
 
 
-def add_drops(image: np.ndarray, drops: Drops, rng: np.random.Generator) -> Degraded:
+def add_drops(image: np.ndarray, drops: Drops, rng: np.random.Generator, margin: int = 0) -> Degraded:
     """Put drops on the pane in front of a picture.
 
     The light of a pixel is scene * (1 - alpha) + water * alpha. A drop of radius r that is blurred to discs of radius
@@ -114,16 +114,19 @@ def add_drops(image: np.ndarray, drops: Drops, rng: np.random.Generator) -> Degr
         image: HxWx3 float32 RGB 0..1.
         drops: what water.
         rng: where and of what shape the drops are; the same state gives the same bytes.
+        margin: pixels on every side that drops show, but that are left out of the result.
 
     Returns:
         The picture, unchanged where no drop reaches, and where the change is visible.
     """
     height, width = image.shape[:2]
+    inner = slice(margin, height - margin), slice(margin, width - margin)
     lenses = _scatter(drops, height, width, rng)
     if not len(lenses.y):
-        return Degraded(image.astype(np.float32), np.zeros((height, width), bool))
+        return Degraded(image[inner].astype(np.float32), np.zeros(image[inner].shape[:2], bool))
     linear = to_linear(image)
-    alpha, water = _render(linear, drops, lenses)
+    alpha, water = _render(linear, drops, lenses, margin)
+    linear, image = linear[inner], image[inner]
     mixed = linear + alpha[..., None] * (water - linear)
     wet = np.where(alpha[..., None] > 0, np.clip(from_linear(mixed), 0.0, 1.0), image).astype(np.float32)
     return Degraded(wet, find_visible(wet, image))
@@ -152,10 +155,10 @@ def _scatter(drops: Drops, height: int, width: int, rng: np.random.Generator) ->
     return lenses.take(inside)
 
 
-def _render(linear: np.ndarray, drops: Drops, lenses: Lenses) -> tuple[np.ndarray, np.ndarray]:
-    """Alpha HxW and colour HxWx3 (linear) of the water: all pixels of all drops in one go, whatever their order."""
+def _render(linear: np.ndarray, drops: Drops, lenses: Lenses, margin: int) -> tuple[np.ndarray, np.ndarray]:
+    """Alpha and colour (linear) of the water inside the margin: all pixels of all drops at once, in any order."""
     height, width = linear.shape[:2]
-    which, y, x = _cover(lenses, drops.defocus, height, width)
+    which, y, x = _cover(lenses, drops.defocus, height, width, margin)
     down, right = (y - lenses.y[which]).astype(np.float32), (x - lenses.x[which]).astype(np.float32)
     far = (down / lenses.stretch[which]) ** 2 + right**2
     keep = np.flatnonzero(far < (_reach(lenses, drops.defocus)[0] ** 2)[which])  # a cheap test leaves out most corners
@@ -167,7 +170,8 @@ def _render(linear: np.ndarray, drops: Drops, lenses: Lenses) -> tuple[np.ndarra
     which, y, x, alpha, place, down, right = (a[keep] for a in (which, y, x, alpha, place, down, right))
     near = lenses.take(which)
     colour = _colour(linear, drops, near, place, down, right)
-    return _stack(y * width + x, alpha, colour, height, width)
+    height, width = height - 2 * margin, width - 2 * margin
+    return _stack((y - margin) * width + x - margin, alpha, colour, height, width)
 
 
 def _colour(
@@ -186,12 +190,14 @@ def _colour(
     return (_look(linear, drops, near, down, right) * (1.0 - share) * dark[:, None] + sky * share).astype(np.float32)
 
 
-def _cover(lenses: Lenses, defocus: float, height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each pixel of each drop's box: the drop's number, row, column."""
+def _cover(
+    lenses: Lenses, defocus: float, height: int, width: int, margin: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each pixel of each drop's box inside the margin: the drop's number, row, column."""
     wide, tall = _reach(lenses, defocus)
-    top, left = (np.maximum(0, np.floor(c - h)).astype(np.int64) for c, h in ((lenses.y, tall), (lenses.x, wide)))
-    rows = np.minimum(height, np.ceil(lenses.y + tall + 1).astype(np.int64)) - top
-    columns = np.minimum(width, np.ceil(lenses.x + wide + 1).astype(np.int64)) - left
+    top, left = (np.maximum(margin, np.floor(c - h)).astype(np.int64) for c, h in ((lenses.y, tall), (lenses.x, wide)))
+    rows = np.minimum(height - margin, np.ceil(lenses.y + tall + 1).astype(np.int64)) - top
+    columns = np.minimum(width - margin, np.ceil(lenses.x + wide + 1).astype(np.int64)) - left
     area = np.maximum(rows, 0) * np.maximum(columns, 0)
     which = np.repeat(np.arange(len(area)), area)
     place = np.arange(len(which)) - np.repeat(np.cumsum(area) - area, area)

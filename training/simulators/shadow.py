@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import binary_erosion, gaussian_filter, map_coordinates
 
-from .base import VISIBLE, Degraded, draw_log, draw_smooth_noise, from_linear, to_linear
+from .base import VISIBLE, Degraded, crop, draw_log, draw_smooth_noise, from_linear, to_linear
 
 SHAPES = ("plane", "band", "polygon", "blob", "patches", "foliage")
 """Kinds of outlines: a building's edge, a pole, a wall, a thing, clouds of leaves, a tree's light."""
@@ -58,11 +58,13 @@ class Shadow:
         )
 
 
-def simulate_shadow(image: np.ndarray, rng: np.random.Generator, pool: Sequence[np.ndarray] = ()) -> Degraded:
+def simulate_shadow(
+    image: np.ndarray, rng: np.random.Generator, margin: int = 0, pool: Sequence[np.ndarray] = ()
+) -> Degraded:
     """`add_shadow` with a drawn shadow; given a pool of outlines, half of the shadows have one of those."""
     shadow = Shadow.draw(rng)
     given = pool[int(rng.integers(len(pool)))] if len(pool) and rng.random() < 0.5 else None
-    return add_shadow(image, shadow, rng, given)
+    return crop(add_shadow(image, shadow, rng, given), margin)
 
 
 def add_shadow(

@@ -88,7 +88,7 @@ def test_an_outline_can_be_given():
 
 def test_a_pool_of_outlines_is_used_by_half_of_the_draws():
     everywhere = (np.ones((5, 5), bool),)
-    full = [simulate_shadow(white(9, 9), np.random.default_rng(s), everywhere).mask.all() for s in range(100)]
+    full = [simulate_shadow(white(9, 9), np.random.default_rng(s), pool=everywhere).mask.all() for s in range(100)]
     without = [simulate_shadow(white(9, 9), np.random.default_rng(s)).mask.all() for s in range(100)]
     assert np.mean(full) > np.mean(without) + 0.1
     assert np.mean(full) >= 0.4

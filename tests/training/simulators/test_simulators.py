@@ -39,6 +39,19 @@ def test_the_same_state_gives_the_same_bytes_of_the_size_and_range_of_a_picture(
 
 
 @pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("margin", [1, 16, 37])
+def test_a_margin_is_context_and_left_out(task, margin):
+    image = noisy(2 * margin + 40, 2 * margin + 25)
+    inner = slice(margin, -margin), slice(margin, -margin)
+    for seed in range(12):
+        whole, part = (SIMULATORS[task].simulate(image, np.random.default_rng(seed), m) for m in (0, margin))
+        assert part.image.shape == (40, 25, 3)
+        # sums in another order; a change at the threshold of visibility may then fall on either side
+        np.testing.assert_allclose(part.image, whole.image[inner], atol=1e-5)
+        assert (part.mask != whole.mask[inner]).mean() < 0.01
+
+
+@pytest.mark.parametrize("task", TASKS)
 def test_simulating_leaves_the_global_random_state_alone(task):
     np.random.seed(5)
     before = np.random.random(3)
