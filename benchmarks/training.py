@@ -36,6 +36,7 @@ import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from benchmarks.measuring import parse_count, parse_names
 from spair.runtime.errors import GateError
 from spair.training.config import TrainingConfig
 from spair.training.config_file import load_config
@@ -290,19 +291,17 @@ def compare(task: str, data: Path, rounds: int, seconds: float) -> dict[str, Any
 def main() -> int:
     """Print the table; the exit status is 1 when a gate fails or the data is slower than the steps."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", default=",".join(TASKS), help="of " + ", ".join(TASKS))
+    parser.add_argument("--tasks", type=parse_names(TASKS), default=",".join(TASKS), help="of " + ", ".join(TASKS))
     parser.add_argument("--data", type=Path, default=DATA, help="folder with rain/, clean/ and so on")
-    parser.add_argument("--threads", type=int, help="CPU threads of the steps")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=parse_count, help="CPU threads of the steps")
+    parser.add_argument("--rounds", type=parse_count, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     try:
-        rows = [
-            compare(task, arguments.data, arguments.rounds, arguments.seconds) for task in arguments.tasks.split(",")
-        ]
+        rows = [compare(task, arguments.data, arguments.rounds, arguments.seconds) for task in arguments.tasks]
     except GateError as error:
         print(error, file=sys.stderr)
         return 1

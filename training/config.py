@@ -102,6 +102,8 @@ class Data(Section):
             )
         if self.simulate and not (self.photos or pairs):
             raise ValueError("simulate needs clean pictures: add photos or pairs, or set simulate = 0")
+        if self.enlarge and not self.photos:
+            raise ValueError("enlarge is for clean photos, and there are none: add photos, or remove enlarge")
         if self.from_masked and not self.masked:
             raise ValueError("from_masked needs photographs with masks: add data.masked, or set from_masked = 0")
         return self

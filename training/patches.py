@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 from .config import Data
 from .corpus import Corpus, differs
 from .simulators import Simulator
+from .simulators.base import find_inner
 
 
 class Sample(NamedTuple):
@@ -95,8 +96,7 @@ class PatchDataset(Dataset):
         margin = self.simulator.margin
         clean = self._surroundings(rng, _pick(rng, self.backgrounds), margin)
         degraded, mask = self.simulator.simulate(clean.astype(np.float32) / np.float32(255), rng, margin)
-        inner = slice(margin, margin + self.patch)
-        return _to_bytes(degraded), clean[inner, inner], mask
+        return _to_bytes(degraded), clean[find_inner(clean, margin)], mask
 
     def _transplant(self, rng: np.random.Generator, layer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         (clean,) = self._crop(rng, _pick(rng, self.backgrounds))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -64,7 +65,7 @@ def train(
 
     Raises:
         UserError: the data is unusable (see `load_corpus`), the folder holds a run of another configuration, a batch
-            cannot be split evenly over the devices, or there are fewer GPUs than asked for.
+            cannot be split evenly over the devices, there are fewer GPUs than asked for, or what compiles is missing.
         FloatingPointError: the loss became NaN or infinite; the state of the last epoch and the batch are kept.
         KeyboardInterrupt: Ctrl-C; the state of the last epoch is kept.
         SystemExit: with `interruption.TERMINATED`, after a SIGTERM; likewise.
@@ -72,6 +73,7 @@ def train(
     devices = devices or Devices()
     _check_batches(config, devices)
     _check_gpus(devices)
+    _check_compiler(config, devices)
     if devices.threads:
         torch.set_num_threads(devices.threads)
     folder = out / config.name
@@ -206,6 +208,15 @@ def _check_gpus(devices: Devices) -> None:
         raise UserError(
             f"{devices.count} GPUs were asked for, but PyTorch finds {found} on this machine; give fewer devices, "
             'or "cpu" as the accelerator'
+        )
+
+
+def _check_compiler(config: TrainingConfig, devices: Devices) -> None:
+    on_gpu = devices.accelerator != "cpu" and torch.cuda.is_available()
+    if config.hardware.compile and on_gpu and importlib.util.find_spec("triton") is None:
+        raise UserError(
+            "hardware.compile = true needs the package triton, which PyTorch for CUDA brings along on Linux, but it is "
+            "not installed; install it, or set compile = false"
         )
 
 

@@ -21,7 +21,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.training import MIXED_TOLERANCE, Trainee, Way, differ, load_task, make_corpus, time_steps
+from benchmarks.measuring import parse_count
+from benchmarks.training import MIXED_TOLERANCE, TASKS, Trainee, Way, differ, load_task, make_corpus, time_steps
 from spair.runtime.errors import GateError
 from spair.training.module import PatchModule
 from spair.training.patches import Sample
@@ -77,8 +78,8 @@ def compare(task: str, rounds: int, seconds: float) -> dict[str, Any]:
 def main() -> int:
     """Print the figures; the exit status is 1 when the gate fails, 2 where there is no GPU."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", default="rain")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--task", choices=TASKS, default="rain")
+    parser.add_argument("--rounds", type=parse_count, default=3)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()

@@ -93,6 +93,12 @@ def test_simulation_needs_clean_pictures_of_pairs_or_photos(configure, refuse):
     refuse("simulate needs clean pictures: add photos or pairs", call)
 
 
+def test_nothing_but_photos_can_be_enlarged(configure, refuse):
+    enlarged = ("transplant =", "enlarge = [1.5]\ntransplant =")
+    call = lambda: configure(('photos = ["photos"]', ""), enlarged)  # noqa: E731
+    refuse("enlarge is for clean photos, and there are none: add photos, or remove enlarge", call)
+
+
 def test_a_data_set_counts_as_pairs(configure):
     data = configure((NO_PAIRS[0], 'sets = [{ layout = "folders", root = "there", split = "train" }]')).data
     assert (data.sets[0].layout, data.sets[0].split) == ("folders", "train")

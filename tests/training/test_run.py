@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from spair.network import BASE, SPAIR, TINY, CheckpointError, load_checkpoint, save_checkpoint
+from spair.training import run
 from spair.training.module import RestorationModule
 from spair.training.run import STATE, Devices, _check_batches, train
 from spair.training.state import read_state
@@ -276,4 +277,14 @@ def test_more_gpus_than_there_are_are_refused_before_anything_is_read(
     config = configure(("batch = 1", "batch = 6"))
     call = functools.partial(train, config, folder / "runs", progress=False, devices=Devices(accelerator, count))
     refuse(f"{count} GPUs were asked for, but PyTorch finds {found} on this machine", call)
+    assert not (folder / "runs").exists()
+
+
+def test_compiling_without_a_compiler_is_refused_before_anything_is_read(configure, folder, refuse, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(run, "_check_gpus", lambda devices: None)
+    monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None)
+    config = configure(("[hardware]", "[hardware]\ncompile = true"))
+    call = functools.partial(train, config, folder / "runs", progress=False)
+    refuse("hardware.compile = true needs the package triton", call)
     assert not (folder / "runs").exists()

@@ -39,9 +39,14 @@ class Simulate(Protocol):
 
 def crop(degraded: Degraded, margin: int) -> Degraded:
     """A degraded picture without its margin."""
-    height, width = degraded.mask.shape
-    inner = slice(margin, height - margin), slice(margin, width - margin)
+    inner = find_inner(degraded.mask, margin)
     return Degraded(degraded.image[inner], degraded.mask[inner])
+
+
+def find_inner(picture: np.ndarray, margin: int) -> tuple[slice, slice]:
+    """Rows and columns of a picture without its margin."""
+    height, width = picture.shape[:2]
+    return slice(margin, height - margin), slice(margin, width - margin)
 
 
 def find_visible(degraded: np.ndarray, clean: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .base import Degraded, draw_log, draw_smooth_noise, find_visible, spline_weights
+from .base import Degraded, draw_log, draw_smooth_noise, find_inner, find_visible, spline_weights
 
 CONTEXT = 32
 """Pixels around a crop from which light comes in."""
@@ -97,15 +97,15 @@ def add_blur(image: np.ndarray, blur: Blur, rng: np.random.Generator, margin: in
         The blurred picture, and where the blur is visible.
     """
     light = image.astype(np.float32) ** np.float32(blur.gamma)
-    height, width = image.shape[:2]
-    part = Part(margin, height - margin, margin, width - margin)
+    inner = rows, columns = find_inner(image, margin)
+    part = Part(rows.start, rows.stop, columns.start, columns.stop)
     track = draw_track(blur.length, blur.direction, blur.shake, rng)
     moved = _blur_nodes(light, blur, track, part)
     for length in blur.objects:
         own = draw_track(length, rng.uniform(0.0, 360.0), blur.shake, rng)
         moved = _move_object(light, moved, own, rng, part)
     blurred = np.clip(moved, 0.0, 1.0) ** np.float32(1.0 / blur.gamma)
-    light, image = (whole[part.top : part.bottom, part.left : part.right] for whole in (light, image))
+    light, image = light[inner], image[inner]
     blurred = np.where(moved == light, image, blurred).astype(np.float32)
     return Degraded(blurred, find_visible(blurred, image))
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from .base import Degraded, draw_log, find_visible, from_linear, to_linear
+from .base import Degraded, draw_log, find_inner, find_visible, from_linear, to_linear
 
 LARGEST = 60.0
 """Radius of the largest drop, pixels."""
@@ -120,7 +120,7 @@ def add_drops(image: np.ndarray, drops: Drops, rng: np.random.Generator, margin:
         The picture, unchanged where no drop reaches, and where the change is visible.
     """
     height, width = image.shape[:2]
-    inner = slice(margin, height - margin), slice(margin, width - margin)
+    inner = find_inner(image, margin)
     lenses = _scatter(drops, height, width, rng)
     if not len(lenses.y):
         return Degraded(image[inner].astype(np.float32), np.zeros(image[inner].shape[:2], bool))

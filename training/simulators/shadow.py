@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
-from scipy.ndimage import binary_erosion, gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter
 
 from .base import VISIBLE, Degraded, crop, draw_log, draw_smooth_noise, from_linear, to_linear
 
@@ -58,32 +57,25 @@ class Shadow:
         )
 
 
-def simulate_shadow(
-    image: np.ndarray, rng: np.random.Generator, margin: int = 0, pool: Sequence[np.ndarray] = ()
-) -> Degraded:
-    """`add_shadow` with a drawn shadow; given a pool of outlines, half of the shadows have one of those."""
-    shadow = Shadow.draw(rng)
-    given = pool[int(rng.integers(len(pool)))] if len(pool) and rng.random() < 0.5 else None
-    return crop(add_shadow(image, shadow, rng, given), margin)
+def simulate_shadow(image: np.ndarray, rng: np.random.Generator, margin: int = 0) -> Degraded:
+    """`add_shadow` with a drawn shadow."""
+    return crop(add_shadow(image, Shadow.draw(rng), rng), margin)
 
 
-def add_shadow(
-    image: np.ndarray, shadow: Shadow, rng: np.random.Generator, outline: np.ndarray | None = None
-) -> Degraded:
+def add_shadow(image: np.ndarray, shadow: Shadow, rng: np.random.Generator) -> Degraded:
     """Cast a shadow on a picture: its linear light is scaled by 1 - depth * (1 - light), depth 0..1.
 
     Args:
         image: HxWx3 float32 RGB 0..1.
         shadow: what shadow.
         rng: where it falls; the same state gives the same bytes.
-        outline: bool, of any size: a shadow's mask, to be cast (turned, scaled, moved) instead of `shadow.shapes`.
 
     Returns:
         The picture, nowhere brighter than the input, and where a white surface would visibly darken: what is dark by
         itself belongs to the shadow that it lies in.
     """
     height, width = image.shape[:2]
-    depth = _draw_depth(shadow, height, width, rng, outline)
+    depth = _draw_depth(shadow, height, width, rng)
     if depth is None:
         return Degraded(image.astype(np.float32), np.zeros((height, width), bool))
     light = np.asarray(shadow.light, np.float32)
@@ -95,20 +87,15 @@ def add_shadow(
     return Degraded(shaded.astype(np.float32), (1.0 - from_linear(share.min(axis=2))) > VISIBLE)
 
 
-def _draw_depth(
-    shadow: Shadow, height: int, width: int, rng: np.random.Generator, outline: np.ndarray | None
-) -> np.ndarray | None:
+def _draw_depth(shadow: Shadow, height: int, width: int, rng: np.random.Generator) -> np.ndarray | None:
     """HxW float32 0..1: how much of the direct light is missing; None where nothing casts a shadow."""
+    if not shadow.shapes:
+        return None
     pad = int(np.ceil(3 * shadow.penumbra))
     tall, wide = height + 2 * pad, width + 2 * pad
-    if outline is not None:
-        inside = _place_outline(outline, tall, wide, rng)
-    elif shadow.shapes:
-        inside = np.zeros((tall, wide), np.float32)
-        for shape in shadow.shapes:
-            inside = np.maximum(inside, np.clip(_draw_field(shape, shadow.size, tall, wide, rng) + 0.5, 0.0, 1.0))
-    else:
-        return None
+    inside = np.zeros((tall, wide), np.float32)
+    for shape in shadow.shapes:
+        inside = np.maximum(inside, np.clip(_draw_field(shape, shadow.size, tall, wide, rng) + 0.5, 0.0, 1.0))
     depth = gaussian_filter(inside, shadow.penumbra)
     if shadow.contact < 1.0:  # the farther from what casts it, the softer
         sharp = gaussian_filter(inside, max(0.4, shadow.penumbra * shadow.contact))
@@ -153,16 +140,3 @@ def _draw_leaves(size: float, height: int, width: int, rng: np.random.Generator,
         noise = noise + weight * draw_smooth_noise(rng, height, width, scale)
         scale /= weight
     return (noise - level) * np.float32(scale)
-
-
-def _place_outline(outline: np.ndarray, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """A piece of the outline, turned, scaled and moved so that an edge of it, where it has one, crosses the picture."""
-    edges = np.argwhere(outline & ~binary_erosion(outline, border_value=1))
-    y0, x0 = edges[rng.integers(len(edges))] if len(edges) else rng.uniform(0.0, 1.0, 2) * outline.shape
-    scale, turn = draw_log(rng, 0.6, 2.0), rng.normal(0.0, 0.3)
-    mirror = rng.choice((-1.0, 1.0))
-    down, right = rng.uniform(0.1, 0.9, 2) * (height, width)
-    y, x = np.ogrid[:height, :width]
-    y, x = (y - down) / scale, (x - right) * mirror / scale
-    places = y0 + np.cos(turn) * y + np.sin(turn) * x, x0 + np.cos(turn) * x - np.sin(turn) * y
-    return map_coordinates(outline.astype(np.float32), places, order=1, mode="nearest")

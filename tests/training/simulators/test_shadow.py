@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spair.training.simulators.base import to_linear
-from spair.training.simulators.shadow import SHAPES, Shadow, add_shadow, simulate_shadow
+from spair.training.simulators.shadow import SHAPES, Shadow, add_shadow
 
 NOON = Shadow(shapes=("plane",), size=60.0, penumbra=3.0, contact=1.0, light=(0.18, 0.22, 0.3), variation=0.0)
 
@@ -74,24 +74,6 @@ def test_a_wider_penumbra_is_softer():
     assert slopes[0] > 1.5 * slopes[1] > 2.25 * slopes[2]
     # The steepest place of a blurred edge falls by (1 - 0.18) / (sigma * sqrt(2 pi)) per pixel.
     assert slopes[1] == pytest.approx(0.82 / (4.0 * np.sqrt(2 * np.pi)), rel=0.35)
-
-
-def test_an_outline_can_be_given():
-    outline = np.zeros((50, 70), bool)
-    outline[10:40, 20:50] = True
-    images = [add_shadow(white(64, 64), NOON, np.random.default_rng(seed), outline) for seed in range(30)]
-    shares = np.array([mask.mean() for _, mask in images])
-    assert ((shares > 0.02) & (shares < 0.98)).mean() > 0.8  # an edge of it crosses the picture
-    for empty, expected in ((np.zeros((9, 9), bool), False), (np.ones((9, 9), bool), True)):
-        assert (add_shadow(white(20, 20), NOON, np.random.default_rng(0), empty).mask == expected).all()
-
-
-def test_a_pool_of_outlines_is_used_by_half_of_the_draws():
-    everywhere = (np.ones((5, 5), bool),)
-    full = [simulate_shadow(white(9, 9), np.random.default_rng(s), pool=everywhere).mask.all() for s in range(100)]
-    without = [simulate_shadow(white(9, 9), np.random.default_rng(s)).mask.all() for s in range(100)]
-    assert np.mean(full) > np.mean(without) + 0.1
-    assert np.mean(full) >= 0.4
 
 
 @pytest.mark.parametrize(
