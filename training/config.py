@@ -161,6 +161,9 @@ class Stage(Section):
     """Share of the steps that restore under the union of the found and the true mask, where Net_R learns the pixels
     that Net_L does not find yet. The others restore under the found mask, as in use: with more of those Net_R trusts
     the mask less, and leaves alone more of what is marked wrongly."""
+    stray_masks: Share = 0.0
+    """Share of the steps in which the mask found in another sample of the batch joins a sample's own: pixels marked
+    wrongly, which training pictures seldom have and others do. Net_R learns to leave them alone."""
 
 
 class Schedule(Section):

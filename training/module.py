@@ -68,14 +68,17 @@ class RestorationModule(L.LightningModule):
         return loss
 
     def measure(self, sample: Sample, step: int) -> Losses:
-        """The losses of a batch; `Stage.true_masks` says in which share of the steps the true mask helps."""
-        share = self.stage.true_masks
-        helped = math.floor((step + 1) * share) > math.floor(step * share)  # evenly spread: of 0.5 every other one
+        """The losses of a batch; `Stage` says in which share of the steps the true or a stray mask joins the found."""
         degraded, clean, mask, known = (torch.as_tensor(part) for part in sample)
-        return self._computed(degraded, clean, mask, known, helped)
+        turns = [is_turn(step, share) for share in (self.stage.true_masks, self.stage.stray_masks)]
+        return self._computed(degraded, clean, mask, known, torch.tensor(turns, device=mask.device))
 
-    def _compute(self, degraded: Tensor, clean: Tensor, mask: Tensor, known: Tensor, helped: bool) -> Losses:
-        """The losses of a batch: all that `hardware.compile` compiles."""
+    def _compute(self, degraded: Tensor, clean: Tensor, mask: Tensor, known: Tensor, turns: Tensor) -> Losses:
+        """The losses of a batch: all that `hardware.compile` compiles.
+
+        turns, bool [2], says whether the true mask joins the found one, and whether a stray one does: values, not
+        arguments, so that one compiled graph serves all steps.
+        """
         memory = torch.channels_last if self._channels_last() else torch.contiguous_format
         degraded, clean = (part.to(memory_format=memory).float() / 255.0 for part in (degraded, clean))
         truth = mask.to(degraded.dtype)
@@ -84,7 +87,8 @@ class RestorationModule(L.LightningModule):
         wrong = None if self.stage.train == "net_r" else mask_loss(found.logits.float(), truth, self._loss)
         if self.stage.train == "net_l":
             return Losses(None, wrong)
-        used = torch.maximum(found.mask, truth) if helped else found.mask
+        stray = found.mask.roll(1, 0)  # of another sample: nothing to do with this one
+        used = found.mask.maximum(truth * turns[0]).maximum(stray * turns[1])
         if self._packs():
             restored = restore_by_density(self.model, degraded, used, found.features, self.config.hardware.packed_below)
         else:
@@ -165,6 +169,11 @@ class RestorationModule(L.LightningModule):
 def sum_known(*parts: Tensor | None) -> Tensor:
     """The sum of those that are there."""
     return torch.stack([part for part in parts if part is not None]).sum()
+
+
+def is_turn(step: int, share: float) -> bool:
+    """Whether a step is one of the given share of all, evenly spread: of 0.5 every other one."""
+    return math.floor((step + 1) * share) > math.floor(step * share)
 
 
 def rate(step: int, stage: Stage) -> float:

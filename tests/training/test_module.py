@@ -1,5 +1,6 @@
 """A stage: what learns, from which mask, in which arithmetic, at which rate, and what stops it."""
 
+import itertools
 import math
 import re
 from pathlib import Path
@@ -82,6 +83,21 @@ def test_the_true_mask_helps_in_the_share_of_the_steps_that_the_stage_says(stage
     assert sum(used) == helped
 
 
+def test_masks_of_other_samples_stray_into_the_share_of_the_steps_that_the_stage_says(stage, monkeypatch):
+    module, batch = stage("both", ("[hardware]", "[hardware]\npacked_below = 0"))
+    module.stage = module.stage.model_copy(update={"true_masks": 0.0, "stray_masks": 0.25})
+    used, found = [], torch.zeros(4, 1, 16, 16)
+    found[0, :, :8], found[3, ..., :4] = 1.0, 1.0
+    localize = module.model.localize
+    monkeypatch.setattr(module.model, "localize", lambda image: localize(image)._replace(mask=found))
+    monkeypatch.setattr(module.model, "restore", lambda image, mask, features: used.append(mask) or image)
+    for step in range(8):
+        module.measure(batch, step)
+    strayed = torch.maximum(found, found[[3, 0, 1, 2]])
+    for step, mask in enumerate(used):
+        torch.testing.assert_close(mask, strayed if step in (3, 7) else found, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("distance", ["l1", "mse"])
 def test_a_stage_may_have_a_distance_of_its_own(stage, distance):
     def measure(of_the_run: str, *of_the_stage: tuple[str, str]) -> torch.Tensor:
@@ -126,8 +142,10 @@ def test_the_memory_format_changes_no_loss(stage, name):
 def test_the_losses_of_a_step_are_one_graph_to_compile(stage, name):
     module, batch = stage(name, ("[hardware]", "[hardware]\npacked_below = 0"))
     compiled = torch.compile(module._compute, fullgraph=True, dynamic=False, backend="eager")
-    for helped in (False, True):
-        assert compiled(*batch, helped) == module._compute(*batch, helped)
+    torch._dynamo.reset()
+    with torch._dynamo.config.patch(recompile_limit=1):  # one graph for all steps
+        for turns in itertools.product((False, True), repeat=2):
+            assert compiled(*batch, torch.tensor(turns)) == module._compute(*batch, torch.tensor(turns))
 
 
 @pytest.mark.parametrize(("device", "wanted", "expected"), [("cuda", True, 1), ("cuda", False, 0), ("cpu", True, 0)])
