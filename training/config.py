@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PrivateAttr, model_validator
 
-from ..network import PRESETS
+from ..network import PRESETS, Preset
 from .layouts import LAYOUTS
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -250,6 +251,15 @@ class TrainingConfig(Section):
     loss: Loss = Loss()
     hardware: Hardware = Hardware()
     log: Log = Log()
+    mask_probability: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Instead of the preset's `mask_threshold`: a pixel is distorted where Net_L's probability exceeds it. Higher marks
+    less. It is kept in the checkpoint."""
+
+    def find_preset(self) -> Preset:
+        """The network's size, with this run's `mask_probability`."""
+        preset = PRESETS[self.preset]
+        chosen = self.mask_probability
+        return preset if chosen is None else dataclasses.replace(preset, mask_threshold=chosen)
 
     @model_validator(mode="after")
     def _check_transplant(self) -> TrainingConfig:

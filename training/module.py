@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ..network import SPAIR, find_preset
+from ..network import SPAIR
 from .config import Stage, TrainingConfig
 from .corpus import Corpus, MaskedPhoto, PicturePair
 from .losses import image_loss, mask_loss
@@ -39,7 +39,7 @@ class RestorationModule(L.LightningModule):
         """`stage` counts from 0. Channels-last memory, where configured, is set up by `train`."""
         super().__init__()
         self.config, self.stage = config, config.stages[stage]
-        self.model = SPAIR(find_preset(config.preset))
+        self.model = SPAIR(config.find_preset())
         self.model.net_l.requires_grad_(self.stage.train != "net_r")
         self.model.net_r.requires_grad_(self.stage.train != "net_l")
         self._loss = config.loss.model_copy(update={"image": self.stage.image or config.loss.image})

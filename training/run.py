@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from ..network import SPAIR, CheckpointError, find_preset, load_checkpoint, save_checkpoint
+from ..network import SPAIR, CheckpointError, load_checkpoint, save_checkpoint
 from ..runtime.errors import UserError
 from .callbacks import PACE, AveragedCheckpoint, Clock, Durations, Pace, Pictures
 from .config import TrainingConfig
@@ -155,8 +155,8 @@ def _load_start(config: TrainingConfig, start: Path) -> dict[str, torch.Tensor]:
     Raises:
         CheckpointError: it is missing, damaged, or of another preset than the configuration's.
     """
-    model = load_checkpoint(start).model
-    if model.preset != (preset := find_preset(config.preset)):
+    model, preset = load_checkpoint(start).model, config.find_preset()
+    if dataclasses.replace(model.preset, mask_threshold=preset.mask_threshold) != preset:
         raise CheckpointError(
             f"start = {start} is a checkpoint of the preset {model.preset.name!r}, the run trains {preset.name!r}; "
             "change preset, or start from another checkpoint"
@@ -174,7 +174,9 @@ def _keep_stage(weights: Path, stage: str) -> None:
 
 def _average(config: TrainingConfig, folder: Path) -> SPAIR:
     """The averaged weights of the last state."""
-    return load_checkpoint(folder / STATE, preset=config.preset).model
+    model = SPAIR(config.find_preset())  # a state does not say its mask threshold
+    model.load_state_dict(load_checkpoint(folder / STATE, preset=config.preset).model.state_dict())
+    return model.eval()
 
 
 def _report(config: TrainingConfig, state: State, folder: Path, weights: Path, pace: Pace | None) -> dict[str, Any]:

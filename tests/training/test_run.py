@@ -1,6 +1,8 @@
 """Runs: an interrupted one ends as the same run, a finished one is only reported, a longer one goes on."""
 
+import dataclasses
 import functools
+import math
 import os
 import shutil
 import signal
@@ -188,6 +190,17 @@ def test_an_unusable_start_is_refused_before_training(configure, folder, preset,
     with pytest.raises(CheckpointError, match=message):
         train(config, folder / "runs", progress=False)
     assert not (folder / "runs" / "test" / STATE).exists()
+
+
+def test_a_run_has_a_mask_probability_of_its_own_and_its_checkpoint_keeps_it(configure, folder):
+    save_checkpoint(SPAIR(TINY), folder / "older.safetensors", task="rain")  # of another: only sizes have to agree
+    config = configure(('task = "rain"', 'task = "rain"\nstart = "older.safetensors"\nmask_probability = 0.625'))
+    for _ in range(2):
+        path = Path(train(config, folder / "runs", progress=False)["checkpoint"])
+        model = load_checkpoint(path).model
+        assert model.preset == dataclasses.replace(TINY, mask_threshold=0.625)
+        assert model.logit_threshold == pytest.approx(math.log(0.625 / 0.375))
+        path.unlink()  # is written again from the state, which does not say it
 
 
 def test_ctrl_c_stays_ctrl_c(configure, folder, interrupt):
