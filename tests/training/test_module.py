@@ -14,7 +14,16 @@ from torch.utils.data import default_collate
 from spair.network import Restored, load_checkpoint
 from spair.training.config import Stage
 from spair.training.corpus import load_corpus
-from spair.training.module import BAD_BATCH, Losses, PatchModule, RestorationModule, rate, sum_known
+from spair.training.module import (
+    BAD_BATCH,
+    Losses,
+    PatchModule,
+    RestorationModule,
+    is_stray_turn,
+    is_turn,
+    rate,
+    sum_known,
+)
 from spair.training.patches import PatchDataset, Sample
 from spair.training.run import _precision, train
 from spair.training.simulators import SIMULATORS
@@ -94,8 +103,17 @@ def test_masks_of_other_samples_stray_into_the_share_of_the_steps_that_the_stage
     for step in range(8):
         module.measure(batch, step)
     strayed = torch.maximum(found, found[[3, 0, 1, 2]])
-    for step, mask in enumerate(used):
-        torch.testing.assert_close(mask, strayed if step in (3, 7) else found, rtol=0, atol=0)
+    assert len(used) == 8
+    for step, mask in enumerate(used):  # step + 1 times 0.618 is 1.24 and 3.09
+        torch.testing.assert_close(mask, strayed if step in (1, 4) else found, rtol=0, atol=0)
+
+
+def test_true_and_stray_masks_have_turns_of_their_own():
+    turns = [(is_turn(step, 0.5), is_stray_turn(step, 0.5)) for step in range(400)]
+    for combination in itertools.product((False, True), repeat=2):
+        assert 90 < turns.count(combination) < 110
+    assert not any(is_turn(step, 0.0) or is_stray_turn(step, 0.0) for step in range(400))
+    assert all(is_turn(step, 1.0) and is_stray_turn(step, 1.0) for step in range(400))
 
 
 @pytest.mark.parametrize("distance", ["l1", "mse"])

@@ -203,6 +203,19 @@ def test_a_run_has_a_mask_probability_of_its_own_and_its_checkpoint_keeps_it(con
         path.unlink()  # is written again from the state, which does not say it
 
 
+def test_a_start_of_another_mask_threshold_wants_it_said(configure, folder):
+    save_checkpoint(SPAIR(dataclasses.replace(TINY, mask_threshold=0.625)), folder / "older.safetensors", task="rain")
+    config = configure(('task = "rain"', 'task = "rain"\nstart = "older.safetensors"'))
+    with pytest.raises(CheckpointError, match=r"marks pixels above 0.625, .* above 0.35; set mask_probability"):
+        train(config, folder / "runs", progress=False)
+
+
+def test_stray_masks_want_two_samples_on_each_device(configure, refuse):
+    config = configure(("batch = 1", "batch = 2\nstray_masks = 0.5"))
+    _check_batches(config, Devices("cpu", 1, 1))
+    refuse(r"stages.0.stray_masks = 0.5 .* only one; raise batch", _check_batches, config, Devices("cpu", 2, 1))
+
+
 def test_ctrl_c_stays_ctrl_c(configure, folder, interrupt):
     handler = signal.getsignal(signal.SIGINT)
     interrupt((0, 1))
