@@ -85,7 +85,7 @@ def load_corpus(data: Data, patch: int, memory: float = float("inf"), *, progres
         for group, pair in _list_masked(data, progress)
         if pair.mask is not None
     ]
-    photos = {path: keep(photo) for folder in data.photos for path, photo in _read_photos(folder, progress)}
+    photos = {path: keep(photo) for folder in data.photos for path, photo in read_photos(folder, progress)}
     ours, held_out = _split(pairs, data.held_out)
     our_masked, held_out_masked = _split(masked, data.held_out)
     _check_held_out(data, [*held_out, *held_out_masked])
@@ -154,7 +154,7 @@ def _list_masked(data: Data, progress: Progress | None) -> Iterator[tuple[str, P
             yield folders.input.name, pair
 
 
-def _read_photos(folder: Path, progress: Progress | None) -> list[tuple[Path, np.ndarray]]:
+def read_photos(folder: Path, progress: Progress | None) -> list[tuple[Path, np.ndarray]]:
     """The clean pictures of a folder.
 
     Raises:
@@ -162,7 +162,7 @@ def _read_photos(folder: Path, progress: Progress | None) -> list[tuple[Path, np
     """
     paths = list_pictures(folder) if folder.is_dir() else []
     if not paths:
-        raise UserError(f"data.photos folder {folder} is missing or holds no pictures; correct the path")
+        raise UserError(f"photos folder {folder} is missing or holds no pictures; correct the path")
     photos, unusable = [], []
     for done, path in enumerate(paths, 1):
         try:
