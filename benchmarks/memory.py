@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 FIXED_MB = 3000
-"""Net_L on one block of 4 megapixels and a piece of Net_R at the limits of `spair.runtime.planning.Limits`."""
+"""Net_L on one block of 4 megapixels and a piece of Net_R at the limits of `spair.runtime.tiling.planning.Limits`."""
 BYTES_PER_PIXEL = 60
 """The picture in its forms: 8 bit in and out (6), float32 before and after (24), masks and sums of them (4), and what
 the conversions of 256 rows at a time and the allocator leave."""

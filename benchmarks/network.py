@@ -50,8 +50,8 @@ from benchmarks.subjects.network import (
 )
 from spair.network.presets import PRESETS
 from spair.runtime import GateError, UserError, read_image
-from spair.runtime.made_masks import SHAPES, make_mask
 from spair.runtime.pixels import to_network
+from spair.runtime.profiling.masks import SHAPES, make_mask
 
 SPEEDUPS = {0.02: 6.0, 0.1: 3.0, 1.0: 0.95}
 """Wanted by density of the mask."""

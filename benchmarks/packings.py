@@ -32,7 +32,7 @@ from benchmarks.measuring import (
 )
 from spair.export.emit import Emitter
 from spair.runtime.errors import GateError
-from spair.runtime.made_masks import SHAPES, make_mask
+from spair.runtime.profiling.masks import SHAPES, make_mask
 
 BLOCK = 1024
 """Rows at a time, as `spair.export.sites` has it."""

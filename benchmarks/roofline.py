@@ -40,7 +40,7 @@ from spair.network.spair import MULTIPLE, clean_grid, mask_pyramid
 from spair.plugins import cost
 from spair.plugins.cost import Kind, Launch
 from spair.runtime import UserError
-from spair.runtime.made_masks import SHAPES, make_mask
+from spair.runtime.profiling.masks import SHAPES, make_mask
 
 TILES = {"fp32": (64, 64, 16), "fp16": (64, 64, 32), "int8": (64, 64, 32)}
 """Pixels, output channels and input channels of a step of the convolution; the plugin compiler's first choice."""

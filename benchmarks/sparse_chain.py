@@ -51,7 +51,7 @@ from benchmarks.subjects.chain import (
     measure_peak,
 )
 from spair.runtime.errors import GateError, UserError
-from spair.runtime.made_masks import SHAPES, make_mask
+from spair.runtime.profiling.masks import SHAPES, make_mask
 
 PEERS = (*DENSE_PEERS, "spconv")
 SINGLE = "packed-1-thread"

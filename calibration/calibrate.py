@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..runtime import Bundle
-from ..runtime.bundle_writer import extend_bundle
+from ..runtime.bundle.writer import extend_bundle
 from ..runtime.errors import GateError
 from .gate import Built, Verdict, build, check_gate
 from .journal import Journal, open_journal

@@ -12,9 +12,9 @@ import numpy as np
 import onnx
 
 from ..export.packing import PackSparse
-from ..runtime.backends import Graph
+from ..runtime.backends.registry import Graph
+from ..runtime.bundle.manifest import SpairNetwork
 from ..runtime.errors import GateError
-from ..runtime.manifest import SpairNetwork
 from .convert import Conversion
 from .measures import estimate_loss, mean_square, measure_psnr
 from .network import Network

@@ -11,7 +11,7 @@ from pathlib import Path
 import onnxruntime
 
 from ..runtime.errors import UserError
-from ..runtime.image_writer import write_atomically
+from ..runtime.images.writer import write_atomically
 from ..runtime.tuning import cache_folder
 from .network import Network
 from .options import Options

@@ -12,12 +12,12 @@ import numpy as np
 import onnx
 
 from ..runtime import Bundle, Restorer
-from ..runtime.backends import Graph
+from ..runtime.backends.onnxruntime import OnnxGraph
+from ..runtime.backends.registry import Graph
+from ..runtime.bundle.manifest import ForeignNetwork
 from ..runtime.errors import UserError
-from ..runtime.manifest import ForeignNetwork
-from ..runtime.networks import GraphTwoStage, GraphWhole
-from ..runtime.onnx_backend import OnnxGraph
-from ..runtime.planning import TilePath
+from ..runtime.opening import GraphTwoStage, GraphWhole
+from ..runtime.tiling.planning import TilePath
 from ..runtime.tuning import Tuning
 from .layers import Layer, find_layers, is_quantized
 

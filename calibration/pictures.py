@@ -12,7 +12,7 @@ import numpy as np
 
 from ..runtime.errors import UserError
 from ..runtime.images import read_image
-from ..runtime.inputs import find_inputs
+from ..runtime.images.finding import find_inputs
 from ..runtime.pixels import to_network
 from .options import FEWEST, Options
 from .progress import Progress

@@ -14,9 +14,9 @@ from onnx import TensorProto, helper
 
 from ..export.functions import DOMAIN, add_function_bodies
 from ..export.packing import PackSparse
-from ..runtime.backends import Graph
-from ..runtime.machine import count_cores, read_cpu_name
-from ..runtime.made_masks import make_mask
+from ..runtime.backends.registry import Graph
+from ..runtime.machine.processor import count_cores, read_cpu_name
+from ..runtime.profiling.masks import make_mask
 from .gate import Built
 from .layers import SIDE, Layer, element_counts, weight_of
 from .network import Network

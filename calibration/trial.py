@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import onnx
 
-from ..runtime.backends import Graph
+from ..runtime.backends.registry import Graph
 from ..runtime.errors import GateError
 from .convert import Conversion, ConvertPrecision
 from .journal import Journal

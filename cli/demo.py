@@ -97,7 +97,7 @@ def export_bundle(checkpoint: Path, out: Path, progress: Any) -> dict[str, Any]:
     from ..export import export_checkpoint
     from ..network import load_checkpoint
     from ..network.cost import parameters
-    from ..runtime.bundle import sha256
+    from ..runtime.bundle.reader import sha256
 
     loaded = load_checkpoint(checkpoint)
     exported = export_checkpoint(checkpoint, out, force=True, progress=progress)
@@ -149,7 +149,7 @@ def _run_trials(
     path: Path, calibrated: Mapping[str, Any], threads: int | None, tile: int | None, repeat: int
 ) -> list[Trial]:
     from ..runtime import Bundle, Restorer
-    from ..runtime.ways import Setting, open_baseline
+    from ..runtime.profiling.cases import Setting, open_baseline
 
     bundle = Bundle.open(path)
     trials = []

@@ -10,7 +10,7 @@ from typing import Any
 
 def describe_machine() -> dict[str, Any]:
     """{"cpu", "cores", "memory_gb", "system", "python", "gpus", "gpu_reason"}; None where nothing is known."""
-    from ..runtime.machine import count_cores, read_cpu_name
+    from ..runtime.machine.processor import count_cores, read_cpu_name
 
     gpus, reason = list_gpus()
     return {

@@ -12,8 +12,8 @@ from .profile_options import Plan, Size, fit
 
 if TYPE_CHECKING:
     from ..runtime import Bundle
-    from ..runtime.timing import Say
-    from ..runtime.ways import Case, Setting
+    from ..runtime.profiling.cases import Case, Setting
+    from ..runtime.profiling.timing import Say
 
 LAYER_DENSITY = 0.1
 """Layers are profiled at the measured density next to this."""
@@ -77,7 +77,7 @@ class _Measurement:
 
     def compare(self) -> dict[str, list[dict[str, Any]]]:
         """The gate, and the ways against each other."""
-        from ..runtime.curves import measure_curves
+        from ..runtime.profiling.crossover import measure_curves
 
         if not self._sparse:
             return {"checks": [], "curves": []}
@@ -88,8 +88,8 @@ class _Measurement:
 
     def profile_layers(self) -> list[dict[str, Any]]:
         """The layers of every graph, under a mask of about LAYER_DENSITY."""
-        from ..runtime.layers import measure_layers
-        from ..runtime.made_masks import make_mask
+        from ..runtime.profiling.layers import measure_layers
+        from ..runtime.profiling.masks import make_mask
 
         self._tell("layers")
         pixels, (width, height) = fit(self._source.pixels, self._plan.check_size), self._plan.check_size
@@ -105,7 +105,7 @@ class _Measurement:
 
     def time(self, size: Size) -> dict[str, list[dict[str, Any]]]:
         """Rows and stages of one size."""
-        from ..runtime.profiler import Subject, measure_foreign, measure_masks
+        from ..runtime.profiling.latency import Subject, measure_foreign, measure_masks
 
         subject = Subject(self._bundle, self._setting, fit(self._source.pixels, size), self._source.suffix)
         effort = self._plan.effort
@@ -123,7 +123,7 @@ class _Measurement:
         self._say(f"{self._setting.precision}: {words}")
 
     def _cases(self, size: Size) -> list[Case]:
-        from ..runtime.ways import make_cases
+        from ..runtime.profiling.cases import make_cases
 
         return make_cases(self._plan.shapes, self._plan.densities, size.height, size.width)
 

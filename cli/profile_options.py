@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..runtime.timing import Effort
-    from ..runtime.ways import Setting
+    from ..runtime.profiling.cases import Setting
+    from ..runtime.profiling.timing import Effort
 
 Item = TypeVar("Item")
 
@@ -114,8 +114,8 @@ def make_plan(
     Raises:
         UserError: one of them is of another form than its help says.
     """
-    from ..runtime.timing import Effort
-    from ..runtime.ways import Setting
+    from ..runtime.profiling.cases import Setting
+    from ..runtime.profiling.timing import Effort
 
     sizes = [picture] if size is None else parse_sizes(size)
     checks = parse_sizes(check_size, "--check-size")
@@ -223,7 +223,7 @@ def _parse_density(word: str) -> float:
 
 
 def _parse_mask(word: str) -> str:
-    from ..runtime.made_masks import SHAPES
+    from ..runtime.profiling.masks import SHAPES
 
     if word not in SHAPES:
         raise _refused(f"there is no mask of shape {word!r}; choose --masks from {', '.join(SHAPES)}")

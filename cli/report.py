@@ -56,7 +56,7 @@ def render_report(report: dict[str, Any], trials: Sequence[Trial]) -> str:
 
 def data_uri(pixels: np.ndarray, *, lossless: bool = False) -> str:
     """A picture [H, W, 1 or 3] uint8 as a WebP data URI, at most WIDTH pixels across."""
-    from ..runtime.image_reader import load_pyvips
+    from ..runtime.images.reader import load_pyvips
 
     vips = load_pyvips()
     image = vips.Image.new_from_array(np.ascontiguousarray(pixels)).copy(

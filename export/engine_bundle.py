@@ -16,9 +16,9 @@ from ..plugins.compiler.cache import Cache
 from ..plugins.compiler.library import LIBRARY
 from ..plugins.compiler.report import format_report
 from ..plugins.compiler.targets import Target
-from ..runtime.bundle import Bundle
-from ..runtime.bundle_writer import Content, check_target, extend_bundle
-from ..runtime.engine_key import EngineKey
+from ..runtime.bundle.engine_key import EngineKey
+from ..runtime.bundle.reader import Bundle
+from ..runtime.bundle.writer import Content, check_target, extend_bundle
 from ..runtime.errors import UserError
 from .engine import DOMAIN, Engine, EngineOptions, build_engine, builder_of, describe_options, find_target_device
 from .engine_graph import prepare_engine_graph

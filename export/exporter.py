@@ -17,7 +17,7 @@ from ..network import SPAIR, load_checkpoint
 from ..network.operators import SparseConv2d
 from ..network.restoration import SparseNonLocalModule
 from ..network.spair import MODULATED
-from ..runtime.bundle_writer import check_target, write_bundle
+from ..runtime.bundle.writer import check_target, write_bundle
 from ..runtime.errors import GateError
 from .foreign import ForeignInterface, foreign_spec, load_foreign, measure_reach
 from .functions import OPSET

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from ..network import SPAIR
 from ..network.spair import Localized, pad_to_multiple
-from ..runtime.onnx_backend import OnnxGraph
+from ..runtime.backends.onnxruntime import OnnxGraph
 from .graphs import GraphSpec
 from .samples import DENSITIES, SIZES, STEERED, find_threshold, make_inputs, make_picture, pad_inputs
 

@@ -1,6 +1,6 @@
 """SPAIR-RT runtime: bundles, engines, tiling and the `Restorer`; never imports torch."""
 
-from .bundle import Bundle
+from .bundle.reader import Bundle
 from .errors import GateError, UserError
 from .images import Picture, read_image, write_image
 from .restorer import Restorer, Result

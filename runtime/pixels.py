@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .errors import UserError
-from .tiling import round_up
+from .tiling.geometry import round_up
 
 _FULL_SCALE = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
 _CHANNELS = (1, 3, 4)

@@ -10,16 +10,16 @@ from typing import cast
 
 import numpy as np
 
-from .backends import find_backend
-from .bundle import Bundle
+from .backends.registry import find_backend
+from .bundle.manifest import SpairNetwork
+from .bundle.reader import Bundle
+from .clock import StageClock
 from .errors import UserError
-from .manifest import SpairNetwork
-from .networks import PathChoice, TwoStageNetwork, WholeNetwork, open_network
+from .opening import PathChoice, TwoStageNetwork, WholeNetwork, open_network
 from .pixels import check_image, check_mask, from_network, to_network
-from .planning import Limits
-from .stages import StageClock
-from .two_stage import BLOCK_PIXELS, TileCounts, TwoStageRun
-from .whole import restore_whole
+from .tiling.planning import Limits
+from .tiling.two_stage import BLOCK_PIXELS, TileCounts, TwoStageRun
+from .tiling.whole import restore_whole
 
 
 @dataclass(frozen=True)

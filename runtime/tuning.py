@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from .backends import Graph, find_backend
-from .bundle import Bundle
-from .context import mask_pyramid
+from .backends.registry import Graph, find_backend
+from .bundle.manifest import SpairNetwork
+from .bundle.reader import Bundle
 from .errors import UserError
-from .image_writer import write_atomically
-from .machine import count_cores, read_cpu_name
-from .made_masks import make_mask
-from .manifest import SpairNetwork
+from .images.writer import write_atomically
+from .machine.processor import count_cores, read_cpu_name
+from .profiling.masks import make_mask
+from .tiling.context import mask_pyramid
 
 SIDE = 512
 """Side of the picture that is measured on."""

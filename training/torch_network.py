@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from ..network import SPAIR
 from ..network.spair import MODULATED
-from ..runtime.context import Context
-from ..runtime.manifest import ForeignNetwork, spair_network
-from ..runtime.networks import Localization
-from ..runtime.planning import TilePath
+from ..runtime.bundle.manifest import ForeignNetwork, spair_network
+from ..runtime.opening import Localization
+from ..runtime.tiling.context import Context
+from ..runtime.tiling.planning import TilePath
 from ..runtime.tuning import Tuning
 
 

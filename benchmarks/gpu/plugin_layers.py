@@ -20,7 +20,7 @@ from benchmarks.subjects.layers import Attention, Modulation, Operator, SparseLa
 from spair.network import operators
 from spair.network.spair import clean_grid, mask_pyramid
 from spair.runtime.errors import GateError
-from spair.runtime.made_masks import make_mask
+from spair.runtime.profiling.masks import make_mask
 from tests.plugins.emulated.plugin import PluginHost
 
 GPU = "H100 SXM"

@@ -16,7 +16,7 @@ from torch import nn
 
 from benchmarks.peers.install import PeerAbsentError, first_line, load_package
 from benchmarks.peers.maskless import remove_masks
-from spair.runtime.onnx_backend import OnnxGraph
+from spair.runtime.backends.onnxruntime import OnnxGraph
 
 Arrays = Mapping[str, np.ndarray]
 Compute = Callable[[Arrays], Arrays]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from spair.export.graphs import GraphSpec, export_graph
 from spair.export.packing import PackSparse
 from spair.network.operators import SparseConv2d
-from spair.runtime.onnx_backend import OnnxGraph
+from spair.runtime.backends.onnxruntime import OnnxGraph
 
 
 class Chain(nn.Module):

@@ -25,7 +25,7 @@ from spair.export.parity import restore_under
 from spair.network import SPAIR, load_checkpoint, save_checkpoint
 from spair.network.presets import find_preset
 from spair.runtime import Bundle, GateError, Restorer
-from spair.runtime.onnx_backend import OnnxGraph
+from spair.runtime.backends.onnxruntime import OnnxGraph
 from spair.runtime.pixels import from_network, to_network
 
 SHIPPED = {"tiny": "rain-tiny.safetensors"}

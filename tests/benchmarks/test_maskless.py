@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.peers.maskless import fill_masks, remove_masks
 from spair.export.functions import DOMAIN
-from spair.runtime.onnx_backend import OnnxGraph
+from spair.runtime.backends.onnxruntime import OnnxGraph
 
 
 @pytest.fixture(scope="module")

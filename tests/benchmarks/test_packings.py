@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import packings
 from benchmarks.packings import WAYS, Layer, dense, open_way
-from spair.runtime.made_masks import make_mask
+from spair.runtime.profiling.masks import make_mask
 
 
 @pytest.mark.parametrize("way", WAYS)

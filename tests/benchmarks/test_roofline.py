@@ -25,7 +25,7 @@ from spair.plugins import cost
 from spair.plugins.compiler.targets import TARGETS
 from spair.plugins.compiler.tiles import list_tilings
 from spair.plugins.cost import Launch
-from spair.runtime.bundle import Bundle
+from spair.runtime.bundle.reader import Bundle
 
 SIZE = ["--size", "128x96"]
 

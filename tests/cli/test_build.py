@@ -25,7 +25,7 @@ from spair.plugins.compiler import build as plugin_build
 from spair.plugins.compiler import targets
 from spair.plugins.compiler.compilation import RuleError
 from spair.runtime import Bundle
-from spair.runtime.engine_key import read_key
+from spair.runtime.bundle.engine_key import read_key
 from spair.runtime.errors import GateError
 from tests.plugins.conftest import HOST_TARGET, kernel_settings, plugins  # noqa: F401
 
@@ -124,7 +124,7 @@ def test_a_rebuild_without_engines_leaves_no_stale_one(spair, bundle, host, monk
         f"plugins/{host}/old.txt": b"old",
         "engines/l4/fp32.engine": b"other",
     }
-    from spair.runtime.bundle_writer import extend_bundle
+    from spair.runtime.bundle.writer import extend_bundle
 
     extend_bundle(Bundle.open(bundle), {"targets": {host: {}, "l4": {}}}, files)
     assert spair("build", bundle, "--target", host, "--no-engines").code == 0
@@ -239,7 +239,7 @@ main()
 def test_a_build_that_is_killed_leaves_the_bundle_and_the_next_one_works(spair, bundle, host, plugins, moment):  # noqa: F811
     before = snapshot(bundle)
     words = ["build", str(bundle), "--target", host, "--no-engines"]
-    command = [sys.executable, "-c", KILLED, f"spair.runtime.bundle_writer:{moment}", *words]
+    command = [sys.executable, "-c", KILLED, f"spair.runtime.bundle.writer:{moment}", *words]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from spair.cli.calibrate_page import plot_losses, render_page
 from spair.cli.calibrate_tables import conclusions
 from spair.runtime import Bundle, Restorer, read_image
-from spair.runtime.bundle_writer import write_bundle
+from spair.runtime.bundle.writer import write_bundle
 from spair.runtime.images import Picture, write_image
 
 

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from spair.cli import profile, profile_measure
-from spair.runtime import curves, profiler, tuning
+from spair.runtime import tuning
 from spair.runtime.images import Picture, write_image
-from spair.runtime.peak import Peak
+from spair.runtime.profiling import crossover as curves
+from spair.runtime.profiling import latency as profiler
+from spair.runtime.profiling.memory import Peak
 
 SMALL = ("--size", "56x40", "--densities", "0.1,1", "--masks", "streak,blob", "--threads", 1, "--repeat", 1)
 
@@ -142,7 +144,7 @@ def test_a_foreign_network_has_dense_rows_only(spair, foreign_bundle, no_process
 
 
 def test_pictures_that_differ_are_a_failure_without_times(spair, tiny_bundle, monkeypatch, tmp_path):
-    monkeypatch.setattr("spair.runtime.ways.TOLERANCE", -1.0)
+    monkeypatch.setattr("spair.runtime.profiling.cases.TOLERANCE", -1.0)
     done = spair("profile", tiny_bundle, *SMALL, "--html", tmp_path / "page.html", "--json")
     done.refused("restoration differs .* no times are reported", code=1)
     assert not (tmp_path / "page.html").exists()

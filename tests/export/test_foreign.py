@@ -9,7 +9,7 @@ from spair.export import ForeignInterface, export_foreign, foreign, parity
 from spair.export.foreign import foreign_spec, load_foreign, measure_reach
 from spair.network import CheckpointError
 from spair.runtime import Bundle, Restorer, UserError
-from spair.runtime.onnx_backend import OnnxGraph
+from spair.runtime.backends.onnxruntime import OnnxGraph
 
 SOURCE = """
 import torch

@@ -18,7 +18,7 @@ from spair.export.engine_bundle import collect_target, write_target
 from spair.plugins.compiler.build import take_library
 from spair.plugins.compiler.cache import Cache
 from spair.runtime import Bundle
-from spair.runtime.engines import Host, find_engine
+from spair.runtime.bundle.engines import Host, find_engine
 
 pytestmark = pytest.mark.gpu
 

@@ -10,8 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from spair.runtime.bundle import Bundle
-from spair.runtime.bundle_writer import write_bundle
+from spair.runtime.bundle.reader import Bundle
+from spair.runtime.bundle.writer import write_bundle
 
 CHANNELS = (4, 6, 5)
 GRID = 4

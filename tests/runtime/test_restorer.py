@@ -7,11 +7,11 @@ import onnxruntime as ort
 import pytest
 
 from spair.runtime import GateError, Restorer, UserError
-from spair.runtime.context import Context
-from spair.runtime.manifest import SpairNetwork
-from spair.runtime.networks import GraphTwoStage, Localization
+from spair.runtime.bundle.manifest import SpairNetwork
+from spair.runtime.opening import GraphTwoStage, Localization
+from spair.runtime.tiling.context import Context
+from spair.runtime.tiling.two_stage import TileCounts
 from spair.runtime.tuning import Tuning
-from spair.runtime.two_stage import TileCounts
 
 TOLERANCE = 1e-5  # float32 sums in another order, of values of about 1
 

@@ -1,0 +1,145 @@
+"""Graphs on ONNX Runtime, the backend that needs no GPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import onnxruntime as ort
+
+from ..errors import UserError
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
+
+
+def unavailable(device: str) -> str | None:
+    """Why ONNX Runtime cannot use a device ("cpu" or "cuda") here; None when it can."""
+    if device not in _PROVIDERS:
+        return f"ONNX Runtime knows the devices {' and '.join(_PROVIDERS)} here, not {device!r}"
+    if _PROVIDERS[device] not in ort.get_available_providers():
+        return f"the installed onnxruntime has no {_PROVIDERS[device]}; install onnxruntime-gpu"
+    return None
+
+
+class OnnxGraph:
+    """One graph in one ONNX Runtime session; a context manager that owns the session until `close`."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        threads: int | None = None,
+        device: str = "cpu",
+        trace: Path | None = None,
+    ) -> None:
+        """Load a graph.
+
+        Args:
+            path: the .onnx file.
+            threads: threads inside an operator, >= 1; None lets ONNX Runtime use every core.
+            device: "cpu" or "cuda".
+            trace: an existing folder for ONNX Runtime's profile of this session, see `end_trace`; None: no profile.
+
+        Raises:
+            UserError: threads < 1; a device that is not available, or that ONNX Runtime did not really
+                use (it falls back to the CPU silently); a file that is no valid graph.
+        """
+        if threads is not None and threads < 1:
+            raise UserError(f"the number of threads is {threads}, expected 1 or more")
+        reason = unavailable(device)
+        if reason:
+            raise UserError(f"cannot run {path} on {device}: {reason}")
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.log_severity_level = 3
+        # A restorer runs several sessions in turn: threads of one that spin for its next run hold up the others'.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        if trace is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = os.fspath(trace / Path(path).stem)
+        self.path = Path(path)
+        self._traced = trace is not None
+        self._session: ort.InferenceSession | None = _session(self.path, options, _PROVIDERS[device])
+        self._check_provider(device)
+        self.inputs = {i.name: i.type for i in self._session.get_inputs()}
+        """Names and ONNX types of the inputs."""
+        self.outputs = tuple(o.name for o in self._session.get_outputs())
+        """Names of the outputs."""
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run the graph.
+
+        Args:
+            feeds: an array per input; float arrays are converted to the input's own float type.
+
+        Returns:
+            An array per output; float16 comes back as float32.
+
+        Raises:
+            ValueError: a missing or unknown input, or a closed session.
+            MemoryError: ONNX Runtime could not allocate what the shapes need.
+        """
+        if self._session is None:
+            raise ValueError(f"{self.path} was closed")
+        if feeds.keys() != self.inputs.keys():
+            raise ValueError(f"{self.path} takes {sorted(self.inputs)}, got {sorted(feeds)}")
+        given = {name: self._converted(name, value) for name, value in feeds.items()}
+        try:
+            values = self._session.run(None, given)
+        except Exception as error:
+            if "allocate" in str(error).lower():
+                raise MemoryError(f"{self.path} ran out of memory: {error}") from error
+            raise
+        return {name: _widened(np.asarray(v)) for name, v in zip(self.outputs, values, strict=True)}
+
+    def end_trace(self) -> Path:
+        """End the profile that `trace` asked for; `runtime.trace.read_trace` reads the file.
+
+        Raises:
+            ValueError: no profile was asked for, it was ended before, or the session is closed.
+        """
+        if self._session is None or not self._traced:
+            raise ValueError(f"{self.path} is not being traced")
+        self._traced = False
+        return Path(self._session.end_profiling())
+
+    def close(self) -> None:
+        """Release the session and its memory; may be called twice."""
+        self._session = None
+
+    def __enter__(self) -> OnnxGraph:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_provider(self, device: str) -> None:
+        assert self._session is not None
+        used = self._session.get_providers()
+        if _PROVIDERS[device] not in used:
+            raise UserError(
+                f"cannot run {self.path} on {device}: ONNX Runtime fell back to {', '.join(used)}; "
+                "check the driver and CUDA libraries, or use the CPU"
+            )
+
+    def _converted(self, name: str, value: np.ndarray) -> np.ndarray:
+        wanted = _TYPES.get(self.inputs[name])
+        return np.ascontiguousarray(value, dtype=wanted)
+
+
+def _widened(value: np.ndarray) -> np.ndarray:
+    return value.astype(np.float32) if value.dtype == np.float16 else value
+
+
+def _session(path: Path, options: ort.SessionOptions, provider: str) -> ort.InferenceSession:
+    try:
+        return ort.InferenceSession(os.fspath(path), options, providers=[provider])
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"ONNX Runtime {ort.__version__} cannot load {path}: {line}; export it again") from error

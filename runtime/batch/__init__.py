@@ -1,0 +1,1 @@
+"""Restoration of many files with a report."""

@@ -1,0 +1,151 @@
+"""Restoring many files: bad ones are reported and the rest goes on; interrupted batches resume."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..errors import GateError, UserError
+from ..images import Picture, read_image, write_image
+from ..images.finding import Job, find_inputs, plan_jobs
+from ..restorer import Result
+from ..tiling.two_stage import TileCounts
+
+Progress = Callable[[int, int, Path], None]
+"""Called with (files done, files in all, the file just finished)."""
+
+
+class RestoreFunction(Protocol):
+    """What a batch needs of a `Restorer`."""
+
+    def __call__(self, image: np.ndarray) -> Result:
+        """Restore one array."""
+        ...
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """One restored file; the fields are the keys of the command line's JSON."""
+
+    input: str
+    output: str
+    width: int
+    height: int
+    density: float
+    seconds: float
+    """Wall clock from reading the file to having written the result."""
+    tiles: TileCounts
+    timings: dict[str, float]
+    """Stage -> seconds: decode, those of the restorer, encode."""
+    mask: str | None = None
+    """The mask file, when one was asked for."""
+
+
+@dataclass(frozen=True)
+class FailureRecord:
+    """One file that could not be restored, and the sentence why."""
+
+    input: str
+    error: str
+
+
+@dataclass
+class BatchReport:
+    """What happened to each file of a batch."""
+
+    images: list[ImageRecord] = field(default_factory=list)
+    failed: list[FailureRecord] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    """Inputs whose results were there already (resume)."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return not self.failed
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object of `spair restore --json`."""
+        return asdict(self)
+
+
+def restore_files(
+    restorer: RestoreFunction,
+    specs: Iterable[str | Path],
+    out: str | Path,
+    *,
+    recursive: bool = False,
+    resume: bool = False,
+    save_mask: bool = False,
+    progress: Progress | None = None,
+) -> BatchReport:
+    """Restore files, folders and globs into a folder.
+
+    Args:
+        restorer: a `Restorer`, or any function with its signature.
+        specs: what to restore (see `find_inputs`).
+        out: the output folder, made when missing; the layout below input folders is kept.
+        recursive: look into the subfolders of input folders.
+        resume: leave inputs alone whose results all exist; otherwise results are replaced.
+        save_mask: also write `<stem>.mask.png`, 8 bit gray, 255 where distortion was found.
+        progress: called after each file.
+
+    Raises:
+        UserError: before any work: missing inputs, colliding results, a result that would overwrite an input.
+            What goes wrong with one file later is recorded as failed instead.
+    """
+    folder = Path(out)
+    jobs = plan_jobs(find_inputs(specs, recursive=recursive, exclude=folder), folder, save_mask=save_mask)
+    return run_jobs(restorer, jobs, resume=resume, progress=progress)
+
+
+def run_jobs(
+    restorer: RestoreFunction, jobs: Sequence[Job], *, resume: bool = False, progress: Progress | None = None
+) -> BatchReport:
+    """Run planned jobs in order; bad files and failed gates are recorded, bugs are raised."""
+    report = BatchReport()
+    for done, job in enumerate(jobs, start=1):
+        if resume and all(target.is_file() for target in job.targets):
+            report.skipped.append(str(job.source))
+        else:
+            try:
+                report.images.append(_restore_one(restorer, job))
+            except (UserError, GateError, MemoryError, OSError) as error:
+                report.failed.append(FailureRecord(str(job.source), str(error) or type(error).__name__))
+        if progress is not None:
+            progress(done, len(jobs), job.source)
+    return report
+
+
+def _restore_one(restorer: RestoreFunction, job: Job) -> ImageRecord:
+    start = time.perf_counter()
+    picture = read_image(job.source)
+    decoded = time.perf_counter()
+    result = restorer(picture.pixels)
+    restored = time.perf_counter()
+    job.output.parent.mkdir(parents=True, exist_ok=True)
+    if job.mask is not None:  # first, so that an interrupted job never looks complete to resume
+        _write_mask(job, result)
+    write_image(job.output, replace(picture, pixels=result.image))
+    end = time.perf_counter()
+    return ImageRecord(
+        input=str(job.source),
+        output=str(job.output),
+        width=picture.width,
+        height=picture.height,
+        density=result.density,
+        seconds=end - start,
+        tiles=result.tiles,
+        timings={"decode": decoded - start, **result.timings, "encode": end - restored},
+        mask=None if job.mask is None else str(job.mask),
+    )
+
+
+def _write_mask(job: Job, result: Result) -> None:
+    if job.mask is None or result.mask is None:
+        raise UserError(f"cannot save the mask of {job.source}: this network has no mask; leave out --save-mask")
+    write_image(job.mask, Picture(result.mask[..., None].astype(np.uint8) * np.uint8(255)))

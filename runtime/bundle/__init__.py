@@ -1,0 +1,1 @@
+"""Bundle folders: manifest, graphs per precision and engines."""

@@ -1,0 +1,143 @@
+"""Writing bundles: all of it or nothing, and never over something that is not a bundle."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+from .manifest import SCHEMA, parse_manifest
+from .reader import MANIFEST, Bundle, check_name, sha256
+
+Content = bytes | Path
+"""What a file of a bundle is made of: its bytes, or a file to copy."""
+
+
+def write_bundle(
+    path: str | os.PathLike[str],
+    manifest_fields: Mapping[str, Any],
+    files: Mapping[str, Content],
+    *,
+    force: bool = False,
+) -> Bundle:
+    """Write a bundle folder and open it.
+
+    The bundle is complete in a temporary sibling folder before it is moved into place; a failure leaves what
+    was at `path` as it was. (Killed between the two renames of a replacement, the old bundle remains
+    beside it as ".NAME.<id>.old".)
+
+    Args:
+        path: the folder to make; its parent is made when missing.
+        manifest_fields: the manifest without "schema" and "files", which are filled in here.
+        files: path inside the bundle -> bytes, or a file to copy.
+        force: replace an existing bundle; only a bundle or an empty folder is ever replaced.
+
+    Raises:
+        UserError: something exists at `path` and force is off, or it is no bundle; a name that leaves the
+            bundle; fields that do not make a valid manifest; a place that cannot be written.
+    """
+    target = Path(path)
+    check_target(target, force)
+    for name in files:
+        check_name(name)
+    token = uuid.uuid4().hex[:12]
+    temporary = target.with_name(f".{target.name}.{token}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _fill(temporary, manifest_fields, files)
+        _move_into_place(temporary, target, target.with_name(f".{target.name}.{token}.old"))
+    except OSError as error:
+        raise UserError(
+            f"cannot write the bundle {target}: {error.strerror or error}; give a place that can be written"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return Bundle.open(target)
+
+
+def extend_bundle(
+    bundle: Bundle,
+    manifest_fields: Mapping[str, Any],
+    files: Mapping[str, Content],
+    *,
+    without: tuple[str, ...] = (),
+) -> Bundle:
+    """Rewrite a bundle with more files and other top-level manifest entries; atomic like `write_bundle`.
+
+    Files already in the bundle are carried over (their hashes are checked first) unless their names start with one of
+    `without`; a name given again replaces the old content. An entry of `manifest_fields` replaces the whole entry of
+    that name.
+    """
+    fields = {**bundle.manifest.raw, **manifest_fields}
+    kept = {name: path for name, path in bundle.contents().items() if not name.startswith(without)}
+    return write_bundle(bundle.path.resolve(), fields, {**kept, **files}, force=True)
+
+
+def check_target(target: Path, force: bool) -> None:
+    """Raise UserError unless a bundle may be written at `target` (see `write_bundle`); call it before long work."""
+    if not os.path.lexists(target):
+        return
+    if not target.is_dir() or target.is_symlink():
+        raise UserError(f"cannot write the bundle {target}: a file or link of that name exists; choose another name")
+    if not any(target.iterdir()):
+        return
+    if not (target / MANIFEST).is_file():
+        raise UserError(
+            f"cannot write the bundle {target}: the folder exists and is neither empty nor a bundle "
+            f"(it has no {MANIFEST}); choose another name"
+        )
+    if not force:
+        raise UserError(f"cannot write the bundle {target}: it exists; add --force to replace it")
+    foreign = _unlisted_files(target)
+    if foreign:
+        raise UserError(
+            f"cannot replace {target}: {foreign[0]} in it is not part of a bundle and would be lost; "
+            "move it away or choose another name"
+        )
+
+
+def _unlisted_files(folder: Path) -> list[str]:
+    """Files in a folder that its manifest does not list; all of them if the manifest is none of ours."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        listed = {MANIFEST, *manifest["files"]} if "schema" in manifest else set()
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        listed = set()
+    found = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if not path.is_dir())
+    return [name for name in found if name not in listed]
+
+
+def _fill(folder: Path, manifest_fields: Mapping[str, Any], files: Mapping[str, Content]) -> None:
+    hashes = {}
+    folder.mkdir()
+    for name, content in files.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, Path):
+            shutil.copyfile(content, file)
+        else:
+            file.write_bytes(content)
+        hashes[name] = sha256(file)
+    manifest = {**manifest_fields, "schema": SCHEMA, "files": hashes}
+    text = json.dumps(manifest, indent=1, allow_nan=False) + "\n"
+    parse_manifest(text, "the manifest to write")
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def _move_into_place(new: Path, target: Path, backup: Path) -> None:
+    had_old = target.exists()
+    if had_old:
+        target.rename(backup)
+    try:
+        new.rename(target)
+    except OSError:
+        if had_old:
+            backup.rename(target)
+        raise
+    if had_old:
+        shutil.rmtree(backup, ignore_errors=True)

@@ -1,0 +1,145 @@
+"""Writing picture files with libvips: lossless where the format allows it, atomically always."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import UserError
+from .picture import Picture
+from .reader import first_reason, load_pyvips
+
+_MM_PER_INCH = 25.4
+_VIPS_TYPES = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
+_SPACES = {
+    ("uint8", True): "b-w",
+    ("uint8", False): "srgb",
+    ("uint16", True): "grey16",
+    ("uint16", False): "rgb16",
+    ("float32", True): "b-w",
+    ("float32", False): "scrgb",  # how libvips calls float RGB; the samples are written as they are
+}
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """What a file format can hold and how we write it."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    types: tuple[str, ...]
+    """Pixel types it holds without loss of range or precision."""
+    alpha: bool
+    options: Mapping[str, Any]
+    """Options of the libvips saver."""
+
+
+FORMATS = (
+    FileFormat("PNG", (".png",), ("uint8", "uint16"), True, {"compression": 6}),
+    # 4:4:4: chroma subsampling would blur the very streaks that were just repaired.
+    FileFormat("JPEG", (".jpg", ".jpeg"), ("uint8",), False, {"Q": 95, "subsample_mode": "off"}),
+    FileFormat("WebP", (".webp",), ("uint8",), True, {"lossless": True, "exact": True}),
+    FileFormat("TIFF", (".tif", ".tiff"), ("uint8", "uint16", "float32"), True, {"compression": "deflate"}),
+)
+
+
+def writable_suffixes() -> tuple[str, ...]:
+    """The suffixes `write_image` knows, lower case, with the dot."""
+    return tuple(suffix for form in FORMATS for suffix in form.suffixes)
+
+
+def write_image(path: str | os.PathLike[str], picture: Picture) -> None:
+    """Write a picture in the format its suffix names; a failure leaves an existing file unchanged.
+
+    PNG, WebP and TIFF are lossless; JPEG is quality 95, 4:4:4. The ICC profile is kept byte for byte, EXIF is
+    kept with its orientation reset and without its thumbnail, which would still show the old picture (TIFF
+    files get no EXIF: libvips does not write it). WebP has no gray: it reads back as RGB.
+
+    Raises:
+        UserError: unknown suffix; a format that cannot hold the pixels (16 bit or float in JPEG, alpha in
+            JPEG, float in anything but TIFF); no such folder, or one that cannot be written.
+    """
+    target = Path(path)
+    form = _format_for(target, picture)
+    vips = load_pyvips()
+    options = dict(form.options)
+    if form.name == "TIFF":
+        options["predictor"] = "float" if picture.pixels.dtype == np.float32 else "horizontal"
+    # libvips writes the resolution of a JPEG into EXIF; without one to keep, none is made up.
+    wants_exif = picture.exif is not None or (picture.dpi is not None and form.name == "JPEG")
+    keep = vips.ForeignKeep.ICC | (vips.ForeignKeep.EXIF if wants_exif else vips.ForeignKeep.NONE)
+    try:
+        data = _to_vips(vips, picture).write_to_buffer(form.suffixes[0], keep=keep, **options)
+    except vips.Error as error:
+        raise UserError(f"cannot write {target} as {form.name}: {first_reason(error)}; try another format") from error
+    write_atomically(target, data)
+
+
+def write_atomically(target: Path, data: bytes) -> None:
+    """Write a file under a temporary name in its folder, then move it into place.
+
+    A failure leaves the existing file unchanged and no temporary file behind.
+
+    Raises:
+        UserError: the folder does not exist or cannot be written, or the disk is full.
+    """
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(target)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {target}: {error.strerror or error}; give an existing folder that can be written"
+        ) from error
+    finally:
+        _remove_quietly(temporary)
+
+
+def _remove_quietly(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return  # the parent is not even a folder: there is nothing to remove
+
+
+def _format_for(target: Path, picture: Picture) -> FileFormat:
+    form = next((form for form in FORMATS if target.suffix.lower() in form.suffixes), None)
+    if form is None:
+        known = ", ".join(writable_suffixes())
+        raise UserError(f"cannot write {target}: unknown suffix '{target.suffix}', expected one of {known}")
+    kind = picture.pixels.dtype.name
+    if kind not in form.types:
+        able = " or ".join(other.name for other in FORMATS if kind in other.types)
+        raise UserError(f"cannot write {target}: {form.name} does not hold {kind} pixels; write {able} instead")
+    if picture.has_alpha and not form.alpha:
+        able = " or ".join(other.name for other in FORMATS if other.alpha and kind in other.types)
+        raise UserError(f"cannot write {target}: {form.name} has no alpha channel; write {able} instead")
+    return form
+
+
+def _to_vips(vips: Any, picture: Picture) -> Any:
+    pixels = np.ascontiguousarray(picture.pixels)
+    kind = pixels.dtype.name
+    height, width, bands = pixels.shape
+    raw = vips.Image.new_from_memory(pixels.data, width, height, bands, _VIPS_TYPES[kind])
+    x_dpi, y_dpi = picture.dpi or (72.0, 72.0)
+    image = raw.copy(interpretation=_SPACES[kind, bands == 1], xres=x_dpi / _MM_PER_INCH, yres=y_dpi / _MM_PER_INCH)
+    if picture.icc is not None:
+        image.set_type(vips.GValue.blob_type, "icc-profile-data", picture.icc)
+    if picture.exif is not None:
+        _attach_exif(vips, image, picture.exif)
+    return image
+
+
+def _attach_exif(vips: Any, image: Any, block: bytes) -> None:
+    image.set_type(vips.GValue.blob_type, "exif-data", block)  # libvips parses it into fields here
+    # The block's orientation and thumbnail are those of the file the pixels came from; the fields win.
+    image.set_type(vips.GValue.gint_type, "orientation", 1)
+    if image.get_typeof("jpeg-thumbnail-data"):
+        image.remove("jpeg-thumbnail-data")

@@ -1,0 +1,214 @@
+"""What a restorer runs: two small protocols, and their implementations over the graphs of a bundle.
+
+Anything with these methods can be restored with, a PyTorch module in a thin wrapper included; the runtime
+itself never imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+
+from .backends.registry import Graph, OpenGraph
+from .bundle.manifest import ForeignNetwork, SpairNetwork
+from .bundle.precision import AUTO, PLAIN, choose_precisions
+from .bundle.reader import Bundle
+from .errors import UserError
+from .tiling.context import Context
+from .tiling.planning import TilePath
+from .tuning import Tuning, load_tuning
+
+
+@dataclass(frozen=True)
+class Localization:
+    """What Net_L says about a (piece of a) picture of H x W pixels, multiples of the network's multiple."""
+
+    mask: np.ndarray
+    """[1, 1, H, W] float32: 1 where distorted, else 0."""
+    features: Mapping[int, np.ndarray]
+    """scale -> [1, C, H / 2**scale, W / 2**scale] float32."""
+
+
+class TwoStageNetwork(Protocol):
+    """A network that first finds the distorted pixels and then repairs those."""
+
+    @property
+    def spec(self) -> SpairNetwork:
+        """Sizes and halos."""
+        ...
+
+    @property
+    def paths(self) -> Sequence[TilePath]:
+        """The ways it has of computing stage 2, at least one."""
+        ...
+
+    @property
+    def tuning(self) -> Tuning:
+        """What those cost."""
+        ...
+
+    def localize(self, image: np.ndarray) -> Localization:
+        """Stage 1 on [1, 3, H, W] float32 in 0..1."""
+        ...
+
+    def restore(self, image: np.ndarray, located: Localization, context: Context, path: TilePath) -> np.ndarray:
+        """Stage 2 on a window, computed in one of the ways of `paths`: restored [1, 3, H, W] float32."""
+        ...
+
+    def close(self) -> None:
+        """Release what the network owns."""
+        ...
+
+
+class WholeNetwork(Protocol):
+    """Any other restoration network: a picture in, pictures out."""
+
+    @property
+    def spec(self) -> ForeignNetwork:
+        """Multiple and halo."""
+        ...
+
+    @property
+    def restored_name(self) -> str:
+        """The output that is the restored picture."""
+        ...
+
+    def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """[1, 3, H, W] float32 in 0..1 -> arrays by output name."""
+        ...
+
+    def close(self) -> None:
+        """Release what the network owns."""
+        ...
+
+
+class GraphTwoStage:
+    """`TwoStageNetwork` over the graphs net_l, and net_r, net_r_packed or both; owns them."""
+
+    def __init__(self, spec: SpairNetwork, net_l: Graph, ways: Mapping[TilePath, Graph], tuning: Tuning) -> None:
+        """`ways` are the graphs of Net_R by how they compute it."""
+        self.spec, self.tuning = spec, tuning
+        self.paths = tuple(ways)
+        self._net_l, self._ways = net_l, ways
+
+    def localize(self, image: np.ndarray) -> Localization:
+        """Run net_l."""
+        outputs = self._net_l.run({"image": image})
+        return Localization(outputs["mask"], {s: outputs[f"f{s}"] for s in self.spec.scales})
+
+    def restore(self, image: np.ndarray, located: Localization, context: Context, path: TilePath) -> np.ndarray:
+        """Run one of the graphs of Net_R."""
+        feeds = {"image": image, "mask": located.mask, "keys": context.keys, "key_mask": context.key_mask}
+        feeds |= {f"f{s}": located.features[s] for s in self.spec.scales}
+        feeds |= {f"scale{s}": context.scale[s] for s in self.spec.modulated}
+        feeds |= {f"shift{s}": context.shift[s] for s in self.spec.modulated}
+        return self._ways[path].run(feeds)["restored"]
+
+    def close(self) -> None:
+        """Close the graphs."""
+        for graph in (self._net_l, *self._ways.values()):
+            graph.close()
+
+
+class GraphWhole:
+    """`WholeNetwork` over the graph model of a bundle of kind "foreign"; owns it."""
+
+    def __init__(self, spec: ForeignNetwork, model: Graph, restored_name: str) -> None:
+        self.spec, self.restored_name = spec, restored_name
+        self._model = model
+        self._input = next(iter(model.inputs))
+
+    def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """Run the model."""
+        return self._model.run({self._input: image})
+
+    def close(self) -> None:
+        """Close the graph."""
+        self._model.close()
+
+
+PathChoice = Literal["auto", "dense", "packed"]
+
+
+def open_network(
+    bundle: Bundle,
+    precision: str,
+    open_graph: OpenGraph,
+    *,
+    threads: int | None = None,
+    path: PathChoice = "auto",
+    backend: str = "onnxruntime",
+) -> GraphTwoStage | GraphWhole:
+    """Load the graphs of a bundle; on a failure those already loaded are closed.
+
+    Args:
+        bundle: the bundle; every graph's hash is checked before it is loaded.
+        precision: "fp32", "fp16", "int8", ...; "auto" takes for each graph what a calibration measured faster here.
+        open_graph: a backend's loader.
+        threads: threads inside an operator; None: all cores.
+        path: how pieces of kind "spair" are computed; "auto" takes what costs least, by this machine's tuning,
+            where the bundle has a packed graph ("net_r_packed") and is dense where it has none.
+        backend: its name, under which the tuning was kept.
+
+    Raises:
+        UserError: no such precision; "packed" without a packed graph; a foreign network that does not
+            take exactly one RGB picture; a changed file; a backend that cannot load a graph.
+    """
+    spec = bundle.manifest.network
+    chosen: dict[str, str] = {}
+    if precision == AUTO:
+        precision = PLAIN
+        chosen = choose_precisions(bundle, bundle.manifest.graphs.get(PLAIN, ()), backend, threads)
+    if isinstance(spec, ForeignNetwork):
+        return _open_whole(bundle, spec, open_graph, chosen.get("model", precision), threads)
+    if path == "packed" and not bundle.has_graph(precision, "net_r_packed"):
+        raise UserError(f"the bundle {bundle.path} has no packed {precision} graph; use the dense path")
+    has_packed = path != "dense" and bundle.has_graph(precision, "net_r_packed")
+    parts = ["net_l", *(["net_r"] if path != "packed" else []), *(["net_r_packed"] if has_packed else [])]
+    # Every graph of the precision is hashed, the unused too: a damaged bundle is refused by whoever opens it.
+    every = dict.fromkeys((*bundle.manifest.graphs.get(precision, ()), *parts))
+    hashed = {part: bundle.graph(chosen.get(part, precision), part) for part in every}
+    files = [hashed[part] for part in parts]
+    graphs = dict(zip(parts, _open_all(files, open_graph, threads), strict=True))
+    ways: dict[TilePath, Graph] = {"dense": graphs["net_r"]} if "net_r" in graphs else {}
+    if "net_r_packed" in graphs:
+        ways["packed"] = graphs["net_r_packed"]
+    tuning = load_tuning(bundle, precision, threads, backend=backend) or Tuning.assumed(spec.crossover)
+    return GraphTwoStage(spec, graphs["net_l"], ways, tuning)
+
+
+def _open_whole(
+    bundle: Bundle, spec: ForeignNetwork, open_graph: OpenGraph, precision: str, threads: int | None
+) -> GraphWhole:
+    model = open_graph(bundle.graph(precision, "model"), threads)
+    if len(model.inputs) != 1:
+        model.close()
+        raise UserError(
+            f"the network of {bundle.path} takes {', '.join(model.inputs)}; only networks with "
+            "one input can restore a picture"
+        )
+    channels = next((entry.get("channels", 3) for entry in bundle.manifest.inputs), 3)
+    if channels != 3:
+        model.close()
+        raise UserError(
+            f"the network of {bundle.path} takes a picture of {channels} channels; only networks that take RGB (3) "
+            "can restore a picture"
+        )
+    wanted = next(iter(bundle.manifest.outputs), "restored")
+    return GraphWhole(spec, model, wanted if wanted in model.outputs else model.outputs[0])
+
+
+def _open_all(files: Sequence[Path], open_graph: OpenGraph, threads: int | None) -> list[Graph]:
+    graphs: list[Graph] = []
+    try:
+        for file in files:
+            graphs.append(open_graph(file, threads))
+    except BaseException:
+        for graph in graphs:
+            graph.close()
+        raise
+    return graphs

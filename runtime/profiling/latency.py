@@ -1,0 +1,198 @@
+"""Where the milliseconds go: pictures of one size timed by mask, density and stage, and checked while they are."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..bundle.reader import Bundle
+from ..images import Picture, read_image, write_image
+from ..restorer import Result
+from .cases import Case, Setting, check_baseline, check_clean, is_gated, open_baseline
+from .memory import measure_peak_memory
+from .timing import Clock, Effort, Repeats, Say, percentiles, take_turns, warm_up
+
+DENSE, FOUND = "dense", "the mask found"
+"""What is timed beside the cases: the baseline, and the restorer under the mask that the network finds itself."""
+
+Times = Mapping[Hashable, Sequence[float]]
+"""Seconds of every run, by what was run."""
+
+_NO_PICTURE = np.empty(0)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is timed."""
+
+    bundle: Bundle
+    setting: Setting
+    pixels: np.ndarray
+    """[H, W, C] as `Picture` holds them."""
+    suffix: str = ".jpg"
+    """Of the file format that decoding and encoding is timed in."""
+
+
+def measure_masks(
+    subject: Subject,
+    cases: Sequence[Case],
+    effort: Effort,
+    *,
+    say: Say = lambda words: None,
+    clock: Clock = time.perf_counter,
+) -> dict[str, Any]:
+    """Time a two-stage bundle on one picture under every mask, dense and adaptive in turns.
+
+    Args:
+        subject: a bundle of kind "spair" with a graph of the whole network, and a picture.
+        cases: masks of the picture's size.
+        effort: how often things are run.
+        say: told what is being timed.
+        clock: seconds.
+
+    Returns:
+        {"rows": one a case (see `_row`), "stages": see `_stages`}.
+
+    Raises:
+        GateError: the ways differ under the network's own mask, or a clean pixel was changed under a made one.
+            Distorted pixels are not compared under made masks: `measure_curves` does, on a smaller picture.
+    """
+    bundle, setting, pixels = subject.bundle, subject.setting, subject.pixels
+    with open_baseline(bundle, setting) as dense, setting.open_restorer(bundle) as restorer:
+        say("warming up")
+        differing = check_baseline("the network's own mask", restorer(pixels).image, dense(pixels))
+        lightest = min((case for case in cases if case.mask.any()), key=lambda case: case.density, default=None)
+        warm_up(restorer, pixels, None if lightest is None else lightest.mask)
+        watch = _Watch(pixels, cases, say, gated=is_gated(bundle))
+        runs: dict[Hashable, Callable[[], Any]] = {DENSE: partial(dense, pixels), FOUND: partial(restorer, pixels)}
+        runs |= {case.key: partial(restorer, pixels, mask=case.mask) for case in cases}
+        times = take_turns(
+            runs, lambda key: effort.dense if key == DENSE else effort.adaptive, seen=watch.see, clock=clock
+        )
+    say("files and memory")
+    whole = percentiles(times[DENSE])
+    stages = _stages(subject, times[FOUND], watch.results[FOUND], effort.files, clock)
+    stages |= {"dense_ms": whole, "speedup": _ratio(whole, stages["adaptive_ms"]), "differing_from_dense": differing}
+    return {
+        "rows": [_row((case.shape, case.density), times, case.key, watch.results[case.key]) for case in cases],
+        "stages": stages,
+    }
+
+
+def measure_foreign(
+    subject: Subject, effort: Effort, *, say: Say = lambda words: None, clock: Clock = time.perf_counter
+) -> dict[str, Any]:
+    """Time a network without a mask, which always computes every pixel; arguments and result as of `measure_masks`.
+
+    The only row has no mask, density 1, and nothing adaptive.
+    """
+    with subject.setting.open_restorer(subject.bundle) as restorer:
+        say("warming up")
+        restorer(subject.pixels)
+        watch = _Watch(subject.pixels, (), say, gated=False)
+        runs: dict[Hashable, Callable[[], Any]] = {DENSE: partial(restorer, subject.pixels)}
+        times = take_turns(runs, lambda key: effort.dense, seen=watch.see, clock=clock)
+    say("files and memory")
+    stages = _stages(subject, times[DENSE], watch.results[DENSE], effort.files, clock)
+    missing = {"adaptive_ms": None, "speedup": None}
+    row = {**_row((None, 1.0), times, DENSE, watch.results[DENSE]), **missing, "adaptive_runs": 0}
+    stages |= {**missing, "dense_ms": stages["adaptive_ms"], "differing_from_dense": None}
+    return {"rows": [row], "stages": stages}
+
+
+def time_files(
+    pixels: np.ndarray, suffix: str, repeats: Repeats, clock: Clock = time.perf_counter
+) -> tuple[dict[str, list[float]], int]:
+    """Seconds of reading and of writing a picture file in the temporary folder, by "decode" and "encode"; its bytes."""
+    with tempfile.TemporaryDirectory(prefix="spair-") as folder:
+        file = Path(folder) / f"picture{suffix}"
+        picture = Picture(pixels)
+        write_image(file, picture)
+        size = file.stat().st_size
+        runs: dict[str, Callable[[], Any]] = {
+            "decode": partial(read_image, file),
+            "encode": partial(write_image, file, picture),
+        }
+        return take_turns(runs, lambda way: repeats, clock=clock), size
+
+
+class _Watch:
+    """Sees every result: keeps its times and counts, not its picture, and checks its clean pixels if gated."""
+
+    def __init__(self, pixels: np.ndarray, cases: Sequence[Case], say: Say, *, gated: bool) -> None:
+        self._pixels, self._say, self._gated = pixels, say, gated
+        self._cases: dict[Hashable, Case] = {case.key: case for case in cases}
+        self.results: dict[Hashable, list[Result]] = {}
+
+    def see(self, key: Hashable, result: Any) -> None:
+        case = self._cases.get(key)
+        self._say(f"timed {case or key}")
+        if not isinstance(result, Result):  # the baseline's, a picture alone
+            return
+        if case is not None and self._gated:
+            check_clean(str(case), self._pixels, result.image, case.mask)
+        self.results.setdefault(key, []).append(replace(result, image=_NO_PICTURE, mask=None))
+
+
+def _row(names: tuple[str | None, float], times: Times, way: Hashable, results: Sequence[Result]) -> dict[str, Any]:
+    """A row of the report: percentiles in ms and runs of both ways, speed-up of medians, tiles, medians by stage."""
+    dense, adaptive = percentiles(times[DENSE]), percentiles(times[way])
+    shape, density = names
+    return {
+        "mask": shape,
+        "density": density,
+        "dense_ms": dense,
+        "dense_runs": len(times[DENSE]),
+        "adaptive_ms": adaptive,
+        "adaptive_runs": len(times[way]),
+        "speedup": _ratio(dense, adaptive),
+        "tiles": asdict(results[0].tiles),
+        "stages_ms": {name: stage["p50"] for name, stage in _inner_stages(results).items()},
+    }
+
+
+def _stages(
+    subject: Subject, seconds: Sequence[float], results: Sequence[Result], repeats: Repeats, clock: Clock
+) -> dict[str, Any]:
+    """The way of one picture file, from decoding over restoring to encoding, for JSON.
+
+    "stages" has percentiles in ms by stage; "adaptive_ms" is the restorer as a whole; "total_ms" the sum of the
+    medians of decoding, restoring and encoding, which the throughput follows from; "peak_memory_mb" is None where it
+    could not be measured, and "peak_memory_failure" says why.
+    """
+    setting, height, width = subject.setting, *subject.pixels.shape[:2]
+    files, size = time_files(subject.pixels, subject.suffix, repeats, clock)
+    decode, encode, restored = percentiles(files["decode"]), percentiles(files["encode"]), percentiles(seconds)
+    total = decode["p50"] + restored["p50"] + encode["p50"]
+    peak = measure_peak_memory(
+        subject.bundle.path, subject.pixels, precision=setting.precision, threads=setting.threads, tile=setting.tile
+    )
+    return {
+        "file": {"format": subject.suffix.removeprefix("."), "bytes": size},
+        "density": results[0].density,
+        "tiles": asdict(results[0].tiles),
+        "runs": len(seconds),
+        "stages": {"decode": decode, **_inner_stages(results), "encode": encode},
+        "adaptive_ms": restored,
+        "total_ms": round(total, 3),
+        "pictures_per_second": round(1000 / total, 4),
+        "megapixels_per_second": round(height * width / total / 1000, 4),
+        "peak_memory_mb": None if peak.mb is None else round(peak.mb, 1),
+        "peak_memory_failure": peak.failure,
+    }
+
+
+def _inner_stages(results: Sequence[Result]) -> dict[str, dict[str, float]]:
+    """Percentiles in ms of the restorer's own stages."""
+    return {name: percentiles([result.timings[name] for result in results]) for name in results[0].timings}
+
+
+def _ratio(dense: Mapping[str, float], adaptive: Mapping[str, float]) -> float:
+    return round(dense["p50"] / adaptive["p50"], 3)

@@ -1,0 +1,1 @@
+"""Restoration of pictures of any size, piece by piece."""

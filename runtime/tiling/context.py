@@ -1,0 +1,132 @@
+"""What every tile must know of the whole picture: feature statistics and clean keys, added up over blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..bundle.manifest import SpairNetwork
+from .geometry import Box
+from .moments import Moments, split_moments
+
+_CHUNK = 8192  # pixels per pass: 64 channels of it in float64 are 4 MB
+
+
+@dataclass(frozen=True)
+class Context:
+    """The whole-picture inputs of Net_R; all float32."""
+
+    scale: Mapping[int, np.ndarray]
+    """Per modulated scale [1, C, 1, 1]: sqrt((var0 + eps) / (var1 + eps))."""
+    shift: Mapping[int, np.ndarray]
+    """Per modulated scale [1, C, 1, 1]: mu0 - mu1 * scale."""
+    keys: np.ndarray
+    """[1, C, G, G]: mean clean feature of each cell, 0 where the cell has no clean pixel."""
+    key_mask: np.ndarray
+    """[1, 1, G, G]: 1 where the cell has a clean pixel, else 0."""
+
+    @property
+    def is_finite(self) -> bool:
+        """False when features overflowed, as FP16 networks can."""
+        arrays = [*self.scale.values(), *self.shift.values(), self.keys]
+        return all(bool(np.isfinite(array).all()) for array in arrays)
+
+
+class ContextStatistics:
+    """Accumulates a `Context` over blocks that partition a picture; the sum does not depend on the blocks."""
+
+    def __init__(self, spec: SpairNetwork, height: int, width: int) -> None:
+        """For a (padded) picture of height x width pixels, both multiples of `spec.multiple`."""
+        self._spec = spec
+        self._key_size = (height >> spec.key_scale, width >> spec.key_scale)
+        self._clean: dict[int, Moments] = {}
+        self._distorted: dict[int, Moments] = {}
+        self._key_sums: np.ndarray | None = None  # [C, G, G] float64
+        self._key_counts = np.zeros((spec.grid, spec.grid))
+
+    def add(self, block: Box, mask: np.ndarray, features: Mapping[int, np.ndarray]) -> None:
+        """Add one block.
+
+        Args:
+            block: where it lies in the picture, in full-size pixels; edges are multiples of `spec.multiple`.
+            mask: [h, w] of the block, bool or 0 and 1.
+            features: scale -> [C, h / 2**scale, w / 2**scale] for every modulated scale and the key scale.
+        """
+        masks = mask_pyramid(mask, max(self._spec.scales))
+        for scale in self._spec.modulated:
+            clean, distorted = _map_moments(features[scale], masks[scale])
+            self._clean[scale] = _merged(self._clean.get(scale), clean)
+            self._distorted[scale] = _merged(self._distorted.get(scale), distorted)
+        key_scale = self._spec.key_scale
+        self._add_keys(block.reduced(2**key_scale), masks[key_scale], features[key_scale])
+
+    def finish(self) -> Context:
+        """The context of all blocks added so far; at least one must have been."""
+        if self._key_sums is None:
+            raise ValueError("no block was added")
+        scale, shift = {}, {}
+        for s in self._spec.modulated:
+            scale[s], shift[s] = modulation(self._clean[s], self._distorted[s], self._spec.eps)
+        keys = self._key_sums / np.maximum(self._key_counts, 1.0)
+        present = self._key_counts > 0
+        return Context(scale, shift, keys[None].astype(np.float32), present[None, None].astype(np.float32))
+
+    def _add_keys(self, box: Box, mask: np.ndarray, features: np.ndarray) -> None:
+        rows = _membership(box.top, box.bottom, self._key_size[0], self._spec.grid)  # [h, G]
+        columns = _membership(box.left, box.right, self._key_size[1], self._spec.grid)  # [w, G]
+        clean = (~mask).astype(np.float64)
+        # A product with 0 would keep the NaN of a distorted pixel: select instead.
+        values = np.where(mask, np.float32(0), features)
+        sums = np.stack([rows.T @ (channel.astype(np.float64) @ columns) for channel in values])
+        self._key_sums = sums if self._key_sums is None else self._key_sums + sums
+        self._key_counts += rows.T @ clean @ columns
+
+
+def mask_pyramid(mask: np.ndarray, levels: int) -> list[np.ndarray]:
+    """The mask at scales 0..levels, [H / 2**s, W / 2**s] bool each, by 2x2 maximum: no pixel gets lost."""
+    pyramid = [np.asarray(mask, dtype=bool)]
+    for _ in range(levels):
+        last = pyramid[-1]
+        rows = last[0::2] | last[1::2]
+        pyramid.append(rows[:, 0::2] | rows[:, 1::2])
+    return pyramid
+
+
+def modulation(clean: Moments, distorted: Moments, eps: float) -> tuple[np.ndarray, np.ndarray]:
+    """Scale and shift [1, C, 1, 1] float32 that give distorted features the clean mean and variance.
+
+    If either set is empty there is nothing to match: scale 1, shift 0.
+    """
+    scale, shift = np.ones_like(clean.mean), np.zeros_like(clean.mean)
+    if clean.count and distorted.count:
+        scale = np.sqrt((clean.variance + eps) / (distorted.variance + eps))
+        shift = clean.mean - distorted.mean * scale
+    return _as_input(scale), _as_input(shift)
+
+
+def _as_input(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32).reshape(1, -1, 1, 1)
+
+
+def _merged(sofar: Moments | None, new: Moments) -> Moments:
+    return new if sofar is None else sofar.merged(new)
+
+
+def _map_moments(features: np.ndarray, mask: np.ndarray) -> tuple[Moments, Moments]:
+    """(clean, distorted) moments of a map [C, h, w], a few rows at a time."""
+    channels, height, width = features.shape
+    rows = max(_CHUNK // width, 1)
+    clean = distorted = Moments.none(channels)
+    for top in range(0, height, rows):
+        values = features[:, top : top + rows].reshape(channels, -1).astype(np.float64)
+        part_clean, part_distorted = split_moments(values, mask[top : top + rows].reshape(-1).astype(np.float64))
+        clean, distorted = clean.merged(part_clean), distorted.merged(part_distorted)
+    return clean, distorted
+
+
+def _membership(start: int, stop: int, length: int, grid: int) -> np.ndarray:
+    """[stop - start, grid] float64: 1 where row (or column) r lies in cell floor(r * grid / length)."""
+    cells = np.arange(start, stop) * grid // length
+    return (cells[:, None] == np.arange(grid)).astype(np.float64)

@@ -1,0 +1,162 @@
+"""Cutting a picture into pieces that are returned, computed packed or computed dense, whichever costs least.
+
+A picture is halved again and again as long as that is cheaper: large pieces waste less on halos, small ones separate
+clean from distorted areas and sparse from dense ones. Costs come from `Tuning`, measured on the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ..bundle.manifest import SpairNetwork
+from ..tuning import Tuning
+from .context import mask_pyramid
+from .geometry import Box, Tile, round_up
+
+TilePath = Literal["packed", "dense"]
+"""How Net_R computes a piece: on the packed list of distorted pixels, or on every pixel."""
+
+SMALLEST = 128
+"""Pixels per side below which halving stops: a halo of 48 on both sides already triples such a piece."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Largest pieces; they bound the memory of Net_R."""
+
+    side: int = 2048
+    """Side of a core in pixels."""
+    dense_pixels: int = 2_200_000
+    """Pixels of a window that is computed dense: a picture of 1920x1080, so that it needs no halos."""
+    packed_pixels: int = 600_000
+    """Work of a window that is computed packed, in pixels that are distorted at every scale."""
+
+    def __post_init__(self) -> None:
+        if min(self.side, self.dense_pixels, self.packed_pixels) < 1:
+            raise ValueError(f"limits must be >= 1, got {self}")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of the picture and how to compute it."""
+
+    tile: Tile
+    path: TilePath
+
+
+class WorkMap:
+    """How much Net_R has to do in any box of a picture, from the mask at every scale."""
+
+    def __init__(self, mask: np.ndarray, seen: np.ndarray, spec: SpairNetwork) -> None:
+        """Sum up a mask.
+
+        Args:
+            mask: [H, W] bool, multiples of `spec.multiple`.
+            seen: [H, W] bool: the mask where somebody looks at the result; the rest need not be computed.
+            spec: sizes and shares of work.
+        """
+        self._cell = spec.multiple
+        work = np.zeros(tuple(side // self._cell for side in mask.shape))
+        for scale, (share, reduced) in enumerate(zip(spec.work, mask_pyramid(mask, max(spec.scales)), strict=True)):
+            work += share * 4**scale * _cell_sums(reduced, self._cell >> scale)
+        self._work = _integral(work)
+        self._seen = _integral(_cell_sums(seen, self._cell))
+
+    def work(self, box: Box) -> float:
+        """Work in a box, in pixels that are distorted at every scale: 0 to its area; edges are multiples."""
+        return self._sum(self._work, box)
+
+    def is_empty(self, box: Box) -> bool:
+        """Whether nobody sees a distorted pixel in the box."""
+        return self._sum(self._seen, box) == 0
+
+    def _sum(self, integral: np.ndarray, box: Box) -> float:
+        cells = box.reduced(self._cell)
+        below, above = integral[cells.bottom], integral[cells.top]
+        return float(below[cells.right] - below[cells.left] - above[cells.right] + above[cells.left])
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Finds the cheapest pieces of a picture."""
+
+    spec: SpairNetwork
+    tuning: Tuning
+    paths: Sequence[TilePath]
+    """The ways that the network has, or that the user wants."""
+    limits: Limits
+
+    def plan(self, work: WorkMap, area: Box, bounds: Box) -> tuple[list[Piece], int]:
+        """Cut an area.
+
+        Args:
+            work: of the whole picture.
+            area: what the pieces cover, without those that have nothing to do.
+            bounds: what their windows are clipped to: the picture.
+
+        Returns:
+            The pieces, and the number of parts that were left out because no pixel in them is distorted.
+        """
+        _, pieces, skipped = self._cheapest(work, area, bounds)
+        return pieces, skipped
+
+    def _cheapest(self, work: WorkMap, core: Box, bounds: Box) -> tuple[float, list[Piece], int]:
+        if self.spec.gate_output and work.is_empty(core):
+            return 0.0, [], 1
+        window = core.grown(round_up(self.spec.halo_r, self.spec.multiple), bounds)
+        whole = self._whole(work, core, window)
+        halves = _halves(core, self.spec.multiple)
+        if whole is not None and (max(core.height, core.width) <= SMALLEST or halves is None):
+            return whole
+        if halves is None:  # too large for the limits, too small to halve: computed as it is
+            return 0.0, [Piece(Tile(core, window), self.paths[-1])], 0
+        parts = [self._cheapest(work, half, bounds) for half in halves]
+        cost = sum(part[0] for part in parts)
+        if whole is not None and whole[0] <= cost:
+            return whole
+        return cost, [piece for part in parts for piece in part[1]], sum(part[2] for part in parts)
+
+    def _whole(self, work: WorkMap, core: Box, window: Box) -> tuple[float, list[Piece], int] | None:
+        """The cheapest way to compute a core in one piece; None if every way is over a limit."""
+        if max(core.height, core.width) > self.limits.side:
+            return None
+        pixels, amount = window.height * window.width, work.work(window)
+        costs: dict[TilePath, float] = {}
+        if pixels <= self.limits.dense_pixels:
+            costs["dense"] = self.tuning.dense_cost(pixels)
+        # Ungated, the last layer reads a map of all features of the window, whatever the mask.
+        if amount <= self.limits.packed_pixels and (self.spec.gate_output or "dense" in costs):
+            costs["packed"] = self.tuning.packed_cost(pixels, amount)
+        allowed = [path for path in costs if path in self.paths]
+        if not allowed:
+            return None
+        path = min(allowed, key=lambda path: costs[path])
+        return costs[path], [Piece(Tile(core, window), path)], 0
+
+
+def _halves(core: Box, multiple: int) -> tuple[Box, Box] | None:
+    """The two halves of a box across its longer side; None if it is a single cell."""
+    if max(core.height, core.width) < 2 * multiple:
+        return None
+    if core.height >= core.width:
+        middle = core.top + round_up(core.height // 2, multiple)
+        return Box(core.top, core.left, middle, core.right), Box(middle, core.left, core.bottom, core.right)
+    middle = core.left + round_up(core.width // 2, multiple)
+    return Box(core.top, core.left, core.bottom, middle), Box(core.top, middle, core.bottom, core.right)
+
+
+def _cell_sums(mask: np.ndarray, cell: int) -> np.ndarray:
+    """[H, W] bool -> [H/cell, W/cell] int: distorted pixels in each cell."""
+    columns = np.add.reduceat(mask, np.arange(0, mask.shape[1], cell), axis=1, dtype=np.int32)
+    return np.add.reduceat(columns, np.arange(0, mask.shape[0], cell), axis=0)
+
+
+def _integral(values: np.ndarray) -> np.ndarray:
+    """Sums of all values above and left of each corner: [H, W] -> [H+1, W+1] float64."""
+    total = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
+    total[1:, 1:] = values.cumsum(axis=0).cumsum(axis=1)
+    return total

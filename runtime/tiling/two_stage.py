@@ -1,0 +1,198 @@
+"""Restoring any size with a two-stage network in bounded memory, equal to running it on the whole picture.
+
+Stage 1 runs on blocks (one block when the picture is small enough) and yields the mask and the statistics of
+the whole picture. Stage 2 runs on the pieces that a plan cuts each block into. With more than one block, features are
+not kept but computed again for the blocks that need them, so memory is bounded by one block and the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..bundle.manifest import SpairNetwork
+from ..clock import StageClock
+from ..errors import GateError
+from ..opening import Localization, TwoStageNetwork
+from .context import Context, ContextStatistics
+from .geometry import Box, Tile, round_down, round_up, tile_grid
+from .planning import Limits, Piece, Planner, WorkMap
+
+
+@dataclass(frozen=True)
+class TileCounts:
+    """How many pieces of the picture took which way."""
+
+    skipped: int = 0
+    """Mask empty: returned as they are."""
+    packed: int = 0
+    """Computed on their distorted pixels only."""
+    dense: int = 0
+    """Computed on every pixel."""
+
+    def adding(self, path: str, more: int = 1) -> TileCounts:
+        """These counts with more pieces of that path ("skipped", "packed" or "dense")."""
+        return replace(self, **{path: getattr(self, path) + more})
+
+
+BLOCK_PIXELS = 4_000_000
+"""Pixels up to which stage 1 sees the picture in one piece; else it is cut into blocks of that size."""
+
+
+class TwoStageRun:
+    """One picture on its way through a two-stage network."""
+
+    def __init__(
+        self,
+        network: TwoStageNetwork,
+        limits: Limits,
+        block_pixels: int,
+        image: np.ndarray,
+        size: tuple[int, int],
+        given: np.ndarray | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            network: what runs.
+            limits: of the pieces of stage 2.
+            block_pixels: see `BLOCK_PIXELS`.
+            image: [1, 3, Hp, Wp] float32, padded to the multiple.
+            size: (H, W) without padding.
+            given: [H, W] bool: used instead of Net_L's mask.
+        """
+        self._network, self._spec = network, network.spec
+        self._image = image
+        self._size = size
+        self._area = Box(0, 0, image.shape[2], image.shape[3])
+        self._planner = Planner(self._spec, network.tuning, network.paths, limits)
+        self._blocks = _block_grid(self._area, block_pixels, self._spec)
+        self._kept: dict[Box, Localization] = {}
+        self._given = given
+        self.mask = np.zeros(image.shape[2:], dtype=bool)
+        """[Hp, Wp] bool: distorted pixels, padding included; complete after `localize`."""
+        self.restored = image
+        """[1, 3, Hp, Wp] float32; complete after `restore`."""
+        self.counts = TileCounts()
+        """Tiles by path; complete after `restore`."""
+
+    def run(self, clock: StageClock) -> None:
+        """Do both stages; stages of the clock: net_l, context, net_r.
+
+        Raises:
+            GateError: the network gave values that are not finite.
+        """
+        context = self.localize(clock)
+        if context is None:
+            self.counts = TileCounts(skipped=1)
+        else:
+            self.restore(context, clock)
+
+    def localize(self, clock: StageClock) -> Context | None:
+        """Find the mask and the statistics of the whole picture, block by block; None if there is nothing to do."""
+        if self._given is not None:  # padded by its edge, as the picture is
+            down, right = (self.mask.shape[axis] - self._size[axis] for axis in (0, 1))
+            self.mask[...] = np.pad(self._given, ((0, down), (0, right)), mode="edge")
+        statistics = ContextStatistics(self._spec, self._area.height, self._area.width)
+        for block in self._blocks:
+            self._localize_block(block, statistics, clock)
+        if self._is_clean():
+            return None
+        with clock.stage("context"):
+            context = statistics.finish()
+        _check_finite(context.is_finite)
+        return context
+
+    def _localize_block(self, block: Tile, statistics: ContextStatistics, clock: StageClock) -> None:
+        """A method of its own, so that the features of one block are gone when the next one is computed."""
+        with clock.stage("net_l"):
+            located = self._network.localize(_cut(self._image, block.window))
+        with clock.stage("context"):
+            inner = _crop(located, block.core_in_window)
+            if self._given is None:
+                block.core.view(self.mask)[...] = inner.mask[0, 0] > 0.5
+            if self._is_clean():
+                _check_finite(all(np.isfinite(feature.sum()) for feature in inner.features.values()))
+                return
+            features = {scale: feature[0] for scale, feature in inner.features.items()}
+            statistics.add(block.core, block.core.view(self.mask), features)
+        if len(self._blocks) == 1:
+            self._kept[block.core] = located
+
+    def _is_clean(self) -> bool:
+        """Whether it is already known that nothing will be computed."""
+        return len(self._blocks) == 1 and self._spec.gate_output and not self.mask.any()
+
+    def restore(self, context: Context, clock: StageClock) -> None:
+        """Repair the pieces whose mask is not empty."""
+        self.restored = self._image.copy()
+        height, width = self._size
+        seen = self.mask.copy()  # padding is distorted for nobody: a piece of nothing else is skipped
+        seen[height:], seen[:, width:] = False, False
+        work = WorkMap(self.mask, seen, self._spec)
+        for block in self._blocks:
+            pieces, skipped = self._planner.plan(work, block.core, self._area)
+            self.counts = self.counts.adding("skipped", skipped)
+            if pieces:
+                self._restore_block(block, pieces, context, clock)
+
+    def _restore_block(self, block: Tile, pieces: list[Piece], context: Context, clock: StageClock) -> None:
+        window, located = self._features(block, clock)
+        with clock.stage("net_r"):
+            for piece in pieces:
+                self._restore_piece(piece, window, located, context)
+
+    def _features(self, block: Tile, clock: StageClock) -> tuple[Box, Localization]:
+        """The features of a block and of a halo_r around it, with the window they cover."""
+        if block.core in self._kept:
+            return block.core, self._kept[block.core]
+        valid = block.core.grown(round_up(self._spec.halo_r, self._spec.multiple), self._area)
+        window = valid.grown(round_up(self._spec.halo_l, self._spec.multiple), self._area)
+        with clock.stage("net_l"):
+            located = self._network.localize(_cut(self._image, window))
+        return valid, _crop(located, valid.relative_to(window))
+
+    def _restore_piece(self, piece: Piece, window: Box, located: Localization, context: Context) -> None:
+        # The mask of pass 1 holds everywhere: a pixel at the threshold must not flip between windows.
+        tile = piece.tile
+        mask = _cut(self.mask[None, None], tile.window).astype(np.float32)
+        features = _crop_features(located.features, tile.window.relative_to(window))
+        image = _cut(self._image, tile.window)
+        restored = self._network.restore(image, Localization(mask, features), context, piece.path)
+        core = tile.core_in_window.view(restored)
+        if not np.isfinite(core).all():
+            raise GateError(
+                "the restoration network gave values that are not finite; use --precision fp32 or another checkpoint"
+            )
+        where = tile.core.view(self.mask) if self._spec.gate_output else True
+        np.copyto(tile.core.view(self.restored), core, where=where)
+        self.counts = self.counts.adding(piece.path)
+
+
+def _check_finite(finite: bool) -> None:
+    if not finite:  # as the features of FP16 networks can be
+        raise GateError(
+            "the localization network gave values that are not finite; use --precision fp32 or another checkpoint"
+        )
+
+
+def _block_grid(area: Box, block_pixels: int, spec: SpairNetwork) -> tuple[Tile, ...]:
+    """One block if the picture is small enough, else squares of at most `block_pixels` with Net_L's halo."""
+    if area.height * area.width <= block_pixels:
+        return (Tile(area, area),)
+    side = round_down(int(block_pixels**0.5), spec.multiple)
+    return tile_grid(area, core=side, halo=spec.halo_l, multiple=spec.multiple)
+
+
+def _cut(array: np.ndarray, box: Box) -> np.ndarray:
+    return np.ascontiguousarray(box.view(array))
+
+
+def _crop(located: Localization, box: Box) -> Localization:
+    return Localization(box.view(located.mask), _crop_features(located.features, box))
+
+
+def _crop_features(features: Mapping[int, np.ndarray], box: Box) -> dict[int, np.ndarray]:
+    return {scale: box.reduced(2**scale).view(feature) for scale, feature in features.items()}

@@ -1,0 +1,108 @@
+"""Sessions run, close, and refuse what they cannot do; a silent fall-back to the CPU is noticed."""
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper
+
+from spair.runtime import UserError
+from spair.runtime.backends import registry as backends
+from spair.runtime.backends.onnxruntime import OnnxGraph, unavailable
+from spair.runtime.backends.registry import BACKENDS, find_backend
+
+
+@pytest.fixture
+def doubler(tmp_path):
+    """y = x + x in float16."""
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT16, ["N"]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "doubler", value[:1], value[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    path = tmp_path / "doubler.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_half_precision_graphs_take_and_give_float32(doubler):
+    with OnnxGraph(doubler, threads=1) as graph:
+        outputs = graph.run({"x": np.float32([1.5, -2])})
+    assert outputs["y"].dtype == np.float32
+    np.testing.assert_array_equal(outputs["y"], [3, -4])
+
+
+def test_inputs_are_checked_by_name(doubler):
+    with OnnxGraph(doubler) as graph, pytest.raises(ValueError, match=r"takes \['x'\], got \['z'\]"):
+        graph.run({"z": np.zeros(1)})
+
+
+def test_a_closed_graph_does_not_run(doubler):
+    with OnnxGraph(doubler) as graph:
+        assert graph.outputs == ("y",)
+    with pytest.raises(ValueError, match=r"was closed"):
+        graph.run({"x": np.zeros(1)})
+
+
+@pytest.mark.parametrize("content", [b"", b"no protobuf at all"])
+def test_files_that_are_no_graph_are_one_sentence(tmp_path, content):
+    (tmp_path / "bad.onnx").write_bytes(content)
+    with pytest.raises(UserError, match=r"cannot load .*bad.onnx") as caught:
+        OnnxGraph(tmp_path / "bad.onnx")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_provider_is_a_reason(doubler, monkeypatch):
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    assert unavailable("cpu") is None
+    assert "install onnxruntime-gpu" in unavailable("cuda")
+    assert "not 'npu'" in unavailable("npu")
+    with pytest.raises(UserError, match=r"on cuda: the installed onnxruntime has no CUDAExecutionProvider"):
+        OnnxGraph(doubler, device="cuda")
+    with pytest.raises(UserError, match=r"backend cuda is not available: .* install onnxruntime-gpu"):
+        find_backend("cuda")
+
+
+def test_a_silent_fall_back_to_the_cpu_is_an_error(doubler, monkeypatch):
+    real = ort.InferenceSession
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(ort, "InferenceSession", lambda p, o, providers: real(p, o, providers=["CPUExecutionProvider"]))
+    with pytest.raises(UserError, match=r"on cuda: ONNX Runtime fell back to CPUExecutionProvider"):
+        OnnxGraph(doubler, device="cuda")
+
+
+def test_out_of_memory_is_a_memory_error(doubler):
+    class Full:
+        def run(self, *args):
+            raise RuntimeError("Failed to allocate memory for requested buffer of size 999")
+
+    with OnnxGraph(doubler) as graph:
+        graph._session = Full()
+        with pytest.raises(MemoryError, match=r"ran out of memory"):
+            graph.run({"x": np.zeros(1)})
+
+
+def test_auto_is_the_first_available_backend(monkeypatch):
+    assert find_backend("auto") is BACKENDS[0]
+    absent = backends.Backend("absent", lambda: "not here", BACKENDS[0].open_graph)
+    monkeypatch.setattr(backends, "BACKENDS", (absent, BACKENDS[0]))
+    assert find_backend("auto") is BACKENDS[0]
+
+
+def test_a_trace_is_written_where_it_was_asked_for(doubler, tmp_path):
+    (tmp_path / "traces").mkdir()
+    with OnnxGraph(doubler, threads=1, trace=tmp_path / "traces") as graph:
+        graph.run({"x": np.zeros(5)})
+        file = graph.end_trace()
+        assert file.parent == tmp_path / "traces" and "_kernel_time" in file.read_text()
+        assert graph.run({"x": np.ones(1)})["y"] == [2], "the graph goes on without a profile"
+        with pytest.raises(ValueError, match=r"is not being traced"):
+            graph.end_trace()
+
+
+def test_nothing_is_traced_unasked(doubler, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with OnnxGraph(doubler) as graph, pytest.raises(ValueError, match=r"is not being traced"):
+        graph.end_trace()
+    with OnnxGraph(doubler, trace=tmp_path) as graph:
+        graph.end_trace().unlink()
+    with pytest.raises(ValueError, match=r"is not being traced"):
+        graph.end_trace()
+    assert list(tmp_path.iterdir()) == [doubler]

@@ -1,0 +1,149 @@
+"""Rows and stages: what was timed is what is said, both ways agree, and a wrong picture has no times."""
+
+import itertools
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from spair.runtime import Bundle, GateError, UserError
+from spair.runtime.backends.onnxruntime import OnnxGraph
+from spair.runtime.profiling import latency as profiler
+from spair.runtime.profiling.cases import Setting, make_cases
+from spair.runtime.profiling.latency import Subject, measure_foreign, measure_masks, time_files
+from spair.runtime.profiling.memory import Peak
+from spair.runtime.profiling.timing import Effort, Repeats
+
+PIXELS = np.random.default_rng(4).integers(0, 256, (40, 56, 3)).astype(np.uint8)
+ONE_THREAD = Setting(threads=1)
+
+
+def make_clock(*durations):
+    """A clock by which the timed runs take these seconds, over and over."""
+    readings = itertools.accumulate(
+        itertools.chain.from_iterable((0.0, seconds) for seconds in itertools.cycle(durations))
+    )
+    return lambda: next(readings)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """No test depends on what was measured on this machine."""
+    monkeypatch.setenv("SPAIR_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def peak(monkeypatch):
+    """No processes of their own."""
+    monkeypatch.setattr(profiler, "measure_peak_memory", lambda path, image, **options: Peak(123.45))
+
+
+def test_rows_are_the_medians_of_what_the_clock_said(tiny_bundle):
+    cases = make_cases(["streak", "blob"], [0.1, 1.0], 40, 56)
+    # A round is dense, under the found mask, streak 0.1, anything 1.0, blob 0.1.
+    clock = make_clock(0.9, 0.3, 0.1, 0.6, 0.2)
+    subject = Subject(Bundle.open(tiny_bundle), ONE_THREAD, PIXELS)
+    found = measure_masks(subject, cases, Effort.exactly(2), clock=clock)
+    rows = {(row["mask"], row["density"]): row for row in found["rows"]}
+    assert list(rows) == [("streak", 0.1), ("streak", 1.0), ("blob", 0.1), ("blob", 1.0)]
+    speedups = {key: row["speedup"] for key, row in rows.items()}
+    assert speedups == pytest.approx(
+        {("streak", 0.1): 9, ("streak", 1.0): 1.5, ("blob", 0.1): 4.5, ("blob", 1.0): 1.5}, rel=1e-3
+    )
+    first = rows["streak", 0.1]
+    assert first["dense_ms"]["p50"] == pytest.approx(900) and first["adaptive_ms"]["p99"] == pytest.approx(100)
+    assert (first["dense_runs"], first["adaptive_runs"]) == (2, 2)
+    assert sum(first["tiles"].values()) >= 1 and first["stages_ms"]["net_r"] > 0
+
+
+def test_stages_go_from_file_to_file(tiny_bundle):
+    subject = Subject(Bundle.open(tiny_bundle), ONE_THREAD, PIXELS, ".png")
+    clock = make_clock(0.9, 0.3, 0.4, 0.05, 0.15)  # dense, found, one mask, decode, encode
+    stages = measure_masks(subject, make_cases(["blob"], [0.3], 40, 56), Effort.exactly(1), clock=clock)["stages"]
+    assert list(stages["stages"]) == ["decode", "pre", "net_l", "context", "net_r", "post", "encode"]
+    assert stages["total_ms"] == pytest.approx(50 + 300 + 150)
+    assert stages["pictures_per_second"] == pytest.approx(2)
+    assert stages["megapixels_per_second"] == pytest.approx(2 * 40 * 56 / 1e6, rel=0.02)
+    assert (stages["speedup"], stages["peak_memory_mb"]) == (3.0, 123.5)
+    assert stages["file"]["format"] == "png" and stages["file"]["bytes"] > 1000
+    assert 0 < stages["density"] < 1 and stages["differing_from_dense"] <= 1e-3
+
+
+def test_long_ways_are_run_less_often(tiny_bundle):
+    effort = Effort(dense=Repeats(3, seconds=1.0), adaptive=Repeats(3, seconds=1.0))
+    clock = make_clock(0.9, 0.3, 0.1, 0.3, 0.1, 0.3, 0.1)
+    subject = Subject(Bundle.open(tiny_bundle), ONE_THREAD, PIXELS)
+    (row,) = measure_masks(subject, make_cases(["blob"], [0.3], 40, 56), effort, clock=clock)["rows"]
+    assert (row["dense_runs"], row["adaptive_runs"]) == (1, 3)
+
+
+def test_a_baseline_of_another_picture_gets_no_times(tiny_bundle, monkeypatch):
+    real = profiler.open_baseline
+
+    @contextmanager
+    def shifted(bundle, setting):
+        with real(bundle, setting) as run:
+            yield lambda image: np.roll(run(image), 1, axis=1)
+
+    monkeypatch.setattr(profiler, "open_baseline", shifted)
+    with pytest.raises(GateError, match="the network's own mask: .* no times are reported"):
+        measure_masks(Subject(Bundle.open(tiny_bundle), ONE_THREAD, PIXELS), [], Effort.exactly(1))
+
+
+def test_clean_pixels_are_looked_at_in_every_timed_run(tiny_bundle, monkeypatch):
+    cases, seen = make_cases(["blob"], [0.3], 40, 56), []
+    monkeypatch.setattr(profiler, "check_clean", lambda name, *rest: seen.append(name))
+    measure_masks(Subject(Bundle.open(tiny_bundle), ONE_THREAD, PIXELS), cases, Effort.exactly(3))
+    assert seen == ["blob 0.3"] * 3
+
+
+def test_networks_that_may_change_any_pixel_have_their_masks_named(tiny_bundle, monkeypatch):
+    monkeypatch.setattr(profiler, "is_gated", lambda bundle: False)
+    monkeypatch.setattr(profiler, "check_clean", lambda *arguments: pytest.fail("checked"))
+    said = []
+    subject = Subject(Bundle.open(tiny_bundle), ONE_THREAD, PIXELS)
+    measure_masks(subject, make_cases(["streak"], [0.1], 40, 56), Effort.exactly(1), say=said.append)
+    assert "timed streak 0.1" in said
+
+
+def test_every_session_has_run_before_the_first_time(tiny_bundle, monkeypatch):
+    opened, ran = set(), set()
+    start, run = OnnxGraph.__init__, OnnxGraph.run
+    monkeypatch.setattr(OnnxGraph, "__init__", lambda self, *a, **k: (opened.add(self), start(self, *a, **k))[1])
+    monkeypatch.setattr(OnnxGraph, "run", lambda self, feeds: (ran.add(self), run(self, feeds))[1])
+    cold, ticks = [], itertools.count()
+
+    def clock():
+        cold.append(len(opened - ran))
+        return next(ticks)
+
+    subject = Subject(Bundle.open(tiny_bundle), ONE_THREAD, PIXELS)
+    measure_masks(subject, make_cases(["blob"], [0.0, 0.3], 40, 56), Effort.exactly(1), clock=clock)
+    assert cold[0] == 0 and len(opened) == 4, "the whole graph, and three of the restorer"
+
+
+def test_a_picture_whose_memory_is_unknown_has_its_times(tiny_bundle, monkeypatch):
+    monkeypatch.setattr(profiler, "measure_peak_memory", lambda path, image, **options: Peak(None, "why"))
+    stages = measure_masks(Subject(Bundle.open(tiny_bundle), ONE_THREAD, PIXELS), [], Effort.exactly(1))["stages"]
+    assert (stages["peak_memory_mb"], stages["peak_memory_failure"]) == (None, "why") and stages["total_ms"] > 0
+
+
+def test_a_bundle_without_the_whole_graph_has_no_baseline(bundles):
+    with pytest.raises(UserError, match="no fp32 graph 'model'"):
+        measure_masks(Subject(bundles.spair(), ONE_THREAD, PIXELS), [], Effort.exactly(1))
+
+
+def test_a_foreign_network_has_one_dense_row(bundles):
+    found = measure_foreign(Subject(bundles.other(), ONE_THREAD, PIXELS), Effort.exactly(2), clock=make_clock(0.5))
+    (row,) = found["rows"]
+    assert (row["mask"], row["density"], row["adaptive_ms"], row["speedup"]) == (None, 1.0, None, None)
+    assert row["dense_ms"]["p50"] == pytest.approx(500) and (row["dense_runs"], row["adaptive_runs"]) == (2, 0)
+    assert list(found["stages"]["stages"]) == ["decode", "pre", "model", "post", "encode"]
+    assert found["stages"]["total_ms"] == pytest.approx(1500) and found["stages"]["speedup"] is None
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [(".jpg", np.uint8), (".png", np.uint16), (".tif", np.float32)])
+def test_files_are_really_read_and_written(suffix, kind):
+    times, size = time_files(np.full((20, 30, 3), 1, kind), suffix, Repeats(2))
+    assert size > 0 and {way: len(seconds) for way, seconds in times.items()} == {"decode": 2, "encode": 2}
+    assert all(second > 0 for seconds in times.values() for second in seconds)
