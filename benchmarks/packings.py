@@ -30,12 +30,12 @@ from benchmarks.measuring import (
     take_turns,
     write_json,
 )
-from spair.export.emit import Emitter
+from spair.export.packed.emit import Emitter
 from spair.runtime.errors import GateError
 from spair.runtime.profiling.masks import SHAPES, make_mask
 
 BLOCK = 1024
-"""Rows at a time, as `spair.export.sites` has it."""
+"""Rows at a time, as `spair.export.packed.sites` has it."""
 TILE = 8
 
 Feeds = dict[str, np.ndarray]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ..export.packing import PackSparse
+from ..export.packed.packing import PackSparse
 from ..runtime.backends.registry import Graph
 from ..runtime.bundle.manifest import SpairNetwork
 from ..runtime.errors import GateError

@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from ..export.functions import DOMAIN, add_function_bodies
-from ..export.packing import PackSparse
+from ..export.operators.bodies import DOMAIN, add_function_bodies
+from ..export.packed.packing import PackSparse
 from ..runtime.backends.registry import Graph
 from ..runtime.machine.processor import count_cores, read_cpu_name
 from ..runtime.profiling.masks import make_mask

@@ -14,7 +14,7 @@ from .options import Json
 from .output import deliver, working
 
 if TYPE_CHECKING:
-    from ..export.engine_bundle import TargetFiles
+    from ..export.engines.target import TargetFiles
     from ..plugins.compiler.build import Build
 
 EXAMPLES = """\b
@@ -53,8 +53,8 @@ def build(
     Kernels are compiled for the target's GPUs and the library around them, without a GPU; engines are built here for
     TensorRT-RTX, else the command that builds them on the target is shown.
     """
-    from ..export.engine import EngineOptions, builder_of
-    from ..export.engine_bundle import check_operators, check_place, collect_target, write_target
+    from ..export.engines.builder import EngineOptions, builder_of
+    from ..export.engines.target import check_operators, check_place, collect_target, write_target
     from ..plugins.compiler.build import build_plugins, take_library
     from ..plugins.compiler.cache import Cache
     from ..plugins.compiler.compilation import Settings

@@ -20,10 +20,10 @@ from ..network.spair import MODULATED
 from ..runtime.bundle.writer import check_target, write_bundle
 from ..runtime.errors import GateError
 from .foreign import ForeignInterface, foreign_spec, load_foreign, measure_reach
-from .functions import OPSET
 from .graphs import GraphSpec, export_graph, operator_counts, spair_graphs
-from .packing import PackSparse
-from .parity import check_parity
+from .operators.bodies import OPSET
+from .packed.packing import PackSparse
+from .parity.check import check_parity
 
 Progress = Callable[[str], None]
 PRECISION = "fp32"

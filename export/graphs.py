@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from ..network import SPAIR
 from ..network.spair import MULTIPLE
 from ..runtime.errors import UserError
-from .functions import DOMAIN, IR_VERSION, OPSET, add_function_bodies
-from .padding import PadToMultiple
+from .operators.bodies import DOMAIN, IR_VERSION, OPSET, add_function_bodies
+from .passes.padding import PadToMultiple
 
 LARGEST = 1 << 15
 """Upper bound of height and width declared to the exporter."""

@@ -26,8 +26,8 @@ from spair.calibration.convert import ConvertPrecision
 from spair.calibration.network import Network
 from spair.calibration.plan import Plan
 from spair.export import export_checkpoint
-from spair.export.engine import EngineOptions, build_engine, builder_of
-from spair.export.engine_graph import prepare_engine_graph
+from spair.export.engines.builder import EngineOptions, build_engine, builder_of
+from spair.export.engines.graph import prepare_engine_graph
 from spair.plugins.compiler.build import build_plugins, take_library
 from spair.plugins.compiler.cache import Cache
 from spair.plugins.compiler.compilation import Settings

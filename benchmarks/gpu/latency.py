@@ -22,7 +22,7 @@ from benchmarks.gpu.engines import Setup, find_reason, make_setup
 from benchmarks.measuring import write_json
 from benchmarks.network import parse_size
 from spair.cli.photos import rain_on
-from spair.export.engine import EngineOptions
+from spair.export.engines.builder import EngineOptions
 from spair.plugins.errors import PluginError
 from spair.runtime.errors import GateError, UserError
 

@@ -17,7 +17,7 @@ from benchmarks.gpu.latency import PARTS, TOLERANCE, make_picture
 from benchmarks.gpu.plugin_nodes import PluginNode
 from benchmarks.gpu.timing import capture, time_replays
 from benchmarks.measuring import say
-from spair.export.engine_graph import prepare_engine_graph
+from spair.export.engines.graph import prepare_engine_graph
 from spair.network import SPAIR
 from spair.runtime import Bundle
 from spair.runtime.errors import GateError

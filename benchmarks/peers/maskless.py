@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from spair.export.functions import DOMAIN
+from spair.export.operators.bodies import DOMAIN
 
 MASK_INPUTS = {"SparseConv2d": (1,), "MaskedModulation": (1,), "SparseNonLocal": (3, 4)}
 """Which inputs of each operator are masks."""

@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from spair.export.graphs import GraphSpec, export_graph
-from spair.export.packing import PackSparse
+from spair.export.packed.packing import PackSparse
 from spair.network.operators import SparseConv2d
 from spair.runtime.backends.onnxruntime import OnnxGraph
 

@@ -9,10 +9,10 @@ import onnx
 import torch
 from onnx import helper
 
-from spair.export.functions import DOMAIN
-from spair.export.fusion import MASK_INPUT, FuseResiduals
 from spair.export.graphs import export_graph, spair_graphs
-from spair.export.unread import ATTRIBUTE, SkipUnreadPixels
+from spair.export.operators.bodies import DOMAIN
+from spair.export.passes.residuals import MASK_INPUT, FuseResiduals
+from spair.export.passes.unread import ATTRIBUTE, SkipUnreadPixels
 from spair.network import SPAIR
 
 

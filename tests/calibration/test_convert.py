@@ -12,8 +12,8 @@ from spair.calibration.convert import ConvertPrecision
 from spair.calibration.kinds import FULL, HALF, Assignment
 from spair.calibration.layers import find_layers, is_quantized, uses_of
 from spair.calibration.plan import Plan
-from spair.export.facts import element_types
-from spair.export.functions import DOMAIN
+from spair.export.operators.bodies import DOMAIN
+from spair.export.passes.graph import element_types
 
 HALVES = 2.0**-11
 """Relative rounding of a half."""

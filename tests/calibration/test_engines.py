@@ -11,10 +11,10 @@ from pathlib import Path
 import onnx
 import pytest
 
-import spair.export.engine as engine_module
+import spair.export.engines.builder as engine_module
 from spair.calibration.convert import ConvertPrecision
-from spair.export.engine import EngineOptions, build_engine
-from spair.export.engine_graph import prepare_engine_graph
+from spair.export.engines.builder import EngineOptions, build_engine
+from spair.export.engines.graph import prepare_engine_graph
 from tests.calibration.test_convert import plan_of
 from tests.plugins.conftest import HOST_TARGET
 

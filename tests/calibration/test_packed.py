@@ -8,9 +8,9 @@ import pytest
 from onnx import TensorProto
 
 from spair.calibration.convert import ConvertPrecision
-from spair.export.facts import element_types
-from spair.export.functions import DOMAIN
-from spair.export.packing import PackSparse
+from spair.export.operators.bodies import DOMAIN
+from spair.export.packed.packing import PackSparse
+from spair.export.passes.graph import element_types
 from tests.calibration.test_convert import feeds_of, plan_of, session
 
 

@@ -18,9 +18,9 @@ import onnx
 import pytest
 
 from spair.cli import build as build_module
-from spair.export import engine as engine_module
-from spair.export import engine_bundle
-from spair.export.engine import Engine
+from spair.export.engines import builder as engine_module
+from spair.export.engines import target as engine_bundle
+from spair.export.engines.builder import Engine
 from spair.plugins.compiler import build as plugin_build
 from spair.plugins.compiler import targets
 from spair.plugins.compiler.compilation import RuleError

@@ -14,8 +14,10 @@ import onnxruntime
 import pytest
 import torch
 
-from spair.export import exporter, graphs, parity, samples
-from spair.export.functions import DOMAIN
+from spair.export import exporter, graphs
+from spair.export.operators.bodies import DOMAIN
+from spair.export.parity import check as parity
+from spair.export.parity import samples
 from spair.network import SPAIR, load_checkpoint
 from spair.network.operators import PLUGIN_ATTRIBUTES
 from spair.runtime import Bundle, GateError, Restorer, UserError

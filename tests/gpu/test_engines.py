@@ -12,13 +12,13 @@ import torch
 from benchmarks.gpu.engine_runner import EngineRunner
 from benchmarks.gpu.engines import convert
 from benchmarks.gpu.latency import make_picture
-from spair.export.device import find_device
-from spair.export.engine import EngineOptions, builder_of
-from spair.export.engine_bundle import collect_target, write_target
+from spair.export.engines.builder import EngineOptions, builder_of
+from spair.export.engines.target import collect_target, write_target
 from spair.plugins.compiler.build import take_library
 from spair.plugins.compiler.cache import Cache
 from spair.runtime import Bundle
 from spair.runtime.bundle.engines import Host, find_engine
+from spair.runtime.machine.gpu import find_device
 
 pytestmark = pytest.mark.gpu
 

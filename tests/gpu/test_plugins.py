@@ -11,7 +11,7 @@ import torch
 from benchmarks.gpu import latency, plugin_host, plugin_network, plugins
 from benchmarks.gpu.engines import convert
 from benchmarks.gpu.executor import Executor, dense_operator
-from spair.export.engine_graph import prepare_engine_graph
+from spair.export.engines.graph import prepare_engine_graph
 from spair.network import load_checkpoint
 from spair.plugins.compiler.images import Label
 from spair.runtime import Bundle

@@ -8,9 +8,9 @@ import onnxruntime
 import pytest
 import torch
 
-from spair.export.fusion import FuseResiduals
 from spair.export.graphs import GraphSpec, export_graph, operator_counts, spair_graphs
-from spair.export.unread import SkipUnreadPixels
+from spair.export.passes.residuals import FuseResiduals
+from spair.export.passes.unread import SkipUnreadPixels
 from spair.network import SPAIR, Preset
 from spair.network.restoration import SparseConvolutionModule
 from tests.plugins.emulated.network import evaluator

@@ -16,10 +16,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from spair.export import engine as engine_module
-from spair.export.engine import EngineOptions, build_engine, builder_of, check_layers, read_nodes
-from spair.export.engine_worker import prepare_bodies
-from spair.export.functions import IR_VERSION, OPSET, add_function_bodies
+from spair.export.engines import builder as engine_module
+from spair.export.engines.builder import EngineOptions, build_engine, builder_of, check_layers, read_nodes
+from spair.export.engines.worker import prepare_bodies
+from spair.export.operators.bodies import IR_VERSION, OPSET, add_function_bodies
 from spair.plugins.compiler.targets import find_target
 from spair.runtime.errors import GateError, UserError
 
@@ -321,5 +321,5 @@ def test_a_missing_builder_is_answered_with_its_package(monkeypatch):
 
 
 def test_importing_the_builder_needs_no_torch():
-    code = "import sys, spair.export.engine, spair.export.engine_bundle; assert 'torch' not in sys.modules"
+    code = "import sys, spair.export.engines.builder, spair.export.engines.target; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parent).returncode == 0

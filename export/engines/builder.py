@@ -18,13 +18,13 @@ from typing import Any
 
 import onnx
 
-from ..plugins.compiler.targets import Target
-from ..runtime.errors import GateError, UserError
-from .device import Device, find_device
+from ...plugins.compiler.targets import Target
+from ...runtime.errors import GateError, UserError
+from ...runtime.machine.gpu import Device, find_device
 
 DOMAIN = "spair"
 PLUGIN_LAYER = "PLUGIN_V3"
-_WORKER = Path(__file__).with_name("engine_worker.py")
+_WORKER = Path(__file__).with_name("worker.py")
 _RUN = "import runpy, sys; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
 """Runs a file without its folder on the path of modules, where ours would hide others."""
 

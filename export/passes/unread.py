@@ -7,8 +7,8 @@ from collections import defaultdict
 import onnx
 from onnx import helper, numpy_helper
 
-from .functions import DOMAIN
-from .fusion import MASK_INPUT
+from ..operators.bodies import DOMAIN
+from .residuals import MASK_INPUT
 
 ATTRIBUTE = "clear_output"
 """0: the plugin may leave whatever was in memory at the output's clean pixels. Function bodies know nothing of it."""

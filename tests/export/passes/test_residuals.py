@@ -6,9 +6,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from spair.export.functions import DOMAIN, IR_VERSION, OPSET, add_function_bodies
-from spair.export.fusion import FuseResiduals
 from spair.export.graphs import operator_counts
+from spair.export.operators.bodies import DOMAIN, IR_VERSION, OPSET, add_function_bodies
+from spair.export.passes.residuals import FuseResiduals
 
 ATTRIBUTES = {
     "pads": [1] * 4,

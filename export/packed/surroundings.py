@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from .facts import Shape, channels_of
+from ..passes.graph import Shape, channels_of
 from .sites import Sites
 
 _BY_ELEMENT = ("Add", "Sub", "Mul")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 
-from ..runtime.errors import UserError
+from ..errors import UserError
 
 DRIVER = "libcuda.so.1"
 _MAJOR, _MINOR = 75, 76

@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from ..operators.bodies import DOMAIN
 from .emit import Emitter
-from .functions import DOMAIN
-from .packed_layers import Layer
+from .layers import Layer
 
 CONVOLUTIONS = ("SparseConv2d", "SparseConv2dInt8")
 WEIGHT_TYPES = {"SparseConv2d": TensorProto.FLOAT, "SparseConv2dInt8": TensorProto.INT8}

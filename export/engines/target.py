@@ -11,18 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..plugins.compiler.build import Build
-from ..plugins.compiler.cache import Cache
-from ..plugins.compiler.library import LIBRARY
-from ..plugins.compiler.report import format_report
-from ..plugins.compiler.targets import Target
-from ..runtime.bundle.engine_key import EngineKey
-from ..runtime.bundle.reader import Bundle
-from ..runtime.bundle.writer import Content, check_target, extend_bundle
-from ..runtime.errors import UserError
-from .engine import DOMAIN, Engine, EngineOptions, build_engine, builder_of, describe_options, find_target_device
-from .engine_graph import prepare_engine_graph
-from .engine_worker import BODIES_BEHIND_PLUGINS
+from ...plugins.compiler.build import Build
+from ...plugins.compiler.cache import Cache
+from ...plugins.compiler.library import LIBRARY
+from ...plugins.compiler.report import format_report
+from ...plugins.compiler.targets import Target
+from ...runtime.bundle.engine_key import EngineKey
+from ...runtime.bundle.reader import Bundle
+from ...runtime.bundle.writer import Content, check_target, extend_bundle
+from ...runtime.errors import UserError
+from .builder import DOMAIN, Engine, EngineOptions, build_engine, builder_of, describe_options, find_target_device
+from .graph import prepare_engine_graph
+from .worker import BODIES_BEHIND_PLUGINS
 
 PART = "model"
 """The graph that engines are built from: a whole picture in, a whole picture out."""

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from ..network import SPAIR
-from ..network.spair import Localized, pad_to_multiple
-from ..runtime.backends.onnxruntime import OnnxGraph
-from .graphs import GraphSpec
+from ...network import SPAIR
+from ...network.spair import Localized, pad_to_multiple
+from ...runtime.backends.onnxruntime import OnnxGraph
+from ..graphs import GraphSpec
 from .samples import DENSITIES, SIZES, STEERED, find_threshold, make_inputs, make_picture, pad_inputs
 
 TOLERANCE = 1e-4

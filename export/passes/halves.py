@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from .facts import element_types
+from .graph import element_types
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 SMALLEST = 16

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 
-from .functions import DOMAIN, add_function_bodies
+from ..operators.bodies import DOMAIN, add_function_bodies
 
 FORMS = {
     "SparseConv2d": "SparseConv2dAdd",

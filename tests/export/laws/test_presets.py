@@ -5,7 +5,9 @@ import dataclasses
 import onnx
 import torch
 
-from spair.export import exporter, graphs, parity, samples
+from spair.export import exporter, graphs
+from spair.export.parity import check as parity
+from spair.export.parity import samples
 from spair.network import BASE, SPAIR, TINY
 
 UNGATED = dataclasses.replace(

@@ -5,11 +5,11 @@ import subprocess
 
 import pytest
 
-from spair.export import engine as engine_module
-from spair.export.device import Device, find_device
-from spair.export.engine import builder_of, find_target_device
+from spair.export.engines import builder as engine_module
+from spair.export.engines.builder import builder_of, find_target_device
 from spair.plugins.compiler.targets import find_target
 from spair.runtime.errors import UserError
+from spair.runtime.machine.gpu import Device, find_device
 
 SOURCE = """
 #include <string.h>

@@ -15,7 +15,8 @@ What was tried, on two cores of an AMD EPYC (`benchmarks.packings` repeats the c
   ordinary convolution: one layer of 64 channels on streaks at 2 / 10 / 35 % of 512x512 takes 7 / 34 / 132 ms and
   27 / 99 / 188 ms, rows in blocks 11 / 25 / 77 ms; on blobs 8 / 39 / 138 ms and 6 / 34 / 102 ms against 5 / 23 / 93 ms.
   Pairs win only below some 5 % of thin streaks, where a picture's time is Net_L's; tiles nowhere.
-- Maps read value by value against transposed first: see `spair.export.sites.FEW`; both are emitted, density decides.
+- Maps read value by value against transposed first: see `spair.export.packed.sites.FEW`; both are emitted, and
+  density decides.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from collections import Counter
 import onnx
 from onnx import helper, numpy_helper
 
+from ..operators.bodies import DOMAIN
+from ..passes.graph import channels_of, drop_unused, is_pixel_shuffle, known_shapes
+from ..passes.halves import store_halves, widen_halves
 from .emit import Emitter
-from .facts import channels_of, drop_unused, is_pixel_shuffle, known_shapes
-from .functions import DOMAIN
-from .halves import store_halves, widen_halves
-from .packable import CONVOLUTIONS, Quantized, check_packable, read_layer
-from .packed_layers import attend, convolve_around, convolve_rows
+from .layers import attend, convolve_around, convolve_rows
+from .quantized import CONVOLUTIONS, Quantized, check_packable, read_layer
 from .sites import Sites
 from .surroundings import Surroundings
 
@@ -72,8 +73,8 @@ class PackingReport:
 class PackSparse:
     """Rewrites a graph with `spair` operators into packed form.
 
-    Takes calibrated graphs as well: halves are computed as float32 and stored as halves (`spair.export.halves`), rows
-    of SparseConv2dInt8 are int8 when its neighbours are gathered.
+    Takes calibrated graphs as well: halves are computed as float32 and stored as halves (`spair.export.passes.halves`),
+    rows of SparseConv2dInt8 are int8 when its neighbours are gathered.
 
     Requires: every SparseConv2d has initializers as weights (float32, half or int8) and a square kernel of 1, 3 or 5
     with the padding that keeps the size; no MaskedModulation (its statistics need clean pixels: hand them in, as

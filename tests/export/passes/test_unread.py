@@ -5,8 +5,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from spair.export.functions import DOMAIN, IR_VERSION, OPSET, add_function_bodies
-from spair.export.unread import ATTRIBUTE, SkipUnreadPixels
+from spair.export.operators.bodies import DOMAIN, IR_VERSION, OPSET, add_function_bodies
+from spair.export.passes.unread import ATTRIBUTE, SkipUnreadPixels
 
 SHAPES = {"x": [1, 4, 8, 8], "mask": [1, 1, 8, 8], "other": [1, 1, 8, 8], "image": [1, 4, 8, 8], "fine": [1, 1, 16, 16]}
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .graphs import GraphSpec
+from ..graphs import GraphSpec
 
 SIZES = ((1, 1), (7, 13), (8, 8), (37, 50), (64, 96))
 """Heights and widths for graphs that take any size: tiny, odd, exact multiples."""

@@ -8,11 +8,11 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from spair.export.engine_graph import prepare_engine_graph
-from spair.export.functions import DOMAIN, IR_VERSION, add_function_bodies
-from spair.export.fusion import FuseResiduals
+from spair.export.engines.graph import prepare_engine_graph
 from spair.export.graphs import operator_counts
-from spair.export.quantizing import QuantizeWhereRead
+from spair.export.operators.bodies import DOMAIN, IR_VERSION, add_function_bodies
+from spair.export.passes.quantizers import QuantizeWhereRead
+from spair.export.passes.residuals import FuseResiduals
 
 OPSET = 19
 """Of calibrated graphs."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from spair.export.graphs import GraphSpec
-from spair.export.samples import find_threshold, make_inputs, make_mask, pad_inputs
+from spair.export.parity.samples import find_threshold, make_inputs, make_mask, pad_inputs
 
 
 @pytest.mark.parametrize(("density", "count"), [(0.0, 0), ("one pixel", 1), (0.02, 1), (0.5, 25), (1.0, 50)])

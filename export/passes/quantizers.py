@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from .facts import drop_unused
-from .functions import DOMAIN, add_function_bodies
+from ..operators.bodies import DOMAIN, add_function_bodies
+from .graph import drop_unused
 
 FORMS = {"SparseConv2dInt8": "SparseConv2dQuantize", "SparseConv2dInt8Add": "SparseConv2dQuantizeAdd"}
 """Operator -> its form whose first input is a float that becomes INT8 as it is read."""

@@ -8,8 +8,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from spair.export.functions import DOMAIN, OPSET, add_function_bodies
-from spair.export.packing import PackSparse
+from spair.export.operators.bodies import DOMAIN, OPSET, add_function_bodies
+from spair.export.packed.packing import PackSparse
 from spair.runtime import Bundle
 
 CASES = [(batch, *size) for batch in (1, 3) for size in ((8, 8), (16, 40), (40, 24))]
@@ -122,7 +122,7 @@ def test_every_kernel_size_and_slope_and_a_packed_output(radius, density, clean_
     ("constant", "value"), [("BLOCK", 1), ("BLOCK", 4), ("BLOCK", 31), ("FEW", 0), ("FEW", 10**6)], ids=str
 )
 def test_filled_blocks_and_either_way_to_read_a_map_change_nothing(tiny_bundle, graphs, monkeypatch, constant, value):
-    monkeypatch.setattr(f"spair.export.sites.{constant}", value)
+    monkeypatch.setattr(f"spair.export.packed.sites.{constant}", value)
     packed = onnx.load(Bundle.open(tiny_bundle).graph("fp32", "net_r"))
     PackSparse()(packed)
     dense, again = graphs[0], session(packed)

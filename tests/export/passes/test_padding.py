@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from spair.export.padding import PadToMultiple
+from spair.export.passes.padding import PadToMultiple
 
 
 def depth_model(multiple: int, rank: int = 4) -> onnx.ModelProto:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import onnx
 
-from .fusion import FuseResiduals
-from .quantizing import QuantizeWhereRead
-from .unread import SkipUnreadPixels
+from ..passes.quantizers import QuantizeWhereRead
+from ..passes.residuals import FuseResiduals
+from ..passes.unread import SkipUnreadPixels
 
 
 def prepare_engine_graph(path: Path, *, bodies: bool = True) -> bytes:

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from spair.export.functions import DOMAIN, OPERATORS, OPSET, add_function_bodies
+from spair.export.operators.bodies import DOMAIN, OPERATORS, OPSET, add_function_bodies
 from spair.plugins.masked_modulation.reference import masked_modulation
 from spair.plugins.sparse_conv2d.reference import quantize, sparse_conv2d
 from spair.plugins.sparse_non_local.reference import sparse_non_local

@@ -1,0 +1,1 @@
+"""Facts and definitions of the `spair` operators."""

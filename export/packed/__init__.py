@@ -1,0 +1,1 @@
+"""Rewriting of graphs to packed rows of distorted pixels."""
