@@ -19,16 +19,16 @@ from pathlib import Path
 from typing import Any, get_args
 
 from benchmarks.measuring import describe_run, parse_count, say, show_run, show_table, write_json
-from spair.calibration.gate import build
+from spair.calibration.accuracy.gate import build
+from spair.calibration.accuracy.trial import Trial, open_trial
+from spair.calibration.conversion.plan import Plan
 from spair.calibration.journal import Journal
-from spair.calibration.network import Network
-from spair.calibration.observe import observe
 from spair.calibration.options import GATES_DB, Calibrator, Options, Statistics
-from spair.calibration.pictures import Picture, choose_tiles, read_pictures
-from spair.calibration.plan import Plan
 from spair.calibration.progress import silent
-from spair.calibration.timing import time_parts
-from spair.calibration.trial import Trial, open_trial
+from spair.calibration.speed import time_parts
+from spair.calibration.statistics.observe import observe
+from spair.calibration.statistics.pictures import Picture, choose_tiles, read_pictures
+from spair.calibration.variants import Network
 from spair.export import export_checkpoint
 from spair.runtime import Bundle
 

@@ -13,19 +13,19 @@ import numpy as np
 from ..runtime import Bundle
 from ..runtime.bundle.writer import extend_bundle
 from ..runtime.errors import GateError
-from .gate import Built, Verdict, build, check_gate
+from .accuracy.gate import Built, Verdict, build, check_gate
+from .accuracy.search import Ladder, Moves, descend, rank
+from .accuracy.sensitivity import Ranges, find_ranges, measure_sensitivities
+from .accuracy.trial import Trial, open_trial
+from .conversion.plan import Plan
 from .journal import Journal, open_journal
-from .network import Network
-from .observe import check_finite, observe
 from .options import GATES_DB, Options, Precision
-from .pictures import Picture, choose_tiles, read_pictures
-from .plan import Plan
 from .progress import Progress, silent
 from .report import KEPT_OUT, layer_rows, make_report
-from .search import Ladder, Moves, descend, rank
-from .sensitivity import Ranges, find_ranges, measure_sensitivities
-from .timing import time_layers, time_parts
-from .trial import Trial, open_trial
+from .speed import time_layers, time_parts
+from .statistics.observe import check_finite, observe
+from .statistics.pictures import Picture, choose_tiles, read_pictures
+from .variants import Network
 
 MARGIN = 0.7
 """Share of the gate that tiles may lose: the pictures of the gate are others."""

@@ -13,9 +13,9 @@ import onnxruntime
 from ..runtime.errors import UserError
 from ..runtime.images.writer import write_atomically
 from ..runtime.tuning import cache_folder
-from .network import Network
 from .options import Options
-from .pictures import Picture
+from .statistics.pictures import Picture
+from .variants import Network
 
 NO_DIFFERENCE = ("max_loss", "threads", "pictures", "side", "quick")
 """Options that change no number; which pictures there are shows in the tiles."""

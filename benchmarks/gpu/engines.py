@@ -22,9 +22,9 @@ import onnx
 import torch
 
 from benchmarks.gpu.engine_runner import EngineRunner
-from spair.calibration.convert import ConvertPrecision
-from spair.calibration.network import Network
-from spair.calibration.plan import Plan
+from spair.calibration.conversion.convert import ConvertPrecision
+from spair.calibration.conversion.plan import Plan
+from spair.calibration.variants import Network
 from spair.export import export_checkpoint
 from spair.export.engines.builder import EngineOptions, build_engine, builder_of
 from spair.export.engines.graph import prepare_engine_graph

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from spair.calibration import Options
-from spair.calibration.network import Network
-from spair.calibration.pictures import Picture
+from spair.calibration.statistics.pictures import Picture
+from spair.calibration.variants import Network
 from spair.runtime import Bundle
 from spair.runtime.images import Picture as FilePicture
 from spair.runtime.images import write_image

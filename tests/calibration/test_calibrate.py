@@ -104,7 +104,7 @@ def test_automatic_precision_is_what_was_faster_here(calibrated, pairs):
 
 
 def test_an_interrupted_run_goes_on_and_ends_as_any_other(bundle, pairs, options, cache, tmp_path, monkeypatch):
-    from spair.calibration.trial import Trial
+    from spair.calibration.accuracy.trial import Trial
 
     measured, measure = [], Trial._measure
 
@@ -132,7 +132,7 @@ def test_an_interrupted_run_goes_on_and_ends_as_any_other(bundle, pairs, options
 
 def test_fresh_measures_again(bundle, pairs, options, cache, tmp_path, monkeypatch):
     monkeypatch.setenv("SPAIR_CACHE", str(shutil.copytree(cache, tmp_path / "copied")))
-    monkeypatch.setattr("spair.calibration.trial.Trial._measure", lambda *_: 0.0)
+    monkeypatch.setattr("spair.calibration.accuracy.trial.Trial._measure", lambda *_: 0.0)
     reports = [
         calibrate_bundle(bundle, pairs / "input", options, targets=pairs / "target", fresh=fresh, store=False)
         for fresh in (False, True)
@@ -290,7 +290,7 @@ def test_a_value_that_is_not_finite_outside_of_all_tiles_is_named_too(bundle, pa
 
     monkeypatch.setattr(Real, "__call__", fail_on_one_width)
     looked = []
-    monkeypatch.setattr("spair.calibration.gate.observe", lambda network, tiles, *_: looked.extend(tiles))
+    monkeypatch.setattr("spair.calibration.accuracy.gate.observe", lambda network, tiles, *_: looked.extend(tiles))
     with pytest.raises(GateError, match="not finite"):
         calibrate_bundle(bundle, pairs / "input", replace(options, quick=True), targets=pairs / "target")
     assert [tile.name for tile in looked] == ["1.png"]
@@ -302,7 +302,7 @@ def test_converted_graphs_with_infinities_are_refused_by_the_layer_that_made_the
     network, tiles, monkeypatch, part, layer, view
 ):
     """However many tensors are in view at once: the outputs are not finite either, and come first in ONNX Runtime."""
-    from spair.calibration import observe
+    from spair.calibration.statistics import observe
 
     models = {name: onnx.ModelProto.FromString(network.models[name].SerializeToString()) for name in network.parts}
     weight = next(t for t in models[part].graph.initializer if t.name.endswith(f"{layer.removeprefix(part)}.weight"))

@@ -20,7 +20,7 @@ def small_job(monkeypatch, small_bundle, tmp_path):  # noqa: F811
     monkeypatch.setattr(photos, "PHOTOS", ("chelsea.png", "coffee.png"))
     monkeypatch.setattr(demo_precisions, "TILE", 32)
     monkeypatch.setattr(demo_precisions, "TILES", 3)
-    monkeypatch.setattr("spair.calibration.timing.RUNS", 1)
+    monkeypatch.setattr("spair.calibration.speed.RUNS", 1)
 
     def export(checkpoint: Path, out: Path, progress: object) -> dict:
         shutil.copytree(small_bundle, out)

@@ -8,9 +8,9 @@ import onnx
 import onnxruntime
 import pytest
 
-from spair.calibration.convert import ConvertPrecision
-from spair.calibration.layers import find_layers
-from spair.calibration.plan import Plan
+from spair.calibration.conversion.convert import ConvertPrecision
+from spair.calibration.conversion.layers import find_layers
+from spair.calibration.conversion.plan import Plan
 from tests.plugins.emulated.network import evaluator
 from tests.plugins.emulated.test_networks import module_graph, streaks  # noqa: F401
 

@@ -19,7 +19,7 @@ from ..runtime.errors import UserError
 from ..runtime.opening import GraphTwoStage, GraphWhole
 from ..runtime.tiling.planning import TilePath
 from ..runtime.tuning import Tuning
-from .layers import Layer, find_layers, is_quantized
+from .conversion.layers import Layer, find_layers, is_quantized
 
 Models = Mapping[str, onnx.ModelProto]
 """Graphs by part."""

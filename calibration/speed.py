@@ -17,14 +17,14 @@ from ..export.packed.packing import PackSparse
 from ..runtime.backends.registry import Graph
 from ..runtime.machine.processor import count_cores, read_cpu_name
 from ..runtime.profiling.masks import make_mask
-from .gate import Built
-from .layers import SIDE, Layer, element_counts, weight_of
-from .network import Network
-from .observe import ObservedGraph
-from .pictures import Picture
-from .plan import Plan
+from .accuracy.gate import Built
+from .accuracy.trial import convert
+from .conversion.layers import SIDE, Layer, element_counts, weight_of
+from .conversion.plan import Plan
 from .progress import Progress
-from .trial import convert
+from .statistics.observe import ObservedGraph
+from .statistics.pictures import Picture
+from .variants import Network
 
 RUNS = 5
 LONGEST = 20.0

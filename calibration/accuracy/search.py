@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
-from .layers import Layer
-from .options import Precision
-from .plan import Plan
+from ..conversion.layers import Layer
+from ..conversion.plan import Plan
+from ..options import Precision
 
 Moves = Sequence[tuple[str, Precision]]
 """Layers in the order in which they are moved back, and what each becomes."""

@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ..export.packed.packing import PackSparse
-from ..runtime.backends.registry import Graph
-from ..runtime.bundle.manifest import SpairNetwork
-from ..runtime.errors import GateError
-from .convert import Conversion
+from ...export.packed.packing import PackSparse
+from ...runtime.backends.registry import Graph
+from ...runtime.bundle.manifest import SpairNetwork
+from ...runtime.errors import GateError
+from ..conversion.convert import Conversion
+from ..conversion.plan import Plan
+from ..options import Options
+from ..progress import Progress, silent
+from ..statistics.observe import check_finite, observe
+from ..statistics.pictures import Picture
+from ..variants import Network
 from .measures import estimate_loss, mean_square, measure_psnr
-from .network import Network
-from .observe import check_finite, observe
-from .options import Options
-from .pictures import Picture
-from .plan import Plan
-from .progress import Progress, silent
 from .trial import convert
 
 Restored = tuple[np.ndarray, np.ndarray | None]

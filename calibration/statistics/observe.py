@@ -9,15 +9,15 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from ..runtime.backends.registry import Graph
-from ..runtime.errors import GateError, UserError
-from .layers import Key, Use, float_tensors, layer_name, uses_of, weight_of
-from .network import Models, Network
-from .options import Options
+from ...runtime.backends.registry import Graph
+from ...runtime.errors import GateError, UserError
+from ..conversion.layers import Key, Use, float_tensors, layer_name, uses_of, weight_of
+from ..conversion.weights import LARGEST_HALF, SMALLEST_HALF
+from ..options import Options
+from ..progress import Progress, silent
+from ..variants import Models, Network
 from .pictures import Picture
-from .progress import Progress, silent
 from .ranges import Histogram
-from .weights import LARGEST_HALF, SMALLEST_HALF
 
 HEADROOM = 2.0
 """A tensor that comes within this factor of the largest half stays FP32: other pictures have larger values."""

@@ -7,11 +7,11 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from spair.calibration.convert import ConvertPrecision
+from spair.calibration.conversion.convert import ConvertPrecision
 from spair.export.operators.bodies import DOMAIN
 from spair.export.packed.packing import PackSparse
 from spair.export.passes.graph import element_types
-from tests.calibration.test_convert import feeds_of, plan_of, session
+from tests.calibration.conversion.test_convert import feeds_of, plan_of, session
 
 
 def pack(network, plan) -> tuple[onnx.ModelProto, onnx.ModelProto, onnx.ModelProto]:

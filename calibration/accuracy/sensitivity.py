@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from .layers import Key, Layer, largest_weight, weights_of
-from .observe import Observations
-from .options import Options, Precision
-from .plan import Plan
-from .progress import Progress
+from ..conversion.layers import Key, Layer, largest_weight, weights_of
+from ..conversion.plan import Plan
+from ..conversion.weights import LARGEST_HALF
+from ..options import Options, Precision
+from ..progress import Progress
+from ..statistics.observe import Observations
 from .trial import Trial
-from .weights import LARGEST_HALF
 
 
 @dataclasses.dataclass(frozen=True)

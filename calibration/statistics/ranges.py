@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from onnxruntime.quantization.calibrate import HistogramCollector
 
-from .options import Calibrator
-from .weights import LEVELS, half_scale
+from ..conversion.weights import LEVELS, half_scale
+from ..options import Calibrator
 
 BINS = 2048
 CANDIDATES = 160

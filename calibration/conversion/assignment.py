@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto
 from onnxruntime.transformers.float16 import ALWAYS_FLOAT_INPUTS, DEFAULT_OP_BLOCK_LIST
 
-from ..export.passes.graph import element_types
+from ...export.passes.graph import element_types
 from .layers import element_counts, layer_name, weight_of
 from .plan import Plan
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spair.calibration.weights import LEVELS, SMALLEST_SCALE, channel_axis, half_scale, quantize_weights
+from spair.calibration.conversion.weights import LEVELS, SMALLEST_SCALE, channel_axis, half_scale, quantize_weights
 
 
 @pytest.mark.parametrize("axis", [0, 1, -1])

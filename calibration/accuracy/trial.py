@@ -10,15 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import onnx
 
-from ..runtime.backends.registry import Graph
-from ..runtime.errors import GateError
-from .convert import Conversion, ConvertPrecision
-from .journal import Journal
+from ...runtime.backends.registry import Graph
+from ...runtime.errors import GateError
+from ..conversion.convert import Conversion, ConvertPrecision
+from ..conversion.plan import Plan
+from ..journal import Journal
+from ..options import Options
+from ..statistics.pictures import Picture
+from ..variants import Network, RecalledGraph
 from .measures import CAP, estimate_loss, mean_square
-from .network import Network, RecalledGraph
-from .options import Options
-from .pictures import Picture
-from .plan import Plan
 
 
 class Trial:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from spair.calibration.conversion.weights import LEVELS
 from spair.calibration.options import Calibrator
-from spair.calibration.ranges import BINS, Histogram
-from spair.calibration.weights import LEVELS
+from spair.calibration.statistics.ranges import BINS, Histogram
 
 CALIBRATORS: tuple[Calibrator, ...] = ("minmax", "percentile", "entropy", "mse")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+from ..options import Precision, Quantize
 from .layers import Key
-from .options import Precision, Quantize
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,10 +12,10 @@ import onnx
 import pytest
 
 import spair.export.engines.builder as engine_module
-from spair.calibration.convert import ConvertPrecision
+from spair.calibration.conversion.convert import ConvertPrecision
 from spair.export.engines.builder import EngineOptions, build_engine
 from spair.export.engines.graph import prepare_engine_graph
-from tests.calibration.test_convert import plan_of
+from tests.calibration.conversion.test_convert import plan_of
 from tests.plugins.conftest import HOST_TARGET
 
 SMALL = EngineOptions((64, 64), (96, 64), level=0)

@@ -7,9 +7,9 @@ import pytest
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import maximum_flow
 
-from spair.calibration.kinds import _PER_CAST, _PER_FULL, _PER_HALF, HALF, Assignment
-from spair.calibration.layers import find_layers
-from spair.calibration.plan import Plan
+from spair.calibration.conversion.assignment import _PER_CAST, _PER_FULL, _PER_HALF, HALF, Assignment
+from spair.calibration.conversion.layers import find_layers
+from spair.calibration.conversion.plan import Plan
 
 NEVER = 2**30
 HALVES, FLOATS = 0, 1

@@ -10,12 +10,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..runtime.errors import UserError
-from ..runtime.images import read_image
-from ..runtime.images.finding import find_inputs
-from ..runtime.pixels import to_network
-from .options import FEWEST, Options
-from .progress import Progress
+from ...runtime.errors import UserError
+from ...runtime.images import read_image
+from ...runtime.images.finding import find_inputs
+from ...runtime.pixels import to_network
+from ..options import FEWEST, Options
+from ..progress import Progress
 
 SPREAD = 0.01
 """Least difference between the densities of the densest and the sparsest tile."""

@@ -8,10 +8,10 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from spair.calibration.convert import ConvertPrecision
-from spair.calibration.kinds import FULL, HALF, Assignment
-from spair.calibration.layers import find_layers, is_quantized, uses_of
-from spair.calibration.plan import Plan
+from spair.calibration.conversion.assignment import FULL, HALF, Assignment
+from spair.calibration.conversion.convert import ConvertPrecision
+from spair.calibration.conversion.layers import find_layers, is_quantized, uses_of
+from spair.calibration.conversion.plan import Plan
 from spair.export.operators.bodies import DOMAIN
 from spair.export.passes.graph import element_types
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spair.calibration.measures import CAP, estimate_loss, mean_square, measure_psnr, psnr_of, required_psnr
+from spair.calibration.accuracy.measures import CAP, estimate_loss, mean_square, measure_psnr, psnr_of, required_psnr
 from spair.training.metrics import image_measures, quantize
 
 

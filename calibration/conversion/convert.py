@@ -14,9 +14,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ..export.operators.bodies import DOMAIN, add_function_bodies
-from ..export.passes.graph import drop_unused
-from .kinds import FULL, HALF, Assignment, Kinds, stays_float
+from ...export.operators.bodies import DOMAIN, add_function_bodies
+from ...export.passes.graph import drop_unused
+from .assignment import FULL, HALF, Assignment, Kinds, stays_float
 from .layers import Use, layer_name, uses_of, weight_of
 from .plan import Plan
 from .weights import QuantizedWeights, channel_axis, quantize_weights

@@ -10,8 +10,8 @@ import onnx
 import onnx.inliner
 from onnx import helper, numpy_helper
 
-from ..export.operators.bodies import DOMAIN
-from ..export.passes.graph import element_types
+from ...export.operators.bodies import DOMAIN
+from ...export.passes.graph import element_types
 
 WEIGHT_INPUT = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1, "SparseConv2d": 2}
 """Operators with weights -> which input those are."""

@@ -1,0 +1,1 @@
+"""Accuracy of reduced precision, and the search for what keeps it."""

@@ -1,0 +1,1 @@
+"""Conversion of graphs to FP16 and INT8."""

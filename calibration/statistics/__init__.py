@@ -1,0 +1,1 @@
+"""Calibration pictures and the ranges found on them."""
