@@ -57,7 +57,7 @@ def build(
     from ..export.engines.target import check_operators, check_place, collect_target, write_target
     from ..plugins.compiler.build import build_plugins, take_library
     from ..plugins.compiler.cache import Cache
-    from ..plugins.compiler.compilation import Settings
+    from ..plugins.compiler.kernels.compilation import Settings
     from ..plugins.compiler.targets import find_target
     from ..runtime import Bundle
     from ..runtime.tuning import cache_folder

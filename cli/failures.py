@@ -42,7 +42,7 @@ class Failure(NamedTuple):
 
 def explain(error: BaseException, verb: str) -> Failure | None:
     """What to say about an exception of a verb; None for a bug, which keeps its traceback."""
-    if _is(error, "spair.plugins.compiler.compilation", "RuleError"):
+    if _is(error, "spair.plugins.compiler.kernels.compilation", "RuleError"):
         return Failure(_one_line(error), FAILED)
     if _is(error, "spair.plugins.errors", "PluginError"):
         return Failure(_one_line(error), BAD_INPUT)

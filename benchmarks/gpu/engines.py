@@ -30,7 +30,7 @@ from spair.export.engines.builder import EngineOptions, build_engine, builder_of
 from spair.export.engines.graph import prepare_engine_graph
 from spair.plugins.compiler.build import build_plugins, take_library
 from spair.plugins.compiler.cache import Cache
-from spair.plugins.compiler.compilation import Settings
+from spair.plugins.compiler.kernels.compilation import Settings
 from spair.plugins.compiler.targets import TARGETS, Target
 from spair.runtime import Bundle
 from spair.runtime.tuning import cache_folder

@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.gpu.engines import LIBRARY, compile_library
 from spair.plugins.compiler.build import has_code
-from spair.plugins.compiler.images import read_label
+from spair.plugins.compiler.library.embedding import read_label
 from spair.plugins.compiler.targets import TARGETS, Target
 from spair.plugins.compiler.tools import find_cuda_headers, find_tensorrt_headers
 from spair.plugins.errors import PluginError

@@ -13,7 +13,7 @@ from typing import Any
 
 from ...plugins.compiler.build import Build
 from ...plugins.compiler.cache import Cache
-from ...plugins.compiler.library import LIBRARY
+from ...plugins.compiler.library.linking import LIBRARY
 from ...plugins.compiler.report import format_report
 from ...plugins.compiler.targets import Target
 from ...runtime.bundle.engine_key import EngineKey

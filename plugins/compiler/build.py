@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PluginError
-from .compilation import Progress, Settings, compile_target
-from .images import Label, read_label
-from .library import build_library, find_toolchain, library_label
+from .kernels.compilation import Progress, Settings, compile_target
+from .kernels.variants import Variant, list_variants
+from .library.embedding import Label, read_label
+from .library.linking import build_library, find_toolchain, library_label
+from .library.symbols import check_symbols
 from .report import resource_report
-from .symbols import check_symbols
 from .targets import FIRST_SPECIFIC, Target, newest_ptx
-from .variants import Variant, list_variants
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .images import Label
-from .kernels import Kernel
+from .kernels.kernel import Kernel
+from .library.embedding import Label
 
 _COLUMNS = {
     "sm": "sm",

@@ -22,8 +22,8 @@ from benchmarks.subjects.layers import Attention, Modulation, SparseLayer, list_
 from spair.network import load_checkpoint
 from spair.network.cost import multiply_adds
 from spair.plugins import cost
+from spair.plugins.compiler.kernels.tiles import list_tilings
 from spair.plugins.compiler.targets import TARGETS
-from spair.plugins.compiler.tiles import list_tilings
 from spair.plugins.cost import Launch
 from spair.runtime.bundle.reader import Bundle
 

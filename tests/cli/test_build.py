@@ -23,7 +23,7 @@ from spair.export.engines import target as engine_bundle
 from spair.export.engines.builder import Engine
 from spair.plugins.compiler import build as plugin_build
 from spair.plugins.compiler import targets
-from spair.plugins.compiler.compilation import RuleError
+from spair.plugins.compiler.kernels.compilation import RuleError
 from spair.runtime import Bundle
 from spair.runtime.bundle.engine_key import read_key
 from spair.runtime.errors import GateError

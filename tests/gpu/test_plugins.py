@@ -13,7 +13,7 @@ from benchmarks.gpu.engines import convert
 from benchmarks.gpu.executor import Executor, dense_operator
 from spair.export.engines.graph import prepare_engine_graph
 from spair.network import load_checkpoint
-from spair.plugins.compiler.images import Label
+from spair.plugins.compiler.library.embedding import Label
 from spair.runtime import Bundle
 from spair.runtime.errors import GateError
 

@@ -16,7 +16,7 @@ import pytest
 
 from spair.plugins.compiler.build import Build, build_plugins
 from spair.plugins.compiler.cache import Cache
-from spair.plugins.compiler.compilation import Settings
+from spair.plugins.compiler.kernels.compilation import Settings
 from spair.plugins.compiler.targets import Target
 from spair.plugins.compiler.tools import find_cuda_headers, find_tensorrt_headers
 from spair.plugins.errors import PluginError

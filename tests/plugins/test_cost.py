@@ -12,11 +12,11 @@ from triton.runtime.interpreter import interpreter_builder
 
 from spair.plugins import cost
 from spair.plugins.cost import Activity, Launch
-from tests.plugins import sparse_conv2d_cases as conv
-from tests.plugins import test_compaction_kernel as compaction
-from tests.plugins import test_masked_modulation_kernel as modulation
-from tests.plugins import test_sparse_non_local_kernel as non_local
+from tests.plugins.compaction import test_kernel as compaction
 from tests.plugins.kernel_harness import make_mask
+from tests.plugins.masked_modulation import test_kernel as modulation
+from tests.plugins.sparse_conv2d import cases as conv
+from tests.plugins.sparse_non_local import test_kernel as non_local
 
 
 class Counter:

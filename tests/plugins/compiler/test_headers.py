@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from spair.plugins.compiler.library import _ROOT, COMPILE, NATIVE
+from spair.plugins.compiler.library.linking import _ROOT, COMPILE, NATIVE
 from spair.plugins.compiler.tools import OLDEST_TENSORRT, find_compiler, find_cuda_headers, read_tensorrt_version
 from spair.plugins.errors import PluginError
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from spair.plugins.compiler.images import Label
-from spair.plugins.compiler.kernels import Kernel
+from spair.plugins.compiler.kernels.kernel import Kernel
+from spair.plugins.compiler.library.embedding import Label
 from spair.plugins.compiler.report import format_report, resource_report
 
 PTX = ".version 8.5\n.visible .entry k(\n\t.param .u64 k_param_0\n)\n{ mma.sync.aligned.m16n8k16.f32.f16.f16.f32 {}; }"

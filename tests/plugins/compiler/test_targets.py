@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from spair.plugins.compiler.occupancy import MULTIPROCESSORS
+from spair.plugins.compiler.kernels.occupancy import MULTIPROCESSORS
 from spair.plugins.compiler.targets import ARCHITECTURES, TARGETS, find_target, newest_ptx, specific_name
 from spair.plugins.compiler.tools import FIRST_CUDA
 from spair.plugins.errors import PluginError

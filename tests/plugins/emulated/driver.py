@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from spair.plugins.compiler.tiles import Tiling
-from spair.plugins.compiler.variants import Variant, list_variants
+from spair.plugins.compiler.kernels.tiles import Tiling
+from spair.plugins.compiler.kernels.variants import Variant, list_variants
 from tests.plugins.emulated.tensorrt import KernelImage, read_images
 from tests.plugins.kernel_harness import interpreted, pointer
 

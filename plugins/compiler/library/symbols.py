@@ -8,8 +8,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import PluginError
-from .targets import Target
+from ...errors import PluginError
+from ..targets import Target
 
 EXPORTED = ("getCreators", "setLoggerFinder")
 """What TensorRT looks for in a plugin library."""

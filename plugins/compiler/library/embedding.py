@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..errors import PluginError
-from .kernels import Kernel
-from .targets import Target
+from ...errors import PluginError
+from ..kernels.kernel import Kernel
+from ..targets import Target
 
 SOURCE = "kernel_images.cpp"
 TILE = 4

@@ -9,12 +9,12 @@ import re
 import pytest
 
 from spair.plugins.compiler.cache import Cache
-from spair.plugins.compiler.compilation import RuleError, Settings, compile_target
-from spair.plugins.compiler.stores import find_float_bytes
+from spair.plugins.compiler.kernels.byte_stores import find_float_bytes
+from spair.plugins.compiler.kernels.compilation import RuleError, Settings, compile_target
+from spair.plugins.compiler.kernels.tiles import Tiling
+from spair.plugins.compiler.kernels.variants import Variant, list_variants
+from spair.plugins.compiler.kernels.workers import Workers
 from spair.plugins.compiler.targets import ARCHITECTURES, Target, find_target
-from spair.plugins.compiler.tiles import Tiling
-from spair.plugins.compiler.variants import Variant, list_variants
-from spair.plugins.compiler.workers import Workers
 from spair.plugins.errors import PluginError
 
 pytest.importorskip("triton", reason="Triton compiles the kernels")

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from spair.plugins.compiler.kernels import Kernel, find_violations, read_resources
-from spair.plugins.compiler.variants import list_variants
+from spair.plugins.compiler.kernels.kernel import Kernel, find_violations, read_resources
+from spair.plugins.compiler.kernels.variants import list_variants
 
 LOG = """ptxas info    : 0 bytes gmem
 ptxas info    : Compiling entry function 'sparse_conv2d' for 'sm_87'

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
-from ..errors import PluginError
+from ...errors import PluginError
 
 
 def list_sources(module: str) -> dict[str, Path]:

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import PluginError
-from .cache import Cache, hash_files, make_key
-from .kernels import Kernel, find_violations, read_resources
+from ...errors import PluginError
+from ..cache import Cache, hash_files, make_key
+from ..targets import Target, specific_name
+from ..tools import Assembler, choose_assembler, choose_ptx, find_assemblers
+from .byte_stores import find_float_bytes
+from .kernel import Kernel, find_violations, read_resources
 from .sources import list_sources
-from .stores import find_float_bytes
-from .targets import Target, specific_name
 from .tiles import Tiling
-from .tools import Assembler, choose_assembler, choose_ptx, find_assemblers
 from .variants import Variant, list_variants
 from .workers import Workers
 
@@ -110,7 +110,7 @@ def _compile(task: _Task, cache: Cache, workers: Workers) -> Kernel:
     tile = " × ".join(str(size) for size in task.variant.tilings[-1].sizes)
     raise RuleError(
         f"the kernel {task.variant.name} for sm_{task.architecture} with the tile {tile} {' and '.join(problems)}; "
-        "give it a smaller one in plugins/compiler/tiles.py"
+        "give it a smaller one in plugins/compiler/kernels/tiles.py"
     )
 
 

@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 from spair.plugins.sparse_conv2d.kernel import quantize
 from spair.plugins.sparse_conv2d.reference import quantize as define_quantized
 from tests.plugins.kernel_harness import MASKS, guarded, launch, list_active, poisoned
-from tests.plugins.sparse_conv2d_cases import TYPES, Call, Case, check, combine, judge, layouts_of, make_call, pack, run
+from tests.plugins.sparse_conv2d.cases import (
+    TYPES,
+    Call,
+    Case,
+    check,
+    combine,
+    judge,
+    layouts_of,
+    make_call,
+    pack,
+    run,
+)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from ..errors import PluginError
+from ...errors import PluginError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -86,7 +86,7 @@ class _Worker:
         environment["TMPDIR"] = self._folder.name  # what a killed process leaves goes with the folder
         environment["PYTHONPATH"] = os.pathsep.join(_search_path())
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "spair.plugins.compiler.worker"],
+            [sys.executable, "-m", "spair.plugins.compiler.kernels.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._words,

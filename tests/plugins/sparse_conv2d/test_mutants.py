@@ -8,7 +8,7 @@ import pytest
 
 from spair.plugins.sparse_conv2d import kernel as conv
 from tests.plugins.kernel_harness import LAYOUTS, list_active, make_mutant
-from tests.plugins.sparse_conv2d_cases import Case, judge, layouts_of, make_call, run
+from tests.plugins.sparse_conv2d.cases import Case, judge, layouts_of, make_call, run
 
 # What the tolerance must refuse
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spair.plugins.compiler.occupancy import occupancy, resident_blocks
+from spair.plugins.compiler.kernels.occupancy import occupancy, resident_blocks
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
+from spair.plugins.compiler.kernels.tiles import Tiling, list_tilings
+from spair.plugins.compiler.kernels.variants import list_variants
 from spair.plugins.compiler.targets import ARCHITECTURES
-from spair.plugins.compiler.tiles import Tiling, list_tilings
-from spair.plugins.compiler.variants import list_variants
 
 LAYOUTS = ("linear", "pixels")
 CONTRACT = {

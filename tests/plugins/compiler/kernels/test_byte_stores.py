@@ -2,7 +2,7 @@
 
 import pytest
 
-from spair.plugins.compiler.stores import find_float_bytes
+from spair.plugins.compiler.kernels.byte_stores import find_float_bytes
 
 SUM = "add.f32 \t%r3, %r2, 0f4B400080;"
 STORE = "st.shared.b8 \t[%r1+2048], %r3;"

@@ -1,7 +1,7 @@
 """The process that runs Triton: a job per line on standard input, its result on standard output.
 
 Apart from the caller because Triton prints at will, may abort the process, and compiles nothing where its interpreter
-was asked for. Run as `python -m spair.plugins.compiler.worker`.
+was asked for. Run as `python -m spair.plugins.compiler.kernels.worker`.
 """
 
 from __future__ import annotations

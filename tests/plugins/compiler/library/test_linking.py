@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from spair.plugins.compiler import library as library_module
 from spair.plugins.compiler.build import build_plugins, has_code, is_too_new, take_library
-from spair.plugins.compiler.compilation import Settings
-from spair.plugins.compiler.images import Label, read_label
-from spair.plugins.compiler.library import build_library
+from spair.plugins.compiler.kernels.compilation import Settings
+from spair.plugins.compiler.kernels.variants import list_variants
+from spair.plugins.compiler.library import linking as library_module
+from spair.plugins.compiler.library.embedding import Label, read_label
+from spair.plugins.compiler.library.linking import build_library
+from spair.plugins.compiler.library.symbols import check_symbols, read_symbols
 from spair.plugins.compiler.report import format_report
-from spair.plugins.compiler.symbols import check_symbols, read_symbols
 from spair.plugins.compiler.targets import find_target
-from spair.plugins.compiler.variants import list_variants
 from spair.plugins.errors import PluginError
 
 OPERATORS = {"SparseConv2d", "SparseNonLocal", "MaskedModulation"}

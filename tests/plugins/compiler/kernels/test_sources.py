@@ -4,7 +4,7 @@ import importlib
 
 import pytest
 
-from spair.plugins.compiler.sources import list_sources
+from spair.plugins.compiler.kernels.sources import list_sources
 from spair.plugins.errors import PluginError
 
 

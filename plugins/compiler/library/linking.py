@@ -11,20 +11,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..errors import PluginError
-from .cache import hash_files, make_key
-from .compilation import Progress, Settings
-from .images import Label, make_label, write_images
-from .kernels import Kernel
+from ...errors import PluginError
+from ..cache import hash_files, make_key
+from ..kernels.compilation import Progress, Settings
+from ..kernels.kernel import Kernel
+from ..targets import Target
+from ..tools import find_compiler, find_cuda_headers, find_tensorrt_headers
+from .embedding import Label, make_label, write_images
 from .symbols import check_symbols, find_readelf
-from .targets import Target
-from .tools import find_compiler, find_cuda_headers, find_tensorrt_headers
 
 LIBRARY = "libspair_plugins.so"
 COMPILE = ("-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror")
 LINK = ("-shared", "-Wl,-z,defs", "-Wl,-z,noexecstack", "-ldl")
 
-_ROOT = Path(__file__).parents[1]
+_ROOT = Path(__file__).parents[2]
 NATIVE = _ROOT / "native"
 
 

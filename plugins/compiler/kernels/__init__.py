@@ -1,0 +1,1 @@
+"""Compilation of Triton kernels to machine code."""

@@ -1,0 +1,1 @@
+"""Linking of the plugin library around compiled kernels."""
