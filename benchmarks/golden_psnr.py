@@ -17,8 +17,8 @@ import torch
 from benchmarks.peers.prenet import prenet
 from spair.export import export_foreign
 from spair.runtime import Restorer
-from spair.training.metrics import QuantizeMode, image_measures, quantize
-from spair.training.pairs import read_rgb
+from spair.training.data.pairs import read_rgb
+from spair.training.evaluation.metrics import QuantizeMode, image_measures, quantize
 
 TOLERANCE_DB = 0.02
 """The golden values have two decimals, and convolutions differ between machines in the last bits."""

@@ -40,10 +40,10 @@ from benchmarks.measuring import parse_count, parse_names
 from spair.runtime.errors import GateError
 from spair.training.config import TrainingConfig
 from spair.training.config_file import load_config
-from spair.training.corpus import Corpus, MaskedPhoto, PicturePair, load_corpus
-from spair.training.cpu import has_matrix_tiles, keep_freed_memory
-from spair.training.module import PatchModule, RestorationModule, sum_known
-from spair.training.patches import Sample
+from spair.training.data.corpus import Corpus, MaskedPhoto, PicturePair, load_corpus
+from spair.training.data.patches import Sample
+from spair.training.loop.cpu import has_matrix_tiles, keep_freed_memory
+from spair.training.loop.module import PatchModule, RestorationModule, sum_known
 from spair.training.simulators import SIMULATORS
 
 ROOT = Path(__file__).resolve().parents[1]

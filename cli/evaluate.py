@@ -19,7 +19,7 @@ from .output import counting, deliver
 
 if TYPE_CHECKING:
     from ..runtime import Restorer
-    from ..training.pairs import Pair
+    from ..training.data.pairs import Pair
 
 EXAMPLES = """\b
 Examples:
@@ -126,7 +126,7 @@ def evaluate(
 
 
 def _labels(paths: list[Path]) -> list[str]:
-    from ..training.markdown import label_models
+    from ..training.evaluation.report.markdown import label_models
 
     return label_models([str(path) for path in paths])
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..runtime import Restorer
-    from ..training.metrics import QuantizeMode
-    from ..training.montage import Column, Models
+    from ..training.evaluation.metrics import QuantizeMode
+    from ..training.evaluation.report.montage import Column, Models
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class Kind:
 
 def restored_kind(task: str, quantize: QuantizeMode, resize: int | None, shift: int) -> Kind:
     """Restored pictures against clean ones."""
-    from ..training.evaluation import evaluate
-    from ..training.figures import draw_parts
-    from ..training.montage import draw_montage, make_column
-    from ..training.protocols import find_protocol
-    from ..training.published import describe
-    from ..training.tables import render_report
+    from ..training.evaluation.protocols import find_protocol
+    from ..training.evaluation.published import describe
+    from ..training.evaluation.report.maps import draw_parts
+    from ..training.evaluation.report.montage import draw_montage, make_column
+    from ..training.evaluation.report.restored import render_report
+    from ..training.evaluation.restored import evaluate
 
     protocol = find_protocol(task)
     return Kind(
@@ -78,11 +78,11 @@ def mask_kind(task: str, quantize: QuantizeMode, resize: int | None, shift: int)
         UserError: options that are about clean pictures.
     """
     from ..runtime.errors import UserError
-    from ..training.figures import draw_mask_parts
-    from ..training.mask_evaluation import evaluate_masks
-    from ..training.mask_tables import render_mask_report
-    from ..training.montage import draw_mask_montage, make_mask_column
-    from ..training.protocols import find_protocol
+    from ..training.evaluation.masks import evaluate_masks
+    from ..training.evaluation.protocols import find_protocol
+    from ..training.evaluation.report.maps import draw_mask_parts
+    from ..training.evaluation.report.masks import render_mask_report
+    from ..training.evaluation.report.montage import draw_mask_montage, make_mask_column
 
     if quantize != "round" or resize is not None or shift:
         raise UserError(

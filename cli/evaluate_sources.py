@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .output import counting
 
 if TYPE_CHECKING:
-    from ..training.pairs import Pair
+    from ..training.data.pairs import Pair
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Sources:
 
     def find(self) -> list[Pair]:
         """The chosen pairs, every file of theirs decoded once; the others have to pair too."""
-        from ..training.pairs import check_pairs
+        from ..training.data.pairs import check_pairs
 
         chosen = choose_pairs(self._list(), self.only)
         with counting("checking:") as progress:
@@ -60,8 +60,8 @@ class Sources:
 
     def _list(self) -> list[Pair]:
         """All pairs, their files not looked at."""
-        from ..training.layouts import find_pairs
-        from ..training.pairs import pair_folders
+        from ..training.data.datasets import find_pairs
+        from ..training.data.pairs import pair_folders
 
         if self.dataset is not None and self.root is not None:
             return find_pairs(self.dataset, self.root, self.split, check=False)
@@ -74,7 +74,7 @@ class Sources:
         """The data set's task; None for folders and for data sets of any task."""
         if self.dataset is None:
             return None
-        from ..training.layouts import LAYOUTS
+        from ..training.data.datasets import LAYOUTS
 
         layout = LAYOUTS.get(self.dataset)
         return None if layout is None or layout.task == "any" else layout.task
@@ -106,7 +106,7 @@ def choose_pairs(pairs: list[Pair], names: tuple[str, ...]) -> list[Pair]:
         UserError: a name that no pair has.
     """
     from ..runtime.errors import UserError
-    from ..training.pairs import listed
+    from ..training.data.pairs import listed
 
     there = [pair.name for pair in pairs]
     unknown = [name for name in names if name not in there]

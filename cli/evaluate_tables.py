@@ -14,8 +14,8 @@ from .output import number
 
 def show_restored(report: dict[str, Any], console: Console, out: Path | None = None) -> None:
     """Measures before and after; `out` is where the report lies."""
-    from ..training.protocols import REGIONS, find_protocol
-    from ..training.tables import TITLES
+    from ..training.evaluation.protocols import REGIONS, find_protocol
+    from ..training.evaluation.report.restored import TITLES
 
     models, protocol = _models(report), find_protocol(report["protocol"])
     table = Table("", "input", *_labels(models), box=None, pad_edge=False)
@@ -55,7 +55,7 @@ def _models(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _labels(models: list[dict[str, Any]]) -> list[str]:
-    from ..training.markdown import label_models
+    from ..training.evaluation.report.markdown import label_models
 
     return [escape(label) for label in label_models([one["model"] for one in models])]
 
@@ -83,7 +83,7 @@ def _setting(report: dict[str, Any]) -> str:
 
 
 def _count(report: dict[str, Any]) -> str:
-    from ..training.markdown import count_pictures
+    from ..training.evaluation.report.markdown import count_pictures
 
     return count_pictures(report["count"])
 

@@ -90,7 +90,7 @@ def _open_checkpoint(path: Path, execution: Execution, factory: str | None, mult
         raise UserError(f"{path} is a checkpoint, which runs in fp32, not in {execution.precision}; export it first")
     import torch
 
-    from ..training.torch_network import TorchTwoStage, TorchWhole
+    from ..export.eager import TorchTwoStage, TorchWhole
 
     if execution.threads:
         torch.set_num_threads(execution.threads)

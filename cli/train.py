@@ -50,7 +50,7 @@ def train(
 
 
 def _run(run: Any, settings: Any, out: Path, devices: Any) -> dict[str, Any]:
-    from ..training.interruption import TERMINATED
+    from ..training.loop.interruption import TERMINATED
 
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Lightning's bar

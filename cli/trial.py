@@ -87,7 +87,7 @@ def try_sample(
         GateError: the two ways gave different pictures; nothing was timed.
     """
     from ..runtime.profiling.cases import check_baseline
-    from ..training.metrics import luma, psnr
+    from ..training.evaluation.metrics import luma, psnr
 
     result = restorer(sample.degraded)
     assert result.mask is not None

@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from spair.export import export_checkpoint
+from spair.export.eager import TorchTwoStage
 from spair.network import load_checkpoint
 from spair.runtime import Restorer
 from spair.training.config import TrainingConfig
 from spair.training.config_file import load_config
-from spair.training.evaluation import evaluate
-from spair.training.metrics import luma, psnr
-from spair.training.pairs import Pair
+from spair.training.data.pairs import Pair
+from spair.training.evaluation.metrics import luma, psnr
+from spair.training.evaluation.restored import evaluate
 from spair.training.simulators import SIMULATORS
 from spair.training.simulators.rain import Rain, add_rain
-from spair.training.torch_network import TorchTwoStage
 
 CONFIGS = Path(str(importlib.resources.files("spair.training"))) / "configs"
 LIGHT = Rain(angle=8.0, length=22.0, width=0.8, density=0.0015, opacity=0.6, veil=0.0)

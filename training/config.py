@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PrivateAttr, model_validator
 
 from ..network import PRESETS, Preset
-from .layouts import LAYOUTS
+from .data.datasets import LAYOUTS
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Distance = Literal["charbonnier", "l1", "mse"]

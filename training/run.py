@@ -18,14 +18,14 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from ..network import SPAIR, CheckpointError, load_checkpoint, save_checkpoint
 from ..runtime.errors import UserError
-from .callbacks import PACE, AveragedCheckpoint, Clock, Durations, Pace, Pictures
 from .config import TrainingConfig
-from .corpus import Corpus, load_corpus
-from .cpu import has_matrix_tiles, keep_freed_memory
-from .interruption import Interruption
-from .module import PatchModule, RestorationModule
-from .state import STATE, AtomicCheckpointIO, State, check_unchanged, read_state
-from .terminal import StageBar, counting_pictures, describe_start, quiet, say
+from .data.corpus import Corpus, load_corpus
+from .loop.callbacks import PACE, AveragedCheckpoint, Clock, Durations, Pace, Pictures
+from .loop.cpu import has_matrix_tiles, keep_freed_memory
+from .loop.interruption import Interruption
+from .loop.module import PatchModule, RestorationModule
+from .loop.state import STATE, AtomicCheckpointIO, State, check_unchanged, read_state
+from .loop.terminal import StageBar, counting_pictures, describe_start, quiet, say
 
 
 @dataclasses.dataclass(frozen=True)

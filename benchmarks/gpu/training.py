@@ -24,8 +24,8 @@ import torch
 from benchmarks.measuring import parse_count
 from benchmarks.training import MIXED_TOLERANCE, TASKS, Trainee, Way, differ, load_task, make_corpus, time_steps
 from spair.runtime.errors import GateError
-from spair.training.module import PatchModule
-from spair.training.patches import Sample
+from spair.training.data.patches import Sample
+from spair.training.loop.module import PatchModule
 
 EXACT = Way("float32")
 WAYS = (Way("eager", mixed=True), Way("compiled", mixed=True, compiled=True))

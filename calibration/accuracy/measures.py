@@ -1,7 +1,7 @@
 """What a precision costs in dB: measured against clean pictures, or estimated from the distance to the FP32 output.
 
 With a clean picture the loss is the difference of two PSNRs, of the 8-bit pictures that a saved file would hold, in
-BT.601 luma (as the tables of deraining do, see `spair.training.metrics`) and in RGB; the larger loss counts.
+BT.601 luma (as the tables of deraining do, see `spair.training.evaluation.metrics`) and in RGB; the larger loss counts.
 
 Without one it is estimated. Let E be the mean square error of the FP32 output against the unknown truth, and D that of
 the output against the FP32 one. If the two errors are uncorrelated, as those of rounding are, the error becomes E + D

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from benchmarks.training import FIRST, TASKS, WAYS, Trainee, check_equal, load_task, make_corpus
-from spair.training.module import PatchModule
-from spair.training.patches import Sample
+from spair.training.data.patches import Sample
+from spair.training.loop.module import PatchModule
 
 
 def small(task, folder):

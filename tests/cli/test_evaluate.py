@@ -134,7 +134,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(spair, tmp_p
 
 
 def test_a_peer_that_cannot_be_opened_is_refused_before_any_work(spair, tiny_bundle, folders, tmp_path, monkeypatch):
-    monkeypatch.setattr("spair.training.evaluation.evaluate", lambda *_, **__: pytest.fail("ran"))
+    monkeypatch.setattr("spair.training.evaluation.restored.evaluate", lambda *_, **__: pytest.fail("ran"))
     spair("evaluate", tiny_bundle, *folders, "--compare", tmp_path / "none.spair").refused("none.spair")
 
 
@@ -254,7 +254,7 @@ def test_masks_alone_can_be_chosen_too(spair, tiny_bundle, photographs):
 def test_a_network_without_masks_is_refused_before_any_work(
     spair, tiny_bundle, photographs, foreign, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("spair.training.mask_evaluation.evaluate_masks", lambda *_, **__: pytest.fail("ran"))
+    monkeypatch.setattr("spair.training.evaluation.masks.evaluate_masks", lambda *_, **__: pytest.fail("ran"))
     spair("evaluate", foreign.checkpoint, *photographs, "--factory", foreign.factory).refused(
         r"their\.pth predicts no masks.*give --target as well"
     )

@@ -165,7 +165,7 @@ def test_ctrl_c_exits_as_everywhere(spair, config, photo, tmp_path, monkeypatch)
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("spair.training.module.RestorationModule.training_step", interrupted)
+    monkeypatch.setattr("spair.training.loop.module.RestorationModule.training_step", interrupted)
     done = spair("train", config, "--out", tmp_path / "runs", "--json")
     assert (done.code, done.out) == (130, "")
     assert done.err.splitlines()[-2:] == [STOPPED, "interrupted"]

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from spair.runtime import Picture, UserError, write_image
-from spair.training.comparison import Example, Setting, compare
 from spair.training.config import TrainingConfig
 from spair.training.config_file import load_config
-from spair.training.mask_evaluation import Located, MaskCounts
-from spair.training.protocols import PROTOCOLS
+from spair.training.evaluation.comparison import Example, Setting, compare
+from spair.training.evaluation.masks import Located, MaskCounts
+from spair.training.evaluation.protocols import PROTOCOLS
 
 CONFIG = """
 name = "test"

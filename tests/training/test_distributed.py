@@ -10,7 +10,7 @@ import lightning as L
 import torch
 
 from spair.network import load_checkpoint
-from spair.training.module import RestorationModule
+from spair.training.loop.module import RestorationModule
 from spair.training.run import train
 
 STAGES = [("net_l", 2), ("net_r", 2), ("both", 2)]

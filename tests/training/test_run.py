@@ -16,9 +16,9 @@ import torch
 
 from spair.network import BASE, SPAIR, TINY, CheckpointError, load_checkpoint, save_checkpoint
 from spair.training import run
-from spair.training.module import RestorationModule
+from spair.training.loop.module import RestorationModule
+from spair.training.loop.state import read_state
 from spair.training.run import STATE, Devices, _check_batches, train
-from spair.training.state import read_state
 
 STOPS = [(0, 2), (1, 0), (1, 2), (2, 1)]
 """(stage, step): in the first stage, between two, in a later one, and in an epoch of which nothing is saved."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spair.calibration.accuracy.measures import CAP, estimate_loss, mean_square, measure_psnr, psnr_of, required_psnr
-from spair.training.metrics import image_measures, quantize
+from spair.training.evaluation.metrics import image_measures, quantize
 
 
 def test_psnr_is_that_of_evaluate():

@@ -1,0 +1,221 @@
+"""The pictures of a run: found, checked and decoded before the first step."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from ...runtime.errors import UserError
+from ..config import Data
+from .datasets import find_pairs
+from .pairs import Pair, Progress, list_pictures, listed, pair_folders, read_mask, read_pair_uint8, read_rgb_uint8
+from .store import Store
+
+
+@dataclasses.dataclass(frozen=True)
+class PicturePair:
+    """A degraded picture and its clean one, HxWx3 uint8 RGB of one size."""
+
+    name: str
+    """group/stem."""
+    degraded: np.ndarray
+    clean: np.ndarray
+    mask: np.ndarray | None = None
+    """bool HxW, from a file; None where the difference of the two pictures says it."""
+
+    def find_truth(self, threshold: int) -> np.ndarray:
+        """The true mask, bool HxW: the file's, else where some channel differs by more than threshold of 255."""
+        return differs(self.degraded, self.clean, threshold) if self.mask is None else self.mask
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskedPhoto:
+    """A degraded photograph without a clean one: HxWx3 uint8 RGB, and its true mask, bool HxW."""
+
+    name: str
+    degraded: np.ndarray
+    mask: np.ndarray
+
+    def find_truth(self, threshold: int) -> np.ndarray:
+        """The true mask, bool HxW; the threshold is for pictures without a mask."""
+        return self.mask
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """What a run trains on and what it validates on; no picture is in both."""
+
+    pairs: tuple[PicturePair, ...]
+    photos: tuple[np.ndarray, ...]
+    held_out: tuple[PicturePair, ...]
+    masked: tuple[MaskedPhoto, ...] = ()
+    held_out_masked: tuple[MaskedPhoto, ...] = ()
+
+
+def differs(degraded: np.ndarray, clean: np.ndarray, threshold: int) -> np.ndarray:
+    """The true mask of an aligned pair, bool HxW: some channel of two uint8 pictures differs by more than threshold."""
+    return np.abs(degraded.astype(np.int16) - clean).max(-1) > threshold
+
+
+def load_corpus(data: Data, patch: int, memory: float = float("inf"), *, progress: Progress | None = None) -> Corpus:
+    """Decode every picture of a run.
+
+    Args:
+        data: where they are.
+        patch: side of the largest crops.
+        memory: bytes of pictures that are kept in memory; the others go to the temporary folder.
+        progress: called after each file, with the counts of its folder or data set.
+
+    Raises:
+        UserError: a folder is missing or empty; pictures are unreadable, unpaired, of unequal size or smaller than a
+            patch, of which the first are named; a held-out stem names no picture; nothing is left to train on.
+    """
+    data = data.locate()
+    keep = Store(memory).keep_all
+    pairs = [
+        keep(PicturePair(f"{group}/{pair.name}", *read_pair_uint8(pair))) for group, pair in _list_pairs(data, progress)
+    ]
+    masked = [
+        keep(MaskedPhoto(f"{group}/{pair.name}", read_rgb_uint8(pair.input), read_mask(pair.mask)))
+        for group, pair in _list_masked(data, progress)
+        if pair.mask is not None
+    ]
+    photos = {path: keep(photo) for folder in data.photos for path, photo in read_photos(folder, progress)}
+    ours, held_out = _split(pairs, data.held_out)
+    our_masked, held_out_masked = _split(masked, data.held_out)
+    _check_held_out(data, [*held_out, *held_out_masked])
+    _check_rest(data, ours, our_masked, photos)
+    sizes = {picture.name: picture.degraded.shape for picture in (*ours, *our_masked)}
+    _check_sizes(sizes | {str(path): photo.shape for path, photo in photos.items()}, patch)
+    return Corpus(
+        tuple(_at_scales(ours, lambda pair, factor: keep(_reduce_record(pair, factor)), data.scales, patch)),
+        (
+            *_at_scales(photos.values(), lambda photo, factor: keep(reduce(photo, factor)), data.scales, patch),
+            *(keep(enlarge(photo, factor)) for photo in photos.values() for factor in data.enlarge),
+        ),
+        tuple(held_out),
+        tuple(_at_scales(our_masked, lambda photo, factor: keep(_reduce_record(photo, factor)), data.scales, patch)),
+        tuple(held_out_masked),
+    )
+
+
+def reduce(picture: np.ndarray, factor: int) -> np.ndarray:
+    """Means of boxes of factor x factor pixels; what fills no box is cut off.
+
+    Args:
+        picture: uint8 [H,W,3], or bool [H,W], which becomes true where at least half of a box is.
+        factor: of both sides, at most H and W.
+    """
+    height, width = (side // factor for side in picture.shape[:2])
+    boxes = picture[: height * factor, : width * factor].reshape(height, factor, width, factor, *picture.shape[2:])
+    mean = boxes.mean((1, 3), dtype=np.float32)
+    return mean >= 0.5 if picture.dtype == bool else np.rint(mean).astype(np.uint8)
+
+
+def enlarge(picture: np.ndarray, factor: float) -> np.ndarray:
+    """A uint8 [H,W,3] picture with sides `factor` times as long, rounded: bicubic."""
+    height, width = (round(side * factor) for side in picture.shape[:2])
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _reduce_record(record: Any, factor: int) -> Any:
+    arrays = {name: value for name, value in vars(record).items() if isinstance(value, np.ndarray)}
+    return dataclasses.replace(record, **{name: reduce(value, factor) for name, value in arrays.items()})
+
+
+def _at_scales(pictures: Iterable[Any], shrink: Any, scales: tuple[int, ...], patch: int) -> Iterator[Any]:
+    """Every picture reduced by every factor that leaves it as large as a patch."""
+    for picture in pictures:
+        shape = picture.shape if isinstance(picture, np.ndarray) else picture.degraded.shape
+        for factor in scales:
+            if min(shape[:2]) // factor >= patch:
+                yield picture if factor == 1 else shrink(picture, factor)
+
+
+def _list_pairs(data: Data, progress: Progress | None) -> Iterator[tuple[str, Pair]]:
+    """(group, pair) of all folders and data sets; a group's scores are reported together."""
+    for folders in data.pairs:
+        for pair in pair_folders(folders.input, folders.target, folders.mask, progress=progress):
+            yield folders.input.parent.name, pair
+    for source in data.sets:
+        for pair in find_pairs(source.layout, source.root, source.split, progress=progress):
+            yield source.layout, pair
+
+
+def _list_masked(data: Data, progress: Progress | None) -> Iterator[tuple[str, Pair]]:
+    """(group, pair) of the photographs that only have a mask: they are their own targets."""
+    for folders in data.masked:
+        for pair in pair_folders(folders.input, folders.input, folders.mask, progress=progress):
+            yield folders.input.name, pair
+
+
+def read_photos(folder: Path, progress: Progress | None) -> list[tuple[Path, np.ndarray]]:
+    """The clean pictures of a folder.
+
+    Raises:
+        UserError: it is missing or has none; some cannot be used, of which the first are named.
+    """
+    paths = list_pictures(folder) if folder.is_dir() else []
+    if not paths:
+        raise UserError(f"photos folder {folder} is missing or holds no pictures; correct the path")
+    photos, unusable = [], []
+    for done, path in enumerate(paths, 1):
+        try:
+            photos.append((path, read_rgb_uint8(path)))
+        except UserError as error:
+            unusable.append(str(error))
+        if progress is not None:
+            progress(done, len(paths), path.name)
+    if unusable:
+        raise UserError(f"{len(unusable)} of the photographs cannot be used: {listed(unusable, ' | ')}")
+    return photos
+
+
+Picture = TypeVar("Picture", PicturePair, MaskedPhoto)
+
+
+def _split(pictures: list[Picture], held_out: tuple[str, ...]) -> tuple[list[Picture], list[Picture]]:
+    """Those to train on, and those held out."""
+    chosen = [_stem(picture) in held_out for picture in pictures]
+    ours = [picture for picture, out in zip(pictures, chosen, strict=True) if not out]
+    return ours, [picture for picture, out in zip(pictures, chosen, strict=True) if out]
+
+
+def _stem(picture: Any) -> str:
+    return picture.name.split("/", 1)[1]
+
+
+def _check_held_out(data: Data, held_out: list[Any]) -> None:
+    if missing := sorted(set(data.held_out) - {_stem(picture) for picture in held_out}):
+        raise UserError(
+            f"data.held_out names {', '.join(missing)}, but no picture has that stem; correct data.held_out"
+        )
+
+
+def _check_rest(data: Data, pairs: list[Any], masked: list[Any], photos: dict[Path, Any]) -> None:
+    """What the shares ask for must be there after the held-out pictures are taken away."""
+    rest = 1.0 - data.simulate - data.from_masked
+    wants = (
+        (rest > 1e-9 and not pairs, "pairs"),
+        (data.from_masked > 0 and not masked, "masked photographs"),
+        (data.simulate > 0 and not photos and not pairs, "clean pictures"),
+    )
+    for wanting, what in wants:
+        if wanting:
+            raise UserError(
+                f"data.held_out keeps all {what} for validation, so nothing is left to train on; hold out fewer"
+            )
+
+
+def _check_sizes(shapes: dict[str, tuple[int, ...]], patch: int) -> None:
+    small = [f"{name} is {shape[1]}x{shape[0]}" for name, shape in shapes.items() if min(shape[:2]) < patch]
+    if small:
+        raise UserError(
+            f"training pictures are at least as large as a patch, {patch}x{patch}, but {listed(small)}: "
+            "remove them, or lower patch"
+        )

@@ -1,0 +1,284 @@
+"""Pairs of a degraded and a clean picture: found by file stem, checked before any work starts, read."""
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ...runtime.errors import UserError
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"})
+"""Lower case; other files in a folder (notes, thumbnails' indexes) are passed over."""
+
+Progress = Callable[[int, int, str], None]
+"""Called as `progress(done, total, name)` after each file or picture, in the caller's thread."""
+
+_NAMED = 3  # files named in a message; the rest is counted
+_WORKERS = min(8, os.cpu_count() or 1)  # decoders at once: libvips works outside Python's lock
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A degraded picture and its clean one. Raises ValueError when `side` is given for two different files."""
+
+    name: str
+    """Unique in its list, without a slash."""
+    input: Path
+    target: Path
+    mask: Path | None = None
+    """The true distortion, where it is known."""
+    side: Literal["", "input-left", "input-right"] = ""
+    """The half of one file that is the input, the other being the target; "" for pictures of their own."""
+
+    def __post_init__(self) -> None:
+        if self.side and self.input != self.target:
+            raise ValueError(f"halves lie in one file, but {self.name} has {self.input} and {self.target}")
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Its files, each once."""
+        halves = (self.input,) if self.side else (self.input, self.target)
+        return halves if self.mask is None else (*halves, self.mask)
+
+
+def pair_folders(
+    inputs: Path, targets: Path, masks: Path | None = None, *, check: bool = True, progress: Progress | None = None
+) -> list[Pair]:
+    """Pair the pictures of two or three folders by stem (`7.jpg` with `7.png`), numbers in natural order.
+
+    Args:
+        inputs, targets, masks: the folders.
+        check: whether to run `check_pairs`, which decodes every file; `progress` counts them.
+
+    Raises:
+        UserError: a folder is absent or without pictures; a stem occurs twice in a folder or is missing from
+            one of them; or the files fail `check_pairs`. The message names the first files.
+    """
+    folders = {"input": inputs, "target": targets} | ({"mask": masks} if masks is not None else {})
+    found = {role: _by_stem(Path(folder), role) for role, folder in folders.items()}
+    for role in list(found)[1:]:
+        _check_paired(found["input"], found[role], inputs, folders[role])
+    pairs = [
+        Pair(stem, path, found["target"][stem], found["mask"][stem] if masks is not None else None)
+        for stem, path in sorted(found["input"].items(), key=lambda item: natural_order(item[0]))
+    ]
+    if check:
+        check_pairs(pairs, progress)
+    return pairs
+
+
+def check_pairs(pairs: Sequence[Pair], progress: Progress | None = None) -> None:
+    """Decode every file once, so that a long run does not fail at its end.
+
+    Whole decodes, since a truncated file has an intact header; a file of several pairs is decoded once.
+    `progress` counts files.
+
+    Raises:
+        UserError: files cannot be read, differ in size within a pair, or hold two halves in an odd width. All
+            are found first; the message names the first of each kind and counts the rest.
+    """
+    paths = list(dict.fromkeys(path for pair in pairs for path in pair.files))
+    sizes = dict(zip(paths, _sizes(paths, progress), strict=True))
+    unreadable = [size for size in sizes.values() if isinstance(size, str)]
+    odd = [str(pair.input) for pair in pairs if pair.side and _width(sizes[pair.input]) % 2]
+    unequal = [words for pair in pairs if (words := _unequal(pair, sizes))]
+    complaints = []
+    if unreadable:
+        complaints.append(f"{len(unreadable)} of the files cannot be used: {listed(unreadable, ' | ')}")
+    if odd:
+        complaints.append(f"two pictures side by side need an even width, but {listed(odd)} cannot be halved")
+    if unequal:
+        complaints.append(f"the pictures of a pair must have one size, but {listed(unequal, '; ')}: use matching files")
+    if complaints:
+        raise UserError("; ".join(complaints))
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """The picture files of a folder by suffix (`SUFFIXES`), sorted; hidden files and folders are passed over."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    ]
+
+
+def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Input and target as `read_rgb` gives them, and the mask as `read_mask` does or None.
+
+    Raises:
+        UserError: a file cannot be read, the sizes differ, or two halves have an odd width.
+    """
+    return _read(pair, read_rgb)
+
+
+def read_pair_uint8(pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """The same with input and target as uint8 [H, W, 3], the form in which training keeps them.
+
+    Raises:
+        UserError: as `read_pair`; or the file has more than 8 bits per channel.
+    """
+    return _read(pair, read_rgb_uint8)
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    """A picture as float32 [H, W, 3], RGB 0..1: 8 bit, 16 bit or float, gray repeated, alpha left out."""
+    values = _values(path)
+    return np.array(np.broadcast_to(values, (*values.shape[:2], 3)))
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """A mask picture as bool [H, W]: true where any colour channel is above half of its range."""
+    return np.any(_values(path) > 0.5, axis=2)
+
+
+def fingerprint(pairs: Iterable[Pair]) -> str:
+    """SHA-256 over names and contents of all files: reports with the same one measured the same pictures."""
+    digest = hashlib.sha256()
+    for pair in pairs:
+        if pair.side:
+            digest.update(f"{pair.side}\0".encode())
+        for path in (pair.input, None if pair.side else pair.target, pair.mask):
+            content = path.read_bytes() if path is not None else b""
+            digest.update(f"{pair.name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def natural_order(stem: str) -> tuple[int, int, str]:
+    """A key that sorts numbers by value, before other stems."""
+    return (0, int(stem), stem) if stem.isdecimal() else (1, 0, stem)
+
+
+def listed(names: Sequence[str], separator: str = ", ") -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - _NAMED
+    return separator.join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _read(pair: Pair, read: Callable[[Path], np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    if pair.side:
+        left, right = _halves(read(pair.input), pair)
+        image, target = (left, right) if pair.side == "input-left" else (right, left)
+    else:
+        image, target = read(pair.input), read(pair.target)
+    mask = read_mask(pair.mask) if pair.mask is not None else None
+    sizes = [f"{part.shape[1]}x{part.shape[0]}" for part in (image, target, mask) if part is not None]
+    if len(set(sizes)) > 1:
+        raise UserError(
+            f"the pictures of a pair must have one size, but those of {pair.name} ({listed([*map(str, pair.files)])}) "
+            f"are {', '.join(sizes)}: use matching files"
+        )
+    return image, target, mask
+
+
+def _halves(whole: np.ndarray, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+    half, rest = divmod(whole.shape[1], 2)
+    if rest:
+        raise UserError(
+            f"two pictures side by side need an even width, but {pair.input} is {whole.shape[1]} pixels wide: "
+            "replace it"
+        )
+    return np.ascontiguousarray(whole[:, :half]), np.ascontiguousarray(whole[:, half:])
+
+
+def read_rgb_uint8(path: Path) -> np.ndarray:
+    """A picture as uint8 [H, W, 3] RGB: gray repeated, alpha left out.
+
+    Raises:
+        UserError: the file cannot be read or has more than 8 bits per channel.
+    """
+    from ...runtime.images import read_image
+
+    pixels = read_image(path).pixels
+    if pixels.dtype != np.uint8:
+        raise UserError(f"{path} has {pixels.dtype} samples, expected 8 bits per channel: convert it")
+    colours = pixels[:, :, :3] if pixels.shape[2] > 1 else pixels
+    return np.array(np.broadcast_to(colours, (*colours.shape[:2], 3)))
+
+
+def _values(path: Path) -> np.ndarray:
+    """The colours of a file without alpha: float32 [H, W, 1 or 3], 0..1."""
+    from ...runtime.images import read_image
+
+    pixels = read_image(path).pixels
+    colours = pixels[:, :, :3] if pixels.shape[2] > 1 else pixels
+    if np.issubdtype(pixels.dtype, np.integer):
+        return colours.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    return colours.astype(np.float32)
+
+
+def _by_stem(folder: Path, role: str) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise UserError(f"the {role} folder {folder} is not a folder: give the folder that holds the {role} pictures")
+    stems = defaultdict(list)
+    for path in list_pictures(folder):
+        stems[path.stem].append(path)
+    if not stems:
+        raise UserError(f"the {role} folder {folder} has no pictures: expected files {', '.join(sorted(SUFFIXES))}")
+    twice = [path.name for paths in stems.values() if len(paths) > 1 for path in paths]
+    if twice:
+        raise UserError(
+            f"pictures pair by file stem, but the {role} folder {folder} has several files of one stem "
+            f"({listed(twice)}): keep one of each"
+        )
+    return {stem: paths[0] for stem, paths in stems.items()}
+
+
+def _check_paired(ours: dict[str, Path], theirs: dict[str, Path], our_folder: Path, their_folder: Path) -> None:
+    lonely = [ours[stem].name for stem in ours if stem not in theirs]
+    extra = [theirs[stem].name for stem in theirs if stem not in ours]
+    complaints = [
+        f"{listed(names)} of {folder} {'has' if len(names) == 1 else 'have'} no partner in {other}"
+        for names, folder, other in ((lonely, our_folder, their_folder), (extra, their_folder, our_folder))
+        if names
+    ]
+    if complaints:
+        raise UserError(
+            f"pictures pair by file stem, but {' and '.join(complaints)}: add or remove files to match them"
+        )
+
+
+def _sizes(paths: Sequence[Path], progress: Progress | None) -> list[tuple[int, int] | str]:
+    """Width and height of each file, or why it cannot be read."""
+    pool, sizes = ThreadPoolExecutor(_WORKERS), []
+    try:
+        for done, (path, size) in enumerate(zip(paths, pool.map(_size, paths), strict=True), 1):
+            sizes.append(size)
+            if progress is not None:
+                progress(done, len(paths), path.name)
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupt must not wait for thousands of decodes
+    return sizes
+
+
+def _size(path: Path) -> tuple[int, int] | str:
+    from ...runtime.images import read_image
+
+    try:
+        picture = read_image(path)
+    except UserError as error:
+        return str(error)
+    return picture.width, picture.height
+
+
+def _width(size: tuple[int, int] | str) -> int:
+    return 0 if isinstance(size, str) else size[0]
+
+
+def _unequal(pair: Pair, sizes: dict[Path, tuple[int, int] | str]) -> str:
+    """In words; empty for a pair of one size, and for unreadable files, which are reported by themselves."""
+    known = {path: size for path in pair.files if not isinstance(size := sizes[path], str)}
+    if pair.side and pair.input in known:
+        width, height = known[pair.input]
+        known[pair.input] = (width // 2, height)
+    if len(set(known.values())) < 2:
+        return ""
+    half = "half of " if pair.side else ""
+    return ", ".join(
+        f"{half if path == pair.input else ''}{path} is {width}x{height}" for path, (width, height) in known.items()
+    )

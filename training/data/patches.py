@@ -1,0 +1,147 @@
+"""Training samples: sample i of a run is a pure function of (seed, i), so a resumed run sees the same pictures."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from ..config import Data
+from ..simulators import Simulator
+from ..simulators.base import find_inner
+from .corpus import Corpus, differs
+
+
+class Sample(NamedTuple):
+    """A square crop; as a batch each field has N in front."""
+
+    degraded: np.ndarray
+    """uint8 [3,P,P] RGB."""
+    clean: np.ndarray
+    """uint8 [3,P,P]; the degraded crop again where nobody knows the clean one."""
+    mask: np.ndarray
+    """uint8 [1,P,P], 1 where distorted."""
+    known: np.ndarray
+    """float32 [], 1 where `clean` is known."""
+
+
+class Share(NamedTuple):
+    """What part of each batch this process makes: process `rank` of `world`."""
+
+    rank: int = 0
+    world: int = 1
+
+
+class PatchDataset(Dataset):
+    """Crops in random orientation.
+
+    A sample is a crop of a pair, or a pair's degradation transplanted (degraded - clean, added to a clean photo,
+    clipped), or a simulated one, or a crop of a photograph that only has a mask, in the shares that `Data` gives.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        data: Data,
+        simulator: Simulator,
+        patch: int,
+        seed: int,
+        *,
+        first: int,
+        count: int,
+        batch: int = 1,
+        share: Share = Share(),  # noqa: B008 (immutable)
+    ) -> None:
+        """`count` samples from number `first` of the run on; of each `batch` of them only this process's share."""
+        self.corpus, self.data, self.simulator, self.patch, self.seed = corpus, data, simulator, patch, seed
+        self.first, self.count = first, count // share.world
+        self.part, self.share = batch // share.world, share
+        self.backgrounds = (*corpus.photos, *(pair.clean for pair in corpus.pairs))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < self.count:
+            raise IndexError(index)
+        step, place = divmod(index, self.part)
+        number = self.first + (step * self.share.world + self.share.rank) * self.part + place
+        rng = np.random.default_rng((self.seed, number))
+        degraded, clean, mask = self._sample(rng)
+        known = np.asarray(clean is not None, np.float32)
+        parts = [degraded, degraded if clean is None else clean, mask[..., None].astype(np.uint8)]
+        turned = _turn(rng, parts, upright=self.simulator.task == "rain")
+        degraded, clean, mask = (np.ascontiguousarray(part.transpose(2, 0, 1)) for part in turned)
+        return Sample(degraded, clean, mask, known)
+
+    def _sample(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        """Degraded and clean uint8 [P,P,3] (clean None where unknown), mask bool [P,P]."""
+        kind = rng.random()
+        if kind < self.data.simulate:
+            return self._simulated(rng)
+        if kind < self.data.simulate + self.data.from_masked:
+            photo = _pick(rng, self.corpus.masked)
+            degraded, mask = self._crop(rng, photo.degraded, photo.mask)
+            return degraded, None, mask
+        pair = _pick(rng, self.corpus.pairs)
+        given = () if pair.mask is None else (pair.mask,)
+        degraded, clean, *masks = self._crop(rng, pair.degraded, pair.clean, *given)
+        if kind < self.data.simulate + self.data.from_masked + self.data.transplant:
+            degraded, clean = self._transplant(rng, degraded.astype(np.int16) - clean)
+            masks = []
+        return degraded, clean, masks[0] if masks else differs(degraded, clean, self.data.mask_threshold)
+
+    def _simulated(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        margin = self.simulator.margin
+        clean = self._surroundings(rng, _pick(rng, self.backgrounds), margin)
+        degraded, mask = self.simulator.simulate(clean.astype(np.float32) / np.float32(255), rng, margin)
+        return _to_bytes(degraded), clean[find_inner(clean, margin)], mask
+
+    def _transplant(self, rng: np.random.Generator, layer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        (clean,) = self._crop(rng, _pick(rng, self.backgrounds))
+        if rng.random() < 0.5:
+            clean = clean[::-1]
+        return np.clip(clean + layer, 0, 255).astype(np.uint8), clean
+
+    def _crop(self, rng: np.random.Generator, *pictures: np.ndarray) -> list[np.ndarray]:
+        top, left = self._place(rng, pictures[0])
+        return [picture[top : top + self.patch, left : left + self.patch] for picture in pictures]
+
+    def _surroundings(self, rng: np.random.Generator, picture: np.ndarray, margin: int) -> np.ndarray:
+        """A crop with `margin` more pixels on every side, mirrored where the picture ends."""
+        rows, columns = (
+            _mirror(np.arange(start - margin, start + self.patch + margin), size)
+            for start, size in zip(self._place(rng, picture), picture.shape, strict=False)
+        )
+        return picture[rows].take(columns, axis=1)  # four times as fast as one index
+
+    def _place(self, rng: np.random.Generator, picture: np.ndarray) -> tuple[int, int]:
+        height, width = picture.shape[:2]
+        return int(rng.integers(height - self.patch + 1)), int(rng.integers(width - self.patch + 1))
+
+
+def _pick(rng: np.random.Generator, items: tuple[Any, ...]) -> Any:
+    return items[rng.integers(len(items))]
+
+
+def _mirror(index: np.ndarray, size: int) -> np.ndarray:
+    """Positions outside 0..size-1 reflected at the edge pixels, however far outside."""
+    if size == 1:
+        return np.zeros_like(index)
+    folded = np.abs(index) % (2 * size - 2)
+    return np.minimum(folded, 2 * size - 2 - folded)
+
+
+def _turn(rng: np.random.Generator, parts: list[np.ndarray], *, upright: bool) -> list[np.ndarray]:
+    """The parts in one of eight orientations; only mirrored left to right where up and down matter."""
+    if rng.random() < 0.5:
+        parts = [part[:, ::-1] for part in parts]
+    if not upright:
+        turns = int(rng.integers(4))
+        parts = [np.rot90(part, turns) for part in parts]
+    return parts
+
+
+def _to_bytes(image: np.ndarray) -> np.ndarray:
+    return np.rint(image * np.float32(255)).astype(np.uint8)

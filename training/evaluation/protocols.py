@@ -1,0 +1,88 @@
+"""How each task's tables measure: what `spair evaluate --protocol` chooses between."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ...runtime.errors import UserError
+
+EvaluationProtocol = Literal["rain", "raindrop", "shadow", "blur"]
+
+MEASURES = ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb")
+"""Measured for every task; see `metrics.image_measures`."""
+
+REGIONS = ("shadow", "non_shadow", "all")
+"""Where errors in Lab are measured; see `metrics.lab_sums`."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The measures of one task."""
+
+    name: EvaluationProtocol
+    psnr: str
+    """Key of the PSNR that the task's tables print, or of the nearest where they print none."""
+    ssim: str
+    """Key of the SSIM beside it."""
+    words: str
+    """What the tables print and where that is known from; a sentence of Markdown."""
+    extra: tuple[str, ...] = ()
+    """Keys measured beyond `MEASURES`."""
+    lab: bool = False
+    """Whether the tables print errors in Lab."""
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """All keys, those of the task's tables first."""
+        keys = (*self.extra, *MEASURES)
+        return (self.psnr, self.ssim, *(key for key in keys if key not in (self.psnr, self.ssim)))
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(
+            "rain",
+            "psnr_y",
+            "ssim_y",
+            "The deraining tables print PSNR and SSIM of BT.601 luma as MATLAB's `rgb2ycbcr` gives it (16 to 235, peak "
+            "255), outputs cut to 8 bit (`--quantize floor`); the published PReNet checkpoints score their published "
+            "figures this way.",
+        ),
+        Protocol(
+            "raindrop",
+            "psnr_y8",
+            "ssim_y8",
+            "The raindrop tables print PSNR and SSIM (7x7 flat window) of full-range 8-bit luma, outputs cut to 8 bit "
+            "(`--quantize floor`): `metrics.py` of github.com/rui1996/DeRaindrop, which DuRN and MAXIM follow. Luma of "
+            "the deraining tables gives up to 1.3 dB more.",
+            extra=("psnr_y8", "ssim_y8"),
+        ),
+        Protocol(
+            "shadow",
+            "psnr_rgb",
+            "ssim_rgb",
+            "What the ISTD tables call RMSE is the mean over pixels of abs(dL) + abs(da) + abs(db), summed over all "
+            "pictures (the authors of SID, ICCV 2019, say so of the code in use). Until 2020 it was measured at the "
+            "pictures' own size, since Fu et al. (CVPR 2021) mostly at 256x256 (`--resize 256`).",
+            lab=True,
+        ),
+        Protocol(
+            "blur",
+            "psnr_rgb",
+            "ssim_rgb",
+            "The deblurring tables print PSNR and SSIM of RGB, rounded to 8 bit. Their SSIM is often MATLAB's of the "
+            "colour picture as one volume, about 0.01 higher than the mean over channels given here.",
+        ),
+    )
+}
+
+
+def find_protocol(name: str) -> Protocol:
+    """The protocol of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in PROTOCOLS:
+        raise UserError(f"unknown protocol {name!r}: choose one of {', '.join(get_args(EvaluationProtocol))}")
+    return PROTOCOLS[name]

@@ -1,0 +1,186 @@
+"""One picture that shows a measured one: before, what each network made of it, truth, errors and masks."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..comparison import Measured
+from ..masks import Located
+from ..metrics import PSNR_CAP
+from ..protocols import Protocol
+from .maps import ERROR_TOP, FALSE, HIT, MISSED, colour_errors, colour_masks, error_levels, palette, to_levels
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageDraw
+
+WIDEST = 640
+"""Pixels: larger pictures are shown smaller, and very small ones enlarged, pixel by pixel, to `SMALLEST` or more."""
+SMALLEST = 240
+
+_INK, _PALE = (30, 30, 34), (110, 110, 118)
+_GAP, _LINE, _FOOT, _TEXT = 14, 26, 40, 15  # pixels; the last is the size of the letters
+_CELL = 300  # pixels: narrowest cell, so that its words fit
+
+
+class Panel(NamedTuple):
+    """A picture as it is shown, with words above it."""
+
+    title: str
+    note: str
+    picture: "Image.Image"
+
+
+Column = tuple[Panel, ...]
+"""Panels below each other: what one network made of a picture."""
+
+Models = Sequence[tuple[str, Column]]
+"""The name of each network, and what it made of the picture; the first is the one whose results are reported."""
+
+
+def make_column(measured: Measured, protocol: Protocol) -> Column:
+    """What a network made of a picture, with the protocol's PSNR or the Lab error over all pixels, and its errors."""
+    return (
+        Panel("restored", _score(measured.row, protocol), _show(to_levels(measured.restored))),
+        _show_errors("error after", measured.restored, measured.target),
+    )
+
+
+def make_mask_column(located: Located) -> Column:
+    """The mask that a network found."""
+    mask = located.row["mask"]
+    note = f"{100 * located.row['density']:.1f} %, IoU {mask['iou']:.2f}, BER {100 * mask['ber']:.1f} %"
+    return (Panel("found mask", note, _show(colour_masks(located.predicted, located.truth))),)
+
+
+def draw_montage(measured: Measured, protocol: Protocol, models: Models) -> np.ndarray:
+    """One picture that shows restorations: uint8 [H, W, 3].
+
+    Above before, restored by each network (`make_column`) and truth; below the errors of all but the last, and the
+    masks of `measured`. Letters beyond ASCII come out as "?": the built-in font lacks most of them.
+    """
+    from PIL import ImageDraw
+
+    row, masks = measured.row, colour_masks(measured.predicted, measured.truth)
+    found = f"true {100 * row['true_density']:.1f} %"
+    if row["mask"] is not None:
+        found = f"{100 * row['density']:.1f} %, {found}, IoU {row['mask']['iou']:.2f}"
+    before = Panel("before", _score(row["input"], protocol), _show(to_levels(measured.image)))
+    truth = Panel("truth", "", _show(to_levels(measured.target)))
+    finder = "found mask" if len(models) == 1 else f"mask of {models[0][0]}"
+    mask = Panel("true mask" if measured.predicted is None else finder, found, _show(masks))
+    columns = (
+        (before, _show_errors("error before", measured.image, measured.target)),
+        *_columns(models),
+        (truth, mask),
+    )
+    sheet, cell = _draw_columns(columns, row, f"restored by {', '.join(name for name, _ in models)}")
+    draw, foot = ImageDraw.Draw(sheet), sheet.height - _FOOT - _GAP // 2
+    _draw_scale(draw, (_GAP, foot), min(2 * cell + _GAP, 640))
+    _draw_legend(draw, (_GAP + (len(columns) - 1) * (cell + _GAP), foot), measured.predicted is not None)
+    return np.array(sheet)
+
+
+def draw_mask_montage(located: Located, models: Models) -> np.ndarray:
+    """The photograph and the masks that each network found (`make_mask_column`): uint8 [H, W, 3]."""
+    from PIL import ImageDraw
+
+    row = located.row
+    before = Panel("before", f"true {100 * row['true_density']:.1f} %", _show(to_levels(located.image)))
+    columns = ((before,), *_columns(models))
+    sheet, cell = _draw_columns(columns, row, f"searched by {', '.join(name for name, _ in models)}")
+    foot = sheet.height - _FOOT - _GAP // 2
+    _draw_legend(ImageDraw.Draw(sheet), (_GAP + cell + _GAP, foot), found=True)
+    return np.array(sheet)
+
+
+def _columns(models: Models) -> list[Column]:
+    """What the networks made, under their names where there are several."""
+    if len(models) == 1:
+        return [models[0][1]]
+    return [(column[0]._replace(title=name), *column[1:]) for name, column in models]
+
+
+def _show_errors(title: str, picture: np.ndarray, target: np.ndarray) -> Panel:
+    levels = error_levels(picture, target)
+    return Panel(title, f"mean {levels.mean():.1f} of 255", _show(levels, errors=True))
+
+
+def _draw_columns(columns: Sequence[Column], row: dict[str, Any], note: str) -> tuple["Image.Image", int]:
+    """A sheet with the panels below the picture's name, above room for a foot; and the width of a cell in pixels."""
+    from PIL import Image, ImageDraw
+
+    shown, rows = columns[0][0].picture, len(columns[0])
+    cell, height = max(_CELL, shown.width), shown.height + _LINE
+    size = (len(columns) * (cell + _GAP) + _GAP, _GAP + _LINE + rows * (height + _GAP) + _FOOT)
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
+    _write(draw, (_GAP, _GAP), f"{row['name']}, {row['width']}x{row['height']}", note, len(columns) * cell)
+    for right, column in enumerate(columns):
+        for down, panel in enumerate(column):
+            x, y = _GAP + right * (cell + _GAP), _GAP + _LINE + down * (height + _GAP)
+            _write(draw, (x, y), panel.title, panel.note, cell)
+            sheet.paste(panel.picture, (x, y + _LINE))
+    return sheet, cell
+
+
+def _score(measures: dict[str, Any], protocol: Protocol) -> str:
+    if protocol.lab:
+        return f"Lab error {measures['rmse']['all']:.2f}"
+    value = measures[protocol.psnr]
+    return "identical" if value >= PSNR_CAP else f"{value:.2f} dB"
+
+
+def _show(pixels: np.ndarray, errors: bool = False) -> "Image.Image":
+    """A picture at the size it is shown; errors are coloured after that, since colours do not average."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    longest = max(image.size)
+    if longest > WIDEST:
+        width, height = (max(1, round(side * WIDEST / longest)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.BOX if errors else Image.Resampling.LANCZOS)
+    elif longest < SMALLEST:
+        factor = -(-SMALLEST // longest)
+        image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    return Image.fromarray(colour_errors(np.asarray(image))) if errors else image
+
+
+def _draw_scale(draw: "ImageDraw.ImageDraw", place: tuple[int, int], width: int) -> None:
+    """The colours of the error maps with their levels."""
+    x, y = place
+    for column in range(width):
+        draw.line((x + column, y, x + column, y + 12), fill=tuple(palette()[round(column / (width - 1) * ERROR_TOP)]))
+    for level in range(0, ERROR_TOP + 1, 16):
+        words = f"{level}+ of 255" if level == ERROR_TOP else str(level)
+        anchor = "ra" if level == ERROR_TOP else "la" if level == 0 else "ma"
+        draw.text((x + width * level / ERROR_TOP, y + 16), words, fill=_PALE, font=_font(), anchor=anchor)
+
+
+def _draw_legend(draw: "ImageDraw.ImageDraw", place: tuple[int, int], found: bool) -> None:
+    x, y = place
+    entries = (("found", HIT), ("false", FALSE), ("missed", MISSED)) if found else (("distorted", HIT),)
+    for words, colour in entries:
+        draw.rectangle((x, y, x + 12, y + 12), fill=colour, outline=_PALE)
+        draw.text((x + 20, y - 2), words, fill=_PALE, font=_font())
+        x += 20 + round(draw.textlength(words, font=_font())) + 18
+
+
+def _write(draw: "ImageDraw.ImageDraw", place: tuple[int, int], title: str, note: str, width: int) -> None:
+    """A title and a paler note behind it, cut where they would run into the next cell."""
+    x, y = place
+    end = x + width
+    for words, colour in ((title, _INK), (note, _PALE)):
+        words = words.encode("ascii", "replace").decode()
+        while words and x + draw.textlength(words, font=_font()) > end:
+            words = words[:-1]
+        draw.text((x, y), words, fill=colour, font=_font())
+        x += round(draw.textlength(words, font=_font())) + 10
+
+
+@cache
+def _font() -> Any:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(_TEXT)  # inside Pillow: no font of the system is needed

@@ -1,0 +1,167 @@
+"""Measure a restoration on paired pictures: the report of `spair evaluate`."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from ...runtime.errors import GateError, UserError
+from ..data.pairs import Pair, fingerprint, read_pair
+from . import alignment as views
+from . import truth
+from .comparison import Example, Measured, Setting, compare, lab_errors
+from .metrics import LabSums, QuantizeMode
+from .protocols import MEASURES, EvaluationProtocol, find_protocol
+
+__all__ = ["MEASURES", "EvaluationProtocol", "Measured", "Plain", "Restore", "Restored", "evaluate"]
+
+MASK_MEASURES = ("precision", "recall", "iou")
+
+
+class Restored(Protocol):
+    """What a restoration returns: the runtime's Result has this form."""
+
+    @property
+    def image(self) -> np.ndarray:
+        """Float [H, W, 3], RGB 0..1, the size of the input."""
+
+    @property
+    def mask(self) -> np.ndarray | None:
+        """[H, W] or [H, W, 1], distorted where above zero; None from a network that predicts none."""
+
+
+class Plain(NamedTuple):
+    """A restored picture without a mask: wraps networks that only return an image."""
+
+    image: np.ndarray
+    mask: np.ndarray | None = None
+
+
+Restore = Callable[[np.ndarray], Restored]
+Progress = Callable[[int, int, str], None]
+
+
+def evaluate(
+    restore: Restore,
+    pairs: Sequence[Pair],
+    protocol: EvaluationProtocol = "rain",
+    quantize: QuantizeMode = "round",
+    *,
+    resize: int | None = None,
+    shift: int = 0,
+    model: str = "",
+    progress: Progress | None = None,
+    keep: Callable[[Measured], None] | None = None,
+) -> dict[str, Any]:
+    """Restore each input and compare it with its target; returns a report that strict JSON can hold.
+
+    `restore` takes float32 [H, W, 3] RGB 0..1 and returns a `Restored`; `comparison.Setting` explains `quantize`,
+    `resize` and `shift`. After each picture `keep` is given what was compared and `progress` (done, total, name).
+
+    Keys:
+        model, protocol, quantize, resize, shift, count, files_sha256: reports that agree in all but the model are
+            comparable.
+        psnr_y, ssim_y, psnr_rgb, ssim_rgb, those of `Protocol.extra`, density: means over pictures; density is null
+            if the network predicts no mask.
+        input: the same measures before restoration.
+        mask: means of precision, recall and IoU of the predicted masks; null if the network predicts none.
+        mask_source, mask_rule, true_density: where the true masks are from ("files", "derived" from the pairs by the
+            rule, "mixed"), and the share of pixels in them.
+        rmse, rmse_root: for "shadow" only, here and in `input`, over all pixels of all pictures (`LabSums` says which
+            is which); null for a region without pixels.
+        images: name, width, height and the measures of each; with a shift, how far it lay off its target.
+
+    Raises:
+        UserError: no pairs, an unknown protocol or quantize mode, a picture too small for the shift.
+        GateError: the network returned values that are not finite.
+        ValueError: the network returned another shape or an integer picture.
+    """
+    setting = Setting(find_protocol(protocol), quantize, resize, shift)
+    if not pairs:
+        raise UserError("nothing to evaluate: the list of pairs is empty")
+    rows, lab = [], _Lab()
+    for done, pair in enumerate(pairs, 1):
+        measured = compare(_restore_pair(restore, pair, shift), setting)
+        rows.append(measured.row)
+        lab.add(measured.lab)
+        if keep is not None:
+            keep(measured)
+        if progress is not None:
+            progress(done, len(pairs), pair.name)
+    report: dict[str, Any] = {"model": model, "protocol": protocol, "quantize": quantize, "resize": resize}
+    report |= {"shift": shift, "count": len(rows), "files_sha256": fingerprint(pairs)}
+    return report | _summarise(rows, setting, lab) | {"images": rows}
+
+
+def _summarise(rows: Sequence[dict[str, Any]], setting: Setting, lab: "_Lab") -> dict[str, Any]:
+    protocol = setting.protocol
+    masked = [row["mask"] for row in rows if row["mask"] is not None]
+    sources = {row["mask_source"] for row in rows}
+    rule = truth.SHADOW_RULE if protocol.lab else truth.DIFFERENCE_RULE
+    summary: dict[str, Any] = {
+        **average_rows(rows, (*protocol.measures, "density", "true_density")),
+        "input": average_rows([row["input"] for row in rows], protocol.measures),
+        "mask": average_rows(masked, MASK_MEASURES) if masked else None,
+        "mask_source": "mixed" if len(sources) > 1 else min(sources),
+        "mask_rule": rule if "derived" in sources else None,
+    }
+    if protocol.lab:
+        summary |= lab_errors(lab.total["restored"])
+        summary["input"] |= lab_errors(lab.total["input"])
+    return summary
+
+
+class _Lab:
+    """Lab sums over the pictures so far, of the restored pictures and of the inputs."""
+
+    def __init__(self) -> None:
+        self.total: dict[str, dict[str, LabSums]] = {}
+
+    def add(self, picture: dict[str, dict[str, LabSums]]) -> None:
+        for side, sums in picture.items():
+            total = self.total.get(side, {})
+            self.total[side] = {region: total.get(region, LabSums()).plus(value) for region, value in sums.items()}
+
+
+def _restore_pair(restore: Restore, pair: Pair, shift: int) -> Example:
+    image, target, mask = read_pair(pair)
+    try:
+        views.crop_border(image, shift)  # before any work on it
+    except UserError as error:
+        raise UserError(f"{pair.input}: {error}") from error
+    restored, predicted = restore_picture(restore, image, pair)
+    return Example(pair.name, image, target, restored, predicted, mask)
+
+
+def restore_picture(restore: Restore, image: np.ndarray, pair: Pair) -> tuple[np.ndarray, np.ndarray | None]:
+    """Restore the picture of a pair: the result, and the mask that was found as bool [H, W] or None.
+
+    Raises:
+        GateError, ValueError: as `evaluate`.
+    """
+    result = restore(image.copy())  # a copy: a network that works in place must not change the input's measures
+    _check_result(result.image, image, pair)
+    return result.image, None if result.mask is None else _hard_mask(result.mask, image, pair)
+
+
+def _check_result(restored: np.ndarray, image: np.ndarray, pair: Pair) -> None:
+    if restored.shape != image.shape or not np.issubdtype(restored.dtype, np.floating):
+        raise ValueError(
+            f"restoring {pair.name} returned {restored.dtype} {restored.shape}, expected float {image.shape}"
+        )
+    bad = int(restored.size - np.isfinite(restored).sum())
+    if bad:
+        raise GateError(f"restoring {pair.input} returned {bad} values that are not finite")
+
+
+def _hard_mask(mask: np.ndarray, image: np.ndarray, pair: Pair) -> np.ndarray:
+    flat = mask[:, :, 0] if mask.ndim == 3 and mask.shape[2] == 1 else mask
+    if flat.shape != image.shape[:2]:
+        raise ValueError(f"restoring {pair.name} returned a mask {mask.shape}, expected {image.shape[:2]}")
+    return flat > 0
+
+
+def average_rows(rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> dict[str, float | None]:
+    """The mean of each key over the rows that have a value; None where none has."""
+    values = {key: [row[key] for row in rows if row[key] is not None] for key in keys}
+    return {key: float(np.mean(numbers)) if numbers else None for key, numbers in values.items()}

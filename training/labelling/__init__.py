@@ -1,0 +1,1 @@
+"""Labelling of photographs with masks by taught networks."""

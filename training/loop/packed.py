@@ -1,0 +1,181 @@
+"""Net_R on distorted pixels only, with gradients: on a CPU the cost of a training step then follows the distortion.
+
+The same sums as `SPAIR.restore`, in another order. Full and half size, where most of the work is, are computed as rows
+of distorted pixels; quarter size, where most crops are distorted almost everywhere, stays dense.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from ...network import SPAIR
+from ...network.operators import SparseConv2d, masked_modulation
+from ...network.restoration import ResidualPair, Scales
+from ...network.spair import KEY_SCALE, MODULATED, clean_grid, mask_pyramid
+
+BLOCK = 1024
+"""Rows whose neighbourhoods are gathered at a time: 9 x 64 floats for each, 2.4 MB, stay in a core's cache."""
+
+
+class Rows:
+    """The distorted pixels of a batch at one scale, in the order of memory."""
+
+    def __init__(self, mask: Tensor) -> None:
+        """`mask`: [N,1,H,W], 0 or 1."""
+        count, _, height, width = mask.shape
+        self.shape = (count, height, width)
+        self.index = mask.flatten().nonzero().squeeze(1)
+        """[R] positions in N*H*W."""
+        picture, place = self.index // (height * width), self.index % (height * width)
+        self.y, self.x = place // width, place % width
+        padded = (height + 2) * (width + 2)
+        numbers = torch.full((count * padded,), len(self), dtype=torch.long)
+        middle = picture * padded + (self.y + 1) * (width + 2) + self.x + 1
+        numbers[middle] = torch.arange(len(self))
+        offsets = torch.tensor([dy * (width + 2) + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
+        self.neighbours = numbers[middle[:, None] + offsets]
+        """[R,9] rows of the 3x3 neighbourhood; R, one beyond the last, where the neighbour is clean or outside."""
+        self.numbers, self.middle = numbers, middle
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def pick(self, x: Tensor) -> Tensor:
+        """[N,C,H,W] -> [R,C]."""
+        return _Take.apply(x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]), self.index)
+
+    def spread(self, rows: Tensor) -> Tensor:
+        """[R,C] -> [N,C,H,W], zero at clean pixels."""
+        count, height, width = self.shape
+        flat = rows.new_zeros(count * height * width, rows.shape[1]).index_copy(0, self.index, rows)
+        return flat.view(count, height, width, rows.shape[1]).permute(0, 3, 1, 2)
+
+    def double(self, rows: Tensor, fine: Rows) -> Tensor:
+        """What pixel-shuffling by two makes of [R,4C], at the rows of twice the size: [fine R,C].
+
+        Every fine row has its coarse one: coarse masks are max-pooled.
+        """
+        width = self.shape[2]
+        padded = (self.shape[1] + 2) * (width + 2)
+        picture = fine.index // (fine.shape[1] * fine.shape[2])
+        parent = self.numbers[picture * padded + (fine.y // 2 + 1) * (width + 2) + fine.x // 2 + 1]
+        parts = rows.view(len(self), rows.shape[1] // 4, 4).transpose(1, 2).reshape(4 * len(self), rows.shape[1] // 4)
+        return _Take.apply(parts, parent * 4 + (fine.y % 2) * 2 + fine.x % 2)
+
+
+class _Take(torch.autograd.Function):
+    """Rows by distinct indices; the gradient is put back instead of added up, which is several times faster."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, index: Tensor) -> Tensor:
+        ctx.save_for_backward(index)
+        ctx.count = x.shape[0]
+        return x.index_select(0, index)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (index,) = ctx.saved_tensors
+        return gradient.new_zeros(ctx.count, gradient.shape[1]).index_copy_(0, index, gradient), None
+
+
+class _Convolve(torch.autograd.Function):
+    """3x3 convolution of rows: gather neighbours, multiply. Being a neighbour is mutual: the gradient gathers too.
+
+    In the type of the rows: bfloat16 in mixed precision.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, neighbours: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        padded = F.pad(x, (0, 0, 0, 1))
+        ctx.save_for_backward(padded, neighbours, weight)
+        matrix = weight.permute(2, 3, 1, 0).reshape(-1, weight.shape[0]).to(x.dtype)  # [9C,D]
+        bias = bias.to(x.dtype)
+        out = x.new_empty(x.shape[0], weight.shape[0])
+        for start in range(0, x.shape[0], BLOCK):
+            torch.addmm(bias, _around(padded, neighbours, start), matrix, out=out[start : start + BLOCK])
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, Tensor, Tensor]:
+        x, neighbours, weight = ctx.saved_tensors
+        outputs, inputs = weight.shape[:2]
+        padded = F.pad(gradient, (0, 0, 0, 1))
+        back = weight.permute(2, 3, 0, 1).reshape(-1, inputs).to(x.dtype)  # [9D,C]
+        opposite = neighbours.flip(1)  # the row that has me at offset k lies at offset -k
+        to_x = gradient.new_empty(gradient.shape[0], inputs)
+        to_matrix = weight.new_zeros(9 * inputs, outputs)  # in the weights' precision: the sum of many blocks
+        for start in range(0, gradient.shape[0], BLOCK):
+            block = slice(start, start + BLOCK)
+            torch.mm(_around(padded, opposite, start), back, out=to_x[block])
+            to_matrix += _around(x, neighbours, start).t() @ gradient[block]
+        to_weight = to_matrix.view(3, 3, inputs, outputs).permute(3, 2, 0, 1).contiguous()
+        return to_x, None, to_weight, gradient.sum(0, dtype=weight.dtype)
+
+
+def _around(padded: Tensor, neighbours: Tensor, start: int) -> Tensor:
+    """[B,9C]: the neighbourhoods of a block of rows; the last row of `padded` is zero."""
+    near = neighbours[start : start + BLOCK]
+    return padded.index_select(0, near.flatten()).view(near.shape[0], 9 * padded.shape[1])
+
+
+def restore_by_density(model: SPAIR, image: Tensor, mask: Tensor, features: Scales, packed_below: float) -> Tensor:
+    """`model.restore`, packed for the pictures whose distorted share is below `packed_below`, dense for the others."""
+    few = mask.mean((1, 2, 3)) < packed_below
+    parts = []
+    for chosen, restore in ((few, functools.partial(restore_packed, model)), (~few, model.restore)):
+        if chosen.all():
+            return restore(image, mask, features)
+        one, two, three = (feature[chosen] for feature in features)
+        parts.append(restore(image[chosen], mask[chosen], (one, two, three)))
+    order = torch.cat((few.nonzero(), (~few).nonzero())).flatten().argsort()
+    return torch.cat(parts)[order]
+
+
+def restore_packed(model: SPAIR, image: Tensor, mask: Tensor, features: Scales) -> Tensor:
+    """`model.restore` for pictures with few distorted pixels, on a CPU; same arguments, same sums.
+
+    Raises:
+        ValueError: the preset does not gate its output: then the last layer also writes clean pixels.
+    """
+    if not model.preset.gate_output:
+        raise ValueError("only networks that gate their output can be restored on distorted pixels alone")
+    net, masks = model.net_r, mask_pyramid(mask)
+    modulated = [features[0], *(masked_modulation(features[scale], masks[scale]) for scale in MODULATED)]
+    keys, key_mask = clean_grid(features[KEY_SCALE], masks[KEY_SCALE], model.preset.grid)
+    half_image = F.avg_pool2d(image, 2)
+    coarse = net.fuse[2](torch.cat((F.avg_pool2d(half_image, 2), modulated[2]), 1), masks[2])
+    coarse = net.scm[2](net.snl(coarse, masks[2], keys, key_mask), masks[2])
+    half, full = Rows(masks[1]), Rows(masks[0])
+    x = half.pick(F.pixel_shuffle(net.up_half(coarse, masks[2]), 2))
+    x = _scale(net.fuse[1], net.lateral_half, net.scm[1].pairs, half_image, modulated[1], x, half)
+    x = half.double(_each(net.up_full, x), full)
+    x = _scale(net.fuse[0], net.lateral_full, net.scm[0].pairs, image, modulated[0], x, full)
+    residual = full.spread(_Convolve.apply(x, full.neighbours, net.out.weight, net.out.bias))
+    return model.compose(image, mask, residual)
+
+
+def _scale(
+    fuse: Any, lateral: SparseConv2d, pairs: Any, image: Tensor, feature: Tensor, below: Tensor, rows: Rows
+) -> Tensor:
+    """One scale of the decoder: fuse, add what comes from below, residual pairs; [R,C]."""
+    # the first layer reads clean neighbours too, and few channels: dense, then picked
+    encoded = F.relu(rows.pick(F.conv2d(torch.cat((image, feature), 1), fuse.weight, fuse.bias, padding=1)))
+    x = F.relu(_each(lateral, encoded) + below)
+    for pair in pairs:
+        assert isinstance(pair, ResidualPair)
+        inner = F.relu(_Convolve.apply(x, rows.neighbours, pair.first.weight, pair.first.bias))
+        x = x + _Convolve.apply(inner, rows.neighbours, pair.second.weight, pair.second.bias)
+    return x
+
+
+def _each(layer: SparseConv2d, rows: Tensor) -> Tensor:
+    """A 1x1 convolution of rows."""
+    return F.linear(rows, layer.weight[:, :, 0, 0], layer.bias)
