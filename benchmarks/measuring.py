@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from spair.cli.machine import describe_machine, machine_line
 from spair.runtime.errors import GateError
+from spair.runtime.machine.report import describe_machine, machine_line
 
 TOLERANCE = 1e-4
 """Largest error allowed, absolute: results are of order 1, and a dropped pixel or a wrong weight is 1e-2 and more."""

@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .options import Json
-from .output import deliver, working
+from .shared.options import Json
+from .shared.output import deliver, working
 
 if TYPE_CHECKING:
     from ..export.engines.target import TargetFiles

@@ -7,10 +7,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from .machine import describe_machine, machine_line
-from .options import Json
-from .output import deliver, working
+from ..runtime.machine.report import describe_machine, machine_line
 from .probes import PROBES
+from .shared.options import Json
+from .shared.output import deliver, working
 
 EXAMPLES = """\b
 Examples:

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from .options import Factory, Json
-from .output import deliver, working
-from .places import check_writable
+from .shared.options import Factory, Json
+from .shared.output import deliver, working
+from .shared.places import check_writable
 
 EXAMPLES = """\b
 Examples:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from .models import is_checkpoint
-from .options import Json, Model
-from .output import deliver, working
+from .shared.models import is_checkpoint
+from .shared.options import Json, Model
+from .shared.output import deliver, working
 
 if TYPE_CHECKING:
     from ..network import Preset

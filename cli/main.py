@@ -9,8 +9,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from . import build, calibrate, demo, doctor, evaluate, export, inspect, profile, restore, train
-from .failures import explain
+from . import build, doctor, export, inspect, restore, train
+from .calibrate import command as calibrate
+from .demo import command as demo
+from .evaluate import command as evaluate
+from .profile import command as profile
+from .shared.failures import explain
 
 INTERRUPTED = 130
 
@@ -61,7 +65,7 @@ def _root(
 
 
 for module in (demo, doctor, train, evaluate, export, calibrate, build, restore, inspect, profile):
-    name = module.__name__.rpartition(".")[2]
+    name = module.__name__.removesuffix(".command").rpartition(".")[2]
     app.command(name, epilog=module.EXAMPLES)(getattr(module, name))
 
 

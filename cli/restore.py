@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from .failures import FAILED
-from .models import Execution, choose_path, open_model
-from .options import Backend, ForceDense, ForcePacked, Json, Model, Precision, Threads, Tile
-from .output import counting, deliver, number
-from .places import check_writable, make_folder
+from .shared.failures import FAILED
+from .shared.models import Execution, choose_path, open_model
+from .shared.options import Backend, ForceDense, ForcePacked, Json, Model, Precision, Threads, Tile
+from .shared.output import counting, deliver, number
+from .shared.places import check_writable, make_folder
 
 EXAMPLES = """\b
 Examples:

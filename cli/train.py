@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from .options import Json, Threads
-from .output import deliver, finite_or_null, working
-from .places import check_writable
+from .shared.options import Json, Threads
+from .shared.output import deliver, finite_or_null, working
+from .shared.places import check_writable
 
 EXAMPLES = """\b
 Examples:

@@ -21,10 +21,10 @@ from benchmarks.gpu.engine_runner import EngineRunner
 from benchmarks.gpu.engines import Setup, find_reason, make_setup
 from benchmarks.measuring import write_json
 from benchmarks.network import parse_size
-from spair.cli.photos import rain_on
 from spair.export.engines.builder import EngineOptions
 from spair.plugins.errors import PluginError
 from spair.runtime.errors import GateError, UserError
+from spair.training.data.photos import rain_on
 
 PARTS = (0.0, 0.05, 0.2, 0.5, 1.0)
 """How much of the picture it rains on."""

@@ -4,8 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from spair.cli import doctor, machine, probes
+from spair.cli import doctor, probes
 from spair.cli.probes import Probe
+from spair.runtime.machine import report as machine
 
 
 @pytest.fixture

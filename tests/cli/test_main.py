@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from spair.cli import doctor
-from spair.cli.failures import explain
 from spair.cli.main import app
+from spair.cli.shared.failures import explain
 from spair.network import CheckpointError
 from spair.runtime import GateError, UserError
 

@@ -1,0 +1,96 @@
+"""`spair evaluate`: reports on a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ..shared.output import number
+
+
+def show_restored(report: dict[str, Any], console: Console, out: Path | None = None) -> None:
+    """Measures before and after; `out` is where the report lies."""
+    from ...training.evaluation.protocols import REGIONS, find_protocol
+    from ...training.evaluation.report.restored import TITLES
+
+    models, protocol = _models(report), find_protocol(report["protocol"])
+    table = Table("", "input", *_labels(models), box=None, pad_edge=False)
+    for region in REGIONS if protocol.lab else ():
+        values = [number(one["rmse"][region]) for one in (report["input"], *models)]
+        table.add_row(f"RMSE Lab {region.replace('_', '-')}", *values)
+    for key in protocol.measures:
+        unit, digits = (" (dB)", 2) if key.startswith("psnr") else ("", 4)
+        table.add_row(TITLES[key] + unit, *(number(one[key], digits) for one in (report["input"], *models)))
+    table.add_row(
+        "distorted", f"{_percent(report['true_density'])} true", *(_percent(one["density"]) for one in models)
+    )
+    for key in ("precision", "recall", "iou"):
+        table.add_row(f"mask {key}", "", *(number((one["mask"] or {}).get(key), 3) for one in models))
+    _print(table, _setting(report), console, out)
+
+
+def show_masks(report: dict[str, Any], console: Console, out: Path | None = None) -> None:
+    """Measures of masks, as means over pictures and over all pixels together; `out` is where the report lies."""
+    models = _models(report)
+    table = Table("", "true", *_labels(models), box=None, pad_edge=False)
+    pooled = [one["mask_pooled"] for one in models]
+    for words, densities, masks in (
+        ("mean over pictures", models, [one["mask"] for one in models]),
+        ("all pixels together", pooled, pooled),
+    ):
+        shares = [densities[0]["true_density"], *(one["density"] for one in densities)]
+        table.add_row(f"distorted, {words}", *map(_percent, shares))
+        for key in ("precision", "recall", "iou"):
+            table.add_row(f"mask {key}, {words}", "", *(number(mask[key], 3) for mask in masks))
+        table.add_row(f"mask BER, {words}", "", *(_percent(mask["ber"], 2) for mask in masks))
+    _print(table, ", ".join([_count(report), "masks alone", *_only(report)]), console, out)
+
+
+def _models(report: dict[str, Any]) -> list[dict[str, Any]]:
+    return [report, *report.get("compare", [])]
+
+
+def _labels(models: list[dict[str, Any]]) -> list[str]:
+    from ...training.evaluation.report.markdown import label_models
+
+    return [escape(label) for label in label_models([one["model"] for one in models])]
+
+
+def _print(table: Table, setting: str, console: Console, out: Path | None) -> None:
+    console.print(table)
+    console.print(setting, markup=False, highlight=False, soft_wrap=True)
+    if out is not None:
+        console.print(f"report {out / 'report.md'}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _setting(report: dict[str, Any]) -> str:
+    words = [
+        _count(report),
+        f"protocol {report['protocol']}",
+        f"output to 8 bit: {report['quantize']}",
+        f"true masks: {report['mask_source']}",
+        *_only(report),
+    ]
+    if report["resize"] is not None:
+        words.append(f"measured at {report['resize']}x{report['resize']}")
+    if report["shift"]:
+        words.append(f"cropped by {report['shift']} and shifted to fit best")
+    return ", ".join(words)
+
+
+def _count(report: dict[str, Any]) -> str:
+    from ...training.evaluation.report.markdown import count_pictures
+
+    return count_pictures(report["count"])
+
+
+def _only(report: dict[str, Any]) -> list[str]:
+    return [f"only {','.join(report['only'])}"] if report["only"] else []
+
+
+def _percent(share: float | None, digits: int = 1) -> str:
+    return number(None if share is None else 100 * share, digits, " %")

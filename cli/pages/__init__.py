@@ -1,0 +1,1 @@
+"""Templates and charts of the HTML pages."""

@@ -1,0 +1,194 @@
+"""The page of `spair profile`: one HTML file with plots and tables, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from ...runtime.machine.report import machine_line
+from ..pages.charts import STYLE, BarChart, LineChart
+from ..shared.output import number
+from .tables import (
+    Row,
+    conclusions,
+    describe_crossover,
+    describe_layers,
+    describe_picture,
+    describe_setting,
+    describe_tiles,
+    percent,
+    same_setting,
+)
+
+TOP_LAYERS, TOP_OPERATORS = 20, 8
+
+
+def render_page(report: dict[str, Any]) -> str:
+    """The page; every text in it is escaped.
+
+    Args:
+        report: the JSON of `spair profile`.
+    """
+    versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
+    return Template(_read("profile.html")).substitute(
+        title=escape(f"SPAIR-RT profile: {Path(report['model']).name}"),
+        house=_house_style(),
+        charts=STYLE,
+        intro=escape(_introduction(report)),
+        machine=escape(f"{machine_line(report['machine'])}. {versions}."),
+        tiles="\n".join(_tiles(report)),
+        sections="\n".join(_sections(report)),
+        notes="\n".join(f"<li>{escape(line)}</li>" for line in conclusions(report)),
+    )
+
+
+def _read(name: str) -> str:
+    return (importlib.resources.files("spair.cli.pages") / name).read_text(encoding="utf-8")
+
+
+def _house_style() -> str:
+    """That of the demo's report, so that there is one."""
+    return _read("report.html").partition("<style>")[2].partition("</style>")[0]
+
+
+def _introduction(report: Row) -> str:
+    if report["kind"] != "spair":
+        return "A network without a mask computes every pixel of every picture."
+    return (
+        "The network first marks the distorted pixels, then repairs those. Dense computes every pixel with the whole "
+        "graph; adaptive is the restorer as it is used, which skips what is clean and works on distorted pixels alone "
+        "where that is faster. Masks were made, so that a density can be asked for."
+    )
+
+
+def _tiles(report: Row) -> Iterator[str]:
+    stages = report["stages"][0]
+    setting = describe_setting(stages, report)
+    rows = [row for row in report["rows"] if row["speedup"] and same_setting(row, stages)]
+    for row in rows[:2]:
+        yield _tile(
+            f"{row['mask'].capitalize()} masks of {percent(row['density'])}", f"{row['speedup']:.2f}×",
+            f"the speed of dense, {setting}",
+        )  # fmt: skip
+    if report["crossover_density"] is not None:
+        words = f"{report['curves'][0]['mask']} masks below it are faster packed than dense"
+        yield _tile("Cross-over", percent(report["crossover_density"]), words)
+    yield _tile("From file to file", f"{stages['total_ms']:,.0f} ms", f"{report['picture']}, {setting}")
+    if report["peak_memory_mb"] is not None:
+        yield _tile("Peak memory", f"{report['peak_memory_mb']:,.0f} MB", "of a process that restores one picture")
+
+
+def _tile(title: str, value: str, words: str) -> str:
+    return f'<div class="tile"><h3>{escape(title)}</h3><p class="big">{escape(value)}</p><p>{escape(words)}</p></div>'
+
+
+def _sections(report: Row) -> Iterator[str]:
+    for stages in report["stages"]:
+        yield from _size_section(stages, report)
+    for check in report["checks"]:
+        yield from _curve_section(check, report)
+    if report["layers"]:
+        yield "<h2>Layers</h2>"
+    for layers in report["layers"]:
+        yield from _layer_section(layers, report)
+
+
+def _size_section(stages: Row, report: Row) -> Iterator[str]:
+    rows = [row for row in report["rows"] if same_setting(row, stages)]
+    yield f"<h2>{escape(describe_setting(stages, report))}</h2>"
+    crossovers = {c["mask"]: c["crossover_density"] for c in report["curves"] if same_setting(c, stages)}
+    charts = []
+    for shape in dict.fromkeys(row["mask"] for row in rows if row["mask"]):
+        own = [row for row in rows if row["mask"] == shape]
+        series = {way: [(row["density"], row[f"{way}_ms"]["p50"]) for row in own] for way in ("dense", "adaptive")}
+        title = f"{shape} masks: dense and adaptive time against density"
+        charts.append((f"{shape} masks", LineChart(title, series, _within(crossovers.get(shape), series)).render(), ""))
+    yield _plots(charts)
+    yield _stage_card(stages, report)
+    head = ("mask", "distorted", "dense ms", "p90", "p99", "adaptive ms", "p90", "p99", "speed-up", "runs",
+            "tiles: skipped/packed/dense")  # fmt: skip
+    yield _table(head, (_cells(row) for row in rows), "numbers")
+
+
+def _stage_card(stages: Row, report: Row) -> str:
+    bars = BarChart("time by stage", [(name, times["p50"]) for name, times in stages["stages"].items()])
+    words = escape(describe_picture(stages, report))
+    return (
+        '<section class="card wide"><h3>Stages, from file to file</h3>'
+        f'<div class="halves">{bars.render()}<p class="quiet">{words}</p></div></section>'
+    )
+
+
+def _cells(row: Row) -> list[str]:
+    adaptive = row["adaptive_ms"] or dict.fromkeys(("p50", "p90", "p99"))
+    times = [number(times[key], 1) for times in (row["dense_ms"], adaptive) for key in ("p50", "p90", "p99")]
+    runs = f"{row['dense_runs']} + {row['adaptive_runs']}"
+    return [row["mask"] or "none", percent(row["density"]), *times, number(row["speedup"], 2, "×"), runs,
+            describe_tiles(row["tiles"])]  # fmt: skip
+
+
+def _within(density: float | None, series: dict[str, list[tuple[float, float]]]) -> float | None:
+    """A cross-over that lies on the axis."""
+    return density if density is not None and density <= series["dense"][-1][0] else None
+
+
+def _curve_section(check: Row, report: Row) -> Iterator[str]:
+    curves = [curve for curve in report["curves"] if same_setting(curve, check)]
+    packed = "every piece packed, " if check["packed"] else ""
+    yield f"<h2>Each way by force: {escape(describe_setting(check, report))}</h2>"
+    yield (
+        f'<p class="quiet">The middle of the picture with every piece dense, {packed}and as the restorer chooses. '
+        "All gave the same picture, or no time would stand here.</p>"
+    )
+    charts = []
+    for curve in curves:
+        series = {
+            way: [(point["density"], point[f"{way}_ms"]["p50"]) for point in curve["points"]]
+            for way in ("dense", "adaptive", "packed")
+            if all(point[f"{way}_ms"] for point in curve["points"])
+        }
+        title = f"{curve['mask']} masks: every piece dense, adaptive, every piece packed"
+        chart = LineChart(title, series, curve["crossover_density"]).render()
+        charts.append((f"{curve['mask']} masks", chart, describe_crossover(curve)))
+    yield _plots(charts)
+
+
+def _layer_section(layers: Row, report: Row) -> Iterator[str]:
+    yield f'<h3 class="over">{escape(describe_layers(layers, report))}</h3>'
+    operators = ([row["operator"], str(row["count"]), *_cost(row)] for row in layers["operators"][:TOP_OPERATORS])
+    yield _table(("operator", "nodes", "ms", "share"), operators, "numbers")
+    rows = ([row["name"], row["what"], row["operator"], *_cost(row)] for row in layers["layers"][:TOP_LAYERS])
+    yield _table(("layer", "what", "operator", "ms", "share"), rows)
+    rest = layers["layers"][TOP_LAYERS:]
+    if rest:
+        took = sum(row["ms"] for row in rest)
+        yield f'<p class="quiet">{len(rest)} more layers took {took:.2f} ms together; they are in the JSON.</p>'
+
+
+def _cost(row: Row) -> tuple[str, str]:
+    return number(row["ms"]), number(100 * row["share"], 1, " %")
+
+
+def _plots(charts: Iterable[tuple[str, str, str]]) -> str:
+    """(title, SVG, words below) -> cards side by side."""
+    cards = []
+    for title, svg, words in charts:
+        below = f'<p class="quiet">{escape(words)}</p>' if words else ""
+        cards.append(f'<section class="card"><h3>{escape(title.capitalize())}</h3>{svg}{below}</section>')
+    return f'<div class="plots">{"".join(cards)}</div>'
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
+    titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
+    body = "\n".join(
+        f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in row[1:])}</tr>'
+        for row in rows
+    )
+    return (
+        f'<div class="scroll {kind}" tabindex="0"><table><thead><tr>{titles}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )

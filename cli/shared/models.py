@@ -1,0 +1,105 @@
+"""From what the user named (a bundle or a checkpoint) to something that restores pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ...runtime import Restorer
+    from ...runtime.opening import PathChoice
+
+CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
+"""Those of `spair.network`, repeated here because asking it would load torch."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a model is run."""
+
+    precision: str = "fp32"
+    backend: str = "auto"
+    threads: int | None = None
+    """CPU threads; None: all cores."""
+    tile: int | None = None
+    """Largest side in pixels of the pieces a picture is cut into; None: the restorer's own choice."""
+    tile_path: PathChoice = "auto"
+    """How tiles with distortion are computed: on every pixel, packed, or whichever costs less."""
+
+
+def choose_path(force_dense: bool, force_packed: bool) -> PathChoice:
+    """What --force-dense and --force-packed ask for.
+
+    Raises:
+        UserError: both are given.
+    """
+    from ...runtime import UserError
+
+    if force_dense and force_packed:
+        raise UserError("--force-dense and --force-packed exclude each other; give one of them or neither")
+    return "dense" if force_dense else "packed" if force_packed else "auto"
+
+
+def is_checkpoint(model: Path) -> bool:
+    """Whether a path names a checkpoint: a file, or something absent with a checkpoint's suffix."""
+    return not model.is_dir() and (model.exists() or model.suffix in CHECKPOINT_SUFFIXES)
+
+
+def open_model(model: Path, execution: Execution, *, factory: str | None = None, multiple: int = 1) -> Restorer:
+    """Open a bundle on its backend, or a checkpoint on torch; the caller closes what it gets.
+
+    Args:
+        model: a bundle's folder or a checkpoint file.
+        execution: how to run it.
+        factory: "package.module:function" that builds the network of somebody else's checkpoint.
+        multiple: what height and width must be multiples of in that network.
+
+    Raises:
+        UserError, CheckpointError: the model cannot be used, or not in this way.
+    """
+    from ...runtime import Restorer, UserError
+
+    if is_checkpoint(model):
+        return _open_checkpoint(model, execution, factory, multiple)
+    if factory is not None:
+        raise UserError(f"--factory is for checkpoints, but {model} is none; leave it out or give the checkpoint")
+    if execution.backend == "torch":
+        raise UserError(f"{model} is a bundle, which does not run on torch; give its checkpoint, or another --backend")
+    return Restorer.open(
+        model,
+        backend=execution.backend,
+        precision=execution.precision,
+        threads=execution.threads,
+        tile=execution.tile,
+        tile_path=execution.tile_path,
+    )
+
+
+def _open_checkpoint(path: Path, execution: Execution, factory: str | None, multiple: int) -> Restorer:
+    from ...runtime import Restorer, UserError
+
+    if execution.backend not in ("auto", "torch"):
+        raise UserError(
+            f"{path} is a checkpoint, which runs on torch, not on {execution.backend}; export it first: "
+            f"spair export {path} --out NAME.spair"
+        )
+    if execution.tile_path == "packed":
+        raise UserError(f"{path} is a checkpoint, which runs dense; --force-packed needs a bundle: export it first")
+    if execution.precision != "fp32":
+        raise UserError(f"{path} is a checkpoint, which runs in fp32, not in {execution.precision}; export it first")
+    import torch
+
+    from ...export.eager import TorchTwoStage, TorchWhole
+
+    if execution.threads:
+        torch.set_num_threads(execution.threads)
+    if factory is None:
+        from ...network import load_checkpoint
+
+        return Restorer(TorchTwoStage(load_checkpoint(path).model), tile=execution.tile)
+    from ...export.foreign import ForeignInterface, load_foreign, measure_reach
+
+    interface = ForeignInterface(multiple=multiple)
+    module = load_foreign(factory, path)
+    return Restorer(TorchWhole(module, multiple, measure_reach(module, interface)), tile=execution.tile)

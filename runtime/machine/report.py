@@ -1,0 +1,62 @@
+"""What machine this is, for reports: read from /proc and the driver, never guessed."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from pathlib import Path
+from typing import Any
+
+
+def describe_machine() -> dict[str, Any]:
+    """{"cpu", "cores", "memory_gb", "system", "python", "gpus", "gpu_reason"}; None where nothing is known."""
+    from .processor import count_cores, read_cpu_name
+
+    gpus, reason = list_gpus()
+    return {
+        "cpu": read_cpu_name(),
+        "cores": count_cores(),
+        "memory_gb": read_memory_gb(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "gpus": gpus,
+        "gpu_reason": reason,
+    }
+
+
+def machine_line(machine: dict[str, Any]) -> str:
+    """One line for people."""
+    memory = f", {machine['memory_gb']:.0f} GB" if machine["memory_gb"] else ""
+    gpus = f", {', '.join(machine['gpus'])}" if machine["gpus"] else ", no GPU"
+    cores = f"{machine['cores']} core{'s' if machine['cores'] != 1 else ''}"
+    return f"{machine['cpu'] or 'unknown CPU'}, {cores}{memory}{gpus}, {machine['system']}, Python {machine['python']}"
+
+
+def read_memory_gb(meminfo: Path = Path("/proc/meminfo")) -> float | None:
+    """Memory of the machine in units of 1e9 bytes."""
+    try:
+        first = meminfo.read_text(encoding="utf-8").splitlines()[0]
+    except (OSError, IndexError):
+        return None
+    return int(first.split()[1]) * 1024 / 1e9
+
+
+def list_gpus() -> tuple[list[str], str | None]:
+    """Names of the NVIDIA GPUs, asked of the driver; and why there is none."""
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return [], "no NVIDIA driver on this machine (libcuda.so.1 is missing)"
+    count, code = ctypes.c_int(), cuda.cuInit(0)
+    if code == 0:
+        code = cuda.cuDeviceGetCount(ctypes.byref(count))
+    if code != 0:
+        return [], f"the NVIDIA driver found no usable GPU (CUDA error {code})"
+    return [_gpu_name(cuda, index) for index in range(count.value)], None if count.value else "there is no NVIDIA GPU"
+
+
+def _gpu_name(cuda: Any, index: int) -> str:
+    device, name = ctypes.c_int(), ctypes.create_string_buffer(256)
+    cuda.cuDeviceGet(ctypes.byref(device), index)
+    cuda.cuDeviceGetName(name, len(name), device)
+    return name.value.decode(errors="replace")

@@ -1,0 +1,133 @@
+"""The measurements of `spair profile`: every setting and size in turn, after the ways to restore were compared."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ...cli.profile.options import Plan, Size, fit
+from ...training.data.photos import SEED
+
+if TYPE_CHECKING:
+    from .. import Bundle
+    from .cases import Case, Setting
+    from .timing import Say
+
+LAYER_DENSITY = 0.1
+"""Layers are profiled at the measured density next to this."""
+
+
+class Source(NamedTuple):
+    """The picture that is restored."""
+
+    name: str
+    pixels: np.ndarray
+    """[H, W, C] as `Picture` holds them."""
+    suffix: str
+    """Of the file format that reading and writing is timed in."""
+
+
+def measure(bundle: Bundle, source: Source, plan: Plan, say: Say, *, layers: bool, store: bool) -> dict[str, Any]:
+    """Every setting in turn; lists have an entry for each, told apart by its keys.
+
+    Under made masks the ways are compared at the plan's check size alone, before anything else is timed; at its sizes
+    only clean pixels are looked at then, and the ways are compared under the mask that the network finds.
+
+    Raises:
+        GateError: the ways to restore gave different pictures.
+    """
+    lists: dict[str, list[Any]] = {key: [] for key in ("rows", "stages", "checks", "curves", "layers", "tuning")}
+    for setting in plan.settings:
+        keys = {"precision": setting.precision, "threads": setting.threads}
+        within = _Measurement(bundle, source, plan, setting, say)
+        entries = {
+            "tuning": within.tune(store),
+            **within.compare(),
+            "layers": within.profile_layers() if layers else [],
+        }
+        for size in plan.sizes:
+            for key, found in within.time(size).items():
+                lists[key] += [{**keys, "size": list(size), **entry} for entry in found]
+        for key, found in entries.items():
+            lists[key] += [{**keys, **entry} for entry in found]
+    crossovers = [curve["crossover_density"] for curve in lists["curves"]]
+    peaks = [stages["peak_memory_mb"] for stages in lists["stages"] if stages["peak_memory_mb"] is not None]
+    return {**lists, "crossover_density": next(iter(crossovers), None), "peak_memory_mb": max(peaks, default=None)}
+
+
+class _Measurement:
+    """What is measured at one precision with one number of threads."""
+
+    def __init__(self, bundle: Bundle, source: Source, plan: Plan, setting: Setting, say: Say) -> None:
+        self._bundle, self._source, self._plan, self._setting, self._say = bundle, source, plan, setting, say
+        self._sparse = bundle.manifest.kind == "spair"
+
+    def tune(self, store: bool) -> list[dict[str, Any]]:
+        """Measure and store from which density on dense is faster here, first: the restorers below use it."""
+        if not self._bundle.has_graph(self._setting.precision, "net_r_packed"):
+            return []
+        from ..tuning import measure_tuning, save_tuning
+
+        self._tell("tuning for this machine")
+        tuning = measure_tuning(self._bundle, self._setting.precision, self._setting.threads)
+        path = save_tuning(self._bundle, self._setting.precision, self._setting.threads, tuning) if store else None
+        return [{**asdict(tuning), "crossover": tuning.crossover, "stored": path and str(path)}]
+
+    def compare(self) -> dict[str, list[dict[str, Any]]]:
+        """The gate, and the ways against each other."""
+        from .crossover import measure_curves
+
+        if not self._sparse:
+            return {"checks": [], "curves": []}
+        image = as_float(fit(self._source.pixels, self._plan.check_size))
+        cases = self._cases(self._plan.check_size)
+        found = measure_curves(self._bundle, self._setting, image, cases, self._plan.effort.forced, say=self._tell)
+        return {"checks": [found["check"]], "curves": found["curves"]}
+
+    def profile_layers(self) -> list[dict[str, Any]]:
+        """The layers of every graph, under a mask of about LAYER_DENSITY."""
+        from .layers import measure_layers
+        from .masks import make_mask
+
+        self._tell("layers")
+        pixels, (width, height) = fit(self._source.pixels, self._plan.check_size), self._plan.check_size
+        if not self._sparse:
+            return measure_layers(self._bundle, self._setting, pixels, None)
+        wanted = min(
+            (one for one in self._plan.densities if one), key=lambda one: abs(one - LAYER_DENSITY), default=1.0
+        )
+        density = max(wanted, 1 / (width * height))  # a mask without a pixel would run no layer
+        mask = make_mask(self._plan.shapes[0], height, width, density, SEED)
+        names = {"mask": self._plan.shapes[0], "density": density}
+        return [{**names, **entry} for entry in measure_layers(self._bundle, self._setting, pixels, mask)]
+
+    def time(self, size: Size) -> dict[str, list[dict[str, Any]]]:
+        """Rows and stages of one size."""
+        from .latency import Subject, measure_foreign, measure_masks
+
+        subject = Subject(self._bundle, self._setting, fit(self._source.pixels, size), self._source.suffix)
+        effort = self._plan.effort
+
+        def say(words: str) -> None:
+            self._tell(f"{size}, {words}")
+
+        if self._sparse:
+            found = measure_masks(subject, self._cases(size), effort, say=say)
+        else:
+            found = measure_foreign(subject, effort, say=say)
+        return {"rows": found["rows"], "stages": [found["stages"]]}
+
+    def _tell(self, words: str) -> None:
+        self._say(f"{self._setting.precision}: {words}")
+
+    def _cases(self, size: Size) -> list[Case]:
+        from .cases import make_cases
+
+        return make_cases(self._plan.shapes, self._plan.densities, size.height, size.width)
+
+
+def as_float(pixels: np.ndarray) -> np.ndarray:
+    """Pixels of any type as float32 in 0..1."""
+    return pixels if pixels.dtype == np.float32 else pixels / np.float32(np.iinfo(pixels.dtype).max)

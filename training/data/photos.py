@@ -1,0 +1,77 @@
+"""The demo's pictures: photographs that lie in scikit-image's package, rained on with a fixed seed."""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png")
+"""Files of skimage/data in the wheel itself: nothing is downloaded."""
+
+SEED = 20211011
+CROP = 160
+"""Side in pixels of what lower precisions are calibrated on."""
+
+
+class Sample(NamedTuple):
+    """A photograph, and the same one in the rain."""
+
+    name: str
+    rain: str
+    """"dry", "light" or "heavy"."""
+    clean: np.ndarray
+    """[H, W, 3] uint8 RGB."""
+    degraded: np.ndarray
+    """Likewise; equal to `clean` when dry."""
+
+
+def sample_photos() -> Iterator[Sample]:
+    """Every photograph in light and in heavy rain; the first one dry as well, which shows what a clean picture costs.
+
+    Raises:
+        UserError: the installed scikit-image does not have one of the photographs.
+    """
+    for index, file in enumerate(PHOTOS):
+        clean = read_photo(file)
+        name = file.partition(".")[0].removesuffix("_left")
+        if index == 0:
+            yield Sample(name, "dry", clean, clean)
+        for level, kind in enumerate(("light", "heavy")):
+            yield Sample(name, kind, clean, rain_on(clean, kind, seed=[SEED, index, level]))
+
+
+def calibration_pairs() -> Iterator[Sample]:
+    """The middle of every photograph, CROP pixels a side, in light and in heavy rain of seeds that no sample has."""
+    for index, file in enumerate(PHOTOS):
+        photo = read_photo(file)
+        top, left = (max(0, size - CROP) // 2 for size in photo.shape[:2])
+        clean = np.ascontiguousarray(photo[top : top + CROP, left : left + CROP])
+        for level, kind in enumerate(("light", "heavy")):
+            rainy = rain_on(clean, kind, seed=[SEED, index, level, CROP])
+            yield Sample(file.partition(".")[0].removesuffix("_left"), kind, clean, rainy)
+
+
+def rain_on(clean: np.ndarray, kind: str, seed: list[int]) -> np.ndarray:
+    """[H, W, 3] uint8 -> the same with "light" or "heavy" rain; the same seed gives the same bytes."""
+    from ..simulators.rain import Rain, add_rain
+
+    rains = {
+        "light": Rain(angle=-12.0, length=24.0, width=0.6, density=0.001, opacity=0.5, veil=0.0),
+        "heavy": Rain(angle=15.0, length=30.0, width=0.8, density=0.005, opacity=0.5, veil=0.0),
+    }
+    rainy = add_rain(clean.astype(np.float32) / np.float32(255), rains[kind], np.random.default_rng(seed)).image
+    return np.rint(rainy * 255).astype(np.uint8)
+
+
+def read_photo(file: str) -> np.ndarray:
+    """One photograph of scikit-image's package, [H, W, 3] uint8 RGB."""
+    from ...runtime.errors import UserError
+    from ...runtime.images import read_image
+
+    with importlib.resources.as_file(importlib.resources.files("skimage") / "data" / file) as path:
+        if not path.is_file():
+            raise UserError(f"the installed scikit-image has no sample photo {file}; pip install 'scikit-image>=0.24'")
+        return np.ascontiguousarray(read_image(path).pixels[..., :3])
