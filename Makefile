@@ -14,7 +14,7 @@ DIST := build/dist
 TYPES := build/types
 # One package per root folder: the lines of package_dir in setup.cfg.
 PACKAGES := $(shell sed -n 's/^ *\(spair\.[a-z]*\) = [a-z]*$$/\1/p' setup.cfg)
-BENCHMARKS := $(filter-out benchmarks/measuring.py benchmarks/plotting.py,$(sort $(wildcard benchmarks/[a-z]*.py)))
+BENCHMARKS := $(sort $(wildcard benchmarks/[a-z]*.py))
 
 .PHONY: help setup demo test bench lint types wheel clean
 

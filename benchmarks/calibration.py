@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from benchmarks.measuring import describe_run, parse_count, say, show_run, show_table, write_json
+from benchmarks.common.measuring import describe_run, parse_count, say, show_run, show_table, write_json
 from spair.calibration.accuracy.gate import build
 from spair.calibration.accuracy.trial import Trial, open_trial
 from spair.calibration.conversion.plan import Plan

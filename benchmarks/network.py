@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measuring import (
+from benchmarks.common.measuring import (
     Run,
     Target,
     Times,
@@ -308,7 +308,7 @@ def main() -> int:
     if arguments.json:
         write_json(arguments.json, report)
     if arguments.plot:
-        from benchmarks.plotting import try_plot_network
+        from benchmarks.common.plotting import try_plot_network
 
         try_plot_network(report, arguments.plot)
     return 1 if any("wrong" in row for row in report["peers"]) else 0

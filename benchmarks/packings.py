@@ -18,7 +18,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
-from benchmarks.measuring import (
+from benchmarks.common.measuring import (
     describe_run,
     parse_count,
     parse_names,

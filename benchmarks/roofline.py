@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.measuring import parse_names, parse_shares, say, show_table, write_json
+from benchmarks.common.measuring import parse_names, parse_shares, say, show_table, write_json
 from benchmarks.network import parse_size
 from benchmarks.subjects.gpus import GPUS, Gpu, find_gpus
 from benchmarks.subjects.layers import (

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.measuring import (
+from benchmarks.common.measuring import (
     Run,
     Target,
     Times,
@@ -266,7 +266,7 @@ def main() -> int:
     if arguments.json:
         write_json(arguments.json, report)
     if arguments.plot:
-        from benchmarks.plotting import try_plot_chain
+        from benchmarks.common.plotting import try_plot_chain
 
         try_plot_chain(report, arguments.plot)
     return 0

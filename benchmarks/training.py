@@ -36,7 +36,7 @@ import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from benchmarks.measuring import parse_count, parse_names
+from benchmarks.common.measuring import parse_count, parse_names
 from spair.runtime.errors import GateError
 from spair.training.config import TrainingConfig
 from spair.training.config_file import load_config

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.gpu.engine_runner import EngineRunner
-from benchmarks.gpu.engines import Setup, find_reason, make_setup
-from benchmarks.measuring import write_json
+from benchmarks.common.measuring import write_json
+from benchmarks.gpu.harness.engine_runner import EngineRunner
+from benchmarks.gpu.harness.engines import Setup, find_reason, make_setup
 from benchmarks.network import parse_size
 from spair.export.engines.builder import EngineOptions
 from spair.plugins.errors import PluginError

@@ -27,11 +27,11 @@ from typing import Any
 import onnx
 import torch
 
-from benchmarks.gpu.engines import CHECKPOINT, find_bundle
-from benchmarks.gpu.plugin_host import find_reason, open_host
-from benchmarks.gpu.plugin_layers import GPU, Scene, measure_layers
-from benchmarks.gpu.plugin_network import measure_network
-from benchmarks.measuring import parse_count, parse_names, parse_shares, show_table, write_json
+from benchmarks.common.measuring import parse_count, parse_names, parse_shares, show_table, write_json
+from benchmarks.gpu.harness.engines import CHECKPOINT, find_bundle
+from benchmarks.gpu.harness.plugin_host import find_reason, open_host
+from benchmarks.gpu.harness.plugin_layers import GPU, Scene, measure_layers
+from benchmarks.gpu.harness.plugin_network import measure_network
 from benchmarks.network import parse_size
 from benchmarks.subjects.layers import list_operators, rewrite
 from spair.network import SPAIR, load_checkpoint

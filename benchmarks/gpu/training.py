@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.measuring import parse_count
+from benchmarks.common.measuring import parse_count
 from benchmarks.training import MIXED_TOLERANCE, TASKS, Trainee, Way, differ, load_task, make_corpus, time_steps
 from spair.runtime.errors import GateError
 from spair.training.data.patches import Sample

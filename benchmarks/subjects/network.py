@@ -17,7 +17,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from benchmarks.measuring import TOLERANCE, require_equal, say
+from benchmarks.common.measuring import TOLERANCE, require_equal, say
 from benchmarks.peers.graphs import Compute, OpenPeer, Subject, open_onnxruntime
 from benchmarks.peers.maskless import fill_masks
 from spair.export import export_checkpoint

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import sparse_chain
-from benchmarks.measuring import Times
+from benchmarks.common.measuring import Times
 from benchmarks.peers.install import PeerAbsentError
 from benchmarks.sparse_chain import SINGLE, Contender, check_contender, judge, make_row, measure, parse_arguments, show
 from benchmarks.subjects.chain import Chain, compute_reference, count_pairs, floor_ms, make_input, measure_peak
@@ -25,7 +25,7 @@ def no_package_is_installed(monkeypatch):
 
     monkeypatch.setattr("benchmarks.peers.graphs.load_package", refuse)
     monkeypatch.setattr("benchmarks.peers.spconv_chain.load_package", refuse)
-    monkeypatch.setattr("benchmarks.plotting.load_package", refuse)
+    monkeypatch.setattr("benchmarks.common.plotting.load_package", refuse)
     monkeypatch.setattr("benchmarks.sparse_chain.measure_peak", lambda threads, folder: 100.0)
     threads = torch.get_num_threads()
     yield

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.gpu.engines import Setup, find_reason, make_setup
+from benchmarks.gpu.harness.engines import Setup, find_reason, make_setup
 
 
 @pytest.fixture(scope="session")

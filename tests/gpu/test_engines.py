@@ -9,8 +9,8 @@ import onnxruntime
 import pytest
 import torch
 
-from benchmarks.gpu.engine_runner import EngineRunner
-from benchmarks.gpu.engines import convert
+from benchmarks.gpu.harness.engine_runner import EngineRunner
+from benchmarks.gpu.harness.engines import convert
 from benchmarks.gpu.latency import make_picture
 from spair.export.engines.builder import EngineOptions, builder_of
 from spair.export.engines.target import collect_target, write_target

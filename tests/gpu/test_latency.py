@@ -9,7 +9,8 @@ import onnxruntime
 import pytest
 import torch
 
-from benchmarks.gpu import engine_runner, engines, latency
+from benchmarks.gpu import latency
+from benchmarks.gpu.harness import engine_runner, engines
 from spair.runtime import Bundle
 
 

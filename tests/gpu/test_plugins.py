@@ -8,9 +8,10 @@ import onnx
 import pytest
 import torch
 
-from benchmarks.gpu import latency, plugin_host, plugin_network, plugins
-from benchmarks.gpu.engines import convert
-from benchmarks.gpu.executor import Executor, dense_operator
+from benchmarks.gpu import latency, plugins
+from benchmarks.gpu.harness import plugin_host, plugin_network
+from benchmarks.gpu.harness.engines import convert
+from benchmarks.gpu.harness.executor import Executor, dense_operator
 from spair.export.engines.graph import prepare_engine_graph
 from spair.network import load_checkpoint
 from spair.plugins.compiler.library.embedding import Label

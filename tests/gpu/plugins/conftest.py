@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from benchmarks.gpu.plugin_host import find_reason, open_host
+from benchmarks.gpu.harness.plugin_host import find_reason, open_host
 from tests.plugins.emulated.plugin import PluginHost
 
 

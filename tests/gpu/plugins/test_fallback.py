@@ -4,7 +4,7 @@ import ctypes
 
 import pytest
 
-from benchmarks.gpu.plugin_host import DeviceMemory, RealDriver, find_harness, find_library, find_reason
+from benchmarks.gpu.harness.plugin_host import DeviceMemory, RealDriver, find_harness, find_library, find_reason
 from tests.gpu.plugins.conftest import fresh
 from tests.gpu.plugins.machine_code import NO_DEVICE, without_machine_code
 from tests.plugins.emulated.plugin import PluginHost

@@ -6,8 +6,8 @@ import onnxruntime
 import pytest
 import torch
 
-from benchmarks.gpu.executor import Executor, dense_operator
-from benchmarks.gpu.plugin_nodes import PluginNode, make_pixels, to_pixels
+from benchmarks.gpu.harness.executor import Executor, dense_operator
+from benchmarks.gpu.harness.plugin_nodes import PluginNode, make_pixels, to_pixels
 from tests.plugins.emulated.test_networks import engine_graph, network_graph  # noqa: F401
 
 

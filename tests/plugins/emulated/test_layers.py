@@ -2,8 +2,9 @@
 
 import pytest
 
-from benchmarks.gpu import plugin_layers, plugins
-from benchmarks.gpu.plugin_layers import Scene, measure_layers
+from benchmarks.gpu import plugins
+from benchmarks.gpu.harness import plugin_layers
+from benchmarks.gpu.harness.plugin_layers import Scene, measure_layers
 from benchmarks.subjects.layers import Attention, Modulation, SparseLayer
 from spair.runtime.errors import GateError
 

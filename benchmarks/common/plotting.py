@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import say
+from benchmarks.common.measuring import say
 from benchmarks.peers.install import PeerAbsentError, load_package
 
 COLOURS = {"streak": "#0b6e99", "blob": "#c8553d", "uniform": "#8a8a8a", "shadow": "#6a994e"}

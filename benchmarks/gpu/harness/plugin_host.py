@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.gpu.engines import LIBRARY, compile_library
+from benchmarks.gpu.harness.engines import LIBRARY, compile_library
 from spair.plugins.compiler.build import has_code
 from spair.plugins.compiler.library.embedding import read_label
 from spair.plugins.compiler.targets import TARGETS, Target

@@ -11,12 +11,12 @@ import onnx
 import onnxruntime
 import torch
 
-from benchmarks.gpu.engines import convert
-from benchmarks.gpu.executor import Executor, dense_operator
+from benchmarks.common.measuring import say
+from benchmarks.gpu.harness.engines import convert
+from benchmarks.gpu.harness.executor import Executor, dense_operator
+from benchmarks.gpu.harness.graph_timing import capture, time_replays
+from benchmarks.gpu.harness.plugin_nodes import PluginNode
 from benchmarks.gpu.latency import PARTS, TOLERANCE, make_picture
-from benchmarks.gpu.plugin_nodes import PluginNode
-from benchmarks.gpu.timing import capture, time_replays
-from benchmarks.measuring import say
 from spair.export.engines.graph import prepare_engine_graph
 from spair.network import SPAIR
 from spair.runtime import Bundle

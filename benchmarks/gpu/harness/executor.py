@@ -16,7 +16,7 @@ import torch
 from onnx import helper, numpy_helper
 from torch.nn import functional as F
 
-from benchmarks.gpu.plugin_nodes import PIXELS, make_pixels
+from benchmarks.gpu.harness.plugin_nodes import PIXELS, make_pixels
 from spair.export.operators.bodies import DOMAIN
 from spair.network import operators
 

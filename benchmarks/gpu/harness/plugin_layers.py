@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from benchmarks.gpu.plugin_nodes import PluginNode, make_pixels
-from benchmarks.gpu.timing import time_runs
-from benchmarks.measuring import say
+from benchmarks.common.measuring import say
+from benchmarks.gpu.harness.graph_timing import time_runs
+from benchmarks.gpu.harness.plugin_nodes import PluginNode, make_pixels
 from benchmarks.roofline import Masks, cost_dense, cost_sparse, estimate
 from benchmarks.subjects.gpus import find_gpus
 from benchmarks.subjects.layers import Attention, Modulation, Operator, SparseLayer

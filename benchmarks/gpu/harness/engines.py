@@ -21,7 +21,7 @@ from pathlib import Path
 import onnx
 import torch
 
-from benchmarks.gpu.engine_runner import EngineRunner
+from benchmarks.gpu.harness.engine_runner import EngineRunner
 from spair.calibration.conversion.convert import ConvertPrecision
 from spair.calibration.conversion.plan import Plan
 from spair.calibration.variants import Network

@@ -1,0 +1,1 @@
+"""Measuring and plotting for all benchmarks."""

@@ -1,0 +1,1 @@
+"""Programs that run plugins and engines on a GPU."""
