@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 from benchmarks.common.measuring import describe_run, parse_count, say, show_run, show_table, write_json
-from spair.calibration.accuracy.gate import build
 from spair.calibration.accuracy.trial import Trial, open_trial
 from spair.calibration.conversion.plan import Plan
 from spair.calibration.journal import Journal
@@ -28,7 +27,7 @@ from spair.calibration.progress import silent
 from spair.calibration.speed import time_parts
 from spair.calibration.statistics.observe import observe
 from spair.calibration.statistics.pictures import Picture, choose_tiles, read_pictures
-from spair.calibration.variants import Network
+from spair.calibration.variants import Network, build
 from spair.export import export_checkpoint
 from spair.runtime import Bundle
 

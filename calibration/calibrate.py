@@ -13,7 +13,7 @@ import numpy as np
 from ..runtime import Bundle
 from ..runtime.bundle.writer import extend_bundle
 from ..runtime.errors import GateError
-from .accuracy.gate import Built, Verdict, build, check_gate
+from .accuracy.gate import Verdict, check_gate
 from .accuracy.search import Ladder, Moves, descend, rank
 from .accuracy.sensitivity import Ranges, find_ranges, measure_sensitivities
 from .accuracy.trial import Trial, open_trial
@@ -25,7 +25,7 @@ from .report import KEPT_OUT, layer_rows, make_report
 from .speed import time_layers, time_parts
 from .statistics.observe import check_finite, observe
 from .statistics.pictures import Picture, choose_tiles, read_pictures
-from .variants import Network
+from .variants import Built, Network, build
 
 MARGIN = 0.7
 """Share of the gate that tiles may lose: the pictures of the gate are others."""

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import onnxruntime
 
+from ..runtime.cache import cache_folder
 from ..runtime.errors import UserError
-from ..runtime.images.writer import write_atomically
-from ..runtime.tuning import cache_folder
+from ..runtime.files import write_atomically
 from .options import Options
 from .statistics.pictures import Picture
 from .variants import Network

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .accuracy.gate import Built, Verdict
+from .accuracy.gate import Verdict
 from .accuracy.measures import required_psnr
 from .conversion.plan import Plan
 from .options import FILE_RATIOS, Options
 from .statistics.observe import Observations
 from .statistics.pictures import Picture
-from .variants import Network
+from .variants import Built, Network
 
 KEPT_OUT = ("table", "tiles", "bundle", "recalled", "stored")
 """Entries that only the verb prints: a manifest is read whenever a bundle is opened."""

@@ -14,17 +14,16 @@ from onnx import TensorProto, helper
 
 from ..export.operators.bodies import DOMAIN, add_function_bodies
 from ..export.packed.packing import PackSparse
-from ..runtime.backends.registry import Graph
+from ..runtime.backends.base import Graph
 from ..runtime.machine.processor import count_cores, read_cpu_name
 from ..runtime.profiling.masks import make_mask
-from .accuracy.gate import Built
-from .accuracy.trial import convert
+from .conversion.convert import convert
 from .conversion.layers import SIDE, Layer, element_counts, weight_of
 from .conversion.plan import Plan
 from .progress import Progress
 from .statistics.observe import ObservedGraph
 from .statistics.pictures import Picture
-from .variants import Network
+from .variants import Built, Network
 
 RUNS = 5
 LONGEST = 20.0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import dataclasses
 import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -11,15 +13,18 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from ..export.packed.packing import PackSparse
 from ..runtime import Bundle, Restorer
+from ..runtime.backends.base import Graph
 from ..runtime.backends.onnxruntime import OnnxGraph
-from ..runtime.backends.registry import Graph
-from ..runtime.bundle.manifest import ForeignNetwork
 from ..runtime.errors import UserError
 from ..runtime.opening import GraphTwoStage, GraphWhole
+from ..runtime.tiling.costs import Tuning
 from ..runtime.tiling.planning import TilePath
-from ..runtime.tuning import Tuning
+from ..runtime.tiling.spec import ForeignNetwork
+from .conversion.convert import Conversion, convert
 from .conversion.layers import Layer, find_layers, is_quantized
+from .conversion.plan import Plan
 
 Models = Mapping[str, onnx.ModelProto]
 """Graphs by part."""
@@ -101,3 +106,27 @@ class RecalledGraph:
 
     def close(self) -> None:
         """The graph belongs to whoever opened it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Built:
+    """The graphs of a plan."""
+
+    models: Mapping[str, onnx.ModelProto]
+    """Part -> graph, as it will be stored; the packed one included."""
+    twins: Mapping[str, onnx.ModelProto]
+    """Part -> float32 graph that rounds like halves."""
+    conversions: Mapping[str, Conversion]
+
+
+def build(network: Network, plan: Plan) -> Built:
+    """Convert every graph of a bundle; for a diagnosis only the float32 twins, which are all that it looks at."""
+    twins = {part: convert(network.models[part], plan, part, twin=True)[0] for part in network.parts}
+    if plan.quantize != "both":
+        return Built({}, twins, {})
+    made = {part: convert(model, plan, part) for part, model in network.models.items() if part != "net_r_packed"}
+    models = {part: model for part, (model, _) in made.items()}
+    if "net_r_packed" in network.models:
+        models["net_r_packed"] = copy.deepcopy(models["net_r"])
+        PackSparse()(models["net_r_packed"])
+    return Built(models, twins, {part: conversion for part, (_, conversion) in made.items()})

@@ -60,7 +60,7 @@ def build(
     from ..plugins.compiler.kernels.compilation import Settings
     from ..plugins.compiler.targets import find_target
     from ..runtime import Bundle
-    from ..runtime.tuning import cache_folder
+    from ..runtime.cache import cache_folder
 
     found = find_target(target)
     options = EngineOptions(_parse_size(usual_size), _parse_size(max_size), batch)

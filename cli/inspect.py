@@ -44,7 +44,7 @@ def inspect_checkpoint(path: Path) -> dict[str, Any]:
         CheckpointError: see `load_checkpoint`.
     """
     from ..network import load_checkpoint
-    from ..runtime.bundle.reader import sha256
+    from ..runtime.files import sha256
 
     loaded = load_checkpoint(path)
     return {

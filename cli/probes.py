@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..runtime.machine.report import list_gpus
+from ..runtime.machine.gpu import list_gpus
 
 
 class Probe(NamedTuple):

@@ -46,8 +46,9 @@ def restore(
     The exit code is 0 only when none failed.
     """
     from ..runtime.batch.jobs import run_jobs
+    from ..runtime.batch.planning import plan_jobs
     from ..runtime.errors import UserError
-    from ..runtime.images.finding import find_inputs, plan_jobs
+    from ..runtime.images.finding import find_inputs
 
     check_writable(out)
     # Earlier results inside an input folder are no inputs; an output folder that is an input itself gets refused.

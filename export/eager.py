@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from ..network import SPAIR
 from ..network.spair import MODULATED
-from ..runtime.bundle.manifest import ForeignNetwork, spair_network
-from ..runtime.opening import Localization
 from ..runtime.tiling.context import Context
+from ..runtime.tiling.costs import Tuning
+from ..runtime.tiling.network import Localization
 from ..runtime.tiling.planning import TilePath
-from ..runtime.tuning import Tuning
+from ..runtime.tiling.spec import ForeignNetwork, spair_network
 
 
 class TorchTwoStage:

@@ -15,7 +15,7 @@ counted; other element-wise arithmetic is not, it hides behind the bytes. Tests 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,11 +94,6 @@ class Activity:
         return len(self.active)
 
 
-def needed_products(activity: Activity, channels: int, outputs: int) -> int:
-    """Multiply-adds of a convolution that its definition asks for: the least that any kernel can do."""
-    return sum(activity.pairs) * channels * outputs
-
-
 def measure_activity(mask: np.ndarray, kernel: int = 1, dilation: int = 1, *, clean_input: bool = False) -> Activity:
     """Count a mask [N,1,H,W], active where not 0."""
     on = np.asarray(mask)[:, 0] != 0
@@ -138,170 +133,6 @@ def stored_channels(channels: int, layout: Layout, kind: Kind) -> int:
     """Channels that take memory: "pixels" is kHWC for FP32, kHWC8 for FP16 and kCHW32 for INT8, which pad."""
     step = {"fp32": 1, "fp16": 8, "int8": 32}[kind] if layout == "pixels" else 1
     return _round_up(channels, step)
-
-
-def compact(activity: Activity, mask_kind: Kind = "fp16") -> tuple[Launch, ...]:
-    """The list of active pixels: counters cleared, mask read once, one index written for each active pixel."""
-    counts = activity.batch * COUNT_BYTES
-    written = sum(activity.active) * INDEX_BYTES + counts
-    return (
-        Launch("clear", written=counts),
-        Launch("compact_mask", counts + activity.batch * activity.pixels * BYTES[mask_kind], written),
-    )
-
-
-def sparse_conv2d(
-    activity: Activity,
-    channels: int,
-    outputs: int,
-    kernel: int,
-    *,
-    kind: Kind = "fp16",
-    x_kind: Kind | None = None,
-    out_kind: Kind | None = None,
-    layouts: tuple[Layout, Layout] = ("pixels", "pixels"),
-    clean_input: bool = False,
-    residual: bool = False,
-    clear_output: bool = True,
-    tile: tuple[int, int, int] = (64, 64, 32),
-) -> tuple[Launch, ...]:
-    """One call of SparseConv2d and its forms.
-
-    Args:
-        activity: of the mask, for this kernel size and `clean_input`.
-        channels: C of x.
-        outputs: D.
-        kernel: k.
-        kind: of the weights and of the products.
-        x_kind: of x in memory; None: that of the weights. Others become INT8 as they are read.
-        out_kind: of the rest; None: that of x, or FP16 where x is INT8.
-        layouts: of x and out.
-        clean_input: see README.md of the operator; so are `residual` and `clear_output`.
-        tile: pixels, output channels and input channels of a step.
-    """
-    of_x = x_kind or kind
-    of_out = out_kind or ("fp16" if of_x == "int8" else of_x)
-    size, out_size, taps = BYTES[kind], BYTES[of_out], kernel * kernel
-    columns, stored = _round_up(outputs, PACKED), stored_channels(outputs, layouts[1], of_out)
-    packed = taps * (_round_up(channels, 32) if kind == "int8" else channels) * columns * size
-    active, images = sum(activity.active), activity.batch
-    launches = [Launch("pack_weight", outputs * channels * taps * size, packed)]
-    if kind == "int8":
-        launches.append(Launch("combine_scales", (outputs + 1) * SCALE_BYTES, outputs * SCALE_BYTES))
-    launches += compact(activity, of_out)
-    if clear_output:
-        launches.append(Launch("clear", written=images * activity.pixels * stored * out_size))
-    read = images * COUNT_BYTES + active * INDEX_BYTES + sum(activity.neighbours) * out_size
-    gathered = sum(activity.neighbours if clean_input else activity.active)
-    read += gathered * _read_channels(channels, layouts[0], of_x) * BYTES[of_x]
-    if residual:
-        read += active * stored * out_size
-    if active:
-        read += packed + outputs * out_size + (outputs * SCALE_BYTES if kind == "int8" else 0)
-        read += SCALE_BYTES if of_x != kind else 0
-    bm, bn, bk = tile
-    rows = sum(_round_up(count, bm) for count in activity.active)
-    multiplied = channels // bk * bk + _round_up(channels % bk, REST[kind])
-    products = rows * taps * multiplied * _round_up(outputs, bn)
-    launches.append(Launch("sparse_conv2d", read, active * stored * out_size, products, kind))
-    return tuple(launches)
-
-
-def sparse_non_local(
-    activity: Activity,
-    clean_keys: Sequence[int],
-    keys: int,
-    channels: int,
-    outputs: int,
-    *,
-    kind: Kind = "fp16",
-    layout: Layout = "pixels",
-    clear_output: bool = True,
-    tile: tuple[int, int, int] = (64, 32, 32),
-) -> tuple[Launch, ...]:
-    """One call of SparseNonLocal.
-
-    Args:
-        activity: of the mask of queries.
-        clean_keys: of each image.
-        keys: K * L of an image.
-        channels: C of queries and keys.
-        outputs: D of values.
-        kind: of all tensors.
-        layout: of queries and out.
-        clear_output: whether clean pixels become zero.
-        tile: queries, keys and channels (of queries and of values alike) of a step.
-    """
-    size, (bm, bj, width) = BYTES[kind], tile
-    stored, active, images = stored_channels(outputs, layout, kind), sum(activity.active), activity.batch
-    launches = [*compact(activity, kind)]
-    if clear_output:
-        launches.append(Launch("clear", written=images * activity.pixels * stored * size))
-    read = images * COUNT_BYTES + active * (INDEX_BYTES + _read_channels(channels, layout, kind) * size)
-    products = exponentials = 0
-    for queries, clean in zip(activity.active, clean_keys, strict=True):
-        if queries:
-            read += (keys + clean * (channels + outputs)) * size
-        rows, steps = _round_up(queries, bm), -(-keys // bj)
-        products += rows * steps * bj * 2 * width
-        exponentials += rows * steps * (bj + 1)
-    launches.append(Launch("sparse_non_local", read, active * stored * size, products, kind, exponentials))
-    return tuple(launches)
-
-
-def masked_modulation(
-    batch: int,
-    pixels: int,
-    channels: int,
-    *,
-    kind: Kind = "fp16",
-    layout: Layout = "pixels",
-    block: int = 64,
-) -> tuple[Launch, ...]:
-    """One call of MaskedModulation: x is read twice and written once, whatever the mask; `block` pixels a program."""
-    size, stored = BYTES[kind], stored_channels(channels, layout, kind)
-    mask, planes, values = batch * pixels * BYTES[kind], batch * channels, batch * pixels * stored * size
-    partial = planes * -(-pixels // block) * MOMENTS_BYTES
-    return (
-        Launch("masked_moments", values + mask, partial),
-        Launch("merge_moments", partial, planes * AFFINE_BYTES),
-        Launch("apply_affine", values + mask + planes * AFFINE_BYTES, values),
-    )
-
-
-def dense_conv2d(
-    batch: int,
-    pixels: tuple[int, int],
-    channels: int,
-    outputs: int,
-    kernel: int,
-    *,
-    kind: Kind = "fp16",
-    out_kind: Kind | None = None,
-    residual: bool = False,
-) -> Launch:
-    """The convolution of all pixels, at its best: x and weights read once, all fused, nothing padded or re-packed.
-
-    Args:
-        batch: images.
-        pixels: of an image of x and of out, which strides make different.
-        channels: C; so is `outputs` D and `kernel` k.
-        kind: of x and the weights; `out_kind` that of the rest.
-        residual: whether one is added.
-    """
-    of_out = out_kind or ("fp16" if kind == "int8" else kind)
-    weights = kernel * kernel * channels * outputs
-    out = batch * pixels[1] * outputs * BYTES[of_out]
-    read = (batch * pixels[0] * channels + weights) * BYTES[kind] + outputs * BYTES[of_out] + (out if residual else 0)
-    return Launch("dense_conv2d", read, out, batch * pixels[1] * weights, kind)
-
-
-def dense_non_local(batch: int, pixels: int, keys: int, channels: int, outputs: int, *, kind: Kind = "fp16") -> Launch:
-    """Attention of all pixels over all keys, at its best: scores never leave the chip."""
-    size = BYTES[kind]
-    read = batch * (pixels * channels + keys * (channels + outputs + 1)) * size
-    products = batch * pixels * keys * (channels + outputs)
-    return Launch("dense_non_local", read, batch * pixels * outputs * size, products, kind, batch * pixels * keys)
 
 
 def _round_up(number: int, step: int) -> int:

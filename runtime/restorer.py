@@ -11,13 +11,14 @@ from typing import cast
 import numpy as np
 
 from .backends.registry import find_backend
-from .bundle.manifest import SpairNetwork
 from .bundle.reader import Bundle
 from .clock import StageClock
 from .errors import UserError
-from .opening import PathChoice, TwoStageNetwork, WholeNetwork, open_network
+from .opening import open_network
 from .pixels import check_image, check_mask, from_network, to_network
-from .tiling.planning import Limits
+from .tiling.network import TwoStageNetwork, WholeNetwork
+from .tiling.planning import Limits, PathChoice
+from .tiling.spec import SpairNetwork
 from .tiling.two_stage import BLOCK_PIXELS, TileCounts, TwoStageRun
 from .tiling.whole import restore_whole
 

@@ -11,7 +11,8 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from ..runtime.errors import UserError
-from .config import Section, TrainingConfig
+from .config import TrainingConfig
+from .data.config import Section
 
 
 def load_config(path: Path) -> TrainingConfig:

@@ -6,9 +6,10 @@ silicon can do at its boost clock, not what a board's power limit lets it do for
 
 How far they were checked: NVIDIA's own documents were out of reach, so each number was compared with quotations of them
 by others, and every peak is the product of multiprocessors, boost clock and operations in a clock, which
-`tests/benchmarks/subjects/test_gpus.py` computes. Unverified: INT8 of Thor, taken as FP8 (as quoted from NVIDIA's blog); the
-tensor rates of Orin NX, which has the multiprocessors of AGX Orin; that L4 multiplies FP16 with FP32 accumulators at
-the full rate, as the other Ada boards that are no GeForce do; and the bandwidths, which no other number confirms.
+`tests/benchmarks/subjects/test_gpus.py` computes. Unverified: INT8 of Thor, taken as FP8 (as quoted from NVIDIA's
+blog); the tensor rates of Orin NX, which has the multiprocessors of AGX Orin; that L4 multiplies FP16 with FP32
+accumulators at the full rate, as the other Ada boards that are no GeForce do; and the bandwidths, which no other number
+confirms.
 """
 
 from __future__ import annotations

@@ -136,7 +136,8 @@ def tune_routing(bundle: Bundle, threads: int) -> dict[str, float] | None:
     if importlib.util.find_spec("spair.runtime.tuning") is None:
         say("routing is not tuned: this version has no spair.runtime.tuning")
         return None
-    from spair.runtime.tuning import measure_tuning, save_tuning
+    from spair.runtime.profiling.costs import measure_tuning
+    from spair.runtime.tuning import save_tuning
 
     tuning = measure_tuning(bundle, "fp32", threads)
     save_tuning(bundle, "fp32", threads, tuning)

@@ -3,56 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import onnx
 
-from ...export.packed.packing import PackSparse
-from ...runtime.backends.registry import Graph
-from ...runtime.bundle.manifest import SpairNetwork
+from ...runtime.backends.base import Graph
 from ...runtime.errors import GateError
-from ..conversion.convert import Conversion
-from ..conversion.plan import Plan
+from ...runtime.tiling.spec import SpairNetwork
 from ..options import Options
 from ..progress import Progress, silent
 from ..statistics.observe import check_finite, observe
 from ..statistics.pictures import Picture
-from ..variants import Network
+from ..variants import Built, Network
 from .measures import estimate_loss, mean_square, measure_psnr
-from .trial import convert
 
 Restored = tuple[np.ndarray, np.ndarray | None]
 """[H, W, 3] float32, and [H, W] bool: what was found distorted, or None for a network without masks."""
 Restore = Callable[[np.ndarray], Restored]
 """Takes [H, W, 3] float32."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Built:
-    """The graphs of a plan."""
-
-    models: Mapping[str, onnx.ModelProto]
-    """Part -> graph, as it will be stored; the packed one included."""
-    twins: Mapping[str, onnx.ModelProto]
-    """Part -> float32 graph that rounds like halves."""
-    conversions: Mapping[str, Conversion]
-
-
-def build(network: Network, plan: Plan) -> Built:
-    """Convert every graph of a bundle; for a diagnosis only the float32 twins, which are all that it looks at."""
-    twins = {part: convert(network.models[part], plan, part, twin=True)[0] for part in network.parts}
-    if plan.quantize != "both":
-        return Built({}, twins, {})
-    made = {part: convert(model, plan, part) for part, model in network.models.items() if part != "net_r_packed"}
-    models = {part: model for part, (model, _) in made.items()}
-    if "net_r_packed" in network.models:
-        models["net_r_packed"] = copy.deepcopy(models["net_r"])
-        PackSparse()(models["net_r_packed"])
-    return Built(models, twins, {part: conversion for part, (_, conversion) in made.items()})
 
 
 @dataclasses.dataclass

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import onnx
 
-from ...runtime.backends.registry import Graph
+from ...runtime.backends.base import Graph
 from ...runtime.errors import GateError
-from ..conversion.convert import Conversion, ConvertPrecision
+from ..conversion.convert import convert
 from ..conversion.plan import Plan
 from ..journal import Journal
 from ..options import Options
@@ -71,13 +69,6 @@ def open_trial(network: Network, tiles: Sequence[Picture], options: Options, jou
     """Restore the tiles in FP32 and keep Net_L's results for what does not change them."""
     with network.opened({part: network.models[part] for part in network.parts}) as graphs:
         yield Trial(network, tiles, options, journal, graphs)
-
-
-def convert(model: onnx.ModelProto, plan: Plan, part: str, *, twin: bool = False) -> tuple[onnx.ModelProto, Conversion]:
-    """A copy of a graph in a plan's precisions."""
-    converted = copy.deepcopy(model)
-    conversion = ConvertPrecision(plan, part, twin=twin)(converted)
-    return converted, conversion
 
 
 def _digest(plan: Plan) -> str:

@@ -7,6 +7,7 @@ there are better than any GPU's; the twin's are what a GPU gives that sums in FP
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Mapping
 
@@ -264,3 +265,10 @@ class _Writer:
             scale = self._constant(f"{weight}_scale{'_half' if half else ''}", scales)
             self.nodes.append(helper.make_node("DequantizeLinear", [steps, scale], [name], name=name, axis=values.axis))
         return self.made[key]
+
+
+def convert(model: onnx.ModelProto, plan: Plan, part: str, *, twin: bool = False) -> tuple[onnx.ModelProto, Conversion]:
+    """A copy of a graph in a plan's precisions."""
+    converted = copy.deepcopy(model)
+    conversion = ConvertPrecision(plan, part, twin=twin)(converted)
+    return converted, conversion

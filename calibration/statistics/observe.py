@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from ...runtime.backends.registry import Graph
+from ...runtime.backends.base import Graph
 from ...runtime.errors import GateError, UserError
 from ..conversion.layers import Key, Use, float_tensors, layer_name, uses_of, weight_of
 from ..conversion.weights import LARGEST_HALF, SMALLEST_HALF

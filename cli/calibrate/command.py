@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..profile.options import check_page
 from ..shared.options import Json, Threads
 from ..shared.output import counting, deliver
+from ..shared.places import check_page
 from .page import render_page
 from .tables import show_calibration
 
@@ -73,7 +73,7 @@ def calibrate(
     gate holds, and says what it cost. A missed gate is a failed command (exit code 1) and leaves the bundle as it was.
     Measurements are kept as they are made: a run that was interrupted goes on where it stopped.
     """
-    from ...runtime.images import write_atomically
+    from ...runtime.files import write_atomically
 
     check_page(html)
     from ...calibration import Options, calibrate_bundle

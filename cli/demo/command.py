@@ -97,7 +97,7 @@ def export_bundle(checkpoint: Path, out: Path, progress: Any) -> dict[str, Any]:
     from ...export import export_checkpoint
     from ...network import load_checkpoint
     from ...network.cost import parameters
-    from ...runtime.bundle.reader import sha256
+    from ...runtime.files import sha256
 
     loaded = load_checkpoint(checkpoint)
     exported = export_checkpoint(checkpoint, out, force=True, progress=progress)
@@ -180,7 +180,7 @@ def _save_pictures(trial: Trial, folder: Path) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    from ...runtime.images import write_atomically
+    from ...runtime.files import write_atomically
 
     write_atomically(path, data)
 

@@ -86,7 +86,7 @@ def try_sample(
     Raises:
         GateError: the two ways gave different pictures; nothing was timed.
     """
-    from ...runtime.profiling.cases import check_baseline
+    from ...runtime.profiling.gates import check_baseline
     from ...training.evaluation.metrics import luma, psnr
 
     result = restorer(sample.degraded)

@@ -70,7 +70,7 @@ class ResultFolder:
 
     def finish(self, report: dict[str, Any]) -> None:
         """Write both reports."""
-        from ...runtime.images import write_atomically
+        from ...runtime.files import write_atomically
 
         write_atomically(self._stage / "report.json", (json.dumps(report, allow_nan=False, indent=1) + "\n").encode())
         write_atomically(self._stage / "report.md", self._kind.render(report, self._pictures).encode())

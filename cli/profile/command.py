@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...runtime.machine.report import describe_machine
-from ...runtime.profiling.profile import Source, measure
+from ...runtime.profiling.profile import Plan, Size, Source, measure
 from ...training.data.photos import PHOTOS, SEED, rain_on, read_photo
 from ..shared.models import CHECKPOINT_SUFFIXES
 from ..shared.options import Json, Tile
 from ..shared.output import deliver, working
-from .options import CHECK_SIZE, DEFAULT_SIZE, Plan, Size, check_cache, check_page, make_plan
+from ..shared.places import check_cache, check_page
+from .options import CHECK_SIZE, DEFAULT_SIZE, make_plan
 from .page import render_page
 from .tables import show_profile
 
@@ -73,7 +74,7 @@ def profile(
     Times dense and adaptive by mask and density, stages and layers, after checking that the results are equal.
     Stores what computing packed and dense costs on this machine, which every later restoration decides by.
     """
-    from ...runtime.images import write_atomically
+    from ...runtime.files import write_atomically
 
     check_page(html)
     source = load_source(image)

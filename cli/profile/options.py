@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from ...runtime.profiling.cases import Setting
-    from ...runtime.profiling.timing import Effort
+from ...runtime.profiling.profile import Plan, Size
+from ..shared.places import _refused
 
 Item = TypeVar("Item")
 
@@ -25,31 +18,6 @@ DEFAULT_SIZE = "1920x1080"
 
 CHECK_SIZE = "480x270"
 """Small enough to be restored densely under every mask; a restorer usually keeps it in one piece."""
-
-
-class Size(NamedTuple):
-    """Width and height in pixels."""
-
-    width: int
-    height: int
-
-    def __str__(self) -> str:
-        return f"{self.width}x{self.height}"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to measure."""
-
-    sizes: tuple[Size, ...]
-    check_size: Size
-    """Of the part of the picture on which the ways are compared; at most as large as the largest size."""
-    densities: tuple[float, ...]
-    """Ascending."""
-    shapes: tuple[str, ...]
-    settings: tuple[Setting, ...]
-    """Every precision with every number of threads."""
-    effort: Effort
 
 
 def parse_sizes(text: str, option: str = "--size") -> list[Size]:
@@ -133,64 +101,6 @@ def make_plan(
         settings=tuple(Setting(kind, count, tile) for kind in kinds for count in counts),
         effort=Effort() if repeat is None else Effort.exactly(repeat),
     )
-
-
-def check_page(target: Path | None) -> None:
-    """Refuse a file that could not be written; nothing is created.
-
-    Raises:
-        UserError: it is a folder; its own folder does not exist or may not be written.
-            A write-protected file is no obstacle: it is replaced.
-    """
-    if target is None:
-        return
-    folder = target.absolute().parent
-    if target.is_dir():
-        raise _refused(f"cannot write {target}: it is a folder; give the name of a file with --html")
-    if not folder.is_dir():
-        raise _refused(f"cannot write {target}: there is no folder {folder}; make it, or choose another --html")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise _refused(f"cannot write {target}: the folder {folder} is not writable; choose another --html")
-
-
-def check_cache() -> None:
-    """Refuse a cache folder that could not be written, before seconds are spent on what it is for; makes the folder.
-
-    Raises:
-        UserError: it cannot be made or written.
-    """
-    from ...runtime.tuning import cache_folder
-
-    folder = cache_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise _refused(
-            f"cannot keep this machine's tuning in {folder}: {error}; "
-            "set SPAIR_CACHE to a folder that can be written, or give --no-store"
-        ) from error
-
-
-def fit(pixels: np.ndarray, size: Size) -> np.ndarray:
-    """[H, W, C] -> [height, width, C]: the middle of what is larger; what is smaller goes on as its mirror image.
-
-    Nothing is scaled: distortion keeps its size in pixels, which is what the times depend on.
-    """
-    import numpy as np
-
-    cut = [slice((have - want) // 2, (have - want) // 2 + want) if have > want else slice(None)
-           for have, want in zip(pixels.shape, (size.height, size.width), strict=False)]  # fmt: skip
-    middle = pixels[cut[0], cut[1]]
-    missing = [(0, want - have) for have, want in zip(middle.shape, (size.height, size.width), strict=False)]
-    return np.ascontiguousarray(np.pad(middle, (*missing, (0, 0)), mode="symmetric"))
-
-
-def _refused(sentence: str) -> Exception:
-    from ...runtime.errors import UserError
-
-    return UserError(sentence)
 
 
 def _split(option: str, text: str, parse: Callable[[str], Item]) -> list[Item]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ...runtime import Restorer
-    from ...runtime.opening import PathChoice
+    from ...runtime.tiling.planning import PathChoice
 
 CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
 """Those of `spair.network`, repeated here because asking it would load torch."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 
@@ -35,3 +36,47 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {folder}: {error.strerror}; choose another --out") from error
+
+
+def check_page(target: Path | None) -> None:
+    """Refuse a file that could not be written; nothing is created.
+
+    Raises:
+        UserError: it is a folder; its own folder does not exist or may not be written.
+            A write-protected file is no obstacle: it is replaced.
+    """
+    if target is None:
+        return
+    folder = target.absolute().parent
+    if target.is_dir():
+        raise _refused(f"cannot write {target}: it is a folder; give the name of a file with --html")
+    if not folder.is_dir():
+        raise _refused(f"cannot write {target}: there is no folder {folder}; make it, or choose another --html")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _refused(f"cannot write {target}: the folder {folder} is not writable; choose another --html")
+
+
+def check_cache() -> None:
+    """Refuse a cache folder that could not be written, before seconds are spent on what it is for; makes the folder.
+
+    Raises:
+        UserError: it cannot be made or written.
+    """
+    from ...runtime.cache import cache_folder
+
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _refused(
+            f"cannot keep this machine's tuning in {folder}: {error}; "
+            "set SPAIR_CACHE to a folder that can be written, or give --no-store"
+        ) from error
+
+
+def _refused(sentence: str) -> Exception:
+    from ...runtime.errors import UserError
+
+    return UserError(sentence)

@@ -31,8 +31,8 @@ from ..operators.bodies import DOMAIN
 from ..passes.graph import channels_of, drop_unused, is_pixel_shuffle, known_shapes
 from ..passes.halves import store_halves, widen_halves
 from .emit import Emitter
-from .layers import attend, convolve_around, convolve_rows
-from .quantized import CONVOLUTIONS, Quantized, check_packable, read_layer
+from .layers import CONVOLUTIONS, attend, check_packable, convolve_around, convolve_rows, read_layer
+from .quantized import Quantized
 from .sites import Sites
 from .surroundings import Surroundings
 

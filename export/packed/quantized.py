@@ -2,44 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import onnx
-from onnx import TensorProto
 
 from ..operators.bodies import DOMAIN
 from .emit import Emitter
 from .layers import Layer
-
-CONVOLUTIONS = ("SparseConv2d", "SparseConv2dInt8")
-WEIGHT_TYPES = {"SparseConv2d": TensorProto.FLOAT, "SparseConv2dInt8": TensorProto.INT8}
-
-
-def check_packable(node: onnx.NodeProto, stored: Mapping[str, onnx.TensorProto]) -> None:
-    """Raise ValueError, saying why, unless a convolution has a packed form."""
-    what = f"{node.op_type} {node.output[0]}"
-    if not set(node.input[2:]) <= stored.keys():
-        raise ValueError(f"the weights of {what} must be initializers")
-    weight = stored[node.input[2]]
-    if weight.data_type != WEIGHT_TYPES[node.op_type]:
-        raise ValueError(
-            f"{what} has weights of type {weight.data_type}; only float32 and, with scales, int8 can be packed"
-        )
-    kernel, pads = list(weight.dims[2:]), next(list(a.ints) for a in node.attribute if a.name == "pads")
-    if kernel[0] not in (1, 3, 5) or kernel != kernel[:1] * 2 or pads != [kernel[0] // 2] * 4:
-        raise ValueError(
-            f"{what} has a kernel of {kernel} and pads of {pads}; only 1x1, 3x3 and 5x5 that keep the size"
-        )
-
-
-def read_layer(node: onnx.NodeProto, stored: Mapping[str, np.ndarray], negative_slope: float) -> Layer:
-    """The layer of a convolution that `check_packable` let pass."""
-    weight, bias = stored[node.input[2]], stored[node.input[3]]
-    if node.op_type == "SparseConv2d":
-        return Layer(weight, bias, float(negative_slope))
-    input_scale, weight_scale = stored[node.input[4]], stored[node.input[5]]
-    return Layer(weight, bias, float(negative_slope), weight_scale, float(input_scale))
 
 
 class Quantized:

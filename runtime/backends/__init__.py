@@ -1,1 +1,6 @@
 """Backends that run graphs, and the list of them."""
+
+from .base import Backend, Graph, OpenGraph
+from .registry import find_backend
+
+__all__ = ["Backend", "Graph", "OpenGraph", "find_backend"]

@@ -12,9 +12,10 @@ import numpy as np
 
 from ..errors import GateError, UserError
 from ..images import Picture, read_image, write_image
-from ..images.finding import Job, find_inputs, plan_jobs
+from ..images.finding import find_inputs
 from ..restorer import Result
 from ..tiling.two_stage import TileCounts
+from .planning import Job, plan_jobs
 
 Progress = Callable[[int, int, Path], None]
 """Called with (files done, files in all, the file just finished)."""

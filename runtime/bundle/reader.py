@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from ..errors import UserError
+from ..files import sha256
 from .manifest import Manifest, parse_manifest
 
 MANIFEST = "manifest.json"
@@ -122,12 +122,3 @@ def check_name(name: str) -> None:
     inside = bool(parts) and not name.startswith("/") and ".." not in parts
     if not inside or "\\" in name or ":" in name or "\0" in name or name == MANIFEST:
         raise UserError(f"the path {name!r} may not be in a bundle: expected a relative path inside it, without '..'")
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file in lower-case hexadecimal, read in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        for piece in iter(lambda: stream.read(1 << 20), b""):
-            digest.update(piece)
-    return digest.hexdigest()

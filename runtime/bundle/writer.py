@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..files import sha256
 from .manifest import SCHEMA, parse_manifest
-from .reader import MANIFEST, Bundle, check_name, sha256
+from .reader import MANIFEST, Bundle, check_name
 
 Content = bytes | Path
 """What a file of a bundle is made of: its bytes, or a file to copy."""

@@ -1,8 +1,8 @@
-"""Picture files: read them upright with their metadata, write them atomically."""
+"""Picture files, read upright with their metadata and written atomically."""
 
 from .picture import Picture
 from .reader import MAX_PIXELS, read_image
-from .writer import FORMATS, FileFormat, writable_suffixes, write_atomically, write_image
+from .writer import FORMATS, FileFormat, writable_suffixes, write_image
 
 __all__ = [
     "FORMATS",
@@ -11,6 +11,5 @@ __all__ = [
     "Picture",
     "read_image",
     "writable_suffixes",
-    "write_atomically",
     "write_image",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
+from ..files import write_atomically
 from .picture import Picture
 from .reader import first_reason, load_pyvips
 
@@ -79,33 +79,6 @@ def write_image(path: str | os.PathLike[str], picture: Picture) -> None:
     except vips.Error as error:
         raise UserError(f"cannot write {target} as {form.name}: {first_reason(error)}; try another format") from error
     write_atomically(target, data)
-
-
-def write_atomically(target: Path, data: bytes) -> None:
-    """Write a file under a temporary name in its folder, then move it into place.
-
-    A failure leaves the existing file unchanged and no temporary file behind.
-
-    Raises:
-        UserError: the folder does not exist or cannot be written, or the disk is full.
-    """
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(target)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {target}: {error.strerror or error}; give an existing folder that can be written"
-        ) from error
-    finally:
-        _remove_quietly(temporary)
-
-
-def _remove_quietly(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return  # the parent is not even a folder: there is nothing to remove
 
 
 def _format_for(target: Path, picture: Picture) -> FileFormat:

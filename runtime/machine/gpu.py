@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import UserError
 
@@ -53,3 +54,24 @@ def _call(driver: ctypes.CDLL, function: str, *arguments: object) -> None:
     result = getattr(driver, function)(*arguments)
     if result:
         raise UserError(f"the NVIDIA driver of this machine finds no GPU: {function} gives the error {result}")
+
+
+def list_gpus() -> tuple[list[str], str | None]:
+    """Names of the NVIDIA GPUs, asked of the driver; and why there is none."""
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return [], "no NVIDIA driver on this machine (libcuda.so.1 is missing)"
+    count, code = ctypes.c_int(), cuda.cuInit(0)
+    if code == 0:
+        code = cuda.cuDeviceGetCount(ctypes.byref(count))
+    if code != 0:
+        return [], f"the NVIDIA driver found no usable GPU (CUDA error {code})"
+    return [_gpu_name(cuda, index) for index in range(count.value)], None if count.value else "there is no NVIDIA GPU"
+
+
+def _gpu_name(cuda: Any, index: int) -> str:
+    device, name = ctypes.c_int(), ctypes.create_string_buffer(256)
+    cuda.cuDeviceGet(ctypes.byref(device), index)
+    cuda.cuDeviceGetName(name, len(name), device)
+    return name.value.decode(errors="replace")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import platform
 from pathlib import Path
 from typing import Any
+
+from .gpu import list_gpus
 
 
 def describe_machine() -> dict[str, Any]:
@@ -39,24 +40,3 @@ def read_memory_gb(meminfo: Path = Path("/proc/meminfo")) -> float | None:
     except (OSError, IndexError):
         return None
     return int(first.split()[1]) * 1024 / 1e9
-
-
-def list_gpus() -> tuple[list[str], str | None]:
-    """Names of the NVIDIA GPUs, asked of the driver; and why there is none."""
-    try:
-        cuda = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return [], "no NVIDIA driver on this machine (libcuda.so.1 is missing)"
-    count, code = ctypes.c_int(), cuda.cuInit(0)
-    if code == 0:
-        code = cuda.cuDeviceGetCount(ctypes.byref(count))
-    if code != 0:
-        return [], f"the NVIDIA driver found no usable GPU (CUDA error {code})"
-    return [_gpu_name(cuda, index) for index in range(count.value)], None if count.value else "there is no NVIDIA GPU"
-
-
-def _gpu_name(cuda: Any, index: int) -> str:
-    device, name = ctypes.c_int(), ctypes.create_string_buffer(256)
-    cuda.cuDeviceGet(ctypes.byref(device), index)
-    cuda.cuDeviceGetName(name, len(name), device)
-    return name.value.decode(errors="replace")

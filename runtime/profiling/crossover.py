@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..bundle.reader import Bundle
-from ..opening import PathChoice
 from ..restorer import Restorer, Result
-from .cases import Case, Setting, check_clean, check_same, is_gated
+from ..tiling.planning import PathChoice
+from .cases import Case, Setting, is_gated
+from .gates import check_clean, check_same
 from .timing import Clock, Repeats, Say, find_crossover, percentiles, take_turns, warm_up
 
 Point = dict[str, Any]

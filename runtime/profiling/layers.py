@@ -14,8 +14,9 @@ import numpy as np
 from ..backends.onnxruntime import OnnxGraph
 from ..backends.trace import Trace, read_trace, sum_by_operator
 from ..bundle.reader import Bundle
-from ..opening import PathChoice, open_network
+from ..opening import open_network
 from ..restorer import Restorer
+from ..tiling.planning import PathChoice
 from .cases import Setting
 
 PICTURES = 3

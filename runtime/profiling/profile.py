@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ...cli.profile.options import Plan, Size, fit
-from ...training.data.photos import SEED
-
 if TYPE_CHECKING:
     from .. import Bundle
     from .cases import Case, Setting
-    from .timing import Say
+    from .timing import Effort, Say
 
 LAYER_DENSITY = 0.1
 """Layers are profiled at the measured density next to this."""
+
+
+MASK_SEED = 20211011
+"""Seed of the made masks under which layers are profiled."""
+
+
+class Size(NamedTuple):
+    """Width and height in pixels."""
+
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure."""
+
+    sizes: tuple[Size, ...]
+    check_size: Size
+    """Of the part of the picture on which the ways are compared; at most as large as the largest size."""
+    densities: tuple[float, ...]
+    """Ascending."""
+    shapes: tuple[str, ...]
+    settings: tuple[Setting, ...]
+    """Every precision with every number of threads."""
+    effort: Effort
 
 
 class Source(NamedTuple):
@@ -68,7 +94,8 @@ class _Measurement:
         """Measure and store from which density on dense is faster here, first: the restorers below use it."""
         if not self._bundle.has_graph(self._setting.precision, "net_r_packed"):
             return []
-        from ..tuning import measure_tuning, save_tuning
+        from ..tuning import save_tuning
+        from .costs import measure_tuning
 
         self._tell("tuning for this machine")
         tuning = measure_tuning(self._bundle, self._setting.precision, self._setting.threads)
@@ -99,7 +126,7 @@ class _Measurement:
             (one for one in self._plan.densities if one), key=lambda one: abs(one - LAYER_DENSITY), default=1.0
         )
         density = max(wanted, 1 / (width * height))  # a mask without a pixel would run no layer
-        mask = make_mask(self._plan.shapes[0], height, width, density, SEED)
+        mask = make_mask(self._plan.shapes[0], height, width, density, MASK_SEED)
         names = {"mask": self._plan.shapes[0], "density": density}
         return [{**names, **entry} for entry in measure_layers(self._bundle, self._setting, pixels, mask)]
 
@@ -131,3 +158,15 @@ class _Measurement:
 def as_float(pixels: np.ndarray) -> np.ndarray:
     """Pixels of any type as float32 in 0..1."""
     return pixels if pixels.dtype == np.float32 else pixels / np.float32(np.iinfo(pixels.dtype).max)
+
+
+def fit(pixels: np.ndarray, size: Size) -> np.ndarray:
+    """[H, W, C] -> [height, width, C]: the middle of what is larger; what is smaller goes on as its mirror image.
+
+    Nothing is scaled: distortion keeps its size in pixels, which is what the times depend on.
+    """
+    cut = [slice((have - want) // 2, (have - want) // 2 + want) if have > want else slice(None)
+           for have, want in zip(pixels.shape, (size.height, size.width), strict=False)]  # fmt: skip
+    middle = pixels[cut[0], cut[1]]
+    missing = [(0, want - have) for have, want in zip(middle.shape, (size.height, size.width), strict=False)]
+    return np.ascontiguousarray(np.pad(middle, (*missing, (0, 0)), mode="symmetric"))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..bundle.manifest import SpairNetwork
 from .geometry import Box
 from .moments import Moments, split_moments
+from .spec import SpairNetwork
 
 _CHUNK = 8192  # pixels per pass: 64 channels of it in float64 are 4 MB
 

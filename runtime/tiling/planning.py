@@ -12,10 +12,10 @@ from typing import Literal
 
 import numpy as np
 
-from ..bundle.manifest import SpairNetwork
-from ..tuning import Tuning
 from .context import mask_pyramid
+from .costs import Tuning
 from .geometry import Box, Tile, round_up
+from .spec import SpairNetwork
 
 TilePath = Literal["packed", "dense"]
 """How Net_R computes a piece: on the packed list of distorted pixels, or on every pixel."""
@@ -160,3 +160,6 @@ def _integral(values: np.ndarray) -> np.ndarray:
     total = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
     total[1:, 1:] = values.cumsum(axis=0).cumsum(axis=1)
     return total
+
+
+PathChoice = Literal["auto", "dense", "packed"]

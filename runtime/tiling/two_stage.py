@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..bundle.manifest import SpairNetwork
 from ..clock import StageClock
 from ..errors import GateError
-from ..opening import Localization, TwoStageNetwork
 from .context import Context, ContextStatistics
 from .geometry import Box, Tile, round_down, round_up, tile_grid
+from .network import Localization, TwoStageNetwork
 from .planning import Limits, Piece, Planner, WorkMap
+from .spec import SpairNetwork
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import GateError, UserError
-from ..opening import WholeNetwork
 from .geometry import Box, feather_weights, round_down, tile_grid
+from .network import WholeNetwork
 
 FEATHER = 16
 """Pixels over which neighbouring tiles are blended, in addition to the network's halo."""

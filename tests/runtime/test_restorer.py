@@ -7,11 +7,12 @@ import onnxruntime as ort
 import pytest
 
 from spair.runtime import GateError, Restorer, UserError
-from spair.runtime.bundle.manifest import SpairNetwork
-from spair.runtime.opening import GraphTwoStage, Localization
+from spair.runtime.opening import GraphTwoStage
 from spair.runtime.tiling.context import Context
+from spair.runtime.tiling.costs import Tuning
+from spair.runtime.tiling.network import Localization
+from spair.runtime.tiling.spec import SpairNetwork
 from spair.runtime.tiling.two_stage import TileCounts
-from spair.runtime.tuning import Tuning
 
 TOLERANCE = 1e-5  # float32 sums in another order, of values of about 1
 

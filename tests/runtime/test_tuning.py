@@ -5,15 +5,10 @@ import json
 import pytest
 
 from spair.runtime import Bundle, Restorer, UserError
-from spair.runtime.tuning import (
-    SIDE,
-    Tuning,
-    _fit,
-    cache_folder,
-    load_tuning,
-    measure_tuning,
-    save_tuning,
-)
+from spair.runtime.cache import cache_folder
+from spair.runtime.profiling.costs import SIDE, _fit, measure_tuning
+from spair.runtime.tiling.costs import Tuning
+from spair.runtime.tuning import load_tuning, save_tuning
 
 KNOWN = Tuning(dense_ns=3000.0, packed_ns=5000.0, window_ns=100.0, call_ns=1e6)
 ENDLESS = '{"dense_ns": 1, "packed_ns": Infinity, "window_ns": 0, "call_ns": 0}'

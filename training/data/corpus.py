@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ...runtime.errors import UserError
-from ..config import Data
+from .config import Data
 from .datasets import find_pairs
 from .pairs import Pair, Progress, list_pictures, listed, pair_folders, read_mask, read_pair_uint8, read_rgb_uint8
 from .store import Store

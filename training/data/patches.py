@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch.utils.data import Dataset
 
-from ..config import Data
 from ..simulators import Simulator
 from ..simulators.base import find_inner
+from .config import Data
 from .corpus import Corpus, differs
 
 

@@ -7,10 +7,8 @@ to the photographs with few shadows, which its `data.photos` takes: a simulated 
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -23,11 +21,9 @@ from torch.nn import functional as F
 
 from ...runtime.errors import UserError
 from ..config import Loss
-from ..data.corpus import read_photos
-from ..data.pairs import listed, pair_folders, read_mask, read_rgb_uint8
 from ..loop.losses import mask_loss
 from ..simulators import SIMULATORS
-from .labeller import MULTIPLE, PACKAGES, Labeller, load_encoder
+from .labeller import MULTIPLE, Labeller
 
 Photo = tuple[np.ndarray, np.ndarray]
 """uint8 [H,W,3] and bool [H,W]."""
@@ -177,57 +173,3 @@ def _simulated(others: Sequence[np.ndarray], side: int, rng: np.random.Generator
 def _span(whole: int, part: int, rng: np.random.Generator) -> slice:
     start = int(rng.integers(whole - part + 1))
     return slice(start, start + part)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """See the module."""
-    parser = argparse.ArgumentParser(
-        prog="python -m spair.training.labelling",
-        description=f"Mark the shadows of photographs that have no masks. Wants: pip install {PACKAGES}",
-    )
-    parser.add_argument("--labelled", nargs=2, type=Path, required=True, metavar=("PHOTOS", "MASKS"))
-    parser.add_argument("--held-out", default="", metavar="STEMS", help="of labelled photographs, with commas between")
-    parser.add_argument("--photos", type=Path, required=True, help="folder of photographs to label")
-    parser.add_argument("--out", type=Path, required=True, help="folder that is made: masks and clear")
-    parser.add_argument("--networks", type=int, default=4, help="whose mean labels (default: 4)")
-    parser.add_argument("--steps", type=int, default=Teaching.steps, help="of each (default: %(default)s)")
-    try:
-        return _run(parser.parse_args(arguments))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-
-
-def _run(given: argparse.Namespace) -> int:
-    if min(given.networks, given.steps) < 1:
-        raise UserError(f"--networks {given.networks} and --steps {given.steps} have to be at least 1")
-    if given.out.exists():
-        raise UserError(f"--out {given.out} exists; name a new folder, or delete it")
-    held_out = set(filter(None, given.held_out.split(",")))
-    pairs = pair_folders(given.labelled[0], given.labelled[0], given.labelled[1])
-    if missing := sorted(held_out - {pair.name for pair in pairs}):
-        raise UserError(f"--held-out names {', '.join(missing)}, but {given.labelled[0]} has no such photograph")
-    photos = [
-        (read_rgb_uint8(pair.input), read_mask(pair.mask)) for pair in pairs if pair.name not in held_out and pair.mask
-    ]
-    unlabelled = dict(read_photos(given.photos, None))
-    paths = [*unlabelled]
-    if twice := sorted({path.stem for path in paths if [other.stem for other in paths].count(path.stem) > 1}):
-        raise UserError(f"--photos {given.photos} has several pictures called {listed(twice)}; rename all but one")
-    shutil.rmtree(make_part(given.out))  # can be made: known now, not after an hour
-    how = Teaching(steps=given.steps)
-    others = [photo for photo in unlabelled.values() if min(photo.shape[:2]) >= how.side]
-    if not photos or not others:
-        raise UserError(
-            f"{len(photos)} labelled photographs and {len(others)} of {given.photos} that are at least {how.side} "
-            "pixels high and wide are there to learn from; give some of both"
-        )
-    networks = []
-    for seed in range(given.networks):
-        torch.manual_seed(seed)
-        encoder = load_encoder()
-        networks.append(Labeller(encoder, encoder.channels))
-        teach(networks[-1], photos, others, how, seed)
-    write_labels(networks, unlabelled, given.out)
-    print(f"labelled {len(paths)} photographs with {len(networks)} networks: {given.out}")
-    return 0

@@ -33,7 +33,7 @@ from spair.plugins.compiler.cache import Cache
 from spair.plugins.compiler.kernels.compilation import Settings
 from spair.plugins.compiler.targets import TARGETS, Target
 from spair.runtime import Bundle
-from spair.runtime.tuning import cache_folder
+from spair.runtime.cache import cache_folder
 
 CHECKPOINT = "rain-tiny.safetensors"
 LIBRARY, BUNDLE = "SPAIR_GPU_LIBRARY", "SPAIR_GPU_BUNDLE"

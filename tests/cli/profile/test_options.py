@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from spair.cli.profile import options as options
-from spair.cli.profile.options import Size, check_page, fit, make_plan
+from spair.cli.profile import options
+from spair.cli.profile.options import make_plan
+from spair.cli.shared.places import check_page
 from spair.runtime import UserError
+from spair.runtime.profiling.profile import Size, fit
 
 
 def plan(**given):

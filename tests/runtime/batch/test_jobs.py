@@ -9,7 +9,8 @@ import pytest
 
 from spair.runtime import GateError, Picture, Restorer, Result, UserError, read_image, write_image
 from spair.runtime.batch.jobs import restore_files
-from spair.runtime.images.finding import find_inputs, plan_jobs
+from spair.runtime.batch.planning import plan_jobs
+from spair.runtime.images.finding import find_inputs
 from spair.runtime.tiling.two_stage import TileCounts
 
 

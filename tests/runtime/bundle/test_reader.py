@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from spair.runtime import Bundle, UserError
-from spair.runtime.bundle.manifest import ForeignNetwork, SpairNetwork, parse_manifest
+from spair.runtime.bundle.manifest import parse_manifest
 from spair.runtime.bundle.reader import MANIFEST
 from spair.runtime.bundle.writer import check_target, extend_bundle, write_bundle
+from spair.runtime.tiling.spec import ForeignNetwork, SpairNetwork
 
 GRAPH = "graphs/fp32/net_l.onnx"
 

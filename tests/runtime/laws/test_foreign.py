@@ -5,8 +5,8 @@ import onnxruntime as ort
 import pytest
 
 from spair.runtime import GateError, Restorer, UserError
-from spair.runtime.bundle.manifest import ForeignNetwork
 from spair.runtime.bundle.writer import write_bundle
+from spair.runtime.tiling.spec import ForeignNetwork
 
 
 def photo(height, width):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from spair.runtime import GateError, UserError
-from spair.runtime.profiling.cases import Case, Setting, check_baseline, check_clean, check_same, make_cases
+from spair.runtime.profiling.cases import Case, Setting, make_cases
+from spair.runtime.profiling.gates import check_baseline, check_clean, check_same
 
 
 @pytest.fixture

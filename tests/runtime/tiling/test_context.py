@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spair.runtime.bundle.manifest import SpairNetwork
 from spair.runtime.tiling.context import ContextStatistics, mask_pyramid
 from spair.runtime.tiling.geometry import Box, tile_grid
 from spair.runtime.tiling.moments import Moments, split_moments
+from spair.runtime.tiling.spec import SpairNetwork
 
 SPEC = SpairNetwork(halo_l=0, halo_r=0, grid=4)
 HEIGHT, WIDTH = 40, 72

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from spair.runtime.bundle.manifest import SpairNetwork
 from spair.runtime.profiling.masks import make_mask
+from spair.runtime.tiling.costs import Tuning
 from spair.runtime.tiling.geometry import Box
 from spair.runtime.tiling.planning import Limits, Planner, WorkMap
-from spair.runtime.tuning import Tuning
+from spair.runtime.tiling.spec import SpairNetwork
 
 SPEC = SpairNetwork(halo_l=80, halo_r=42, work=(0.6, 0.3, 0.1))
 TUNING = Tuning(dense_ns=3000.0, packed_ns=5000.0, window_ns=100.0, call_ns=1e6)

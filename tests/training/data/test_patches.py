@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from spair.training.config import Data
+from spair.training.data.config import Data
 from spair.training.data.corpus import Corpus, MaskedPhoto, PicturePair, differs, load_corpus
 from spair.training.data.patches import PatchDataset, Share, _mirror
 from spair.training.simulators import SIMULATORS, Degraded, Simulator

@@ -9,8 +9,9 @@ from PIL import Image
 from torch import nn
 
 from spair.training.labelling import teaching as labelling
+from spair.training.labelling.__main__ import main
 from spair.training.labelling.labeller import TAPS, Encoder, Labeller, load_encoder
-from spair.training.labelling.teaching import Teaching, draw_batch, find_probability, main, teach, write_labels
+from spair.training.labelling.teaching import Teaching, draw_batch, find_probability, teach, write_labels
 
 SMALL = Teaching(steps=60, batch=4, side=32, simulate=0.25)
 

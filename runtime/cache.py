@@ -1,0 +1,15 @@
+"""Folder of this machine's cached measurements."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """Where measurements of this machine are kept: $SPAIR_CACHE, or spair-rt in the user's cache folder."""
+    chosen = os.environ.get("SPAIR_CACHE")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "spair-rt"

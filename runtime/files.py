@@ -1,0 +1,45 @@
+"""Atomic writing and hashing of files."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from pathlib import Path
+
+from .errors import UserError
+
+
+def write_atomically(target: Path, data: bytes) -> None:
+    """Write a file under a temporary name in its folder, then move it into place.
+
+    A failure leaves the existing file unchanged and no temporary file behind.
+
+    Raises:
+        UserError: the folder does not exist or cannot be written, or the disk is full.
+    """
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(target)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {target}: {error.strerror or error}; give an existing folder that can be written"
+        ) from error
+    finally:
+        _remove_quietly(temporary)
+
+
+def _remove_quietly(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return  # the parent is not even a folder: there is nothing to remove
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file in lower-case hexadecimal, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        for piece in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(piece)
+    return digest.hexdigest()
