@@ -20,14 +20,14 @@ from typing import Any, get_args
 
 from benchmarks.common.measuring import describe_run, parse_count, say, show_run, show_table, write_json
 from spair.calibration.accuracy.trial import Trial, open_trial
-from spair.calibration.conversion.plan import Plan
+from spair.calibration.conversion.plan import PrecisionPlan
 from spair.calibration.journal import Journal
 from spair.calibration.options import GATES_DB, Calibrator, Options, Statistics
 from spair.calibration.progress import silent
 from spair.calibration.speed import time_parts
 from spair.calibration.statistics.observe import observe
-from spair.calibration.statistics.pictures import Picture, choose_tiles, read_pictures
-from spair.calibration.variants import Network, build
+from spair.calibration.statistics.pictures import CalibrationPicture, choose_tiles, read_pictures
+from spair.calibration.variants import Variant, build
 from spair.export import export_checkpoint
 from spair.runtime import Bundle
 
@@ -36,7 +36,7 @@ WEIGHTS = Path(__file__).resolve().parents[1] / "network" / "weights" / "rain-ti
 RAINS = ("light", "heavy")
 
 
-def read_rain(data: Path, rain: str, count: int, options: Options, folder: Path) -> list[Picture]:
+def read_rain(data: Path, rain: str, count: int, options: Options, folder: Path) -> list[CalibrationPicture]:
     """The first pairs of one rain, linked into a folder of their own."""
     files = sorted((data / rain / "input").glob("*.png"), key=lambda file: int(file.stem))[:count]
     for role in ("input", "target"):
@@ -47,11 +47,13 @@ def read_rain(data: Path, rain: str, count: int, options: Options, folder: Path)
     return read_pictures(folder / "input", folder / "target", options, silent)
 
 
-def split_tiles(network: Network, pictures: Sequence[Picture], options: Options) -> tuple[list[Picture], list[Picture]]:
+def split_tiles(
+    network: Variant, pictures: Sequence[CalibrationPicture], options: Options
+) -> tuple[list[CalibrationPicture], list[CalibrationPicture]]:
     """Tiles to take ranges from, and as many of other pictures to measure on."""
     with network.opened({"net_l": network.models["net_l"]}) as graphs:
 
-        def find_mask(tile: Picture) -> Any:
+        def find_mask(tile: CalibrationPicture) -> Any:
             return graphs["net_l"].run({"image": tile.pixels.transpose(2, 0, 1)[None]})["mask"][0, 0] > 0.5
 
         halves = (pictures[::2], pictures[1::2])
@@ -59,7 +61,11 @@ def split_tiles(network: Network, pictures: Sequence[Picture], options: Options)
 
 
 def measure_statistics(
-    network: Network, tiles: Sequence[Picture], others: Sequence[Picture], options: Options, folder: Path
+    network: Variant,
+    tiles: Sequence[CalibrationPicture],
+    others: Sequence[CalibrationPicture],
+    options: Options,
+    folder: Path,
 ) -> list[dict[str, Any]]:
     """dB lost on `others`, by calibrator and statistics."""
     sparse = [layer.name for layer in network.layers if layer.operator == "SparseConv2d"]
@@ -78,18 +84,18 @@ def measure_statistics(
 
 
 def _lose(trial: Trial, layers: Sequence[str], scales: dict[tuple[str, int], float]) -> float:
-    return trial.loss(Plan(dict.fromkeys(layers, "int8"), "fp32", scales))
+    return trial.loss(PrecisionPlan(dict.fromkeys(layers, "int8"), "fp32", scales))
 
 
 def measure_times(
-    network: Network, tiles: Sequence[Picture], picture: Picture, options: Options, folder: Path
+    network: Variant, tiles: Sequence[CalibrationPicture], picture: CalibrationPicture, options: Options, folder: Path
 ) -> dict[str, Any]:
     """Precision -> the result of `time_parts`; None where every layer in it misses the gate."""
     seen = observe(network, tiles, options, silent)
     scales = {key: one.scale(options.calibrator) for key, one in seen.histograms.items()}
     found: dict[str, Any] = {}
     for precision in ("fp16", "int8"):
-        plan = Plan({layer.name: precision for layer in network.layers}, "fp16", scales)  # type: ignore[misc]
+        plan = PrecisionPlan({layer.name: precision for layer in network.layers}, "fp16", scales)  # type: ignore[misc]
         with open_trial(network, tiles, options, Journal(folder / f"{precision}.json")) as trial:
             loss = trial.loss(plan)
         say(f"{precision}: {loss:.4f} dB")
@@ -145,7 +151,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         export_checkpoint(chosen.checkpoint, folder / "rain.spair")
-        network = Network(Bundle.open(folder / "rain.spair"), chosen.threads)
+        network = Variant(Bundle.open(folder / "rain.spair"), chosen.threads)
         for rain in RAINS:
             pictures = read_rain(chosen.data, rain, chosen.files, options, folder / rain)
             tiles, others = split_tiles(network, pictures, options)

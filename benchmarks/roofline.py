@@ -38,7 +38,7 @@ from benchmarks.subjects.layers import (
 from spair.network import SPAIR, CheckpointError, load_checkpoint
 from spair.network.spair import MULTIPLE, clean_grid, mask_pyramid
 from spair.plugins import cost
-from spair.plugins.cost import Kind, Launch
+from spair.plugins.cost import Launch, NumberType
 from spair.runtime import UserError
 from spair.runtime.profiling.masks import SHAPES, make_mask
 
@@ -75,9 +75,9 @@ class Masks:
         return int(clean_grid(mask, mask, self.grid)[1].sum())
 
 
-def cost_sparse(operators: Sequence[Operator], masks: Masks, kind: Kind) -> Iterator[Launch]:
+def cost_sparse(operators: Sequence[Operator], masks: Masks, kind: NumberType) -> Iterator[Launch]:
     """The launches of the plugins; INT8 convolutions read FP16, which becomes INT8 as it is gathered."""
-    floats: Kind = "fp16" if kind == "int8" else kind
+    floats: NumberType = "fp16" if kind == "int8" else kind
     for operator in operators:
         if isinstance(operator, Modulation):
             yield from cost.masked_modulation(1, masks.pixels(operator.scale), operator.channels, kind=floats)
@@ -94,9 +94,9 @@ def cost_sparse(operators: Sequence[Operator], masks: Masks, kind: Kind) -> Iter
             )  # fmt: skip
 
 
-def cost_dense(operators: Sequence[Operator], masks: Masks, kind: Kind) -> Iterator[Launch]:
+def cost_dense(operators: Sequence[Operator], masks: Masks, kind: NumberType) -> Iterator[Launch]:
     """The same operators on all pixels, each one launch; INT8 convolutions write INT8. The modulation is the same."""
-    floats: Kind = "fp16" if kind == "int8" else kind
+    floats: NumberType = "fp16" if kind == "int8" else kind
     for operator in operators:
         pixels = masks.pixels(operator.scale)
         if isinstance(operator, Modulation):
@@ -111,7 +111,7 @@ def cost_dense(operators: Sequence[Operator], masks: Masks, kind: Kind) -> Itera
             )  # fmt: skip
 
 
-def cost_rest(layers: Sequence[DenseLayer], kind: Kind) -> Iterator[Launch]:
+def cost_rest(layers: Sequence[DenseLayer], kind: NumberType) -> Iterator[Launch]:
     """The ordinary convolutions, which both sides have."""
     for layer in layers:
         yield cost.dense_conv2d(1, layer.pixels, layer.channels, layer.outputs, layer.kernel, kind=kind, out_kind=kind)

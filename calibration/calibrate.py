@@ -17,15 +17,15 @@ from .accuracy.gate import Verdict, check_gate
 from .accuracy.search import Ladder, Moves, descend, rank
 from .accuracy.sensitivity import Ranges, find_ranges, measure_sensitivities
 from .accuracy.trial import Trial, open_trial
-from .conversion.plan import Plan
+from .conversion.plan import PrecisionPlan
 from .journal import Journal, open_journal
 from .options import GATES_DB, Options, Precision
 from .progress import Progress, silent
 from .report import KEPT_OUT, layer_rows, make_report
 from .speed import time_layers, time_parts
 from .statistics.observe import check_finite, observe
-from .statistics.pictures import Picture, choose_tiles, read_pictures
-from .variants import Built, Network, build
+from .statistics.pictures import CalibrationPicture, choose_tiles, read_pictures
+from .variants import Built, Variant, build
 
 MARGIN = 0.7
 """Share of the gate that tiles may lose: the pictures of the gate are others."""
@@ -59,7 +59,7 @@ def calibrate_bundle(
         UserError: a bundle or pictures that cannot be used; nothing was written.
         GateError: the gate was missed with every layer that may be kept kept; nothing was written.
     """
-    network = Network(Bundle.open(path), options.threads)
+    network = Variant(Bundle.open(path), options.threads)
     pictures = read_pictures(images, targets, options, progress)
     tiles = _choose(network, pictures, options)
     journal = open_journal(network, tiles, options)
@@ -68,12 +68,12 @@ def calibrate_bundle(
     return _Calibration(network, pictures, tiles, options, journal, progress).run(store)
 
 
-def _choose(network: Network, pictures: Sequence[Picture], options: Options) -> list[Picture]:
+def _choose(network: Variant, pictures: Sequence[CalibrationPicture], options: Options) -> list[CalibrationPicture]:
     if "net_l" not in network.parts:
         return choose_tiles(pictures, options, None)
     with network.opened({"net_l": network.models["net_l"]}) as graphs:
 
-        def find_mask(tile: Picture) -> np.ndarray:
+        def find_mask(tile: CalibrationPicture) -> np.ndarray:
             values = graphs["net_l"].run({"image": np.ascontiguousarray(np.moveaxis(tile.pixels, 2, 0)[None])})
             if not all(np.isfinite(value).all() for value in values.values()):
                 observe(network, [tile], options, silent)  # says which layer it was
@@ -86,9 +86,9 @@ def _choose(network: Network, pictures: Sequence[Picture], options: Options) -> 
 class _Calibration:
     """One run."""
 
-    network: Network
-    pictures: list[Picture]
-    tiles: list[Picture]
+    network: Variant
+    pictures: list[CalibrationPicture]
+    tiles: list[CalibrationPicture]
     options: Options
     journal: Journal
     progress: Progress
@@ -136,7 +136,7 @@ class _Calibration:
             halves = self._halves(trial, ranges) if options.precision == "int8" else {}
             return [(name, halves.get(name, "fp32")) for name in rank(layers, self.sensitivities)]
 
-        return Ladder(Plan(lowest, rest, ranges.scales, options.quantize, ranges.full), find_moves)
+        return Ladder(PrecisionPlan(lowest, rest, ranges.scales, options.quantize, ranges.full), find_moves)
 
     def _halves(self, trial: Trial, ranges: Ranges) -> dict[str, Precision]:
         """What each layer becomes that is not INT8: FP16 where that holds FP16's own gate on the tiles."""
@@ -146,7 +146,7 @@ class _Calibration:
         }
         if self.options.quantize != "both":
             return dict.fromkeys(names, "fp32")
-        plan = Plan(names, "fp16", full=ranges.full)
+        plan = PrecisionPlan(names, "fp16", full=ranges.full)
         allowed = MARGIN * min(GATES_DB["fp16"], self.options.gate(self.network.kind))
         if trial.loss(plan) <= allowed:
             return names
@@ -154,7 +154,7 @@ class _Calibration:
         ladder = Ladder(plan, lambda: [(name, "fp32") for name in rank(layers, sensitivities)])
         return dict(ladder.plan(descend(ladder, trial.loss, allowed)).layers)
 
-    def _settle(self, trial: Trial, ladder: Ladder) -> tuple[Plan, Built, Verdict, float]:
+    def _settle(self, trial: Trial, ladder: Ladder) -> tuple[PrecisionPlan, Built, Verdict, float]:
         """Down the ladder on tiles, then through the gate; further down until it holds or nothing is left to move."""
         gate = self.options.gate(self.network.kind)
         allowed, step = MARGIN * gate, 0

@@ -14,8 +14,8 @@ from ..runtime.cache import cache_folder
 from ..runtime.errors import UserError
 from ..runtime.files import write_atomically
 from .options import Options
-from .statistics.pictures import Picture
-from .variants import Network
+from .statistics.pictures import CalibrationPicture
+from .variants import Variant
 
 NO_DIFFERENCE = ("max_loss", "threads", "pictures", "side", "quick")
 """Options that change no number; which pictures there are shows in the tiles."""
@@ -60,7 +60,7 @@ class Journal:
         self._values = {}
 
 
-def open_journal(network: Network, tiles: Sequence[Picture], options: Options) -> Journal:
+def open_journal(network: Variant, tiles: Sequence[CalibrationPicture], options: Options) -> Journal:
     """The journal of exactly these graphs, tiles and options."""
     manifest = network.bundle.manifest
     chosen = {key: value for key, value in asdict(options).items() if key not in NO_DIFFERENCE}

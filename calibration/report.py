@@ -7,19 +7,19 @@ from typing import Any
 
 from .accuracy.gate import Verdict
 from .accuracy.measures import required_psnr
-from .conversion.plan import Plan
+from .conversion.plan import PrecisionPlan
 from .options import FILE_RATIOS, Options
 from .statistics.observe import Observations
-from .statistics.pictures import Picture
-from .variants import Built, Network
+from .statistics.pictures import CalibrationPicture
+from .variants import Built, Variant
 
 KEPT_OUT = ("table", "tiles", "bundle", "recalled", "stored")
 """Entries that only the verb prints: a manifest is read whenever a bundle is opened."""
 
 
 def layer_rows(
-    network: Network,
-    plan: Plan,
+    network: Variant,
+    plan: PrecisionPlan,
     seen: Observations,
     sensitivities: Mapping[str, float],
     times: Mapping[str, tuple[float, float]],
@@ -56,12 +56,12 @@ def layer_rows(
 
 
 def make_report(
-    network: Network,
+    network: Variant,
     options: Options,
-    plan: Plan,
+    plan: PrecisionPlan,
     built: Built,
     verdict: Verdict,
-    tiles: list[Picture],
+    tiles: list[CalibrationPicture],
     rows: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """The JSON of the verb, but for what the machine took and what the search saw."""

@@ -19,11 +19,11 @@ from ..runtime.machine.processor import count_cores, read_cpu_name
 from ..runtime.profiling.masks import make_mask
 from .conversion.convert import convert
 from .conversion.layers import SIDE, Layer, element_counts, weight_of
-from .conversion.plan import Plan
+from .conversion.plan import PrecisionPlan
 from .progress import Progress
 from .statistics.observe import ObservedGraph
-from .statistics.pictures import Picture
-from .variants import Built, Network
+from .statistics.pictures import CalibrationPicture
+from .variants import Built, Variant
 
 RUNS = 5
 LONGEST = 20.0
@@ -32,7 +32,7 @@ WORTH = 0.95
 """A precision is kept where it takes less than this share of FP32's time; runs differ by a few percent."""
 
 
-def time_parts(network: Network, built: Built, picture: Picture, progress: Progress) -> dict[str, Any]:
+def time_parts(network: Variant, built: Built, picture: CalibrationPicture, progress: Progress) -> dict[str, Any]:
     """Median ms of every graph on one picture, FP32 and converted in turn, and whether the precision is worth it.
 
     Returns:
@@ -51,7 +51,7 @@ def time_parts(network: Network, built: Built, picture: Picture, progress: Progr
     return {**machine, "picture": picture.name, "parts": parts}
 
 
-def _capture_feeds(network: Network, picture: Picture) -> dict[str, dict[str, np.ndarray]]:
+def _capture_feeds(network: Variant, picture: CalibrationPicture) -> dict[str, dict[str, np.ndarray]]:
     """What each graph is fed for a picture."""
     fed: dict[str, dict[str, np.ndarray]] = {}
     image = np.ascontiguousarray(np.moveaxis(picture.pixels, 2, 0)[None])
@@ -86,7 +86,7 @@ def time_in_turn(*cases: tuple[Graph, Mapping[str, np.ndarray] | None], runs: in
 
 
 def time_layers(
-    network: Network, plan: Plan, tile: int, density: float, progress: Progress
+    network: Variant, plan: PrecisionPlan, tile: int, density: float, progress: Progress
 ) -> dict[str, tuple[float, float]]:
     """Layer -> median ms of one use on a tile, in FP32 and as planned: alone in a graph, sparse ones packed."""
     sizes = {part: element_counts(network.models[part]) for part in network.parts}
@@ -95,7 +95,7 @@ def time_layers(
         layers = [layer for layer in network.layers if len(layer.shape) in (2, 4)]
         for count, layer in enumerate(layers, 1):
             model, feeds = _lone_model(network, layer, sizes[layer.part], tile, density)
-            lone = Plan({layer.name: plan.of(layer.name)}, "fp32", plan.scales, plan.quantize)
+            lone = PrecisionPlan({layer.name: plan.of(layer.name)}, "fp32", plan.scales, plan.quantize)
             pair = {"a": model, "b": convert(model, lone, "")[0]}
             if layer.operator == "SparseConv2d":
                 for one in pair.values():
@@ -108,7 +108,7 @@ def time_layers(
 
 
 def _lone_model(
-    network: Network, layer: Layer, sizes: Mapping[str, int], tile: int, density: float
+    network: Variant, layer: Layer, sizes: Mapping[str, int], tile: int, density: float
 ) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
     """A graph of one node of a layer, and values to feed it."""
     whole, use = network.models[layer.part], layer.uses[0]

@@ -24,13 +24,13 @@ from ..runtime.tiling.planning import TilePath
 from ..runtime.tiling.spec import ForeignNetwork
 from .conversion.convert import Conversion, convert
 from .conversion.layers import Layer, find_layers, is_quantized
-from .conversion.plan import Plan
+from .conversion.plan import PrecisionPlan
 
 Models = Mapping[str, onnx.ModelProto]
 """Graphs by part."""
 
 
-class Network:
+class Variant:
     """The FP32 graphs of a bundle, and restorers over variants of them."""
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
@@ -119,7 +119,7 @@ class Built:
     conversions: Mapping[str, Conversion]
 
 
-def build(network: Network, plan: Plan) -> Built:
+def build(network: Variant, plan: PrecisionPlan) -> Built:
     """Convert every graph of a bundle; for a diagnosis only the float32 twins, which are all that it looks at."""
     twins = {part: convert(network.models[part], plan, part, twin=True)[0] for part in network.parts}
     if plan.quantize != "both":

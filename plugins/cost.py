@@ -21,7 +21,7 @@ from typing import Literal
 
 import numpy as np
 
-Kind = Literal["fp32", "fp16", "int8"]
+NumberType = Literal["fp32", "fp16", "int8"]
 Layout = Literal["linear", "pixels"]
 
 BYTES = {"fp32": 4, "fp16": 2, "int8": 1}
@@ -46,7 +46,7 @@ class Launch:
     """Bytes."""
     products: int = 0
     """Multiply-adds of matrix products, on tensor cores for FP16 and INT8."""
-    kind: Kind = "fp32"
+    kind: NumberType = "fp32"
     """Of the factors."""
     exponentials: int = 0
 
@@ -129,7 +129,7 @@ def assume_activity(batch: int, height: int, width: int, density: float, kernel:
     return Activity(pixels, *((count,) * batch for count in each))
 
 
-def stored_channels(channels: int, layout: Layout, kind: Kind) -> int:
+def stored_channels(channels: int, layout: Layout, kind: NumberType) -> int:
     """Channels that take memory: "pixels" is kHWC for FP32, kHWC8 for FP16 and kCHW32 for INT8, which pad."""
     step = {"fp32": 1, "fp16": 8, "int8": 32}[kind] if layout == "pixels" else 1
     return _round_up(channels, step)
@@ -139,6 +139,6 @@ def _round_up(number: int, step: int) -> int:
     return -(-number // step) * step
 
 
-def _read_channels(channels: int, layout: Layout, kind: Kind) -> int:
+def _read_channels(channels: int, layout: Layout, kind: NumberType) -> int:
     """Channels read of a pixel: padding is read with FP16, to keep the reads wide, and with INT8."""
     return stored_channels(channels, layout, kind)

@@ -15,8 +15,8 @@ from ...runtime.tiling.spec import SpairNetwork
 from ..options import Options
 from ..progress import Progress, silent
 from ..statistics.observe import check_finite, observe
-from ..statistics.pictures import Picture
-from ..variants import Built, Network
+from ..statistics.pictures import CalibrationPicture
+from ..variants import Built, Variant
 from .measures import estimate_loss, mean_square, measure_psnr
 
 Restored = tuple[np.ndarray, np.ndarray | None]
@@ -92,7 +92,7 @@ class Verdict:
 
 
 def check_gate(
-    network: Network, built: Built, pictures: Sequence[Picture], options: Options, progress: Progress
+    network: Variant, built: Built, pictures: Sequence[CalibrationPicture], options: Options, progress: Progress
 ) -> Verdict:
     """Restore every picture in FP32 and in every way.
 
@@ -130,12 +130,12 @@ def _naming(look: Callable[..., object], *arguments: Any) -> Iterator[None]:
         raise
 
 
-def _gated(network: Network) -> bool:
+def _gated(network: Variant) -> bool:
     return isinstance(network.spec, SpairNetwork) and network.spec.gate_output
 
 
 @contextlib.contextmanager
-def _opened(network: Network, built: Built, diagnosis: bool) -> Iterator[tuple[Restore, dict[str, Restore]]]:
+def _opened(network: Variant, built: Built, diagnosis: bool) -> Iterator[tuple[Restore, dict[str, Restore]]]:
     with contextlib.ExitStack() as stack:
         plain = stack.enter_context(network.opened({part: network.models[part] for part in network.parts}))
         twins = stack.enter_context(network.opened(built.twins))
@@ -151,7 +151,7 @@ def _opened(network: Network, built: Built, diagnosis: bool) -> Iterator[tuple[R
         yield _through(network, plain), ways
 
 
-def _through(network: Network, graphs: Mapping[str, Graph]) -> Restore:
+def _through(network: Variant, graphs: Mapping[str, Graph]) -> Restore:
     restorer = network.restorer(graphs)
 
     def restore(pixels: np.ndarray) -> Restored:
@@ -174,7 +174,7 @@ def _whole(graph: Graph) -> Restore:
     return restore
 
 
-def _add(way: Way, picture: Picture, fp32: Restored, got: Restored, options: Options, gated: bool) -> None:
+def _add(way: Way, picture: CalibrationPicture, fp32: Restored, got: Restored, options: Options, gated: bool) -> None:
     (exact, exact_mask), (image, mask) = fp32, got
     if mask is not None and exact_mask is not None:
         way.mask_changed.append(float((mask != exact_mask).mean()))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from ..conversion.layers import Layer
-from ..conversion.plan import Plan
+from ..conversion.plan import PrecisionPlan
 from ..options import Precision
 
 Moves = Sequence[tuple[str, Precision]]
@@ -18,7 +18,7 @@ Moves = Sequence[tuple[str, Precision]]
 class Ladder:
     """Plans from all layers in the lower precision to none: each step makes the next move."""
 
-    start: Plan
+    start: PrecisionPlan
     find_moves: Callable[[], Moves]
     """Asked once, and not before a first step is taken: the answer takes measurements."""
 
@@ -32,7 +32,7 @@ class Ladder:
         """Steps after which nothing is left to move."""
         return len(self.moves)
 
-    def plan(self, step: int) -> Plan:
+    def plan(self, step: int) -> PrecisionPlan:
         """The plan after a number of steps."""
         if step == 0:
             return self.start
@@ -49,7 +49,7 @@ def rank(layers: Sequence[Layer], sensitivities: Mapping[str, float]) -> tuple[s
     )
 
 
-def descend(ladder: Ladder, loss: Callable[[Plan], float], allowed: float, first: int = 0) -> int:
+def descend(ladder: Ladder, loss: Callable[[PrecisionPlan], float], allowed: float, first: int = 0) -> int:
     """The fewest steps, `first` or more, after which the loss is allowed; all of them if it never is.
 
     Found by bisection: one step more costs hardly ever more, and whatever is found was measured.

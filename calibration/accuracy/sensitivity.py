@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from ..conversion.layers import Key, Layer, largest_weight, weights_of
-from ..conversion.plan import Plan
+from ..conversion.plan import PrecisionPlan
 from ..conversion.weights import LARGEST_HALF
 from ..options import Options, Precision
 from ..progress import Progress
@@ -44,9 +44,9 @@ def _forced(trial: Trial, full: Mapping[str, frozenset[str]]) -> set[str]:
     return found
 
 
-def lone_plan(layer: Layer, precision: Precision, ranges: Ranges, options: Options) -> Plan:
+def lone_plan(layer: Layer, precision: Precision, ranges: Ranges, options: Options) -> PrecisionPlan:
     """One layer in a precision, all others in FP32."""
-    return Plan({layer.name: precision}, "fp32", ranges.scales, options.quantize, ranges.full)
+    return PrecisionPlan({layer.name: precision}, "fp32", ranges.scales, options.quantize, ranges.full)
 
 
 def measure_sensitivities(

@@ -11,11 +11,11 @@ import numpy as np
 from ...runtime.backends.base import Graph
 from ...runtime.errors import GateError
 from ..conversion.convert import convert
-from ..conversion.plan import Plan
+from ..conversion.plan import PrecisionPlan
 from ..journal import Journal
 from ..options import Options
-from ..statistics.pictures import Picture
-from ..variants import Network, RecalledGraph
+from ..statistics.pictures import CalibrationPicture
+from ..variants import RecalledGraph, Variant
 from .measures import CAP, estimate_loss, mean_square
 
 
@@ -24,8 +24,8 @@ class Trial:
 
     def __init__(
         self,
-        network: Network,
-        tiles: Sequence[Picture],
+        network: Variant,
+        tiles: Sequence[CalibrationPicture],
         options: Options,
         journal: Journal,
         graphs: Mapping[str, Graph],
@@ -40,11 +40,11 @@ class Trial:
             for tile, output in zip(tiles, self._outputs, strict=True)
         ]
 
-    def loss(self, plan: Plan) -> float:
+    def loss(self, plan: PrecisionPlan) -> float:
         """dB lost on the tiles' mean, of the float32 twin of the plan's graphs; CAP where a value is not finite."""
         return self.journal.get(_digest(plan), lambda: self._measure(plan))
 
-    def _measure(self, plan: Plan) -> float:
+    def _measure(self, plan: PrecisionPlan) -> float:
         network = self.network
         reuse = bool(self._recalled) and not plan.touches(
             [layer.name for layer in network.layers if layer.part == "net_l"]
@@ -65,13 +65,15 @@ class Trial:
 
 
 @contextlib.contextmanager
-def open_trial(network: Network, tiles: Sequence[Picture], options: Options, journal: Journal) -> Iterator[Trial]:
+def open_trial(
+    network: Variant, tiles: Sequence[CalibrationPicture], options: Options, journal: Journal
+) -> Iterator[Trial]:
     """Restore the tiles in FP32 and keep Net_L's results for what does not change them."""
     with network.opened({part: network.models[part] for part in network.parts}) as graphs:
         yield Trial(network, tiles, options, journal, graphs)
 
 
-def _digest(plan: Plan) -> str:
+def _digest(plan: PrecisionPlan) -> str:
     """A name for a plan that a journal can hold; scales follow from the journal's own key."""
     layers = {name: kind for name, kind in sorted(plan.layers.items()) if kind != plan.rest}
     return json.dumps([plan.rest, plan.quantize, layers, sorted(plan.forced)])

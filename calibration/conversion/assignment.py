@@ -11,7 +11,7 @@ from onnxruntime.transformers.float16 import ALWAYS_FLOAT_INPUTS, DEFAULT_OP_BLO
 
 from ...export.passes.graph import element_types
 from .layers import element_counts, layer_name, weight_of
-from .plan import Plan
+from .plan import PrecisionPlan
 
 FULL, HALF = 32, 16
 STATISTICS = frozenset(
@@ -37,7 +37,7 @@ def stays_float(node: onnx.NodeProto, position: int) -> bool:
 
 
 @dataclasses.dataclass(frozen=True)
-class Kinds:
+class NodeKinds:
     """What nodes compute in."""
 
     nodes: Mapping[int, int]
@@ -53,7 +53,7 @@ class Kinds:
 class Assignment:
     """One assignment of kinds for a graph; nodes without weights are free to follow their neighbours."""
 
-    def __init__(self, model: onnx.ModelProto, plan: Plan, full: frozenset[str] = frozenset()) -> None:
+    def __init__(self, model: onnx.ModelProto, plan: PrecisionPlan, full: frozenset[str] = frozenset()) -> None:
         self._graph = model.graph
         types = element_types(model)
         self._sizes = element_counts(model)
@@ -77,7 +77,7 @@ class Assignment:
     def _float_outputs(self, index: int) -> list[str]:
         return [name for name in self._graph.node[index].output if name in self.floats]
 
-    def _fix(self, plan: Plan, full: frozenset[str]) -> dict[int, int]:
+    def _fix(self, plan: PrecisionPlan, full: frozenset[str]) -> dict[int, int]:
         inside = {name for node in self._graph.node for name in _names_inside(node)}
         bypass = self._bypass()
         mixed = plan.rest != "fp32" or any(kind == "fp16" for kind in plan.layers.values())
@@ -113,7 +113,7 @@ class Assignment:
                 behind |= set(self._reads[index])
         return from_input & to_output
 
-    def solve(self) -> Kinds:
+    def solve(self) -> NodeKinds:
         """The cheaper of two descents, from all followers in halves and from all of them in float32.
 
         They end where neither a node nor a whole island, followers of one kind that hang together, costs less flipped.
@@ -133,7 +133,7 @@ class Assignment:
         tensors = {name: best[index] for name, index in self._makers.items() if name in self.floats and index in best}
         tensors |= dict.fromkeys(self._inputs & self.floats, FULL)
         casts = [cost for name in self._boundaries(tensors) if (cost := self._cast_cost(name, best))]
-        return Kinds(best, tensors, len(casts), sum(casts))
+        return NodeKinds(best, tensors, len(casts), sum(casts))
 
     def _boundaries(self, tensors: Mapping[str, int]) -> Sequence[str]:
         return [name for name in tensors if name in self._readers or name in self._shown]

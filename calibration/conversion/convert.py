@@ -17,9 +17,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ...export.operators.bodies import DOMAIN, add_function_bodies
 from ...export.passes.graph import drop_unused
-from .assignment import FULL, HALF, Assignment, Kinds, stays_float
+from .assignment import FULL, HALF, Assignment, NodeKinds, stays_float
 from .layers import Use, layer_name, uses_of, weight_of
-from .plan import Plan
+from .plan import PrecisionPlan
 from .weights import QuantizedWeights, channel_axis, quantize_weights
 
 OPSET = 19
@@ -52,7 +52,7 @@ class ConvertPrecision:
     Ensures: the same inputs and outputs, float32; valid ONNX; every type stated, none mixed.
     """
 
-    def __init__(self, plan: Plan, part: str, *, twin: bool = False) -> None:
+    def __init__(self, plan: PrecisionPlan, part: str, *, twin: bool = False) -> None:
         """`part`: which graph of the bundle it is; `twin`: float32 with rounding instead of halves."""
         self.plan, self.part, self.twin = plan, part, twin
 
@@ -79,10 +79,10 @@ class _Writer:
     def __init__(
         self,
         model: onnx.ModelProto,
-        plan: Plan,
+        plan: PrecisionPlan,
         twin: bool,
         uses: Mapping[str, Use],
-        kinds: Kinds,
+        kinds: NodeKinds,
         floats: set[str],
     ) -> None:
         self.model, self.plan, self.twin, self.uses, self.kinds, self.floats = model, plan, twin, uses, kinds, floats
@@ -267,7 +267,9 @@ class _Writer:
         return self.made[key]
 
 
-def convert(model: onnx.ModelProto, plan: Plan, part: str, *, twin: bool = False) -> tuple[onnx.ModelProto, Conversion]:
+def convert(
+    model: onnx.ModelProto, plan: PrecisionPlan, part: str, *, twin: bool = False
+) -> tuple[onnx.ModelProto, Conversion]:
     """A copy of a graph in a plan's precisions."""
     converted = copy.deepcopy(model)
     conversion = ConvertPrecision(plan, part, twin=twin)(converted)

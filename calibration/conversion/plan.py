@@ -10,7 +10,7 @@ from .layers import Key
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class PrecisionPlan:
     """A precision for every layer; what has no weights goes with its neighbours."""
 
     layers: Mapping[str, Precision]

@@ -15,8 +15,8 @@ from ..conversion.layers import Key, Use, float_tensors, layer_name, uses_of, we
 from ..conversion.weights import LARGEST_HALF, SMALLEST_HALF
 from ..options import Options
 from ..progress import Progress, silent
-from ..variants import Models, Network
-from .pictures import Picture
+from ..variants import Models, Variant
+from .pictures import CalibrationPicture
 from .ranges import Histogram
 
 HEADROOM = 2.0
@@ -85,7 +85,9 @@ def expose(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
     return copy
 
 
-def observe(network: Network, tiles: Sequence[Picture], options: Options, progress: Progress) -> Observations:
+def observe(
+    network: Variant, tiles: Sequence[CalibrationPicture], options: Options, progress: Progress
+) -> Observations:
     """Look at every float tensor of every graph on every tile.
 
     Raises:
@@ -101,7 +103,9 @@ def observe(network: Network, tiles: Sequence[Picture], options: Options, progre
     return found
 
 
-def check_finite(network: Network, models: Models, tiles: Sequence[Picture], progress: Progress = silent) -> None:
+def check_finite(
+    network: Variant, models: Models, tiles: Sequence[CalibrationPicture], progress: Progress = silent
+) -> None:
     """Look at every float tensor of converted graphs that together restore a picture.
 
     Raises:
@@ -118,7 +122,7 @@ def check_finite(network: Network, models: Models, tiles: Sequence[Picture], pro
 
 
 def _check_part(
-    network: Network, models: Models, part: str, names: list[str], tiles: Sequence[Picture]
+    network: Variant, models: Models, part: str, names: list[str], tiles: Sequence[CalibrationPicture]
 ) -> GateError | None:
     """Raise for the first of some tensors; return what the restorer complained of, if it was none of them."""
     own = models[part]
@@ -143,14 +147,19 @@ def _check_part(
     return unnamed
 
 
-def _batches(model: onnx.ModelProto, tiles: Sequence[Picture]) -> list[list[str]]:
+def _batches(model: onnx.ModelProto, tiles: Sequence[CalibrationPicture]) -> list[list[str]]:
     names = [value.name for value in model.graph.input] + float_tensors(model)
     count = max(1, VIEW // max(tile.pixels[..., 0].size for tile in tiles))
     return [names[start : start + count] for start in range(0, len(names), count)]
 
 
 def _observe_part(
-    network: Network, part: str, names: list[str], tiles: Sequence[Picture], options: Options, found: Observations
+    network: Variant,
+    part: str,
+    names: list[str],
+    tiles: Sequence[CalibrationPicture],
+    options: Options,
+    found: Observations,
 ) -> None:
     own = network.models[part]
     uses = [use for use in uses_of(own) if use.source in names] if part in network.parts else []
@@ -177,7 +186,7 @@ def _observe_part(
                 watched.run({"image": np.ascontiguousarray(np.moveaxis(tile.pixels, 2, 0)[None])})
 
 
-def _see(seen: Seen, values: np.ndarray, model: onnx.ModelProto, name: str, tile: Picture) -> None:
+def _see(seen: Seen, values: np.ndarray, model: onnx.ModelProto, name: str, tile: CalibrationPicture) -> None:
     magnitudes = np.abs(values)
     largest = float(magnitudes.max(initial=0.0))
     if not np.isfinite(largest):

@@ -25,7 +25,7 @@ PER_PICTURE = 3
 
 
 @dataclass(frozen=True)
-class Picture:
+class CalibrationPicture:
     """One picture, or a tile of one."""
 
     name: str
@@ -46,7 +46,7 @@ class Picture:
         return digest.hexdigest()
 
 
-def read_pictures(images: Path, targets: Path | None, options: Options, progress: Progress) -> list[Picture]:
+def read_pictures(images: Path, targets: Path | None, options: Options, progress: Progress) -> list[CalibrationPicture]:
     """Pictures of a folder, as many as the options say, with the clean ones of the same stems.
 
     Raises:
@@ -86,7 +86,7 @@ def _find_targets(files: Sequence[Path], targets: Path | None) -> dict[str, Path
     return found
 
 
-def _read_pair(file: Path, target: Path | None, options: Options) -> Picture:
+def _read_pair(file: Path, target: Path | None, options: Options) -> CalibrationPicture:
     pixels, tile = _read(file), options.tile
     height, width = pixels.shape[:2]
     if min(height, width) < tile:
@@ -100,7 +100,9 @@ def _read_pair(file: Path, target: Path | None, options: Options) -> Picture:
             f"{target} has {clean.shape[1]}x{clean.shape[0]} pixels, expected the {width}x{height} of {file}; "
             "give pairs of one size"
         )
-    return Picture(file.name, middle(pixels, options.side), None if clean is None else middle(clean, options.side))
+    return CalibrationPicture(
+        file.name, middle(pixels, options.side), None if clean is None else middle(clean, options.side)
+    )
 
 
 def middle(pixels: np.ndarray, side: int) -> np.ndarray:
@@ -115,8 +117,10 @@ def _read(file: Path) -> np.ndarray:
 
 
 def choose_tiles(
-    pictures: Sequence[Picture], options: Options, find_mask: Callable[[Picture], np.ndarray] | None
-) -> list[Picture]:
+    pictures: Sequence[CalibrationPicture],
+    options: Options,
+    find_mask: Callable[[CalibrationPicture], np.ndarray] | None,
+) -> list[CalibrationPicture]:
     """Tiles at evenly spaced ranks of density, the sparsest and the densest among them.
 
     Args:
@@ -147,7 +151,9 @@ def spaced(items: Sequence[T], most: int) -> list[T]:
     return [items[rank] for rank in ranks]
 
 
-def _cut(picture: Picture, side: int, find_mask: Callable[[Picture], np.ndarray] | None) -> list[Picture]:
+def _cut(
+    picture: CalibrationPicture, side: int, find_mask: Callable[[CalibrationPicture], np.ndarray] | None
+) -> list[CalibrationPicture]:
     room = [size - side for size in picture.pixels.shape[:2]]
     tiles = {}
     for step in range(PER_PICTURE):
@@ -155,7 +161,7 @@ def _cut(picture: Picture, side: int, find_mask: Callable[[Picture], np.ndarray]
         window = (slice(top, top + side), slice(left, left + side))
         pixels = np.ascontiguousarray(picture.pixels[window])
         target = None if picture.target is None else np.ascontiguousarray(picture.target[window])
-        tile = Picture(f"{picture.name} at {left},{top}", pixels, target, picture.name)
+        tile = CalibrationPicture(f"{picture.name} at {left},{top}", pixels, target, picture.name)
         if find_mask is not None:
             tile = replace(tile, density=float(find_mask(tile).mean()))
         tiles[top, left] = tile

@@ -22,7 +22,7 @@ from ..shared.output import counting, decibel, deliver, working
 from ..shared.places import check_writable, make_folder
 from .page import render_report
 from .precisions import calibrate_demo, show_precisions, summarise_precisions
-from .samples import Trial, try_sample
+from .samples import SampleResult, try_sample
 
 EXAMPLES = """\b
 Examples:
@@ -126,9 +126,9 @@ def read_card(checkpoint: Path) -> str:
     return prose[0].replace("**", "").replace("`", "") if prose else ""
 
 
-def summarise(trials: Sequence[Trial]) -> dict[str, Any]:
+def summarise(trials: Sequence[SampleResult]) -> dict[str, Any]:
     """Means per kind of rain; the speed-up is that of the summed seconds."""
-    groups: dict[str, list[Trial]] = {}
+    groups: dict[str, list[SampleResult]] = {}
     for trial in trials:
         groups.setdefault(trial.sample.rain, []).append(trial)
     return {
@@ -147,9 +147,9 @@ def summarise(trials: Sequence[Trial]) -> dict[str, Any]:
 
 def _run_trials(
     path: Path, calibrated: Mapping[str, Any], threads: int | None, tile: int | None, repeat: int
-) -> list[Trial]:
+) -> list[SampleResult]:
     from ...runtime import Bundle, Restorer
-    from ...runtime.profiling.cases import Setting, open_baseline
+    from ...runtime.profiling.cases import RunSetting, open_baseline
 
     bundle = Bundle.open(path)
     trials = []
@@ -161,7 +161,7 @@ def _run_trials(
 
         restorer = enter("fp32")
         lower = {precision: enter(precision) for precision, entry in calibrated.items() if entry["passed"]}
-        dense = stack.enter_context(open_baseline(bundle, Setting(threads=threads)))
+        dense = stack.enter_context(open_baseline(bundle, RunSetting(threads=threads)))
         progress = stack.enter_context(counting("restoring"))
         for done, sample in enumerate(sample_photos(), start=1):
             trials.append(try_sample(sample, restorer, dense, repeat, lower))
@@ -169,7 +169,7 @@ def _run_trials(
     return trials
 
 
-def _save_pictures(trial: Trial, folder: Path) -> None:
+def _save_pictures(trial: SampleResult, folder: Path) -> None:
     from ...runtime.images import Picture, write_image
 
     make_folder(folder)

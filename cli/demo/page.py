@@ -17,7 +17,7 @@ from ..shared.output import decibel
 from .precisions import HEAD, precision_cells, precision_notes
 
 if TYPE_CHECKING:
-    from .samples import Trial
+    from .samples import SampleResult
 
 WIDTH = 640
 """Pictures are scaled down to this many pixels across: twice what they take on a phone."""
@@ -28,7 +28,7 @@ GAIN = 4
 RAINS = {"dry": "Dry", "light": "Light rain", "heavy": "Heavy rain"}
 
 
-def render_report(report: dict[str, Any], trials: Sequence[Trial]) -> str:
+def render_report(report: dict[str, Any], trials: Sequence[SampleResult]) -> str:
     """The report as HTML; every text in it is escaped.
 
     Args:
@@ -111,7 +111,7 @@ def _precisions(rows: dict[str, Any]) -> str:
     return f"<thead><tr>{titles}</tr></thead><tbody>\n{body}\n</tbody>"
 
 
-def _card(trial: Trial) -> str:
+def _card(trial: SampleResult) -> str:
     name, rain = trial.sample.name, RAINS.get(trial.sample.rain, trial.sample.rain)
     mask = trial.mask[..., None].astype(np.uint8) * np.uint8(255)
     figures = (

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ...training.data.photos import calibration_pairs
 from ..shared.output import counting, number
-from .samples import Trial
+from .samples import SampleResult
 
 PRECISIONS: tuple[Literal["fp16", "int8"], ...] = ("fp16", "int8")
 TILE, TILES = 64, 6
@@ -60,7 +60,7 @@ def _pick(report: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def summarise_precisions(calibrated: Mapping[str, Mapping[str, Any]], trials: Sequence[Trial]) -> dict[str, Any]:
+def summarise_precisions(calibrated: Mapping[str, Mapping[str, Any]], trials: Sequence[SampleResult]) -> dict[str, Any]:
     """Precision -> what it came to on the samples, beside its calibration ("fp32" has none).
 
     Entries: "psnr_y_after" mean over the samples in the rain, "photos_delta_db" its change against FP32 with the least

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...training.data.photos import Sample
+from ...training.data.photos import RainedPhoto
 
 if TYPE_CHECKING:
     from ...runtime import Restorer
@@ -30,10 +30,10 @@ class Lower:
 
 
 @dataclass(frozen=True)
-class Trial:
+class SampleResult:
     """A sample and what was measured on it."""
 
-    sample: Sample
+    sample: RainedPhoto
     restored: np.ndarray
     """[H, W, 3] uint8."""
     mask: np.ndarray
@@ -72,8 +72,8 @@ class Trial:
 
 
 def try_sample(
-    sample: Sample, restorer: Restorer, dense: Run, repeat: int, lower: Mapping[str, Restorer] | None = None
-) -> Trial:
+    sample: RainedPhoto, restorer: Restorer, dense: Run, repeat: int, lower: Mapping[str, Restorer] | None = None
+) -> SampleResult:
     """Restore both ways, check that they agree, then time them in turn, `repeat` times each.
 
     Args:
@@ -102,7 +102,7 @@ def try_sample(
         return psnr(luma(picture / np.float32(255)), clean)
 
     counts = result.tiles
-    return Trial(
+    return SampleResult(
         sample=sample,
         restored=result.image,
         mask=result.mask,

@@ -13,7 +13,7 @@ import typer
 from ..shared.models import Execution, choose_path, open_model
 from ..shared.options import Backend, Factory, ForceDense, ForcePacked, Json, Model, Precision, Threads, Tile
 from ..shared.output import counting, deliver
-from .kinds import Kind, mask_kind, restored_kind
+from .kinds import Evaluation, mask_kind, restored_kind
 from .results import Drawing, open_results
 from .sources import Sources, split_names
 
@@ -132,7 +132,7 @@ def _labels(paths: list[Path]) -> list[str]:
 
 
 def _measure(
-    path: Path, restorer: Restorer, pairs: list[Pair], kind: Kind, keep: Callable[[Any], None] | None
+    path: Path, restorer: Restorer, pairs: list[Pair], kind: Evaluation, keep: Callable[[Any], None] | None
 ) -> dict[str, Any]:
     with counting(f"{path.name}:") as progress:
         return kind.measure(restorer, pairs, model=str(path), progress=progress, keep=keep)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Kind:
+class Evaluation:
     """What is measured, and how that is drawn and said."""
 
     measure: Callable[..., dict[str, Any]]
@@ -50,7 +50,7 @@ class Kind:
             )
 
 
-def restored_kind(task: str, quantize: QuantizeMode, resize: int | None, shift: int) -> Kind:
+def restored_kind(task: str, quantize: QuantizeMode, resize: int | None, shift: int) -> Evaluation:
     """Restored pictures against clean ones."""
     from ...training.evaluation.protocols import find_protocol
     from ...training.evaluation.published import describe
@@ -60,7 +60,7 @@ def restored_kind(task: str, quantize: QuantizeMode, resize: int | None, shift: 
     from ...training.evaluation.restored import evaluate
 
     protocol = find_protocol(task)
-    return Kind(
+    return Evaluation(
         measure=partial(evaluate, protocol=protocol.name, quantize=quantize, resize=resize, shift=shift),
         make_column=partial(make_column, protocol=protocol),
         draw=lambda measured, models: draw_montage(measured, protocol, models),
@@ -71,7 +71,7 @@ def restored_kind(task: str, quantize: QuantizeMode, resize: int | None, shift: 
     )
 
 
-def mask_kind(task: str, quantize: QuantizeMode, resize: int | None, shift: int) -> Kind:
+def mask_kind(task: str, quantize: QuantizeMode, resize: int | None, shift: int) -> Evaluation:
     """Found masks against true ones.
 
     Raises:
@@ -89,7 +89,7 @@ def mask_kind(task: str, quantize: QuantizeMode, resize: int | None, shift: int)
             "--quantize, --resize and --shift say how pictures are compared with clean ones, but --input and --mask "
             "alone compare masks: leave them out, or give --target"
         )
-    return Kind(
+    return Evaluation(
         measure=partial(evaluate_masks, protocol=find_protocol(task).name),
         make_column=make_mask_column,
         draw=draw_mask_montage,

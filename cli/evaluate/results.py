@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..shared.places import check_writable, make_folder
 
 if TYPE_CHECKING:
-    from .kinds import Kind
+    from .kinds import Evaluation
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ResultFolder:
     waits, as small as it is shown, in unnamed temporary files until the reported model has done its part.
     """
 
-    def __init__(self, stage: Path, kind: Kind, drawing: Drawing) -> None:
+    def __init__(self, stage: Path, kind: Evaluation, drawing: Drawing) -> None:
         self._stage, self._kind, self._drawing = stage, kind, drawing
         self._pictures: dict[str, str] = {}
         self._waiting = [_Queue() for _ in drawing.models[1:]]
@@ -108,7 +108,7 @@ class _Queue:
 
 
 @contextlib.contextmanager
-def open_results(out: Path | None, kind: Kind, drawing: Drawing) -> Iterator[ResultFolder | None]:
+def open_results(out: Path | None, kind: Evaluation, drawing: Drawing) -> Iterator[ResultFolder | None]:
     """The results of a run, which lie hidden inside `out` until the work is done and are removed when it fails.
 
     Earlier files of the same names are replaced then, others left alone. None without `out`.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...runtime.machine.report import describe_machine
-from ...runtime.profiling.profile import Plan, Size, Source, measure
+from ...runtime.profiling.profile import ProfilePlan, Size, Source, measure
 from ...training.data.photos import PHOTOS, SEED, rain_on, read_photo
 from ..shared.models import CHECKPOINT_SUFFIXES
 from ..shared.options import Json, Tile
@@ -152,7 +152,7 @@ def choose_suffix(suffix: str, pixels: np.ndarray) -> str:
     return suffix if any(suffix in form.suffixes for form in able) else able[0].suffixes[0]
 
 
-def describe(model: Path, bundle: Bundle, source: Source, plan: Plan, repeat: int | None) -> dict[str, Any]:
+def describe(model: Path, bundle: Bundle, source: Source, plan: ProfilePlan, repeat: int | None) -> dict[str, Any]:
     """What is measured, and on what."""
     import numpy
     import onnxruntime

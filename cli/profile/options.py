@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from ...runtime.profiling.profile import Plan, Size
+from ...runtime.profiling.profile import ProfilePlan, Size
 from ..shared.places import _refused
 
 Item = TypeVar("Item")
@@ -76,13 +76,13 @@ def make_plan(
     tile: int | None,
     repeat: int | None,
     picture: Size,
-) -> Plan:
+) -> ProfilePlan:
     """Read the options; without a size it is the picture's own.
 
     Raises:
         UserError: one of them is of another form than its help says.
     """
-    from ...runtime.profiling.cases import Setting
+    from ...runtime.profiling.cases import RunSetting
     from ...runtime.profiling.timing import Effort
 
     sizes = [picture] if size is None else parse_sizes(size)
@@ -90,7 +90,7 @@ def make_plan(
     if len(checks) > 1:
         raise _refused(f"--check-size is {check_size!r}, expected one size, as {CHECK_SIZE}")
     kinds, counts = parse_precisions(precision), parse_threads(threads)
-    return Plan(
+    return ProfilePlan(
         sizes=tuple(sizes),
         check_size=Size(
             min(checks[0].width, max(one.width for one in sizes)),
@@ -98,7 +98,7 @@ def make_plan(
         ),
         densities=tuple(parse_densities(densities)),
         shapes=tuple(parse_masks(masks)),
-        settings=tuple(Setting(kind, count, tile) for kind in kinds for count in counts),
+        settings=tuple(RunSetting(kind, count, tile) for kind in kinds for count in counts),
         effort=Effort() if repeat is None else Effort.exactly(repeat),
     )
 

@@ -15,7 +15,7 @@ from .surroundings import Surroundings
 
 
 @dataclasses.dataclass(frozen=True)
-class Layer:
+class PackedLayer:
     """A convolution with its activation."""
 
     weight: np.ndarray
@@ -39,7 +39,7 @@ class Layer:
         """Side of the kernel, odd."""
         return self.weight.shape[2]
 
-    def with_position_outermost(self) -> Layer:
+    def with_position_outermost(self) -> PackedLayer:
         """For a pixel shuffle by 2, which reads channel c*4 + position: outputs in the order position, then c."""
         order = np.arange(self.outputs).reshape(-1, 4).T.reshape(-1)
         scale = None if self.weight_scale is None else self.weight_scale[order]
@@ -66,7 +66,7 @@ class Layer:
         return rows if self.negative_slope == 1.0 else emit.op("LeakyRelu", rows, alpha=self.negative_slope)
 
 
-def convolve_rows(sites: Sites, rows: str, layer: Layer) -> str:
+def convolve_rows(sites: Sites, rows: str, layer: PackedLayer) -> str:
     """Rows [rows, C] -> [rows, D]: clean neighbours count as zeros. With a kernel of 1, row 0 is not kept zero."""
     kernel = layer.kernel
     if kernel == 1:
@@ -75,7 +75,7 @@ def convolve_rows(sites: Sites, rows: str, layer: Layer) -> str:
     return _convolve_blocks(sites, rows, layer, tables)
 
 
-def convolve_around(around: Surroundings, rows: str, layer: Layer) -> str:
+def convolve_around(around: Surroundings, rows: str, layer: PackedLayer) -> str:
     """Rows of active pixels and their surroundings [wide rows, C] -> rows of active pixels [rows, D]."""
     sites, radius = around.sites, layer.kernel // 2
     columns = range(-radius, radius + 1)
@@ -83,7 +83,7 @@ def convolve_around(around: Surroundings, rows: str, layer: Layer) -> str:
     return _convolve_blocks(sites, rows, layer, tables)
 
 
-def _convolve_blocks(sites: Sites, rows: str, layer: Layer, tables: Sequence[tuple[str, range]]) -> str:
+def _convolve_blocks(sites: Sites, rows: str, layer: PackedLayer, tables: Sequence[tuple[str, range]]) -> str:
     """One block of neighbours at a time, for each group its table and the columns of the kernel that it holds."""
     emit, parts = sites.emit, []
     for table, columns in tables:
@@ -169,10 +169,10 @@ def check_packable(node: onnx.NodeProto, stored: Mapping[str, onnx.TensorProto])
         )
 
 
-def read_layer(node: onnx.NodeProto, stored: Mapping[str, np.ndarray], negative_slope: float) -> Layer:
+def read_layer(node: onnx.NodeProto, stored: Mapping[str, np.ndarray], negative_slope: float) -> PackedLayer:
     """The layer of a convolution that `check_packable` let pass."""
     weight, bias = stored[node.input[2]], stored[node.input[3]]
     if node.op_type == "SparseConv2d":
-        return Layer(weight, bias, float(negative_slope))
+        return PackedLayer(weight, bias, float(negative_slope))
     input_scale, weight_scale = stored[node.input[4]], stored[node.input[5]]
-    return Layer(weight, bias, float(negative_slope), weight_scale, float(input_scale))
+    return PackedLayer(weight, bias, float(negative_slope), weight_scale, float(input_scale))

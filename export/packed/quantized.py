@@ -7,7 +7,7 @@ import onnx
 
 from ..operators.bodies import DOMAIN
 from .emit import Emitter
-from .layers import Layer
+from .layers import PackedLayer
 
 
 class Quantized:
@@ -37,7 +37,7 @@ class Quantized:
         """What was quantized to `name`; the name itself where nothing was."""
         return self._sources.get(name, name)
 
-    def rows(self, rows: str, layer: Layer) -> str:
+    def rows(self, rows: str, layer: PackedLayer) -> str:
         """Rows as a layer reads them; a row of zeros stays one."""
         if layer.weight_scale is None:
             return rows

@@ -30,7 +30,7 @@ def make_picture(shape: tuple[int, int, int, int], seed: int) -> Tensor:
     return smooth + streaks * torch.rand(batch, 1, height, 1, generator=generator)
 
 
-def make_mask(shape: tuple[int, int, int, int], density: float | str, seed: int) -> Tensor:
+def random_mask(shape: tuple[int, int, int, int], density: float | str, seed: int) -> Tensor:
     """Random [N,C,H,W] of 0 and 1 with that share of ones, or one pixel in every plane."""
     if density == "one pixel":
         mask = torch.zeros(shape)
@@ -77,6 +77,6 @@ def _like(
     if name == "image":
         return make_picture(full, seed)
     if name == "mask":
-        return make_mask(full, density, seed)
+        return random_mask(full, density, seed)
     values = torch.rand(full, generator=torch.Generator().manual_seed(seed))
     return (values > 0.3).float() if name == "key_mask" else values

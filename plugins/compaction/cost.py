@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..cost import BYTES, COUNT_BYTES, INDEX_BYTES, Activity, Kind, Launch
+from ..cost import BYTES, COUNT_BYTES, INDEX_BYTES, Activity, Launch, NumberType
 
 
-def compact(activity: Activity, mask_kind: Kind = "fp16") -> tuple[Launch, ...]:
+def compact(activity: Activity, mask_kind: NumberType = "fp16") -> tuple[Launch, ...]:
     """The list of active pixels: counters cleared, mask read once, one index written for each active pixel."""
     counts = activity.batch * COUNT_BYTES
     written = sum(activity.active) * INDEX_BYTES + counts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..cost import AFFINE_BYTES, BYTES, MOMENTS_BYTES, Kind, Launch, Layout, stored_channels
+from ..cost import AFFINE_BYTES, BYTES, MOMENTS_BYTES, Launch, Layout, NumberType, stored_channels
 
 
 def masked_modulation(
@@ -10,7 +10,7 @@ def masked_modulation(
     pixels: int,
     channels: int,
     *,
-    kind: Kind = "fp16",
+    kind: NumberType = "fp16",
     layout: Layout = "pixels",
     block: int = 64,
 ) -> tuple[Launch, ...]:

@@ -10,9 +10,9 @@ from ..cost import (
     COUNT_BYTES,
     INDEX_BYTES,
     Activity,
-    Kind,
     Launch,
     Layout,
+    NumberType,
     _read_channels,
     _round_up,
     stored_channels,
@@ -26,7 +26,7 @@ def sparse_non_local(
     channels: int,
     outputs: int,
     *,
-    kind: Kind = "fp16",
+    kind: NumberType = "fp16",
     layout: Layout = "pixels",
     clear_output: bool = True,
     tile: tuple[int, int, int] = (64, 32, 32),
@@ -61,7 +61,9 @@ def sparse_non_local(
     return tuple(launches)
 
 
-def dense_non_local(batch: int, pixels: int, keys: int, channels: int, outputs: int, *, kind: Kind = "fp16") -> Launch:
+def dense_non_local(
+    batch: int, pixels: int, keys: int, channels: int, outputs: int, *, kind: NumberType = "fp16"
+) -> Launch:
     """Attention of all pixels over all keys, at its best: scores never leave the chip."""
     size = BYTES[kind]
     read = batch * (pixels * channels + keys * (channels + outputs + 1)) * size

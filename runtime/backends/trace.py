@@ -18,7 +18,7 @@ _LAYOUT = {"ReorderInput": "to blocked channels", "ReorderOutput": "from blocked
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerTime:
     """One node of a graph as ONNX Runtime ran it, which may be several of the file fused into one."""
 
     name: str
@@ -41,7 +41,7 @@ class Trace:
     """Milliseconds inside ONNX Runtime, what lies between the nodes included."""
     calls: int
     """Runs of the graph for one picture: one for each piece."""
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerTime, ...]
     """Longest first."""
 
 
@@ -75,7 +75,7 @@ def read_trace(path: Path, *, warm_up: int, pictures: int) -> Trace:
     return Trace(_milliseconds(total, pictures), calls_each, tuple(ordered))
 
 
-def sum_by_operator(layers: Sequence[Layer]) -> list[dict[str, Any]]:
+def sum_by_operator(layers: Sequence[LayerTime]) -> list[dict[str, Any]]:
     """[{"operator", "count", "ms", "share"}], longest first."""
     count = Counter(layer.operator for layer in layers)
     rows = [
@@ -152,12 +152,12 @@ def _is_inside(event: dict[str, Any], outer: dict[str, Any]) -> bool:
     return bool(event["ts"] < end and event["ts"] + event["dur"] <= end + 2)
 
 
-def _layer(name: str, events: Sequence[dict[str, Any]], total: float, pictures: int) -> Layer:
+def _layer(name: str, events: Sequence[dict[str, Any]], total: float, pictures: int) -> LayerTime:
     spent = sum(event["dur"] for event in events)
     longest = max(events, key=lambda event: event["dur"])["args"]
     what = describe_layer(longest["op_name"], _shapes(longest, "input"), _shapes(longest, "output"))
     share = spent / total if total else 0.0
-    return Layer(
+    return LayerTime(
         name_layer(name) or longest["op_name"],
         longest["op_name"],
         what,

@@ -27,7 +27,7 @@ COARSE_TOLERANCE = 2 / 255
 
 
 @dataclass(frozen=True)
-class Setting:
+class RunSetting:
     """How a bundle is run."""
 
     precision: str = "fp32"
@@ -60,7 +60,7 @@ def is_gated(bundle: Bundle) -> bool:
 
 
 @contextmanager
-def open_baseline(bundle: Bundle, setting: Setting) -> Iterator[Run]:
+def open_baseline(bundle: Bundle, setting: RunSetting) -> Iterator[Run]:
     """The dense baseline: the bundle's graph of the whole network, in one piece, every pixel computed.
 
     Raises:

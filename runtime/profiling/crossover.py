@@ -14,7 +14,7 @@ import numpy as np
 from ..bundle.reader import Bundle
 from ..restorer import Restorer, Result
 from ..tiling.planning import PathChoice
-from .cases import Case, Setting, is_gated
+from .cases import Case, RunSetting, is_gated
 from .gates import check_clean, check_same
 from .timing import Clock, Repeats, Say, find_crossover, percentiles, take_turns, warm_up
 
@@ -27,7 +27,7 @@ PIECE = 128
 
 def measure_curves(
     bundle: Bundle,
-    setting: Setting,
+    setting: RunSetting,
     image: np.ndarray,
     cases: Sequence[Case],
     repeats: Repeats,
@@ -87,7 +87,7 @@ def measure_curves(
     }
 
 
-def _paths(bundle: Bundle, setting: Setting) -> Iterator[tuple[str, PathChoice]]:
+def _paths(bundle: Bundle, setting: RunSetting) -> Iterator[tuple[str, PathChoice]]:
     """Dense first: the others are compared with it."""
     yield "dense", "dense"
     yield "adaptive", "auto"
@@ -121,7 +121,7 @@ class _Comparison:
         times = take_turns(runs, lambda way: repeats, seen=partial(self._check, case), clock=clock)
         return {"packed_ms": None, **{f"{way}_ms": percentiles(seconds) for way, seconds in times.items()}}
 
-    def compare_pieces(self, bundle: Bundle, setting: Setting, cases: Sequence[Case]) -> None:
+    def compare_pieces(self, bundle: Bundle, setting: RunSetting, cases: Sequence[Case]) -> None:
         """Compare small pieces with the dense way of `setting` too."""
         small = replace(setting, tile=min(setting.tile or PIECE, PIECE))
         for way, path in _paths(bundle, setting):

@@ -15,7 +15,7 @@ import numpy as np
 from ..bundle.reader import Bundle
 from ..images import Picture, read_image, write_image
 from ..restorer import Result
-from .cases import Case, Setting, is_gated, open_baseline
+from .cases import Case, RunSetting, is_gated, open_baseline
 from .gates import check_baseline, check_clean
 from .memory import measure_peak_memory
 from .timing import Clock, Effort, Repeats, Say, percentiles, take_turns, warm_up
@@ -34,7 +34,7 @@ class Subject:
     """What is timed."""
 
     bundle: Bundle
-    setting: Setting
+    setting: RunSetting
     pixels: np.ndarray
     """[H, W, C] as `Picture` holds them."""
     suffix: str = ".jpg"

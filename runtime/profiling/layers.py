@@ -17,14 +17,14 @@ from ..bundle.reader import Bundle
 from ..opening import open_network
 from ..restorer import Restorer
 from ..tiling.planning import PathChoice
-from .cases import Setting
+from .cases import RunSetting
 
 PICTURES = 3
 """Pictures that are averaged over, after one to warm up."""
 
 
 def measure_layers(
-    bundle: Bundle, setting: Setting, image: np.ndarray, mask: np.ndarray | None
+    bundle: Bundle, setting: RunSetting, image: np.ndarray, mask: np.ndarray | None
 ) -> list[dict[str, Any]]:
     """Profile every graph a restorer uses, fed with what a restorer feeds it.
 
@@ -50,7 +50,12 @@ def measure_layers(
 
 
 def _profile(
-    bundle: Bundle, setting: Setting, image: np.ndarray, mask: np.ndarray | None, way: PathChoice, parts: Sequence[str]
+    bundle: Bundle,
+    setting: RunSetting,
+    image: np.ndarray,
+    mask: np.ndarray | None,
+    way: PathChoice,
+    parts: Sequence[str],
 ) -> list[tuple[str, Trace]]:
     stems = {part: bundle.graph(setting.precision, part).stem for part in parts}
     with ExitStack() as stack:

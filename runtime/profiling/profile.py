@@ -9,7 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from .. import Bundle
-    from .cases import Case, Setting
+    from .cases import Case, RunSetting
     from .timing import Effort, Say
 
 LAYER_DENSITY = 0.1
@@ -31,7 +31,7 @@ class Size(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plan:
+class ProfilePlan:
     """What to measure."""
 
     sizes: tuple[Size, ...]
@@ -40,7 +40,7 @@ class Plan:
     densities: tuple[float, ...]
     """Ascending."""
     shapes: tuple[str, ...]
-    settings: tuple[Setting, ...]
+    settings: tuple[RunSetting, ...]
     """Every precision with every number of threads."""
     effort: Effort
 
@@ -55,7 +55,9 @@ class Source(NamedTuple):
     """Of the file format that reading and writing is timed in."""
 
 
-def measure(bundle: Bundle, source: Source, plan: Plan, say: Say, *, layers: bool, store: bool) -> dict[str, Any]:
+def measure(
+    bundle: Bundle, source: Source, plan: ProfilePlan, say: Say, *, layers: bool, store: bool
+) -> dict[str, Any]:
     """Every setting in turn; lists have an entry for each, told apart by its keys.
 
     Under made masks the ways are compared at the plan's check size alone, before anything else is timed; at its sizes
@@ -86,7 +88,7 @@ def measure(bundle: Bundle, source: Source, plan: Plan, say: Say, *, layers: boo
 class _Measurement:
     """What is measured at one precision with one number of threads."""
 
-    def __init__(self, bundle: Bundle, source: Source, plan: Plan, setting: Setting, say: Say) -> None:
+    def __init__(self, bundle: Bundle, source: Source, plan: ProfilePlan, setting: RunSetting, say: Say) -> None:
         self._bundle, self._source, self._plan, self._setting, self._say = bundle, source, plan, setting, say
         self._sparse = bundle.manifest.kind == "spair"
 

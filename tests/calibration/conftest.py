@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from spair.calibration import Options
-from spair.calibration.statistics.pictures import Picture
-from spair.calibration.variants import Network
+from spair.calibration.statistics.pictures import CalibrationPicture
+from spair.calibration.variants import Variant
 from spair.runtime import Bundle
-from spair.runtime.images import Picture as FilePicture
+from spair.runtime.images import CalibrationPicture as FilePicture
 from spair.runtime.images import write_image
 from tests.plugins.conftest import kernel_settings, plugins  # noqa: F401
 
@@ -53,9 +53,9 @@ def bundle(small_bundle: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def network(small_bundle: Path) -> Network:
+def network(small_bundle: Path) -> Variant:
     """The small bundle's network; nobody changes it."""
-    return Network(Bundle.open(small_bundle), threads=1)
+    return Variant(Bundle.open(small_bundle), threads=1)
 
 
 def make_picture(seed: int, height: int = SIDE, width: int = SIDE) -> np.ndarray:
@@ -69,9 +69,9 @@ def make_picture(seed: int, height: int = SIDE, width: int = SIDE) -> np.ndarray
 
 
 @pytest.fixture
-def tiles(network: Network) -> list[Picture]:
+def tiles(network: Variant) -> list[CalibrationPicture]:
     """Three tiles."""
-    return [Picture(f"tile {seed}", make_picture(seed)) for seed in (1, 4, 7)]
+    return [CalibrationPicture(f"tile {seed}", make_picture(seed)) for seed in (1, 4, 7)]
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ class Counter:
         self.stored: set[int] = set()
         self.products = self.exponentials = 0
 
-    def launch(self, name: str, kind: cost.Kind = "fp32") -> Launch:
+    def launch(self, name: str, kind: cost.NumberType = "fp32") -> Launch:
         return Launch(name, len(self.loaded), len(self.stored), self.products, kind, self.exponentials)
 
 

@@ -14,7 +14,7 @@ import torch
 from spair.runtime import Picture, UserError, write_image
 from spair.training.config import TrainingConfig
 from spair.training.config_file import load_config
-from spair.training.evaluation.comparison import Example, Setting, compare
+from spair.training.evaluation.comparison import Example, MeasureSetting, compare
 from spair.training.evaluation.masks import Located, MaskCounts
 from spair.training.evaluation.protocols import PROTOCOLS
 
@@ -171,7 +171,7 @@ def measure_picture():
         target = random.random((height, width, 3)).astype(np.float32)
         image = np.clip(target + random.normal(0, 0.1, target.shape), 0, 1).astype(np.float32)
         mask = random.random((height, width)) < 0.3 if predicted else None
-        return compare(Example(name, image, target, (image + target) / 2, mask, None), Setting(PROTOCOLS[task]))
+        return compare(Example(name, image, target, (image + target) / 2, mask, None), MeasureSetting(PROTOCOLS[task]))
 
     return measure
 

@@ -16,7 +16,7 @@ CROP = 160
 """Side in pixels of what lower precisions are calibrated on."""
 
 
-class Sample(NamedTuple):
+class RainedPhoto(NamedTuple):
     """A photograph, and the same one in the rain."""
 
     name: str
@@ -28,7 +28,7 @@ class Sample(NamedTuple):
     """Likewise; equal to `clean` when dry."""
 
 
-def sample_photos() -> Iterator[Sample]:
+def sample_photos() -> Iterator[RainedPhoto]:
     """Every photograph in light and in heavy rain; the first one dry as well, which shows what a clean picture costs.
 
     Raises:
@@ -38,12 +38,12 @@ def sample_photos() -> Iterator[Sample]:
         clean = read_photo(file)
         name = file.partition(".")[0].removesuffix("_left")
         if index == 0:
-            yield Sample(name, "dry", clean, clean)
+            yield RainedPhoto(name, "dry", clean, clean)
         for level, kind in enumerate(("light", "heavy")):
-            yield Sample(name, kind, clean, rain_on(clean, kind, seed=[SEED, index, level]))
+            yield RainedPhoto(name, kind, clean, rain_on(clean, kind, seed=[SEED, index, level]))
 
 
-def calibration_pairs() -> Iterator[Sample]:
+def calibration_pairs() -> Iterator[RainedPhoto]:
     """The middle of every photograph, CROP pixels a side, in light and in heavy rain of seeds that no sample has."""
     for index, file in enumerate(PHOTOS):
         photo = read_photo(file)
@@ -51,7 +51,7 @@ def calibration_pairs() -> Iterator[Sample]:
         clean = np.ascontiguousarray(photo[top : top + CROP, left : left + CROP])
         for level, kind in enumerate(("light", "heavy")):
             rainy = rain_on(clean, kind, seed=[SEED, index, level, CROP])
-            yield Sample(file.partition(".")[0].removesuffix("_left"), kind, clean, rainy)
+            yield RainedPhoto(file.partition(".")[0].removesuffix("_left"), kind, clean, rainy)
 
 
 def rain_on(clean: np.ndarray, kind: str, seed: list[int]) -> np.ndarray:

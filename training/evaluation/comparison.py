@@ -13,7 +13,7 @@ from .protocols import Protocol
 
 
 @dataclass(frozen=True)
-class Setting:
+class MeasureSetting:
     """How pictures are measured."""
 
     protocol: Protocol
@@ -60,7 +60,7 @@ class Measured(NamedTuple):
     """"restored" and "input" -> region -> sums; empty unless the protocol asks for Lab."""
 
 
-def compare(example: Example, setting: Setting) -> Measured:
+def compare(example: Example, setting: MeasureSetting) -> Measured:
     """Measure one picture; masks are compared cropped and aligned, but not resized.
 
     Raises:

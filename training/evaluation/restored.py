@@ -9,7 +9,7 @@ from ...runtime.errors import GateError, UserError
 from ..data.pairs import Pair, fingerprint, read_pair
 from . import alignment as views
 from . import truth
-from .comparison import Example, Measured, Setting, compare, lab_errors
+from .comparison import Example, Measured, MeasureSetting, compare, lab_errors
 from .metrics import LabSums, QuantizeMode
 from .protocols import MEASURES, EvaluationProtocol, find_protocol
 
@@ -76,7 +76,7 @@ def evaluate(
         GateError: the network returned values that are not finite.
         ValueError: the network returned another shape or an integer picture.
     """
-    setting = Setting(find_protocol(protocol), quantize, resize, shift)
+    setting = MeasureSetting(find_protocol(protocol), quantize, resize, shift)
     if not pairs:
         raise UserError("nothing to evaluate: the list of pairs is empty")
     rows, lab = [], _Lab()
@@ -93,7 +93,7 @@ def evaluate(
     return report | _summarise(rows, setting, lab) | {"images": rows}
 
 
-def _summarise(rows: Sequence[dict[str, Any]], setting: Setting, lab: "_Lab") -> dict[str, Any]:
+def _summarise(rows: Sequence[dict[str, Any]], setting: MeasureSetting, lab: "_Lab") -> dict[str, Any]:
     protocol = setting.protocol
     masked = [row["mask"] for row in rows if row["mask"] is not None]
     sources = {row["mask_source"] for row in rows}

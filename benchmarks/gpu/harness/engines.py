@@ -23,8 +23,8 @@ import torch
 
 from benchmarks.gpu.harness.engine_runner import EngineRunner
 from spair.calibration.conversion.convert import ConvertPrecision
-from spair.calibration.conversion.plan import Plan
-from spair.calibration.variants import Network
+from spair.calibration.conversion.plan import PrecisionPlan
+from spair.calibration.variants import Variant
 from spair.export import export_checkpoint
 from spair.export.engines.builder import EngineOptions, build_engine, builder_of
 from spair.export.engines.graph import prepare_engine_graph
@@ -91,11 +91,11 @@ class Setup:
 
 def convert(bundle: Bundle, precision: str, path: Path) -> Path:
     """Write the whole network in FP16 or INT8. Nobody measured its ranges: any will do to compare two runtimes."""
-    network = Network(bundle, threads=1)
+    network = Variant(bundle, threads=1)
     layers = {layer.name: precision for layer in network.layers}
     scales = {use.key: SCALE for layer in network.layers for use in layer.uses}
     model = copy.deepcopy(network.models["model"])
-    ConvertPrecision(Plan(layers, "fp16", scales), "model")(model)
+    ConvertPrecision(PrecisionPlan(layers, "fp16", scales), "model")(model)
     onnx.save(model, path)
     return path
 

@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import maximum_flow
 
 from spair.calibration.conversion.assignment import _PER_CAST, _PER_FULL, _PER_HALF, HALF, Assignment
 from spair.calibration.conversion.layers import find_layers
-from spair.calibration.conversion.plan import Plan
+from spair.calibration.conversion.plan import PrecisionPlan
 
 NEVER = 2**30
 HALVES, FLOATS = 0, 1
@@ -53,6 +53,6 @@ def test_no_island_costs_more_than_it_saves(network, part):
     layers = find_layers({part: model})
     for share, above in ((0.0, 0.0), (0.1, 0.0), (0.3, 0.0), (0.5, 0.01), (0.8, 0.01), (0.95, 0.01)):
         kinds = {layer.name: "fp32" if mixed.random() < share else "fp16" for layer in layers}
-        assignment = Assignment(model, Plan(kinds, "fp16"))
+        assignment = Assignment(model, PrecisionPlan(kinds, "fp16"))
         found, least = assignment._total(assignment.solve().nodes), find_least(assignment)
         assert least <= found <= (1 + above) * least, share

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from spair.calibration.conversion.assignment import FULL, HALF, Assignment
 from spair.calibration.conversion.convert import ConvertPrecision
 from spair.calibration.conversion.layers import find_layers, is_quantized, uses_of
-from spair.calibration.conversion.plan import Plan
+from spair.calibration.conversion.plan import PrecisionPlan
 from spair.export.operators.bodies import DOMAIN
 from spair.export.passes.graph import element_types
 
@@ -39,13 +39,13 @@ def feeds_of(model: onnx.ModelProto, density: float = 0.4) -> dict[str, np.ndarr
     return feeds
 
 
-def plan_of(network, precision, rest="fp16", scale=0.02, **more) -> Plan:
+def plan_of(network, precision, rest="fp16", scale=0.02, **more) -> PrecisionPlan:
     layers = {layer.name: precision for layer in network.layers}
     scales = {use.key: float(np.float16(scale)) for layer in network.layers for use in layer.uses}
-    return Plan(layers, rest, scales, **more)
+    return PrecisionPlan(layers, rest, scales, **more)
 
 
-def converted(model: onnx.ModelProto, plan: Plan, part: str = "net_r", twin: bool = False) -> onnx.ModelProto:
+def converted(model: onnx.ModelProto, plan: PrecisionPlan, part: str = "net_r", twin: bool = False) -> onnx.ModelProto:
     model = copy.deepcopy(model)
     ConvertPrecision(plan, part, twin=twin)(model)
     return model
@@ -102,7 +102,7 @@ def test_int8_is_the_float_graph_on_quantized_values(network):
     model = network.models["net_r"]
     layer = next(layer for layer in network.layers if layer.name == "net_r.scm.0.pairs.0.first")
     use, scale = layer.uses[0], float(np.float16(0.013))
-    plan = Plan({layer.name: "int8"}, "fp32", {use.key: scale})
+    plan = PrecisionPlan({layer.name: "int8"}, "fp32", {use.key: scale})
     got = converted(model, plan)
     node = next(node for node in got.graph.node if node.op_type == "SparseConv2dInt8")
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in got.graph.initializer}
@@ -132,7 +132,7 @@ def test_int8_is_the_float_graph_on_quantized_values(network):
 @pytest.mark.parametrize(("what", "dequantizers", "quantizers"), [("weights", 1, 0), ("activations", 1, 1)])
 def test_half_a_quantization_touches_its_half_only(network, what, dequantizers, quantizers):
     layer = network.layers[-1]
-    plan = Plan({layer.name: "int8"}, "fp32", {layer.uses[0].key: 0.01}, what)
+    plan = PrecisionPlan({layer.name: "int8"}, "fp32", {layer.uses[0].key: 0.01}, what)
     got = converted(network.models["net_r"], plan)
     kinds = [node.op_type for node in got.graph.node]
     assert kinds.count("DequantizeLinear") == dequantizers and kinds.count("QuantizeLinear") == quantizers
@@ -224,17 +224,17 @@ def make_chain(*kinds: str) -> onnx.ModelProto:
 )
 def test_followers_go_where_the_fewest_bytes_are_cast(first, second, casts, kinds):
     model = make_chain("Relu", "Sigmoid")
-    solved = Assignment(model, Plan({"first": first, "second": second}, "fp16")).solve()
+    solved = Assignment(model, PrecisionPlan({"first": first, "second": second}, "fp16")).solve()
     assert solved.casts == casts
     assert kinds is None or [solved.nodes[1], solved.nodes[2]] == kinds
-    got = converted(model, Plan({"first": first, "second": second}, "fp16"))
+    got = converted(model, PrecisionPlan({"first": first, "second": second}, "fp16"))
     assert sum(node.op_type == "Cast" for node in got.graph.node) == casts
 
 
 @pytest.mark.parametrize("kind", ["Softmax", "Exp", "GlobalAveragePool"])
 def test_sums_and_exponentials_stay_float(kind):
     model = make_chain("Relu", kind, "Relu")
-    solved = Assignment(model, Plan({}, "fp16")).solve()
+    solved = Assignment(model, PrecisionPlan({}, "fp16")).solve()
     assert solved.nodes[2] == FULL and solved.nodes[0] == solved.nodes[4] == HALF
 
 

@@ -11,7 +11,7 @@ from spair.cli.demo import command as demo
 from spair.cli.demo import samples as trial
 from spair.runtime import GateError, read_image
 from spair.training.data import photos
-from spair.training.data.photos import Sample
+from spair.training.data.photos import RainedPhoto
 
 FACTS = {
     "checkpoint": "rain<tiny>.safetensors",
@@ -29,8 +29,8 @@ FACTS = {
 
 def small_samples():
     clean = photos.read_photo("chelsea.png")[100:141, 150:210]
-    yield Sample("cat", "dry", clean, clean)
-    yield Sample("<cat>", "light", clean, photos.rain_on(clean, "light", seed=[1]))
+    yield RainedPhoto("cat", "dry", clean, clean)
+    yield RainedPhoto("<cat>", "light", clean, photos.rain_on(clean, "light", seed=[1]))
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_every_photograph_comes_in_both_rains_and_one_dry(monkeypatch):
 @pytest.fixture
 def sample():
     picture = np.full((40, 50, 3), 100, np.uint8)
-    return Sample("p", "heavy", picture, picture)
+    return RainedPhoto("p", "heavy", picture, picture)
 
 
 @pytest.mark.parametrize("change", ["dropped tile", "shifted", "black"])

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from spair.cli.demo import page as report
-from spair.cli.demo.samples import Trial
+from spair.cli.demo.samples import SampleResult
 from spair.cli.shared.output import decibel
 from spair.training.data import photos
-from spair.training.data.photos import Sample
+from spair.training.data.photos import RainedPhoto
 
 EVIL = '"><script>alert(1)</script>$title'
 
@@ -19,8 +19,15 @@ def make_trial(name="cat", size=(30, 41)):
     clean = np.random.default_rng(2).integers(0, 256, (*size, 3)).astype(np.uint8)
     mask = np.zeros(size, bool)
     mask[3:9] = True
-    return Trial(
-        Sample(name, "light", clean, clean), clean, mask, 23.5, 30.25, 2.0, 1.0, {"skipped": 1, "packed": 2, "dense": 3}
+    return SampleResult(
+        RainedPhoto(name, "light", clean, clean),
+        clean,
+        mask,
+        23.5,
+        30.25,
+        2.0,
+        1.0,
+        {"skipped": 1, "packed": 2, "dense": 3},
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from spair.export.graphs import GraphSpec
-from spair.export.parity.samples import find_threshold, make_inputs, make_mask, pad_inputs
+from spair.export.parity.samples import find_threshold, make_inputs, pad_inputs, random_mask
 
 
 @pytest.mark.parametrize(("density", "count"), [(0.0, 0), ("one pixel", 1), (0.02, 1), (0.5, 25), (1.0, 50)])
@@ -15,10 +15,10 @@ def test_as_many_logits_exceed_the_threshold_as_asked(density, count):
 
 def test_masks_have_the_density_asked_for():
     shape = (2, 1, 50, 40)
-    assert make_mask(shape, 0.0, 0).sum() == 0
-    assert make_mask(shape, "one pixel", 0).sum((2, 3)).flatten().tolist() == [1, 1]
-    assert make_mask(shape, 0.1, 0).mean() == pytest.approx(0.1, abs=0.02)
-    assert make_mask(shape, 1.0, 0).mean() == 1
+    assert random_mask(shape, 0.0, 0).sum() == 0
+    assert random_mask(shape, "one pixel", 0).sum((2, 3)).flatten().tolist() == [1, 1]
+    assert random_mask(shape, 0.1, 0).mean() == pytest.approx(0.1, abs=0.02)
+    assert random_mask(shape, 1.0, 0).mean() == 1
 
 
 def make_spec(**fields) -> GraphSpec:

@@ -10,7 +10,7 @@ import pytest
 
 from spair.calibration.conversion.convert import ConvertPrecision
 from spair.calibration.conversion.layers import find_layers
-from spair.calibration.conversion.plan import Plan
+from spair.calibration.conversion.plan import PrecisionPlan
 from tests.plugins.emulated.network import evaluator
 from tests.plugins.emulated.test_networks import module_graph, streaks  # noqa: F401
 
@@ -26,7 +26,7 @@ def convert(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
     layers = find_layers({"net_r": model})
     scales = {use.key: STEP for layer in layers for use in layer.uses}
     model = copy.deepcopy(model)
-    ConvertPrecision(Plan({layer.name: precision for layer in layers}, "fp16", scales), "net_r")(model)
+    ConvertPrecision(PrecisionPlan({layer.name: precision for layer in layers}, "fp16", scales), "net_r")(model)
     return model
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spair.runtime import GateError, UserError
-from spair.runtime.profiling.cases import Case, Setting, make_cases
+from spair.runtime.profiling.cases import Case, RunSetting, make_cases
 from spair.runtime.profiling.gates import check_baseline, check_clean, check_same
 
 
@@ -58,7 +58,7 @@ def test_against_the_baseline_a_few_pixels_may_flip(picture, kind):
 
 
 def test_half_precision_may_differ_by_more():
-    assert Setting("fp32").tolerance == 1e-4 < Setting("fp16").tolerance == Setting("int8").tolerance < 0.01
+    assert RunSetting("fp32").tolerance == 1e-4 < RunSetting("fp16").tolerance == RunSetting("int8").tolerance < 0.01
 
 
 def test_masks_are_made_in_order_and_the_same_every_time():

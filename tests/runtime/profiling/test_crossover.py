@@ -11,11 +11,11 @@ from onnx import numpy_helper
 from spair.runtime import Bundle, GateError
 from spair.runtime.backends.onnxruntime import OnnxGraph
 from spair.runtime.bundle.writer import write_bundle
-from spair.runtime.profiling.cases import Setting, make_cases
+from spair.runtime.profiling.cases import RunSetting, make_cases
 from spair.runtime.profiling.crossover import PIECE, measure_curves
 from spair.runtime.profiling.timing import Repeats
 
-ONE_THREAD = Setting(threads=1)
+ONE_THREAD = RunSetting(threads=1)
 
 
 def make_clock(*durations):

@@ -9,13 +9,13 @@ import pytest
 from spair.runtime import Bundle, GateError, UserError
 from spair.runtime.backends.onnxruntime import OnnxGraph
 from spair.runtime.profiling import latency as profiler
-from spair.runtime.profiling.cases import Setting, make_cases
+from spair.runtime.profiling.cases import RunSetting, make_cases
 from spair.runtime.profiling.latency import Subject, measure_foreign, measure_masks, time_files
 from spair.runtime.profiling.memory import Peak
 from spair.runtime.profiling.timing import Effort, Repeats
 
 PIXELS = np.random.default_rng(4).integers(0, 256, (40, 56, 3)).astype(np.uint8)
-ONE_THREAD = Setting(threads=1)
+ONE_THREAD = RunSetting(threads=1)
 
 
 def make_clock(*durations):

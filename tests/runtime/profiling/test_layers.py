@@ -5,7 +5,7 @@ import pytest
 
 from spair.runtime import Bundle, UserError
 from spair.runtime.backends.onnxruntime import OnnxGraph
-from spair.runtime.profiling.cases import Setting
+from spair.runtime.profiling.cases import RunSetting
 from spair.runtime.profiling.layers import measure_layers
 from spair.runtime.profiling.masks import make_mask
 
@@ -23,7 +23,7 @@ def nothing_left(tmp_path, monkeypatch):
 
 
 def test_every_graph_has_its_layers(bundles):
-    entries = measure_layers(bundles.packed(crossover=0.5), Setting(threads=1), IMAGE, MASK)
+    entries = measure_layers(bundles.packed(crossover=0.5), RunSetting(threads=1), IMAGE, MASK)
     assert [entry["graph"] for entry in entries] == ["net_l", "net_r", "net_r_packed"]
     for entry in entries:
         times = [layer["ms"] for layer in entry["layers"]]
@@ -35,14 +35,14 @@ def test_every_graph_has_its_layers(bundles):
 
 
 def test_no_time_is_counted_twice_in_graphs_with_bodies_of_their_own(tiny_bundle):
-    for entry in measure_layers(Bundle.open(tiny_bundle), Setting(threads=1), IMAGE, MASK):
+    for entry in measure_layers(Bundle.open(tiny_bundle), RunSetting(threads=1), IMAGE, MASK):
         assert sum(layer["ms"] for layer in entry["layers"]) <= entry["ms"] * 1.01, entry["graph"]
         assert 0.1 < sum(layer["share"] for layer in entry["layers"]) <= 1.01, entry["graph"]
 
 
 def test_an_absent_precision_is_refused(bundles):
     with pytest.raises(UserError, match="has no fp16 graph"):
-        measure_layers(bundles.spair(), Setting("fp16", threads=1), IMAGE, MASK)
+        measure_layers(bundles.spair(), RunSetting("fp16", threads=1), IMAGE, MASK)
 
 
 def test_a_tile_that_is_refused_leaves_no_graph_open(bundles, monkeypatch):
@@ -51,14 +51,17 @@ def test_a_tile_that_is_refused_leaves_no_graph_open(bundles, monkeypatch):
     monkeypatch.setattr(OnnxGraph, "__init__", lambda self, *a, **k: (opened.append(self), start(self, *a, **k))[1])
     monkeypatch.setattr(OnnxGraph, "close", lambda self: (closed.append(self), close(self))[1])
     with pytest.raises(UserError, match="tile is 1 "):
-        measure_layers(bundles.spair(), Setting(threads=1, tile=1), IMAGE, MASK)
+        measure_layers(bundles.spair(), RunSetting(threads=1, tile=1), IMAGE, MASK)
     assert len(opened) == 2 and set(map(id, opened)) == set(map(id, closed))
 
 
 def test_small_pieces_run_a_graph_several_times_for_one_picture(bundles):
     bundle = bundles.spair()
     whole, pieces = (
-        {entry["graph"]: entry["calls"] for entry in measure_layers(bundle, Setting(threads=1, tile=tile), IMAGE, MASK)}
+        {
+            entry["graph"]: entry["calls"]
+            for entry in measure_layers(bundle, RunSetting(threads=1, tile=tile), IMAGE, MASK)
+        }
         for tile in (None, 16)
     )
     assert whole["net_r"] == 1 < pieces["net_r"]
@@ -66,5 +69,5 @@ def test_small_pieces_run_a_graph_several_times_for_one_picture(bundles):
 
 
 def test_a_foreign_network_has_one_graph(bundles):
-    (entry,) = measure_layers(bundles.other(), Setting(threads=1), IMAGE, None)
+    (entry,) = measure_layers(bundles.other(), RunSetting(threads=1), IMAGE, None)
     assert entry["graph"] == "model" and len(entry["layers"]) >= 5

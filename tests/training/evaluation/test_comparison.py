@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from spair.runtime.errors import UserError
-from spair.training.evaluation.comparison import Example, Setting, compare
+from spair.training.evaluation.comparison import Example, MeasureSetting, compare
 from spair.training.evaluation.protocols import PROTOCOLS
 
 
@@ -18,7 +18,7 @@ def example():
 
 
 def test_masks_lie_where_the_aligned_picture_lies(example):
-    measured = compare(example, Setting(PROTOCOLS["blur"], shift=6))
+    measured = compare(example, MeasureSetting(PROTOCOLS["blur"], shift=6))
     assert measured.row["shift"] == measured.row["input"]["shift"] == [2, 0]
     assert measured.truth.shape == measured.predicted.shape == (18, 28)
     np.testing.assert_array_equal(measured.predicted, measured.truth)
@@ -27,12 +27,12 @@ def test_masks_lie_where_the_aligned_picture_lies(example):
 
 
 def test_a_mask_file_is_cropped_and_moved_too(example):
-    measured = compare(example._replace(mask=example.predicted), Setting(PROTOCOLS["blur"], shift=6))
+    measured = compare(example._replace(mask=example.predicted), MeasureSetting(PROTOCOLS["blur"], shift=6))
     assert measured.row["mask_source"] == "files" and measured.row["mask"]["iou"] == 1
 
 
 def test_everything_compared_has_the_size_asked_for(example):
-    measured = compare(example, Setting(PROTOCOLS["shadow"], resize=16))
+    measured = compare(example, MeasureSetting(PROTOCOLS["shadow"], resize=16))
     for picture in (measured.image, measured.restored, measured.target):
         assert picture.shape == (16, 16, 3)
     assert measured.truth.shape == measured.predicted.shape == (16, 16)
@@ -42,7 +42,7 @@ def test_everything_compared_has_the_size_asked_for(example):
 
 def test_the_output_alone_is_quantized(example):
     faded = example._replace(restored=example.image + np.float32(0.7 / 255))
-    cut = compare(faded, Setting(PROTOCOLS["rain"], "floor"))
+    cut = compare(faded, MeasureSetting(PROTOCOLS["rain"], "floor"))
     np.testing.assert_array_equal(cut.image, example.image)
     assert np.abs(cut.restored * 255 - np.rint(cut.restored * 255)).max() < 1e-4
 
@@ -57,4 +57,4 @@ def test_the_output_alone_is_quantized(example):
 )
 def test_impossible_settings_are_refused(options, message):
     with pytest.raises(UserError, match=message):
-        Setting(PROTOCOLS["rain"], **options)
+        MeasureSetting(PROTOCOLS["rain"], **options)
