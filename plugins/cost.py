@@ -5,6 +5,7 @@ once; that is the traffic with memory as long as the caches hold what neighbours
 matrix products on whole tiles, absent neighbours, padding and the last tile's empty rows included. Exponentials are
 counted; other element-wise arithmetic is not, it hides behind the bytes. Tests count all of it in interpreted kernels.
 
+>>> from spair.plugins.sparse_conv2d.cost import sparse_conv2d
 >>> mask = Activity(pixels=1920 * 1080, active=(207_360,), neighbours=(300_000,), pairs=(1_000_000,))
 >>> launches = sparse_conv2d(mask, channels=48, outputs=48, kernel=3)
 >>> [launch.name for launch in launches]

@@ -8,8 +8,6 @@ import platform
 from dataclasses import asdict
 from pathlib import Path
 
-import onnxruntime
-
 from .bundle.reader import Bundle
 from .cache import cache_folder
 from .errors import UserError
@@ -45,6 +43,8 @@ def load_tuning(bundle: Bundle, precision: str, threads: int | None, *, backend:
 
 
 def _path(bundle: Bundle, precision: str, threads: int | None, backend: str) -> Path:
+    import onnxruntime
+
     graphs = bundle.manifest.graphs.get(precision, {})
     key = {
         "graphs": {part: bundle.manifest.files[path] for part, path in graphs.items()},

@@ -6,11 +6,14 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime as ort
 
 from ..errors import UserError
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
@@ -18,6 +21,8 @@ _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(ui
 
 def unavailable(device: str) -> str | None:
     """Why ONNX Runtime cannot use a device ("cpu" or "cuda") here; None when it can."""
+    import onnxruntime as ort  # inside the functions that need it: the commands that run no graph start without it
+
     if device not in _PROVIDERS:
         return f"ONNX Runtime knows the devices {' and '.join(_PROVIDERS)} here, not {device!r}"
     if _PROVIDERS[device] not in ort.get_available_providers():
@@ -53,6 +58,8 @@ class OnnxGraph:
         reason = unavailable(device)
         if reason:
             raise UserError(f"cannot run {path} on {device}: {reason}")
+        import onnxruntime as ort
+
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3
@@ -138,6 +145,8 @@ def _widened(value: np.ndarray) -> np.ndarray:
 
 
 def _session(path: Path, options: ort.SessionOptions, provider: str) -> ort.InferenceSession:
+    import onnxruntime as ort
+
     try:
         return ort.InferenceSession(os.fspath(path), options, providers=[provider])
     except Exception as error:  # onnxruntime's exceptions share no base class
