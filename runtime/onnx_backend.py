@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime as ort
 
 from .errors import UserError
+from .pixels import make_native
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
@@ -130,7 +131,7 @@ class OnnxGraph:
 
     def _converted(self, name: str, value: np.ndarray) -> np.ndarray:
         wanted = _TYPES.get(self.inputs[name])
-        return np.ascontiguousarray(value, dtype=wanted)
+        return np.ascontiguousarray(make_native(np.asarray(value)), dtype=wanted)  # ONNX Runtime has no other order
 
 
 def _widened(value: np.ndarray) -> np.ndarray:

@@ -13,8 +13,23 @@ _STRIP = 64  # rows converted at a time, so that what is in between stays in the
 _PICKED = 0.2  # density from which converting all pixels of a strip is cheaper than picking the distorted ones
 
 
+def make_native(array: np.ndarray) -> np.ndarray:
+    """Bring an array to this machine's byte order.
+
+    Arrays read from FITS, NetCDF or .npy files may hold big-endian numbers. Their dtype has the name of the native one
+    and yet is unequal to it, so every array that a caller gives passes here once, before a dtype is compared.
+
+    Args:
+        array: of any shape, dtype and byte order.
+
+    Returns:
+        The same values; the very array where its byte order is the machine's already.
+    """
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
 def check_image(image: np.ndarray) -> None:
-    """Check that an array is a picture the restorer takes.
+    """Check that an array in native byte order is a picture the restorer takes.
 
     Raises:
         UserError: no array; not HxW or HxWxC; C other than 1, 3, 4; a zero size; a dtype other than uint8,
