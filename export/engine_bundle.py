@@ -161,9 +161,8 @@ def _make_key(
 
 def write_target(bundle: Bundle, target: Target, found: TargetFiles) -> Bundle:
     """Replace the target's part of a bundle, atomically."""
-    targets = {**bundle.manifest.targets, target.name: found.entry}
     stale = (f"plugins/{target.name}/", f"engines/{target.name}/")
-    return extend_bundle(bundle, {"targets": targets}, found.files, without=stale)
+    return extend_bundle(bundle, {"targets": {target.name: found.entry}}, found.files, without=stale)
 
 
 def _build(
