@@ -22,7 +22,6 @@ from ..runtime.engine_key import EngineKey
 from ..runtime.errors import UserError
 from .engine import DOMAIN, Engine, EngineOptions, build_engine, builder_of, describe_options, find_target_device
 from .engine_graph import prepare_engine_graph
-from .engine_worker import BODIES_BEHIND_PLUGINS
 
 PART = "model"
 """The graph that engines are built from: a whole picture in, a whole picture out."""
@@ -200,15 +199,17 @@ def _add_engine(found: TargetFiles, key: EngineKey, engine: Engine) -> None:
 def _leave_to_target(
     found: TargetFiles, bundle: Bundle, target: Target, precisions: Sequence[str], options: EngineOptions
 ) -> None:
-    """Add the graphs that the target's parser needs, and say what to call there."""
+    """Add the graphs that the target's parser needs, and say what to call there.
+
+    Of trtexec's options only `--dynamicPlugins` registers what a library creates; `--staticPlugins` merely opens it.
+    """
     least, usual, most = ("x".join(map(str, shape)) for shape in options.shapes())
     for precision in precisions:
         graph = f"engines/{target.name}/{precision}.onnx"
-        bodies = target.tensorrt >= BODIES_BEHIND_PLUGINS
-        found.files[graph] = prepare_engine_graph(bundle.graph(precision, PART), bodies=bodies)
+        found.files[graph] = prepare_engine_graph(bundle.graph(precision, PART), bodies=False)
         found.commands.append(
             f"trtexec --onnx={_quote(bundle.path / graph)} "
-            f"--staticPlugins={_quote(bundle.path / found.entry['library'])} "
+            f"--dynamicPlugins={_quote(bundle.path / found.entry['library'])} "
             f"--minShapes=image:{least} --optShapes=image:{usual} --maxShapes=image:{most} "
             f"--saveEngine={precision}.engine{'' if options.tf32 else ' --noTF32'}"
             f"{' --stronglyTyped' if target.tensorrt < (11, 0) else ''}"
