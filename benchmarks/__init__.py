@@ -1,0 +1,1 @@
+import spair.runtime  # noqa: F401  turns the telemetry of ONNX Runtime off, which some benchmarks import first

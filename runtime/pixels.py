@@ -14,7 +14,7 @@ _PICKED = 0.2  # density from which converting all pixels of a strip is cheaper 
 
 
 def check_image(image: np.ndarray) -> None:
-    """Check that an array is a picture the restorer takes.
+    """Check that an array in native byte order is a picture the restorer takes.
 
     Raises:
         UserError: no array; not HxW or HxWxC; C other than 1, 3, 4; a zero size; a dtype other than uint8,

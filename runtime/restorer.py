@@ -10,6 +10,7 @@ from typing import cast
 
 import numpy as np
 
+from .arrays import make_native
 from .backends.registry import find_backend
 from .bundle.reader import Bundle
 from .clock import StageClock
@@ -28,8 +29,8 @@ class Result:
     """A restored picture and what is known about it."""
 
     image: np.ndarray
-    """Shape and dtype of the input; with a two-stage network (that gates its output, as is the default)
-    bit-identical to it where the mask is False."""
+    """Shape and dtype of the input, but always in this machine's byte order; with a two-stage network (that gates its
+    output, as is the default) equal to it bit for bit where the mask is False."""
     mask: np.ndarray | None
     """[H, W] bool, True where the network found distortion, or the mask that was given; None for a foreign network."""
     density: float
@@ -45,7 +46,8 @@ class Restorer:
     """Restores pictures with one network; a context manager that owns the network until `close`.
 
     Takes and gives [H, W, 3] RGB, [H, W, 4] RGBA (alpha passed through), [H, W, 1] or [H, W] gray (restored
-    as RGB, averaged back); uint8, uint16, or float32 in 0..1. Calls keep no state: threads may share it.
+    as RGB, averaged back); uint8, uint16, or float32 in 0..1, in either byte order. Calls keep no state: threads may
+    share it.
     """
 
     def __init__(
@@ -129,6 +131,8 @@ class Restorer:
         """
         clock = StageClock()
         with clock.stage("pre"):
+            if isinstance(image, np.ndarray):  # else refused on the next line; a mask of bool has no byte order
+                image = make_native(image)
             check_image(image)
             if mask is not None:
                 check_mask(mask, image, self.has_mask)

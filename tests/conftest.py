@@ -1,10 +1,13 @@
 """Fixtures for the whole test suite."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as spair.runtime does; tests may import onnxruntime before it
 
 ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:  # tests and benchmarks are no installed packages: wherever pytest was started, they import

@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
@@ -19,13 +18,14 @@ from typing import Any
 import onnx
 
 from ...plugins.compiler.targets import Target
+from ...runtime.children import make_python_command
 from ...runtime.errors import GateError, UserError
 from ...runtime.machine.gpu import Device, find_device
 
 DOMAIN = "spair"
 PLUGIN_LAYER = "PLUGIN_V3"
 _WORKER = Path(__file__).with_name("worker.py")
-_RUN = "import runpy, sys; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+_RUN = "import runpy; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
 """Runs a file without its folder on the path of modules, where ours would hide others."""
 
 
@@ -210,7 +210,7 @@ def _by_name(layers: list[list[str]]) -> dict[str, str]:
 def _run_worker(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     request, result = folder / "job.json", folder / "result.json"
     request.write_text(json.dumps(job))
-    command = [sys.executable, "-c", _RUN, str(_WORKER), str(request), str(result)]
+    command = make_python_command(_RUN, str(_WORKER), str(request), str(result))
     environment = _make_environment(job["module"], folder)
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if not result.is_file():

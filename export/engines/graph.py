@@ -9,6 +9,7 @@ import onnx
 from ..passes.quantizers import QuantizeWhereRead
 from ..passes.residuals import FuseResiduals
 from ..passes.unread import SkipUnreadPixels
+from .worker import remove_bodies
 
 
 def prepare_engine_graph(path: Path, *, bodies: bool = True) -> bytes:
@@ -18,7 +19,8 @@ def prepare_engine_graph(path: Path, *, bodies: bool = True) -> bytes:
 
     Args:
         path: the ONNX file.
-        bodies: keep the function bodies; False for parsers that would take a body even where a plugin is registered.
+        bodies: keep the function bodies; False for parsers that get the plugins from elsewhere: where a plugin is
+            missing, they then refuse the graph, and never build a dense engine from the bodies.
 
     Returns:
         the ONNX file's content; equal for equal inputs.
@@ -28,5 +30,5 @@ def prepare_engine_graph(path: Path, *, bodies: bool = True) -> bytes:
     QuantizeWhereRead()(model)
     SkipUnreadPixels()(model)
     if not bodies:
-        del model.functions[:]
+        remove_bodies(model)
     return model.SerializeToString(deterministic=True)

@@ -22,7 +22,6 @@ from ...runtime.bundle.writer import Content, check_target, extend_bundle
 from ...runtime.errors import UserError
 from .builder import DOMAIN, Engine, EngineOptions, build_engine, builder_of, describe_options, find_target_device
 from .graph import prepare_engine_graph
-from .worker import BODIES_BEHIND_PLUGINS
 
 PART = "model"
 """The graph that engines are built from: a whole picture in, a whole picture out."""
@@ -161,9 +160,8 @@ def _make_key(
 
 def write_target(bundle: Bundle, target: Target, found: TargetFiles) -> Bundle:
     """Replace the target's part of a bundle, atomically."""
-    targets = {**bundle.manifest.targets, target.name: found.entry}
     stale = (f"plugins/{target.name}/", f"engines/{target.name}/")
-    return extend_bundle(bundle, {"targets": targets}, found.files, without=stale)
+    return extend_bundle(bundle, {"targets": {target.name: found.entry}}, found.files, without=stale)
 
 
 def _build(
@@ -201,15 +199,17 @@ def _add_engine(found: TargetFiles, key: EngineKey, engine: Engine) -> None:
 def _leave_to_target(
     found: TargetFiles, bundle: Bundle, target: Target, precisions: Sequence[str], options: EngineOptions
 ) -> None:
-    """Add the graphs that the target's parser needs, and say what to call there."""
+    """Add the graphs that the target's parser needs, and say what to call there.
+
+    Of trtexec's options only `--dynamicPlugins` registers what a library creates; `--staticPlugins` merely opens it.
+    """
     least, usual, most = ("x".join(map(str, shape)) for shape in options.shapes())
     for precision in precisions:
         graph = f"engines/{target.name}/{precision}.onnx"
-        bodies = target.tensorrt >= BODIES_BEHIND_PLUGINS
-        found.files[graph] = prepare_engine_graph(bundle.graph(precision, PART), bodies=bodies)
+        found.files[graph] = prepare_engine_graph(bundle.graph(precision, PART), bodies=False)
         found.commands.append(
             f"trtexec --onnx={_quote(bundle.path / graph)} "
-            f"--staticPlugins={_quote(bundle.path / found.entry['library'])} "
+            f"--dynamicPlugins={_quote(bundle.path / found.entry['library'])} "
             f"--minShapes=image:{least} --optShapes=image:{usual} --maxShapes=image:{most} "
             f"--saveEngine={precision}.engine{'' if options.tf32 else ' --noTF32'}"
             f"{' --stronglyTyped' if target.tensorrt < (11, 0) else ''}"

@@ -14,8 +14,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+DOMAIN = "spair"
+"""Of the operators that the plugins are for."""
 BODIES_BEHIND_PLUGINS = (10, 7)
-"""From this TensorRT on the parser prefers a plugin to a function body of the same name."""
+"""From this TensorRT on the parser wires function bodies rightly, and prefers a plugin of the name to a body."""
 
 
 def build(job: dict[str, Any]) -> dict[str, Any]:
@@ -46,7 +48,7 @@ def build(job: dict[str, Any]) -> dict[str, Any]:
             bodies = _list_layers(_parse(trt, builder, log, plain, graph)[0])
         if builder.get_plugin_registry().load_library(job["library"]) is None:
             raise BuildError(f"the plugin library does not load: {log.last()}")
-        content = _without_bodies(content) if early else content
+        content = _without_bodies(content)  # a plugin that is missing is an error then, and no dense engine
     network, parser = _parse(trt, builder, log, content, graph)
     config = _configure(trt, builder, network, job)
     plan = builder.build_serialized_network(network, config)
@@ -127,8 +129,15 @@ def _without_bodies(content: bytes) -> bytes:
     import onnx
 
     model = onnx.load_model_from_string(content)
-    del model.functions[:]
+    remove_bodies(model)
     return bytes(model.SerializeToString())
+
+
+def remove_bodies(model: Any) -> None:
+    """Remove the function bodies of our operators from an ONNX model; functions of other domains have no plugin."""
+    kept = [function for function in model.functions if function.domain != DOMAIN]
+    del model.functions[:]
+    model.functions.extend(kept)
 
 
 def prepare_bodies(content: bytes, early: bool) -> bytes:

@@ -1,13 +1,13 @@
 """The function bodies of the `spair` operators: their meaning in standard operators, carried inside every graph.
 
 ONNX Runtime inlines them, and TensorRT's parser (10.7 and later, TensorRT-RTX) falls back to them when no plugin of
-the name is registered. Earlier parsers, JetPack 6's TensorRT 10.3 among them, prefer a body to a plugin and may wire a
-body wrongly. Give them a copy instead: for plugins one without bodies (`del model.functions[:]`), and to run without
-plugins one whose bodies are written out (`onnx.inliner.inline_local_functions(model)`), never the file of the bundle.
+the name is registered, which is several times as slow and no error. Earlier parsers, JetPack 6's TensorRT 10.3 among
+them, prefer a body to a plugin and may wire a body wrongly. Never give a parser the file of the bundle: for plugins
+give it a copy without bodies (`del model.functions[:]`), so that a missing plugin is an error, and to run without
+plugins one whose bodies are written out (`onnx.inliner.inline_local_functions(model)`).
 
 TensorRT-RTX's parser gives the layers of a body the same names wherever it is used, and refuses a second
-DequantizeLinear of one name. Without the plugin, graphs with several SparseConv2dInt8 have to be written out for it as
-well; with the plugin nothing has to be done.
+DequantizeLinear of one name, so that graphs with several SparseConv2dInt8 have to be written out for it as well.
 
 The Python below is the source text of ONNX functions (opset 18) and is never run as Python.
 """

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..arrays import make_native
 from ..errors import UserError
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class OnnxGraph:
 
     def _converted(self, name: str, value: np.ndarray) -> np.ndarray:
         wanted = _TYPES.get(self.inputs[name])
-        return np.ascontiguousarray(value, dtype=wanted)
+        return np.ascontiguousarray(make_native(np.asarray(value)), dtype=wanted)  # ONNX Runtime has no other order
 
 
 def _widened(value: np.ndarray) -> np.ndarray:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays import make_native
+
 PIXEL_TYPES = ("uint8", "uint16", "float32")
 
 
@@ -17,7 +19,9 @@ class Picture:
     """
 
     pixels: np.ndarray
-    """[H, W, C], uint8, uint16 or float32; C is 1 (gray), 3 (RGB) or 4 (RGB + alpha), full range per type."""
+    """[H, W, C], uint8, uint16 or float32; C is 1 (gray), 3 (RGB) or 4 (RGB + alpha), full range per type.
+
+    Kept in native byte order, whatever was given."""
     icc: bytes | None = None
     """ICC profile of the pixels, byte for byte; None when the file had none (then sRGB is understood)."""
     exif: bytes | None = None
@@ -29,6 +33,7 @@ class Picture:
         shape, kind = self.pixels.shape, self.pixels.dtype.name
         if self.pixels.ndim != 3 or shape[2] not in (1, 3, 4) or 0 in shape or kind not in PIXEL_TYPES:
             raise ValueError(f"a picture is HxWx1, x3 or x4 of {', '.join(PIXEL_TYPES)}, not {shape} {kind}")
+        object.__setattr__(self, "pixels", make_native(self.pixels))
 
     @property
     def height(self) -> int:

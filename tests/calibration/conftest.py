@@ -12,7 +12,7 @@ from spair.calibration import Options
 from spair.calibration.statistics.pictures import CalibrationPicture
 from spair.calibration.variants import Variant
 from spair.runtime import Bundle
-from spair.runtime.images import CalibrationPicture as FilePicture
+from spair.runtime.images import Picture as FilePicture
 from spair.runtime.images import write_image
 from tests.plugins.conftest import kernel_settings, plugins  # noqa: F401
 

@@ -134,24 +134,25 @@ def test_a_rebuild_without_engines_leaves_no_stale_one(spair, bundle, host, monk
     assert list(Bundle.open(bundle).manifest.targets) == [host, "l4"]
 
 
-def test_for_tensorrt_the_command_that_builds_on_the_target_is_told(spair, bundle, host, plugins, monkeypatch):  # noqa: F811
+@pytest.mark.parametrize("target", ["l4", "blackwell"])
+def test_for_tensorrt_the_command_that_builds_on_the_target_is_told(spair, bundle, host, plugins, monkeypatch, target):  # noqa: F811
     monkeypatch.setattr(engine_module.importlib.util, "find_spec", lambda name: None)
-    run = spair("build", bundle, "--target", "l4", "--library", plugins.path, "--batch", "2", "--json")
+    run = spair("build", bundle, "--target", target, "--library", plugins.path, "--batch", "2", "--json")
     assert run.code == 0, run.err
     report = run.json
     assert report["engines"] == []
     assert report["notes"] == [
-        "engines for l4 are built by the package tensorrt, which is not installed; "
+        f"engines for {target} are built by the package tensorrt, which is not installed; "
         "it is part of JetPack and of NVIDIA's packages"
     ]
     (command,) = report["on_target"]
     assert command.startswith("trtexec --onnx=")
     words = dict(word.removeprefix("--").partition("=")[::2] for word in command.split()[1:])
-    assert Path(words["staticPlugins"]) == Path(report["library"])
+    assert Path(words["dynamicPlugins"]) == Path(report["library"]) and "staticPlugins" not in words
     assert words["maxShapes"] == "image:2x3x1080x1920"
     model = onnx.load(words["onnx"])
     assert sum(node.domain == "spair" for node in model.graph.node) == sum(report["operators"].values())
-    assert not model.functions, "TensorRT 10.3 would take the bodies"
+    assert not model.functions, "without a plugin the bodies would become a dense engine"
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,12 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _LAST_WORDS = 400
+_RUN = """import sys; sys.path[0] or sys.path.pop(0)
+import runpy; runpy.run_module('spair.plugins.compiler.kernels.worker', run_name='__main__', alter_sys=True)"""
+"""Runs `worker.py` without the current folder on the path of modules, where a file could hide one of Python's own.
+
+`spair.runtime.children` does the same for the other folders, but this one imports nothing of the toolkit.
+"""
 
 
 class Workers:
@@ -86,7 +92,7 @@ class _Worker:
         environment["TMPDIR"] = self._folder.name  # what a killed process leaves goes with the folder
         environment["PYTHONPATH"] = os.pathsep.join(_search_path())
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "spair.plugins.compiler.kernels.worker"],
+            [sys.executable, "-c", _RUN],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._words,
