@@ -47,7 +47,7 @@ TILES = {"fp32": (64, 64, 16), "fp16": (64, 64, 32), "int8": (64, 64, 32)}
 ESTIMATE = "ESTIMATE from nominal peaks (roofline), not a measurement"
 MEASURED = """lower bounds: of the shipped `tiny` at 1920x1080 with streaks, an H100 took for Net_R's sparse layers in
 FP16 8.8, 6.8, 6.2 and 6.1 times as long as this (densities 2, 10, 35 and 100 %), for the INT8 ones 13.7, 10.1, 9.3 and
-9.3 times, for dense ones in FP16 5.1 times, so that ratios come out too high as well; docs/h100.md"""
+9.3 times, for dense ones in FP16 5.1 times, so that ratios come out too high as well; docs/results/gpu.md"""
 """Of `python -m benchmarks.gpu.plugins`: sums of all layers, INT8 of convolutions."""
 
 

@@ -8,7 +8,7 @@ plugin's time is all of its launches: weights packed, active pixels listed, what
 Network: plugins and PyTorch's functions in one CUDA graph, against the same graph with the dense definitions, masking
 included, and against the PyTorch module. That is the plugins under PyTorch, NOT under TensorRT, which fuses what it
 does not: the dense network of an engine is faster. FP32 is without TF32. The module in FP16 is timed
-only: its statistics leave the range of halves. docs/h100.md has what an H100 took.
+only: its statistics leave the range of halves. docs/results/gpu.md has what an H100 took.
 Nothing is timed before it was compared: a layer with its definition, the network with ONNX Runtime, and sparse with
 dense. Times are medians of replayed CUDA graphs, between events. $SPAIR_GPU_LIBRARY, $SPAIR_GPU_HARNESS and
 $SPAIR_GPU_BUNDLE name what was built elsewhere.

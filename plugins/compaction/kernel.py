@@ -1,7 +1,7 @@
 """Mask compaction: from a mask to the list of its active pixels, once for all operators that share the mask.
 
 Grids, layouts and the meaning of the arguments are in README.md. Run in Triton's interpreter and compiled ahead of time
-by the tests; of GPUs only on an H100, by the tests marked `gpu` (docs/h100.md).
+by the tests; of GPUs only on an H100, by the tests marked `gpu` (docs/results/gpu.md).
 """
 
 import triton

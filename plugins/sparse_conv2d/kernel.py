@@ -1,7 +1,7 @@
 """SparseConv2d: a gathered matrix product over the active pixels, FP32, FP16 and INT8.
 
 Grids, layouts and derivation are in README.md. Run in Triton's interpreter and compiled ahead of time by the tests;
-of GPUs only on an H100, by the tests marked `gpu` (docs/h100.md).
+of GPUs only on an H100, by the tests marked `gpu` (docs/results/gpu.md).
 """
 
 import triton
