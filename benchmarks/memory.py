@@ -25,8 +25,8 @@ CASE = """
 import json, sys, time
 import numpy as np
 from spair.runtime import Restorer
-from spair.runtime.made_masks import make_mask
-from spair.runtime.peak import read_peak_memory
+from spair.runtime.profiling.masks import make_mask
+from spair.runtime.profiling.memory import read_peak_memory
 bundle, width, height, density = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 image = np.full((height, width, 3), 90, np.uint8)
 image[::7] = 140
