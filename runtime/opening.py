@@ -1,8 +1,4 @@
-"""What a restorer runs: two small protocols, and their implementations over the graphs of a bundle.
-
-Anything with these methods can be restored with, a PyTorch module in a thin wrapper included; the runtime
-itself never imports torch.
-"""
+"""Networks over the graphs of a bundle."""
 
 from __future__ import annotations
 
@@ -17,13 +13,14 @@ from .bundle.reader import Bundle
 from .errors import UserError
 from .tiling.context import Context
 from .tiling.costs import Tuning
-from .tiling.network import Localization
 from .tiling.planning import PathChoice, TilePath
 from .tiling.spec import ForeignNetwork, SpairNetwork
+from .tiling.two_stage import Localization, TwoStageNetwork
+from .tiling.whole import WholeNetwork
 from .tuning import load_tuning
 
 
-class GraphTwoStage:
+class GraphTwoStage(TwoStageNetwork):
     """`TwoStageNetwork` over the graphs net_l, and net_r, net_r_packed or both; owns them."""
 
     def __init__(self, spec: SpairNetwork, net_l: Graph, ways: Mapping[TilePath, Graph], tuning: Tuning) -> None:
@@ -37,7 +34,7 @@ class GraphTwoStage:
         outputs = self._net_l.run({"image": image})
         return Localization(outputs["mask"], {s: outputs[f"f{s}"] for s in self.spec.scales})
 
-    def restore(self, image: np.ndarray, located: Localization, context: Context, path: TilePath) -> np.ndarray:
+    def restore_window(self, image: np.ndarray, located: Localization, context: Context, path: TilePath) -> np.ndarray:
         """Run one of the graphs of Net_R."""
         feeds = {"image": image, "mask": located.mask, "keys": context.keys, "key_mask": context.key_mask}
         feeds |= {f"f{s}": located.features[s] for s in self.spec.scales}
@@ -51,7 +48,7 @@ class GraphTwoStage:
             graph.close()
 
 
-class GraphWhole:
+class GraphWhole(WholeNetwork):
     """`WholeNetwork` over the graph model of a bundle of kind "foreign"; owns it."""
 
     def __init__(self, spec: ForeignNetwork, model: Graph, restored_name: str) -> None:

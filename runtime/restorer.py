@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import cast
 
 import numpy as np
 
@@ -16,11 +15,8 @@ from .clock import StageClock
 from .errors import UserError
 from .opening import open_network
 from .pixels import check_image, check_mask, from_network, to_network
-from .tiling.network import TwoStageNetwork, WholeNetwork
+from .tiling.network import Network, PaddedPicture, TileCounts
 from .tiling.planning import Limits, PathChoice
-from .tiling.spec import SpairNetwork
-from .tiling.two_stage import BLOCK_PIXELS, TileCounts, TwoStageRun
-from .tiling.whole import restore_whole
 
 
 @dataclass(frozen=True)
@@ -50,26 +46,26 @@ class Restorer:
 
     def __init__(
         self,
-        network: TwoStageNetwork | WholeNetwork,
+        network: Network,
         *,
         tile: int | None = None,
-        block_pixels: int = BLOCK_PIXELS,
+        block_pixels: int = Limits.block_pixels,
     ) -> None:
         """Take over a network.
 
         Args:
-            network: told apart by its spec: `SpairNetwork` has two stages, `ForeignNetwork` runs as a whole.
+            network: a `TwoStageNetwork` or a `WholeNetwork`.
             tile: largest side in pixels of the pieces a picture is cut into, at least the network's multiple;
                 None is 2048, and 512 for a foreign network, of whose memory nothing is known.
             block_pixels: pixels up to which Net_L sees the picture in one piece; bounds the peak memory.
         """
-        self._tile = tile if tile is not None else (Limits.side if isinstance(network.spec, SpairNetwork) else 512)
-        if self._tile < network.spec.multiple or block_pixels < 1:
+        side = network.spec.default_tile if tile is None else tile
+        if side < network.spec.multiple or block_pixels < 1:
             raise UserError(
                 f"tile is {tile} and block_pixels is {block_pixels}, expected at least {network.spec.multiple} and 1"
             )
         self.network = network
-        self._block_pixels = block_pixels
+        self._limits = Limits(side=side, block_pixels=block_pixels)
 
     @classmethod
     def open(
@@ -80,7 +76,7 @@ class Restorer:
         precision: str = "fp32",
         threads: int | None = None,
         tile: int | None = None,
-        block_pixels: int = BLOCK_PIXELS,
+        block_pixels: int = Limits.block_pixels,
         tile_path: PathChoice = "auto",
     ) -> Restorer:
         """Open a bundle.
@@ -112,7 +108,7 @@ class Restorer:
     @property
     def has_mask(self) -> bool:
         """Whether results carry a mask (two-stage networks do)."""
-        return isinstance(self.network.spec, SpairNetwork)
+        return self.network.spec.has_mask
 
     def __call__(self, image: np.ndarray, *, mask: np.ndarray | None = None) -> Result:
         """Restore one picture.
@@ -127,15 +123,19 @@ class Restorer:
                 fit it.
             GateError: the network gave values that are not finite.
         """
-        clock = StageClock()
+        clock, spec = StageClock(), self.network.spec
         with clock.stage("pre"):
             check_image(image)
             if mask is not None:
-                check_mask(mask, image, self.has_mask)
-            tensor = to_network(image, self.network.spec.multiple)
-        if isinstance(self.network.spec, SpairNetwork):
-            return self._two_stage(image, tensor, mask, clock)
-        return self._whole(image, tensor, clock)
+                check_mask(mask, image, spec.has_mask)
+            picture = PaddedPicture(to_network(image, spec.multiple), image.shape[:2], mask)
+        output = self.network.restore(picture, self._limits, clock)
+        with clock.stage("post"):
+            height, width = picture.size
+            found = None if output.mask is None else output.mask[:height, :width].copy()
+            restored = from_network(image, output.image[0], found if spec.gate_output else None)
+        density = 1.0 if found is None else float(found.mean())
+        return Result(restored, found, density, clock.seconds, output.tiles)
 
     def close(self) -> None:
         """Release the network; may be called twice."""
@@ -148,21 +148,3 @@ class Restorer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _two_stage(self, image: np.ndarray, tensor: np.ndarray, given: np.ndarray | None, clock: StageClock) -> Result:
-        height, width = image.shape[:2]
-        network, limits = cast(TwoStageNetwork, self.network), Limits(side=self._tile)
-        work = TwoStageRun(network, limits, self._block_pixels, tensor, (height, width), given)
-        work.run(clock)
-        with clock.stage("post"):
-            mask = work.mask[:height, :width].copy()
-            gated = cast(SpairNetwork, self.network.spec).gate_output
-            output = from_network(image, work.restored[0], mask if gated else None)
-        return Result(output, mask, float(mask.mean()), clock.seconds, work.counts)
-
-    def _whole(self, image: np.ndarray, tensor: np.ndarray, clock: StageClock) -> Result:
-        with clock.stage("model"):
-            restored, tiles = restore_whole(cast(WholeNetwork, self.network), tensor, self._tile)
-        with clock.stage("post"):
-            output = from_network(image, restored[0], None)
-        return Result(output, None, 1.0, clock.seconds, TileCounts(dense=tiles))

@@ -14,7 +14,7 @@ from ..errors import GateError, UserError
 from ..images import Picture, read_image, write_image
 from ..images.finding import find_inputs
 from ..restorer import Result
-from ..tiling.two_stage import TileCounts
+from ..tiling.network import TileCounts
 from .planning import Job, plan_jobs
 
 Progress = Callable[[int, int, Path], None]

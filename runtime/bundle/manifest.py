@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..errors import UserError
-from ..tiling.spec import ForeignNetwork, SpairNetwork, _network_from
+from ..tiling.spec import ForeignNetwork, NetworkSpec, SpairNetwork, _network_from
 
 SCHEMA = 1
 """Schema number this version writes; newer ones are refused, since unknown meaning cannot be guessed."""
@@ -25,7 +25,7 @@ class Manifest:
     name: str
     task: str
     preset: str
-    network: SpairNetwork | ForeignNetwork
+    network: NetworkSpec
     graphs: Mapping[str, Mapping[str, str]]
     """precision -> part ("model", "net_l", "net_r", ...) -> path inside the bundle."""
     files: Mapping[str, str]

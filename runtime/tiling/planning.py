@@ -26,17 +26,19 @@ SMALLEST = 128
 
 @dataclass(frozen=True)
 class Limits:
-    """Largest pieces; they bound the memory of Net_R."""
+    """Largest parts of a picture that are computed at once; they bound the memory."""
 
-    side: int = 2048
-    """Side of a core in pixels."""
+    side: int = SpairNetwork.default_tile
+    """Side in pixels of the core of a piece."""
+    block_pixels: int = 4_000_000
+    """Pixels up to which Net_L sees a picture in one piece; a larger one is cut into blocks of that size."""
     dense_pixels: int = 2_200_000
     """Pixels of a window that is computed dense: a picture of 1920x1080, so that it needs no halos."""
     packed_pixels: int = 600_000
     """Work of a window that is computed packed, in pixels that are distorted at every scale."""
 
     def __post_init__(self) -> None:
-        if min(self.side, self.dense_pixels, self.packed_pixels) < 1:
+        if min(self.side, self.block_pixels, self.dense_pixels, self.packed_pixels) < 1:
             raise ValueError(f"limits must be >= 1, got {self}")
 
 

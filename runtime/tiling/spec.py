@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
 class SpairNetwork:
     """What the runtime has to know about a two-stage network (kind "spair"); lengths in full-size pixels."""
+
+    has_mask: ClassVar[bool] = True
+    """Whether the network says which pixels are distorted."""
+    default_tile: ClassVar[int] = 2048
+    """Largest side in pixels of a piece where the user gives none."""
 
     halo_l: int
     """Receptive field radius of Net_L."""
@@ -54,6 +59,13 @@ class SpairNetwork:
 class ForeignNetwork:
     """What the runtime has to know about somebody else's network (kind "foreign"); lengths in pixels."""
 
+    has_mask: ClassVar[bool] = False
+    """Whether the network says which pixels are distorted."""
+    gate_output: ClassVar[bool] = False
+    """Whether clean pixels are the input's own; a foreign network may change any pixel."""
+    default_tile: ClassVar[int] = 512
+    """Side of a tile in pixels where the user gives none; small, because nothing is known of the network's memory."""
+
     multiple: int = 1
     """Height and width of what the graph sees are multiples of this."""
     halo: int = 0
@@ -62,6 +74,10 @@ class ForeignNetwork:
     def __post_init__(self) -> None:
         if self.multiple < 1 or self.halo < 0:
             raise ValueError(f"multiple must be >= 1 and halo >= 0, got {self}")
+
+
+NetworkSpec = SpairNetwork | ForeignNetwork
+"""Description of a network of either kind."""
 
 
 def spair_network(geometry: Mapping[str, Any]) -> SpairNetwork:

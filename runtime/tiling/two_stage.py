@@ -7,73 +7,91 @@ not kept but computed again for the blocks that need them, so memory is bounded 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..clock import StageClock
 from ..errors import GateError
 from .context import Context, ContextStatistics
+from .costs import Tuning
 from .geometry import Box, Tile, round_down, round_up, tile_grid
-from .network import Localization, TwoStageNetwork
-from .planning import Limits, Piece, Planner, WorkMap
+from .network import NetworkOutput, PaddedPicture, TileCounts
+from .planning import Limits, Piece, Planner, TilePath, WorkMap
 from .spec import SpairNetwork
 
 
 @dataclass(frozen=True)
-class TileCounts:
-    """How many pieces of the picture took which way."""
+class Localization:
+    """Mask and features that Net_L finds in a part of a picture, H x W pixels, multiples of the network's multiple."""
 
-    skipped: int = 0
-    """Mask empty: returned as they are."""
-    packed: int = 0
-    """Computed on their distorted pixels only."""
-    dense: int = 0
-    """Computed on every pixel."""
-
-    def adding(self, path: str, more: int = 1) -> TileCounts:
-        """These counts with more pieces of that path ("skipped", "packed" or "dense")."""
-        return replace(self, **{path: getattr(self, path) + more})
+    mask: np.ndarray
+    """[1, 1, H, W] float32: 1 where distorted, else 0."""
+    features: Mapping[int, np.ndarray]
+    """scale -> [1, C, H / 2**scale, W / 2**scale] float32."""
 
 
-BLOCK_PIXELS = 4_000_000
-"""Pixels up to which stage 1 sees the picture in one piece; else it is cut into blocks of that size."""
+class TwoStageNetwork(ABC):
+    """Network that first finds the distorted pixels and then repairs them.
+
+    A subclass sets `spec`, `paths` and `tuning`, and implements `localize`, `restore_window` and `close`.
+    """
+
+    spec: SpairNetwork
+    """Sizes and halos."""
+    paths: Sequence[TilePath]
+    """Paths by which stage 2 can be computed, at least one."""
+    tuning: Tuning
+    """Costs of these paths."""
+
+    @abstractmethod
+    def localize(self, image: np.ndarray) -> Localization:
+        """Run stage 1 on [1, 3, H, W] float32 in 0..1."""
+
+    @abstractmethod
+    def restore_window(self, image: np.ndarray, located: Localization, context: Context, path: TilePath) -> np.ndarray:
+        """Run stage 2 on a window.
+
+        Args:
+            image: [1, 3, H, W] float32 in 0..1.
+            located: mask and features of the same pixels.
+            context: statistics of the whole picture.
+            path: one of `paths`.
+
+        Returns:
+            The restored window, [1, 3, H, W] float32.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what the network owns; may be called twice."""
+
+    def restore(self, picture: PaddedPicture, limits: Limits, clock: StageClock) -> NetworkOutput:
+        """Restore one picture; the clock's stages are "net_l", "context" and "net_r".
+
+        Raises:
+            GateError: the network gave values that are not finite.
+        """
+        run = TwoStageRun(self, picture, limits)
+        run.run(clock)
+        return NetworkOutput(run.restored, run.mask, run.counts)
 
 
 class TwoStageRun:
     """One picture on its way through a two-stage network."""
 
-    def __init__(
-        self,
-        network: TwoStageNetwork,
-        limits: Limits,
-        block_pixels: int,
-        image: np.ndarray,
-        size: tuple[int, int],
-        given: np.ndarray | None = None,
-    ) -> None:
-        """Prepare.
-
-        Args:
-            network: what runs.
-            limits: of the pieces of stage 2.
-            block_pixels: see `BLOCK_PIXELS`.
-            image: [1, 3, Hp, Wp] float32, padded to the multiple.
-            size: (H, W) without padding.
-            given: [H, W] bool: used instead of Net_L's mask.
-        """
+    def __init__(self, network: TwoStageNetwork, picture: PaddedPicture, limits: Limits) -> None:
         self._network, self._spec = network, network.spec
-        self._image = image
-        self._size = size
-        self._area = Box(0, 0, image.shape[2], image.shape[3])
+        self._image, self._size, self._given = picture.image, picture.size, picture.mask
+        self._area = Box(0, 0, *picture.image.shape[2:])
         self._planner = Planner(self._spec, network.tuning, network.paths, limits)
-        self._blocks = _block_grid(self._area, block_pixels, self._spec)
+        self._blocks = _block_grid(self._area, limits.block_pixels, self._spec)
         self._kept: dict[Box, Localization] = {}
-        self._given = given
-        self.mask = np.zeros(image.shape[2:], dtype=bool)
+        self.mask = np.zeros(picture.image.shape[2:], dtype=bool)
         """[Hp, Wp] bool: distorted pixels, padding included; complete after `localize`."""
-        self.restored = image
+        self.restored = picture.image
         """[1, 3, Hp, Wp] float32; complete after `restore`."""
         self.counts = TileCounts()
         """Tiles by path; complete after `restore`."""
@@ -160,7 +178,7 @@ class TwoStageRun:
         mask = _cut(self.mask[None, None], tile.window).astype(np.float32)
         features = _crop_features(located.features, tile.window.relative_to(window))
         image = _cut(self._image, tile.window)
-        restored = self._network.restore(image, Localization(mask, features), context, piece.path)
+        restored = self._network.restore_window(image, Localization(mask, features), context, piece.path)
         core = tile.core_in_window.view(restored)
         if not np.isfinite(core).all():
             raise GateError(

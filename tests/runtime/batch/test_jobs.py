@@ -11,7 +11,7 @@ from spair.runtime import GateError, Picture, Restorer, Result, UserError, read_
 from spair.runtime.batch.jobs import restore_files
 from spair.runtime.batch.planning import plan_jobs
 from spair.runtime.images.finding import find_inputs
-from spair.runtime.tiling.two_stage import TileCounts
+from spair.runtime.tiling.network import TileCounts
 
 
 def inverted(image):
