@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,10 +12,9 @@ import numpy as np
 
 from ..errors import GateError, UserError
 from ..images import Picture, read_image, write_image
-from ..images.finding import find_inputs
 from ..restorer import Result
 from ..tiling.network import TileCounts
-from .planning import Job, plan_jobs
+from .planning import Job
 
 Progress = Callable[[int, int, Path], None]
 """Called with (files done, files in all, the file just finished)."""
@@ -72,36 +71,6 @@ class BatchReport:
     def to_json(self) -> dict[str, Any]:
         """The JSON object of `spair restore --json`."""
         return asdict(self)
-
-
-def restore_files(
-    restorer: RestoreFunction,
-    specs: Iterable[str | Path],
-    out: str | Path,
-    *,
-    recursive: bool = False,
-    resume: bool = False,
-    save_mask: bool = False,
-    progress: Progress | None = None,
-) -> BatchReport:
-    """Restore files, folders and globs into a folder.
-
-    Args:
-        restorer: a `Restorer`, or any function with its signature.
-        specs: what to restore (see `find_inputs`).
-        out: the output folder, made when missing; the layout below input folders is kept.
-        recursive: look into the subfolders of input folders.
-        resume: leave inputs alone whose results all exist; otherwise results are replaced.
-        save_mask: also write `<stem>.mask.png`, 8 bit gray, 255 where distortion was found.
-        progress: called after each file.
-
-    Raises:
-        UserError: before any work: missing inputs, colliding results, a result that would overwrite an input.
-            What goes wrong with one file later is recorded as failed instead.
-    """
-    folder = Path(out)
-    jobs = plan_jobs(find_inputs(specs, recursive=recursive, exclude=folder), folder, save_mask=save_mask)
-    return run_jobs(restorer, jobs, resume=resume, progress=progress)
 
 
 def run_jobs(

@@ -18,7 +18,9 @@ _LOADERS = ("png", "jpeg", "webp", "tiff", "gif", "heif")  # raster formats only
 _READABLE = "PNG, JPEG, WebP, TIFF, GIF or AVIF"
 _TYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32, "double": np.float32}
 _KEPT_SPACES = ("srgb", "rgb", "rgb16", "b-w", "grey16", "scrgb", "multiband")
-_MM_PER_INCH = 25.4
+
+MM_PER_INCH = 25.4
+"""Millimetres per inch: files count pixels per inch, libvips counts pixels per millimetre."""
 
 
 def read_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -141,5 +143,5 @@ def _metadata(image: Any) -> dict[str, Any]:
     return {
         "icc": bytes(image.get("icc-profile-data")) if has("icc-profile-data") else None,
         "exif": bytes(image.get("exif-data")) if has("exif-data") else None,
-        "dpi": (image.xres * _MM_PER_INCH, image.yres * _MM_PER_INCH) if known else None,
+        "dpi": (image.xres * MM_PER_INCH, image.yres * MM_PER_INCH) if known else None,
     }

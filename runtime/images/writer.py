@@ -13,9 +13,8 @@ import numpy as np
 from ..errors import UserError
 from ..files import write_atomically
 from .picture import Picture
-from .reader import first_reason, load_pyvips
+from .reader import MM_PER_INCH, first_reason, load_pyvips
 
-_MM_PER_INCH = 25.4
 _VIPS_TYPES = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
 _SPACES = {
     ("uint8", True): "b-w",
@@ -102,7 +101,7 @@ def _to_vips(vips: Any, picture: Picture) -> Any:
     height, width, bands = pixels.shape
     raw = vips.Image.new_from_memory(pixels.data, width, height, bands, _VIPS_TYPES[kind])
     x_dpi, y_dpi = picture.dpi or (72.0, 72.0)
-    image = raw.copy(interpretation=_SPACES[kind, bands == 1], xres=x_dpi / _MM_PER_INCH, yres=y_dpi / _MM_PER_INCH)
+    image = raw.copy(interpretation=_SPACES[kind, bands == 1], xres=x_dpi / MM_PER_INCH, yres=y_dpi / MM_PER_INCH)
     if picture.icc is not None:
         image.set_type(vips.GValue.blob_type, "icc-profile-data", picture.icc)
     if picture.exif is not None:

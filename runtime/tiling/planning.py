@@ -18,10 +18,13 @@ from .geometry import Box, Tile, round_up
 from .spec import SpairNetwork
 
 TilePath = Literal["packed", "dense"]
-"""How Net_R computes a piece: on the packed list of distorted pixels, or on every pixel."""
+"""Path by which Net_R computes a piece: "packed" on a list of its distorted pixels, "dense" on every pixel."""
 
-SMALLEST = 128
-"""Pixels per side below which halving stops: a halo of 48 on both sides already triples such a piece."""
+PathChoice = Literal["auto", "dense", "packed"]
+"""Path that a user asks for: "auto" takes for each piece the one that costs less."""
+
+SMALLEST_PIECE = 128
+"""Side in pixels up to which a piece is not halved: a halo of 48 on both sides already triples it."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ class Planner:
         window = core.grown(round_up(self.spec.halo_r, self.spec.multiple), bounds)
         whole = self._whole(work, core, window)
         halves = _halves(core, self.spec.multiple)
-        if whole is not None and (max(core.height, core.width) <= SMALLEST or halves is None):
+        if whole is not None and (max(core.height, core.width) <= SMALLEST_PIECE or halves is None):
             return whole
         if halves is None:  # too large for the limits, too small to halve: computed as it is
             return 0.0, [Piece(Tile(core, window), self.paths[-1])], 0
@@ -162,6 +165,3 @@ def _integral(values: np.ndarray) -> np.ndarray:
     total = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
     total[1:, 1:] = values.cumsum(axis=0).cumsum(axis=1)
     return total
-
-
-PathChoice = Literal["auto", "dense", "packed"]
