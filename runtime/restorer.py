@@ -1,4 +1,4 @@
-"""The one object most users need: opens a bundle, restores arrays."""
+"""Restorer, which opens a bundle and restores arrays."""
 
 from __future__ import annotations
 
@@ -21,27 +21,28 @@ from .tiling.planning import Limits, PathChoice
 
 @dataclass(frozen=True)
 class Result:
-    """A restored picture and what is known about it."""
+    """Restored picture with its mask and timings."""
 
     image: np.ndarray
-    """Shape and dtype of the input; with a two-stage network (that gates its output, as is the default)
-    bit-identical to it where the mask is False."""
+    """Array of the input's shape and dtype. Where the mask is False it equals the input bit for bit, if the network
+    has two stages and gates its output, which is the default."""
     mask: np.ndarray | None
     """[H, W] bool, True where the network found distortion, or the mask that was given; None for a foreign network."""
     density: float
-    """Share of pixels that were restored, 0..1; 1.0 for a foreign network."""
+    """Share of the pixels that were restored, 0..1; 1.0 for a foreign network."""
     timings: Mapping[str, float]
-    """Stage -> seconds: pre, net_l, context, net_r, post (two-stage; no net_r where nothing was computed); pre, model,
-    post (foreign)."""
+    """Seconds by stage: pre, net_l, context, net_r, post for a two-stage network (net_r is missing where nothing was
+    computed); pre, model, post for a foreign one."""
     tiles: TileCounts
-    """How many tiles were skipped, packed, dense."""
+    """Numbers of tiles that were skipped, computed packed and computed dense."""
 
 
 class Restorer:
-    """Restores pictures with one network; a context manager that owns the network until `close`.
+    """Context manager that restores pictures with one network.
 
-    Takes and gives [H, W, 3] RGB, [H, W, 4] RGBA (alpha passed through), [H, W, 1] or [H, W] gray (restored
-    as RGB, averaged back); uint8, uint16, or float32 in 0..1. Calls keep no state: threads may share it.
+    It owns the network until `close`. It takes and gives [H, W, 3] RGB, [H, W, 4] RGBA (alpha is passed through), and
+    [H, W, 1] or [H, W] gray (restored as RGB, then averaged), as uint8, uint16, or float32 in 0..1. A call keeps no
+    state, so threads may share a restorer.
     """
 
     def __init__(
@@ -55,9 +56,9 @@ class Restorer:
 
         Args:
             network: a `TwoStageNetwork` or a `WholeNetwork`.
-            tile: largest side in pixels of the pieces a picture is cut into, at least the network's multiple;
-                None is 2048, and 512 for a foreign network, of whose memory nothing is known.
-            block_pixels: pixels up to which Net_L sees the picture in one piece; bounds the peak memory.
+            tile: largest side in pixels of the pieces that a picture is cut into, at least the network's multiple. None
+                is 2048; for a foreign network it is 512, because nothing is known of the memory that it takes.
+            block_pixels: number of pixels up to which Net_L sees the picture in one piece; it bounds the memory.
         """
         side = network.spec.default_tile if tile is None else tile
         if side < network.spec.multiple or block_pixels < 1:
@@ -83,16 +84,16 @@ class Restorer:
 
         Args:
             path: the bundle's folder.
-            backend: "auto", "onnxruntime" (CPU) or "cuda"; auto is the first available, in that order.
-            precision: one the bundle has: "fp32", "fp16", "int8"; "auto" runs each graph in what a calibration found
-                fastest on this machine.
-            threads: threads inside an operator; None: all cores.
-            tile: largest side in pixels of the pieces a picture is cut into; None: see the constructor.
-            block_pixels: pixels up to which Net_L sees the picture in one piece.
-            tile_path: "dense" or "packed" forces all tiles; "auto" takes what costs least.
+            backend: "onnxruntime" (CPU) or "cuda"; "auto" takes the first of them that is available, in this order.
+            precision: a precision that the bundle has, such as "fp32", "fp16" or "int8"; "auto" runs each graph in the
+                one that a calibration found fastest on this machine.
+            threads: number of threads inside an operator; None takes all cores.
+            tile: largest side in pixels of the pieces that a picture is cut into; see the constructor for None.
+            block_pixels: number of pixels up to which Net_L sees the picture in one piece.
+            tile_path: "dense" or "packed" computes all tiles by this path; "auto" takes the cheaper one for each.
 
         Raises:
-            UserError: a bundle, backend, precision or option that cannot be used; the message says which.
+            UserError: a bundle, backend, precision or option cannot be used; the message says which.
         """
         chosen = find_backend(backend)
         bundle = Bundle.open(path)
@@ -107,20 +108,19 @@ class Restorer:
 
     @property
     def has_mask(self) -> bool:
-        """Whether results carry a mask (two-stage networks do)."""
+        """Whether results carry a mask, as those of two-stage networks do."""
         return self.network.spec.has_mask
 
     def __call__(self, image: np.ndarray, *, mask: np.ndarray | None = None) -> Result:
         """Restore one picture.
 
         Args:
-            image: see the class.
-            mask: [H, W] bool: the distorted pixels, where they are known or made up; None asks Net_L, which runs in
-                either case for its features. A network without a mask takes none.
+            image: picture as described for the class.
+            mask: [H, W] bool, True at distorted pixels, where they are known or made up. None takes the mask of
+                Net_L, which runs in either case for its features. A foreign network takes no mask.
 
         Raises:
-            UserError: an array that is no picture (shape, channels, dtype, range, NaN), or a mask that does not
-                fit it.
+            UserError: the array is no picture (shape, channels, dtype, range, NaN), or the mask does not fit it.
             GateError: the network gave values that are not finite.
         """
         clock, spec = StageClock(), self.network.spec
