@@ -10,10 +10,10 @@ from .errors import UserError
 
 
 def write_atomically(target: Path, data: bytes) -> None:
-    """Write a file under a temporary name, then move it into place.
+    """Write a file completely or not at all.
 
-    The temporary file lies in the same folder. A failure leaves the existing file unchanged, and no temporary file
-    behind.
+    The data goes to a temporary file in the same folder, which is then moved into place. A failure leaves the existing
+    file unchanged, and no temporary file behind.
 
     Raises:
         UserError: the folder does not exist or cannot be written, or the disk is full.

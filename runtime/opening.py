@@ -21,7 +21,10 @@ from .tuning import load_tuning
 
 
 class GraphTwoStage(TwoStageNetwork):
-    """Two-stage network over the graphs of a bundle, which it owns."""
+    """Two-stage network over the graphs of a bundle.
+
+    It owns the graphs.
+    """
 
     def __init__(self, spec: SpairNetwork, net_l: Graph, net_r: Mapping[TilePath, Graph], tuning: Tuning) -> None:
         """Take over the graphs.
@@ -56,7 +59,10 @@ class GraphTwoStage(TwoStageNetwork):
 
 
 class GraphWhole(WholeNetwork):
-    """Whole network over the graph of a foreign bundle, which it owns."""
+    """Whole network over the graph of a foreign bundle.
+
+    It owns the graph.
+    """
 
     def __init__(self, spec: ForeignNetwork, model: Graph, restored_name: str) -> None:
         self.spec, self.restored_name = spec, restored_name

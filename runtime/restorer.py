@@ -108,7 +108,7 @@ class Restorer:
 
     @property
     def has_mask(self) -> bool:
-        """Whether results carry a mask, as those of two-stage networks do."""
+        """Whether results carry a mask; two-stage networks give one."""
         return self.network.spec.has_mask
 
     def __call__(self, image: np.ndarray, *, mask: np.ndarray | None = None) -> Result:

@@ -1,6 +1,6 @@
-"""Measured costs of Net_R, kept in the cache of the machine.
+"""Storage of the measured costs of Net_R.
 
-The costs are measured once, and the planner of pieces reads them whenever a bundle is opened.
+The costs are measured once per machine, and the planner of pieces uses them whenever a bundle is opened.
 """
 
 from __future__ import annotations

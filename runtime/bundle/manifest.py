@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..errors import UserError
-from ..tiling.spec import ForeignNetwork, NetworkSpec, SpairNetwork, _network_from
+from ..tiling.spec import ForeignNetwork, NetworkSpec, SpairNetwork, network_from_json
 
 SCHEMA = 1
 """Schema number this version writes; newer ones are refused, since unknown meaning cannot be guessed."""
@@ -88,7 +88,7 @@ def _manifest_from(raw: dict[str, Any]) -> Manifest:
         if not isinstance(kept.setdefault(name, ""), str):
             raise TypeError(f"its {name} is {kept[name]!r}, expected text")
     network_type = SpairNetwork if raw["kind"] == "spair" else ForeignNetwork
-    kept["network"] = _network_from(network_type, raw["network"])
+    kept["network"] = network_from_json(network_type, raw["network"])
     kept["graphs"] = {str(key): _text_table("graphs", parts) for key, parts in raw["graphs"].items()}
     kept["files"] = _text_table("files", raw["files"])
     kept["inputs"] = tuple(raw.get("inputs", ()))

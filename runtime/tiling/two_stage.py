@@ -1,8 +1,9 @@
-"""Restoring any size with a two-stage network in bounded memory, equal to running it on the whole picture.
+"""Restoration of pictures of any size with a two-stage network.
 
-Stage 1 runs on blocks (one block when the picture is small enough) and yields the mask and the statistics of
-the whole picture. Stage 2 runs on the pieces that a plan cuts each block into. With more than one block, features are
-not kept but computed again for the blocks that need them, so memory is bounded by one block and the picture.
+The memory is bounded, and the result equals that of the network on the whole picture. Stage 1 runs on blocks (a small
+picture is one block) and yields the mask and the statistics of the whole picture. Stage 2 runs on the pieces that a
+plan cuts each block into. With more than one block, features are not kept but computed again for the blocks that need
+them, so that the memory is bounded by one block and the picture.
 """
 
 from __future__ import annotations
@@ -25,16 +26,19 @@ from .spec import SpairNetwork
 
 @dataclass(frozen=True)
 class Localization:
-    """Mask and features that Net_L finds in a part of a picture, H x W pixels, multiples of the network's multiple."""
+    """Mask and features that Net_L finds in a window.
+
+    The window has H x W pixels, which are multiples of the network's multiple.
+    """
 
     mask: np.ndarray
-    """[1, 1, H, W] float32: 1 where distorted, else 0."""
+    """[1, 1, H, W] float32, 1 where distorted, else 0."""
     features: Mapping[int, np.ndarray]
-    """scale -> [1, C, H / 2**scale, W / 2**scale] float32."""
+    """[1, C, H / 2**scale, W / 2**scale] float32 by scale."""
 
 
 class TwoStageNetwork(ABC):
-    """Network that first finds the distorted pixels and then repairs them.
+    """Network that finds the distorted pixels, then repairs them.
 
     A subclass sets `spec`, `paths` and `tuning`, and implements `localize`, `restore_window` and `close`.
     """
@@ -48,7 +52,11 @@ class TwoStageNetwork(ABC):
 
     @abstractmethod
     def localize(self, image: np.ndarray) -> Localization:
-        """Run stage 1 on [1, 3, H, W] float32 in 0..1."""
+        """Run stage 1 on a window.
+
+        Args:
+            image: [1, 3, H, W] float32 in 0..1; H and W are multiples of `spec.multiple`.
+        """
 
     @abstractmethod
     def restore_window(self, image: np.ndarray, located: Localization, context: Context, path: TilePath) -> np.ndarray:
@@ -69,7 +77,12 @@ class TwoStageNetwork(ABC):
         """Release what the network owns; may be called twice."""
 
     def restore(self, picture: PaddedPicture, limits: Limits, clock: StageClock) -> NetworkOutput:
-        """Restore one picture; the clock's stages are "net_l", "context" and "net_r".
+        """Restore one picture.
+
+        Args:
+            picture: the padded picture.
+            limits: bounds on blocks and pieces.
+            clock: gets the seconds of "net_l", "context" and "net_r".
 
         Raises:
             GateError: the network gave values that are not finite.
@@ -80,7 +93,7 @@ class TwoStageNetwork(ABC):
 
 
 class TwoStageRun:
-    """One picture on its way through a two-stage network."""
+    """Restoration of one picture with a two-stage network."""
 
     def __init__(self, network: TwoStageNetwork, picture: PaddedPicture, limits: Limits) -> None:
         self._network, self._spec = network, network.spec
@@ -90,14 +103,17 @@ class TwoStageRun:
         self._blocks = _block_grid(self._area, limits.block_pixels, self._spec)
         self._kept: dict[Box, Localization] = {}
         self.mask = np.zeros(picture.image.shape[2:], dtype=bool)
-        """[Hp, Wp] bool: distorted pixels, padding included; complete after `localize`."""
+        """[Hp, Wp] bool, True at distorted pixels, also in the padding; complete after `localize`."""
         self.restored = picture.image
         """[1, 3, Hp, Wp] float32; complete after `restore`."""
         self.counts = TileCounts()
         """Tiles by path; complete after `restore`."""
 
     def run(self, clock: StageClock) -> None:
-        """Do both stages; stages of the clock: net_l, context, net_r.
+        """Run both stages.
+
+        Args:
+            clock: gets the seconds of "net_l", "context" and "net_r".
 
         Raises:
             GateError: the network gave values that are not finite.
@@ -109,8 +125,12 @@ class TwoStageRun:
             self.restore(context, clock)
 
     def localize(self, clock: StageClock) -> Context | None:
-        """Find the mask and the statistics of the whole picture, block by block; None if there is nothing to do."""
-        if self._given is not None:  # padded by its edge, as the picture is
+        """Find the mask and the statistics of the whole picture.
+
+        Returns:
+            The statistics; None if no pixel has to be restored.
+        """
+        if self._given is not None:  # its edge is repeated in the padding, like the picture's
             down, right = (self.mask.shape[axis] - self._size[axis] for axis in (0, 1))
             self.mask[...] = np.pad(self._given, ((0, down), (0, right)), mode="edge")
         statistics = ContextStatistics(self._spec, self._area.height, self._area.width)
@@ -124,7 +144,7 @@ class TwoStageRun:
         return context
 
     def _localize_block(self, block: Tile, statistics: ContextStatistics, clock: StageClock) -> None:
-        """A method of its own, so that the features of one block are gone when the next one is computed."""
+        # A method of its own, so that the features of one block are freed before the next one is computed.
         with clock.stage("net_l"):
             located = self._network.localize(_cut(self._image, block.window))
         with clock.stage("context"):
@@ -140,14 +160,14 @@ class TwoStageRun:
             self._kept[block.core] = located
 
     def _is_clean(self) -> bool:
-        """Whether it is already known that nothing will be computed."""
+        """Tell whether certainly no pixel has to be computed."""
         return len(self._blocks) == 1 and self._spec.gate_output and not self.mask.any()
 
     def restore(self, context: Context, clock: StageClock) -> None:
         """Repair the pieces whose mask is not empty."""
         self.restored = self._image.copy()
         height, width = self._size
-        seen = self.mask.copy()  # padding is distorted for nobody: a piece of nothing else is skipped
+        seen = self.mask.copy()  # nobody sees the padding, so a piece that is distorted only there is skipped
         seen[height:], seen[:, width:] = False, False
         work = WorkMap(self.mask, seen, self._spec)
         for block in self._blocks:
@@ -163,7 +183,11 @@ class TwoStageRun:
                 self._restore_piece(piece, window, located, context)
 
     def _features(self, block: Tile, clock: StageClock) -> tuple[Box, Localization]:
-        """The features of a block and of a halo_r around it, with the window they cover."""
+        """Return the features of a block and its halo.
+
+        Returns:
+            The window that the features cover, which is the block and `halo_r` pixels around it, and the features.
+        """
         if block.core in self._kept:
             return block.core, self._kept[block.core]
         valid = block.core.grown(round_up(self._spec.halo_r, self._spec.multiple), self._area)
@@ -173,7 +197,7 @@ class TwoStageRun:
         return valid, _crop(located, valid.relative_to(window))
 
     def _restore_piece(self, piece: Piece, window: Box, located: Localization, context: Context) -> None:
-        # The mask of pass 1 holds everywhere: a pixel at the threshold must not flip between windows.
+        # Every window takes the mask of stage 1: a pixel at the threshold must not differ between windows.
         tile = piece.tile
         mask = _cut(self.mask[None, None], tile.window).astype(np.float32)
         features = _crop_features(located.features, tile.window.relative_to(window))
@@ -190,14 +214,18 @@ class TwoStageRun:
 
 
 def _check_finite(finite: bool) -> None:
-    if not finite:  # as the features of FP16 networks can be
+    if not finite:  # features of FP16 networks can overflow
         raise GateError(
             "the localization network gave values that are not finite; use --precision fp32 or another checkpoint"
         )
 
 
 def _block_grid(area: Box, block_pixels: int, spec: SpairNetwork) -> tuple[Tile, ...]:
-    """One block if the picture is small enough, else squares of at most `block_pixels` with Net_L's halo."""
+    """Cut a picture into the blocks of stage 1.
+
+    A picture of at most `block_pixels` pixels is one block. A larger one is cut into squares of at most that size,
+    whose windows add Net_L's halo.
+    """
     if area.height * area.width <= block_pixels:
         return (Tile(area, area),)
     side = round_down(int(block_pixels**0.5), spec.multiple)

@@ -1,4 +1,7 @@
-"""Restoration of any size with a foreign network, tile by tile."""
+"""Restoration of pictures of any size with a foreign network.
+
+The network runs on tiles with a halo, which are blended where they overlap.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ FEATHER = 16
 
 
 class WholeNetwork(ABC):
-    """Network that computes every pixel of a picture in one pass.
+    """Network that computes every pixel of a picture.
 
     A subclass sets `spec` and `restored_name`, and implements `run` and `close`.
     """
@@ -46,7 +49,12 @@ class WholeNetwork(ABC):
         """Release what the network owns; may be called twice."""
 
     def restore(self, picture: PaddedPicture, limits: Limits, clock: StageClock) -> NetworkOutput:
-        """Restore one picture in tiles of at most `limits.side` pixels; the clock's stage is "model".
+        """Restore one picture.
+
+        Args:
+            picture: the padded picture.
+            limits: its side is that of the tiles.
+            clock: gets the seconds of "model".
 
         Raises:
             UserError: the output is no picture of the input's size.
