@@ -111,7 +111,7 @@ def from_network(image: np.ndarray, restored: np.ndarray, mask: np.ndarray | Non
 
 
 def _merged(planes: np.ndarray, channels: int) -> np.ndarray:
-    """Reduce [3, ...] to [channels, ...], taking the mean for gray."""
+    """Average the planes [3, ...] if one channel is wanted."""
     return planes.mean(axis=0, keepdims=True) if channels == 1 else planes
 
 
