@@ -1,4 +1,7 @@
-"""The manifest of a bundle: typed access to `manifest.json`, checked once when it is parsed."""
+"""Manifest of a bundle, with types.
+
+The entries of `manifest.json` are checked once, when it is parsed.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,18 @@ from ..errors import UserError
 from ..tiling.spec import ForeignNetwork, NetworkSpec, SpairNetwork, network_from_json
 
 SCHEMA = 1
-"""Schema number this version writes; newer ones are refused, since unknown meaning cannot be guessed."""
+"""Number of the schema that this version writes; newer ones are refused, because their meaning is not known."""
 
 KINDS = ("spair", "foreign")
+"""Kinds of networks."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A parsed manifest; keys it does not know stay available in `raw`."""
+    """Parsed manifest.
+
+    Entries that this version does not know stay available in `raw`.
+    """
 
     kind: str
     """"spair" or "foreign"."""
@@ -27,9 +34,9 @@ class Manifest:
     preset: str
     network: NetworkSpec
     graphs: Mapping[str, Mapping[str, str]]
-    """precision -> part ("model", "net_l", "net_r", ...) -> path inside the bundle."""
+    """Paths inside the bundle by precision and by part ("model", "net_l", "net_r", ...)."""
     files: Mapping[str, str]
-    """path inside the bundle -> SHA-256 in lower-case hexadecimal."""
+    """SHA-256 in lower-case hexadecimal by path inside the bundle."""
     checkpoint: Mapping[str, Any] = field(default_factory=dict)
     operators: Mapping[str, int] = field(default_factory=dict)
     opset: int = 0
@@ -38,12 +45,12 @@ class Manifest:
     inputs: tuple[Mapping[str, Any], ...] = ()
     outputs: tuple[str, ...] = ()
     targets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """name of a target -> what was built for it: "library", "architectures", "engines", ...; paths in the bundle."""
+    """Tables by name of a target, with "library", "architectures", "engines", ...; paths are inside the bundle."""
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def precisions(self) -> tuple[str, ...]:
-        """The precisions the bundle has graphs for."""
+        """Precisions that the bundle has graphs for."""
         return tuple(self.graphs)
 
 
@@ -52,10 +59,11 @@ def parse_manifest(text: str, where: str) -> Manifest:
 
     Args:
         text: the JSON.
-        where: what to call it in messages, usually its path.
+        where: name for messages, usually the path.
 
     Raises:
-        UserError: no JSON object; a missing, ill-typed or out-of-range entry; a newer schema or another kind.
+        UserError: the text is no JSON object; an entry is missing, of a wrong type or out of range; the schema is
+            newer, or the kind is not known.
     """
     try:
         raw = json.loads(text)

@@ -1,4 +1,7 @@
-"""Writing bundles: all of it or nothing, and never over something that is not a bundle."""
+"""Writer of bundles.
+
+A bundle is written completely or not at all, and never replaces something that is not a bundle.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from .manifest import SCHEMA, parse_manifest
 from .reader import MANIFEST, Bundle, check_name
 
 Content = bytes | Path
-"""What a file of a bundle is made of: its bytes, or a file to copy."""
+"""Content of a file in a bundle, as bytes or as a file to copy."""
 
 
 def write_bundle(
@@ -28,9 +31,9 @@ def write_bundle(
 ) -> Bundle:
     """Write a bundle folder and open it.
 
-    The bundle is complete in a temporary sibling folder before it is moved into place; a failure leaves what
-    was at `path` as it was. (Killed between the two renames of a replacement, the old bundle remains
-    beside it as ".NAME.<id>.old".)
+    The bundle is completed in a temporary folder beside `path` before it is moved into place, so a failure leaves
+    `path` as it was. (If the process is killed between the two renames of a replacement, the old bundle remains beside
+    it as ".NAME.<id>.old".)
 
     Args:
         path: the folder to make; its parent is made when missing.
@@ -39,8 +42,8 @@ def write_bundle(
         force: replace an existing bundle; only a bundle or an empty folder is ever replaced.
 
     Raises:
-        UserError: something exists at `path` and force is off, or it is no bundle; a name that leaves the
-            bundle; fields that do not make a valid manifest; a place that cannot be written.
+        UserError: something exists at `path` and force is off, or it is not a bundle; a name leaves the bundle; the
+            fields do not make a valid manifest; the place cannot be written.
     """
     target = Path(path)
     check_target(target, force)
@@ -68,7 +71,9 @@ def extend_bundle(
     *,
     without: tuple[str, ...] = (),
 ) -> Bundle:
-    """Rewrite a bundle with more files and other top-level manifest entries; atomic like `write_bundle`.
+    """Add files and manifest entries to a bundle.
+
+    It is rewritten completely or not at all, as by `write_bundle`.
 
     Files already in the bundle are carried over (their hashes are checked first) unless their names start with one of
     `without`; a name given again replaces the old content. An entry of `manifest_fields` replaces the whole entry of
@@ -80,7 +85,13 @@ def extend_bundle(
 
 
 def check_target(target: Path, force: bool) -> None:
-    """Raise UserError unless a bundle may be written at `target` (see `write_bundle`); call it before long work."""
+    """Check that a bundle may be written at a place.
+
+    Call it before long work.
+
+    Raises:
+        UserError: see `write_bundle`.
+    """
     if not os.path.lexists(target):
         return
     if not target.is_dir() or target.is_symlink():
@@ -103,7 +114,10 @@ def check_target(target: Path, force: bool) -> None:
 
 
 def _unlisted_files(folder: Path) -> list[str]:
-    """Files in a folder that its manifest does not list; all of them if the manifest is none of ours."""
+    """List the files that a folder's manifest does not list.
+
+    If the manifest cannot be read, all files are listed.
+    """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         listed = {MANIFEST, *manifest["files"]} if "schema" in manifest else set()
