@@ -10,12 +10,13 @@ from ..network import SPAIR
 from ..network.spair import MODULATED
 from ..runtime.tiling.context import Context
 from ..runtime.tiling.costs import Tuning
-from ..runtime.tiling.network import Localization
 from ..runtime.tiling.planning import TilePath
 from ..runtime.tiling.spec import ForeignNetwork, spair_network
+from ..runtime.tiling.two_stage import Localization, TwoStageNetwork
+from ..runtime.tiling.whole import WholeNetwork
 
 
-class TorchTwoStage:
+class TorchTwoStage(TwoStageNetwork):
     """`TwoStageNetwork` over a SPAIR model on the CPU, float32.
 
     Its weights are put in channels-last memory: a picture of 640x360 took a third less of one core's time so.
@@ -24,7 +25,7 @@ class TorchTwoStage:
     def __init__(self, model: SPAIR) -> None:
         self.model = model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.spec = spair_network(model.geometry())
-        self.paths: tuple[TilePath, ...] = ("dense",)  # torch computes every pixel
+        self.paths = ("dense",)  # torch computes every pixel
         self.tuning = Tuning.assumed(self.spec.crossover)
 
     def localize(self, image: np.ndarray) -> Localization:
@@ -34,7 +35,7 @@ class TorchTwoStage:
         features = {scale: feature.numpy() for scale, feature in enumerate(found.features)}
         return Localization(found.mask.numpy(), features)
 
-    def restore(self, image: np.ndarray, located: Localization, context: Context, path: TilePath) -> np.ndarray:
+    def restore_window(self, image: np.ndarray, located: Localization, context: Context, path: TilePath) -> np.ndarray:
         """Net_R on a window with the whole picture's statistics; `path` is "dense"."""
         one, two = MODULATED
         arrays = (context.scale[one], context.shift[one], context.scale[two], context.shift[two])
@@ -53,7 +54,7 @@ class TorchTwoStage:
         """Nothing to release."""
 
 
-class TorchWhole:
+class TorchWhole(WholeNetwork):
     """`WholeNetwork` over anybody's module: [1, 3, H, W] in, its first output tensor is the restored picture."""
 
     restored_name = "restored"

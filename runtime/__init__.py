@@ -1,4 +1,4 @@
-"""SPAIR-RT runtime: bundles, engines, tiling and the `Restorer`; never imports torch."""
+"""Restoration of pictures with exported networks, without PyTorch."""
 
 import os
 

@@ -8,7 +8,7 @@ _LEAVE_FOLDER = "import sys; sys.path[0] or sys.path.pop(0)\n"
 
 
 def make_python_command(code: str, *arguments: str) -> list[str]:
-    """Make the command that runs code in a fresh process of this Python.
+    """Make the command that runs code in another Python process.
 
     Both `-c` and `-m` put the current folder first on the child's path of modules, so a `json.py` of the folder that
     the user happens to be in would run in place of Python's own. The child drops that entry before it imports anything;
@@ -24,7 +24,7 @@ def make_python_command(code: str, *arguments: str) -> list[str]:
 
 
 def make_module_command(module: str, *arguments: str) -> list[str]:
-    """Make the command that runs a module as `python -m` does, see `make_python_command`."""
+    """Make the command that runs a module as `python -m` does."""
     return make_python_command(
         f"import runpy; runpy.run_module({module!r}, run_name='__main__', alter_sys=True)", *arguments
     )

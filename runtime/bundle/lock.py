@@ -1,4 +1,4 @@
-"""The lock under which a bundle is read, changed and replaced: one writer at a time."""
+"""Lock that admits one writer of a bundle at a time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
-"""What file systems answer that have no locks."""
+"""Error numbers of file systems that have no locks."""
 
 
 @contextlib.contextmanager
 def lock_bundle(path: Path) -> Iterator[None]:
-    """Keep other writers of a bundle out; waits for the one that is writing.
+    """Wait for other writers of a bundle, then keep them out.
 
     The lock is held on the file `.NAME.lock` beside the bundle, since the bundle's folder itself is replaced. The
     system gives it up when its process ends, however that happens, so a file that a killed process left blocks nobody.

@@ -1,4 +1,8 @@
-"""Writing bundles: all of it or nothing, one writer at a time, and never over something that is not a bundle."""
+"""Writer of bundles.
+
+A bundle is written completely or not at all, by one writer at a time. It never replaces something that is not a
+bundle.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ from .manifest import SCHEMA, parse_manifest
 from .reader import CALIBRATED, MANIFEST, Bundle, check_name
 
 Content = bytes | Path
-"""What a file of a bundle is made of: its bytes, or a file to copy."""
+"""Content of a file in a bundle, as bytes or as a file to copy."""
 
 
 def write_bundle(
@@ -30,9 +34,9 @@ def write_bundle(
 ) -> Bundle:
     """Write a bundle folder and open it.
 
-    The bundle is complete in a temporary sibling folder before it is moved into place; a failure leaves what
-    was at `path` as it was. (Killed between the two renames of a replacement, the old bundle remains
-    beside it as ".NAME.<id>.old".) Writers wait for each other, see `lock_bundle`.
+    The bundle is completed in a temporary folder beside `path` before it is moved into place, so a failure leaves
+    `path` as it was. (If the process is killed between the two renames of a replacement, the old bundle remains beside
+    it as ".NAME.<id>.old".) Writers wait for each other, see `lock_bundle`.
 
     Args:
         path: the folder to make; its parent is made when missing.
@@ -41,8 +45,8 @@ def write_bundle(
         force: replace an existing bundle; only a bundle or an empty folder is ever replaced.
 
     Raises:
-        UserError: something exists at `path` and force is off, or it is no bundle; a name that leaves the
-            bundle; fields that do not make a valid manifest; a place that cannot be written.
+        UserError: something exists at `path` and force is off, or it is not a bundle; a name leaves the bundle; the
+            fields do not make a valid manifest; the place cannot be written.
     """
     target = Path(path)
     check_target(target, force)
@@ -60,7 +64,9 @@ def extend_bundle(
     *,
     without: tuple[str, ...] = (),
 ) -> Bundle:
-    """Add files and manifest entries to a bundle as it now is on disk; atomic like `write_bundle`.
+    """Add files and manifest entries to a bundle on disk.
+
+    It is rewritten completely or not at all, as by `write_bundle`.
 
     Minutes of work may lie between the opening of a bundle and this call, in which another process adds to it as well.
     Both additions are kept: the manifest is read anew, and what is given is merged into it.
@@ -102,7 +108,7 @@ def _check_same_network(opened: Bundle, current: Bundle) -> None:
 
 
 def _exported_files(bundle: Bundle) -> dict[str, str]:
-    """The hashes of the graphs that calibrations and engines are made from."""
+    """Return the hashes of the exported graphs."""
     graphs, hashes = bundle.manifest.graphs, bundle.manifest.files
     exported = [parts for precision, parts in graphs.items() if precision not in CALIBRATED]
     return {name: hashes[name] for parts in exported for name in parts.values()}
@@ -110,7 +116,7 @@ def _exported_files(bundle: Bundle) -> dict[str, str]:
 
 @contextmanager
 def _writing(target: Path) -> Iterator[None]:
-    """Hold the bundle's lock, and turn what the system refuses into a sentence."""
+    """Hold the lock of a bundle, and report errors of the system in one sentence."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with lock_bundle(target):
@@ -133,7 +139,13 @@ def _replace(target: Path, manifest_fields: Mapping[str, Any], files: Mapping[st
 
 
 def check_target(target: Path, force: bool) -> None:
-    """Raise UserError unless a bundle may be written at `target` (see `write_bundle`); call it before long work."""
+    """Check that a bundle may be written at a place.
+
+    Call it before long work.
+
+    Raises:
+        UserError: see `write_bundle`.
+    """
     if not os.path.lexists(target):
         return
     if not target.is_dir() or target.is_symlink():
@@ -156,7 +168,10 @@ def check_target(target: Path, force: bool) -> None:
 
 
 def _unlisted_files(folder: Path) -> list[str]:
-    """Files in a folder that its manifest does not list; all of them if the manifest is none of ours."""
+    """List the files that a folder's manifest does not list.
+
+    If the manifest cannot be read, all files are listed.
+    """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         listed = {MANIFEST, *manifest["files"]} if "schema" in manifest else set()
