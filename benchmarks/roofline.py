@@ -37,8 +37,10 @@ from benchmarks.subjects.layers import (
 )
 from spair.network import SPAIR, CheckpointError, load_checkpoint
 from spair.network.spair import MULTIPLE, clean_grid, mask_pyramid
-from spair.plugins import cost
-from spair.plugins.cost import Launch, NumberType
+from spair.plugins.cost import Activity, Launch, NumberType, measure_activity
+from spair.plugins.masked_modulation.cost import count_masked_modulation
+from spair.plugins.sparse_conv2d.cost import count_dense_conv2d, count_sparse_conv2d
+from spair.plugins.sparse_non_local.cost import count_dense_non_local, count_sparse_non_local
 from spair.runtime import UserError
 from spair.runtime.profiling.masks import SHAPES, make_mask
 
@@ -61,9 +63,9 @@ class Masks:
         self.densities = [float(mask.mean()) for mask in self._scales]
         self.activity = cache(self._measure)
 
-    def _measure(self, scale: int, kernel: int = 1, clean_input: bool = False) -> cost.Activity:
+    def _measure(self, scale: int, kernel: int = 1, clean_input: bool = False) -> Activity:
         mask: np.ndarray = self._scales[scale].numpy()
-        return cost.measure_activity(mask, kernel, clean_input=clean_input)
+        return measure_activity(mask, kernel, clean_input=clean_input)
 
     def pixels(self, scale: int) -> int:
         """Of a scale."""
@@ -80,14 +82,14 @@ def cost_sparse(operators: Sequence[Operator], masks: Masks, kind: NumberType) -
     floats: NumberType = "fp16" if kind == "int8" else kind
     for operator in operators:
         if isinstance(operator, Modulation):
-            yield from cost.masked_modulation(1, masks.pixels(operator.scale), operator.channels, kind=floats)
+            yield from count_masked_modulation(1, masks.pixels(operator.scale), operator.channels, kind=floats)
         elif isinstance(operator, Attention):
-            yield from cost.sparse_non_local(
+            yield from count_sparse_non_local(
                 masks.activity(operator.scale), [masks.clean_keys(operator.scale)], masks.grid**2, operator.channels,
                 operator.outputs, kind=floats, clear_output=operator.clear_output,
             )  # fmt: skip
         else:
-            yield from cost.sparse_conv2d(
+            yield from count_sparse_conv2d(
                 masks.activity(operator.scale, operator.kernel, operator.clean_input), operator.channels,
                 operator.outputs, operator.kernel, kind=kind, x_kind=floats, clean_input=operator.clean_input,
                 residual=operator.residual, clear_output=operator.clear_output, tile=TILES[kind],
@@ -100,12 +102,12 @@ def cost_dense(operators: Sequence[Operator], masks: Masks, kind: NumberType) ->
     for operator in operators:
         pixels = masks.pixels(operator.scale)
         if isinstance(operator, Modulation):
-            yield from cost.masked_modulation(1, pixels, operator.channels, kind=floats)
+            yield from count_masked_modulation(1, pixels, operator.channels, kind=floats)
         elif isinstance(operator, Attention):
             keys = masks.grid**2
-            yield cost.dense_non_local(1, pixels, keys, operator.channels, operator.outputs, kind=floats)
+            yield count_dense_non_local(1, pixels, keys, operator.channels, operator.outputs, kind=floats)
         else:
-            yield cost.dense_conv2d(
+            yield count_dense_conv2d(
                 1, (pixels, pixels), operator.channels, operator.outputs, operator.kernel,
                 kind=kind, out_kind=kind, residual=operator.residual,
             )  # fmt: skip
@@ -114,7 +116,7 @@ def cost_dense(operators: Sequence[Operator], masks: Masks, kind: NumberType) ->
 def cost_rest(layers: Sequence[DenseLayer], kind: NumberType) -> Iterator[Launch]:
     """The ordinary convolutions, which both sides have."""
     for layer in layers:
-        yield cost.dense_conv2d(1, layer.pixels, layer.channels, layer.outputs, layer.kernel, kind=kind, out_kind=kind)
+        yield count_dense_conv2d(1, layer.pixels, layer.channels, layer.outputs, layer.kernel, kind=kind, out_kind=kind)
 
 
 def estimate(gpu: Gpu, launches: Iterable[Launch]) -> dict[str, float]:
