@@ -1,4 +1,4 @@
-"""Bytes moved and multiply-adds done by one call of an operator.
+"""Bytes and multiply-adds of one call of an operator.
 
 Each operator counts its own launches in its `cost.py`; this module holds what they share. The counts follow from shapes
 and masks, and describe what the kernels do, not an ideal.
@@ -48,7 +48,7 @@ class Launch:
 
 
 def sum_launches(launches: Iterable[Launch]) -> Launch:
-    """Add launches up, under the number type of those that multiply.
+    """Add up launches that multiply numbers of one type.
 
     Raises:
         ValueError: the launches multiply numbers of different types.

@@ -6,7 +6,7 @@ from ..cost import COUNT_BYTES, INDEX_BYTES, NUMBER_BYTES, Activity, Launch, Num
 
 
 def count_compaction(activity: Activity, mask_kind: NumberType = "fp16") -> tuple[Launch, ...]:
-    """Count the launches that list the active pixels of a mask.
+    """Count the launches that list a mask's active pixels.
 
     The counters are cleared, the mask is read once, and one index is written for each active pixel.
     """

@@ -45,7 +45,7 @@ def count_sparse_conv2d(
     clear_output: bool = True,
     tile: tuple[int, int, int] = (64, 64, 32),
 ) -> tuple[Launch, ...]:
-    """Count the launches of one call of `SparseConv2d` or of its forms.
+    """Count the launches of `SparseConv2d` or of its forms.
 
     Args:
         activity: activity of the mask, for this kernel size and `clean_input`.

@@ -53,7 +53,7 @@ def count_sparse_non_local(
 def count_dense_non_local(
     batch: int, pixels: int, keys: int, channels: int, outputs: int, *, kind: NumberType = "fp16"
 ) -> Launch:
-    """Count attention of all pixels over all keys at its best.
+    """Count dense attention over all keys at its best.
 
     Scores never leave the chip: only queries, keys, values, masks and the output are moved.
     """
