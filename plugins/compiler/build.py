@@ -80,8 +80,8 @@ def take_library(path: Path, target: Target) -> Build:
             )
         if is_too_new(label, architecture, target.cuda):
             raise PluginError(
-                f"the plugin library {path} was built for drivers of CUDA {label.cuda[0]}.{label.cuda[1]}, those of "
-                f"{target.name} may be of {target.cuda[0]}.{target.cuda[1]} and not read its code; {remedy}"
+                f"the plugin library {path} was built for drivers of CUDA {label.cuda[0]}.{label.cuda[1]}, the drivers "
+                f"of {target.name} may be of CUDA {target.cuda[0]}.{target.cuda[1]} and not read its code; {remedy}"
             )
     check_symbols(path, target)
     return Build(label, path.read_bytes(), None)

@@ -57,7 +57,7 @@ def choose_assembler(architecture: int, cuda: tuple[int, int], found: Iterable[A
         return min(usable, key=lambda tool: tool.cuda)
     first = max(FIRST_CUDA[architecture], (cuda[0], 0))
     raise PluginError(
-        f"no ptxas was found for sm_{architecture} under CUDA {cuda[0]}.{cuda[1]}: expected one of CUDA "
+        f"there is no ptxas for sm_{architecture} under CUDA {cuda[0]}.{cuda[1]}: expected one of CUDA "
         f"{first[0]}.{first[1]} to {cuda[0]}.x from Triton or a package nvidia-cuda-nvcc; "
         "install them: pip install 'spair-rt[plugins]'"
     )

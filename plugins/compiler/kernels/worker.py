@@ -128,7 +128,7 @@ def main() -> None:
         for line in sys.stdin:
             try:
                 answer = compile_kernel(json.loads(line))
-            except Exception as error:  # whatever Triton raises is one kernel's failure, and the caller's to report
+            except Exception as error:  # any exception of Triton is one kernel's failure, which the caller reports
                 answer = {"error": f"{type(error).__name__}: {error}"}
             answers.write(json.dumps(answer) + "\n")
             answers.flush()
