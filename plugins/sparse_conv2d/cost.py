@@ -81,12 +81,17 @@ def count_sparse_conv2d(
     if active:
         read += packed + outputs * out_size + (outputs * SCALE_BYTES if kind == "int8" else 0)
         read += SCALE_BYTES if of_x != kind else 0
-    bm, bn, bk = tile
-    rows = sum(round_up(count, bm) for count in activity.active)
-    multiplied = channels // bk * bk + round_up(channels % bk, REST_STEP[kind])
-    products = rows * taps * multiplied * round_up(outputs, bn)
+    products = taps * _count_products(activity, channels, outputs, REST_STEP[kind], tile)
     launches.append(Launch("sparse_conv2d", read, active * stored * out_size, products, kind))
     return tuple(launches)
+
+
+def _count_products(activity: Activity, channels: int, outputs: int, rest_step: int, tile: tuple[int, int, int]) -> int:
+    """Count the multiply-adds of one tap on whole tiles."""
+    bm, bn, bk = tile
+    rows = sum(round_up(count, bm) for count in activity.active)
+    multiplied = channels // bk * bk + round_up(channels % bk, rest_step)
+    return rows * multiplied * round_up(outputs, bn)
 
 
 def count_dense_conv2d(
