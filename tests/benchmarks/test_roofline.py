@@ -45,7 +45,7 @@ def operators(model, graph):
 
 
 def masks(density, shape="blob"):
-    return roofline.Masks(shape, 96, 128, density, 16)
+    return roofline.ScaledMasks(shape, 96, 128, density, 16)
 
 
 # The network
