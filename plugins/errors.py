@@ -1,5 +1,8 @@
-"""The error that every misuse of this package raises."""
+"""Error raised by every misuse of this package."""
 
 
 class PluginError(ValueError):
-    """No kernels or no plugin library can be made: one sentence with what was given, expected, and how to fix it."""
+    """Kernels or a plugin library cannot be made.
+
+    The message is one sentence with what was given, what was expected, and how to fix it.
+    """
