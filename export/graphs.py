@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from ..network import SPAIR
 from ..network.spair import MULTIPLE
 from ..runtime.errors import UserError
-from .operators.bodies import DOMAIN, IR_VERSION, OPSET, add_function_bodies
+from .operators.bodies import IR_VERSION, OPSET, add_function_bodies
+from .operators.table import DOMAIN
 from .passes.padding import PadToMultiple
 
 LARGEST = 1 << 15

@@ -13,10 +13,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from spair.export.operators.bodies import DOMAIN
-
-MASK_INPUTS = {"SparseConv2d": (1,), "MaskedModulation": (1,), "SparseNonLocal": (3, 4)}
-"""Which inputs of each operator are masks."""
+from spair.export.operators.table import BY_NAME, DOMAIN
 
 
 def remove_masks(model: onnx.ModelProto) -> None:
@@ -38,7 +35,7 @@ def fill_masks(model: onnx.ModelProto) -> None:
     model.graph.initializer.append(numpy_helper.from_array(np.ones((1, 1, 1, 1), np.float32), "maskless_one"))
     for node in model.graph.node:
         if node.domain == DOMAIN:
-            for index in MASK_INPUTS[node.op_type]:
+            for index in BY_NAME[node.op_type].positions_of("mask"):
                 node.input[index] = "maskless_one"
 
 

@@ -21,8 +21,8 @@ import onnx
 from ...plugins.compiler.targets import Target
 from ...runtime.errors import GateError, UserError
 from ...runtime.machine.gpu import Device, find_device
+from ..operators.table import DOMAIN
 
-DOMAIN = "spair"
 PLUGIN_LAYER = "PLUGIN_V3"
 _WORKER = Path(__file__).with_name("worker.py")
 _RUN = "import runpy, sys; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"

@@ -20,7 +20,8 @@ from ...runtime.bundle.engine_key import EngineKey
 from ...runtime.bundle.reader import Bundle
 from ...runtime.bundle.writer import Content, check_target, extend_bundle
 from ...runtime.errors import UserError
-from .builder import DOMAIN, Engine, EngineOptions, build_engine, builder_of, describe_options, find_target_device
+from ..operators.table import DOMAIN
+from .builder import Engine, EngineOptions, build_engine, builder_of, describe_options, find_target_device
 from .graph import prepare_engine_graph
 from .worker import BODIES_BEHIND_PLUGINS
 

@@ -12,7 +12,7 @@ from spair.calibration.conversion.assignment import FULL, HALF, Assignment
 from spair.calibration.conversion.convert import ConvertPrecision
 from spair.calibration.conversion.layers import find_layers, is_quantized, uses_of
 from spair.calibration.conversion.plan import PrecisionPlan
-from spair.export.operators.bodies import DOMAIN
+from spair.export.operators.table import DOMAIN
 from spair.export.passes.graph import element_types
 
 HALVES = 2.0**-11
