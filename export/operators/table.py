@@ -39,7 +39,7 @@ class Operator:
     attributes: tuple[str, ...]
     """Names of the attributes that the function body reads."""
     family: str
-    """Name of the operator that this is a form of; its own name if it is no form."""
+    """Name of the operator that this is a form of, or its own name."""
     mask: str | None = None
     """Name of the mask outside which the output is zero. None: clean pixels have values too."""
     active_inputs: tuple[str, ...] = ()

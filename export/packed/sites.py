@@ -231,7 +231,7 @@ class Sites:
         return emit.op("Concat", emit.const(np.zeros((1, channels)), np.float32), *flat, axis=0)
 
     def cleared(self, rows: str, channels: int) -> str:
-        """Set the first row to zeros; ONNX Runtime needs no copy."""
+        """Set the first row to zeros, without a copy."""
         emit = self.emit
         return emit.op("ScatterND", rows, emit.const([[0]]), emit.const(np.zeros((1, channels)), np.float32))
 
@@ -292,7 +292,7 @@ class Sites:
     def elements(self, first: str, channels: int) -> str:
         """Emit the positions of pixels' channels, `[n, C] int64`.
 
-        They are positions in a flat [N,C,H,W]; `first` has those of the first channels.
+        They are positions in a flat [N,C,H,W]; `first` has the positions of the first channels.
         """
         emit = self.emit
         plane = self.once("plane", lambda: emit.op("Mul", self.side(2), self.side(3)))

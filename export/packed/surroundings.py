@@ -105,7 +105,7 @@ class Surroundings:
         if shape[2:] != (1, 1):
             return self.rows(name, made_by)
         values = emit.op("Squeeze", name, emit.const([2, 3]))
-        if shape[0] == 1:  # the same for all images
+        if shape[0] == 1:  # one value for all images
             return values
         return emit.op("Gather", values, self.sites.coordinates(self.places())[0])
 
