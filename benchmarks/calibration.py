@@ -29,7 +29,7 @@ from spair.calibration.speed import time_parts
 from spair.calibration.statistics.observe import observe
 from spair.calibration.statistics.pictures import CalibrationPicture, choose_tiles, read_pictures
 from spair.calibration.variants import Variant, build
-from spair.export import export_checkpoint
+from spair.export.exporter import export_checkpoint
 from spair.runtime import Bundle
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "rain"

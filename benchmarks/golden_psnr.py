@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks.peers.prenet import prenet
-from spair.export import export_foreign
+from spair.export.exporter import export_foreign
 from spair.runtime import Restorer
 from spair.training.data.pairs import read_rgb
 from spair.training.evaluation.metrics import QuantizeMode, image_measures, quantize

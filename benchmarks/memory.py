@@ -91,7 +91,7 @@ def main() -> int:
 def _export_shipped(folder: Path) -> Path:
     from importlib.resources import as_file, files
 
-    from spair.export import export_checkpoint
+    from spair.export.exporter import export_checkpoint
 
     with as_file(files("spair.network.weights") / "rain-tiny.safetensors") as checkpoint:
         export_checkpoint(checkpoint, folder / "rain-tiny.spair")

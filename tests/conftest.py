@@ -62,7 +62,7 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`tiny_checkpoint`, exported; shared by the whole session: tests that change it work on a copy."""
-    from spair.export import export_checkpoint
+    from spair.export.exporter import export_checkpoint
 
     path = tmp_path_factory.mktemp("bundle") / "rain-tiny.spair"
     export_checkpoint(tiny_checkpoint, path)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from spair.export import export_checkpoint
 from spair.export.eager import TorchTwoStage
+from spair.export.exporter import export_checkpoint
 from spair.network import load_checkpoint
 from spair.runtime import Restorer
 from spair.training.config import TrainingConfig

@@ -14,10 +14,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from spair.export.operators.bodies import DOMAIN
-
-MASK_INPUTS = {"SparseConv2d": (1,), "MaskedModulation": (1,), "SparseNonLocal": (3, 4)}
-"""Positions of each operator's inputs that are masks."""
+from spair.export.operators.table import BY_NAME, DOMAIN
 
 
 def remove_masks(model: onnx.ModelProto) -> None:
@@ -46,7 +43,7 @@ def fill_masks(model: onnx.ModelProto) -> None:
     model.graph.initializer.append(numpy_helper.from_array(np.ones((1, 1, 1, 1), np.float32), "maskless_one"))
     for node in model.graph.node:
         if node.domain == DOMAIN:
-            for index in MASK_INPUTS[node.op_type]:
+            for index in BY_NAME[node.op_type].positions_of("mask"):
                 node.input[index] = "maskless_one"
 
 

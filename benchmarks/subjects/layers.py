@@ -13,8 +13,8 @@ import torch
 from onnx import helper
 
 from spair.export.graphs import export_graph, spair_graphs
-from spair.export.operators.bodies import DOMAIN
-from spair.export.passes.residuals import MASK_INPUT, FuseResiduals
+from spair.export.operators.table import BY_NAME, DOMAIN
+from spair.export.passes.residuals import FuseResiduals
 from spair.export.passes.unread import ATTRIBUTE, SkipUnreadPixels
 from spair.network import SPAIR
 
@@ -96,12 +96,13 @@ def list_operators(model: SPAIR, graph: onnx.ModelProto) -> list[Operator]:
             scale = _count_pools(node.input[1], makers)
             found.append(Modulation(scale, preset.feature_channels[scale]))
             continue
-        scale = _count_pools(node.input[MASK_INPUT[node.op_type]], makers)
+        operator = BY_NAME[node.op_type]
+        scale = _count_pools(node.input[operator.position(operator.mask or "")], makers)
         if node.op_type == "SparseNonLocal":
             found.append(Attention(scale, preset.attention_channels, preset.attention_channels, clear))
         else:
-            outputs, channels, kernel, _ = weights[node.input[2]]
-            residual = node.op_type.endswith("Add")
+            outputs, channels, kernel, _ = weights[node.input[operator.position("weight")]]
+            residual = operator.has_input("residual")
             clean_input = bool(attributes["clean_input"])
             found.append(SparseLayer(scale, channels, outputs, kernel, clean_input, residual, clear))
     return found

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from benchmarks.common.measuring import TOLERANCE, require_equal
 from benchmarks.peers.graphs import Compute, OpenPeer, Workload, open_onnxruntime
 from benchmarks.peers.maskless import fill_masks
-from spair.export import export_checkpoint
+from spair.export.exporter import export_checkpoint
 from spair.export.parity.check import restore_under
 from spair.network import SPAIR, load_checkpoint, save_checkpoint
 from spair.network.presets import find_preset

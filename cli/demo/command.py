@@ -94,7 +94,7 @@ def find_shipped() -> Path:
 
 def export_bundle(checkpoint: Path, out: Path, progress: Any) -> dict[str, Any]:
     """Export, and what the report says about the model."""
-    from ...export import export_checkpoint
+    from ...export.exporter import export_checkpoint
     from ...network import load_checkpoint
     from ...network.cost import parameters
     from ...runtime.files import sha256

@@ -1,4 +1,4 @@
-"""The graph that engines are built from: the bundle's, rewritten for plugins that do more than the function bodies."""
+"""Graphs that engines are built from."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from pathlib import Path
 
 import onnx
 
+from ..operators.bodies import remove_function_bodies
 from ..passes.quantizers import QuantizeWhereRead
 from ..passes.residuals import FuseResiduals
 from ..passes.unread import SkipUnreadPixels
-from .worker import remove_bodies
 
 
 def prepare_engine_graph(path: Path, *, bodies: bool = True) -> bytes:
-    """A graph of the bundle for a builder with plugins: sums and quantizers fused, zeros that nobody reads not written.
+    """Rewrite a bundle's graph for a builder with plugins.
 
-    The result computes the same, with plugins and, through its function bodies, without them.
+    Sums and quantizers are fused into sparse convolutions, and zeros that no node reads are not written. The result
+    computes the same values, with plugins and, through its function bodies, without them.
 
     Args:
         path: the ONNX file.
@@ -30,5 +31,5 @@ def prepare_engine_graph(path: Path, *, bodies: bool = True) -> bytes:
     QuantizeWhereRead()(model)
     SkipUnreadPixels()(model)
     if not bodies:
-        remove_bodies(model)
+        remove_function_bodies(model)
     return model.SerializeToString(deterministic=True)

@@ -24,7 +24,7 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SPAIR of a few channels with random weights, masks neither empty nor full, exported."""
     import torch
 
-    from spair.export import export_checkpoint
+    from spair.export.exporter import export_checkpoint
     from spair.network import SPAIR, Preset, save_checkpoint
 
     folder = tmp_path_factory.mktemp("small")

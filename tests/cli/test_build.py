@@ -160,7 +160,7 @@ def test_for_tensorrt_the_command_that_builds_on_the_target_is_told(spair, bundl
     [
         (["--target", "tpu"], "there is no target 'tpu': the targets are jetson-orin-jp6,"),
         (["--target", "l4", "--precision", "fp64"], r"has no fp64 graphs \(it has: fp32\)"),
-        (["--target", "l4", "--max-size", "huge"], "the size 'huge' is not of the form WxH, e.g. 1920x1080"),
+        (["--target", "l4", "--max-size", "huge"], "the size 'huge' is not of the form WxH, for example 1920x1080"),
         (["--target", "l4", "--max-size", "64x64"], "the usual size 1280x720 must lie within the largest size 64x64"),
         (["--target", "l4", "--library", "absent.so"], r"cannot read the plugin library absent\.so: No such file"),
     ],
@@ -184,7 +184,7 @@ def test_a_library_for_other_gpus_is_refused(spair, bundle, plugins):  # noqa: F
 
 def test_a_builder_that_is_missing_is_told_before_the_compiling(spair, bundle, monkeypatch):
     monkeypatch.setattr(engine_module.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(plugin_build, "build_plugins", lambda *given, **more: pytest.fail("compiled"))
+    monkeypatch.setattr(engine_bundle, "build_plugins", lambda *given, **more: pytest.fail("compiled"))
     spair("build", bundle, "--target", "rtx").refused(r"which is not installed; pip install 'spair-rt\[rtx\]'")
 
 
@@ -203,7 +203,7 @@ def test_missing_tools_are_told_before_the_compiling(spair, bundle, monkeypatch)
 
 
 def test_a_place_that_cannot_be_written_is_told_before_the_compiling(spair, bundle, monkeypatch):
-    monkeypatch.setattr(plugin_build, "build_plugins", lambda *given, **more: pytest.fail("compiled"))
+    monkeypatch.setattr(engine_bundle, "build_plugins", lambda *given, **more: pytest.fail("compiled"))
     (bundle / "notes.txt").write_text("mine")
     spair("build", bundle, "--target", "l4").refused(r"notes\.txt in it is not part of a bundle and would be lost")
     (bundle / "notes.txt").unlink()
@@ -217,7 +217,7 @@ def test_a_place_that_cannot_be_written_is_told_before_the_compiling(spair, bund
 
 
 def test_a_damaged_graph_is_told_before_the_compiling(spair, bundle, monkeypatch):
-    monkeypatch.setattr(plugin_build, "build_plugins", lambda *given, **more: pytest.fail("compiled"))
+    monkeypatch.setattr(engine_bundle, "build_plugins", lambda *given, **more: pytest.fail("compiled"))
     with (bundle / "graphs/fp32/model.onnx").open("ab") as stream:
         stream.write(b"x")
     spair("build", bundle, "--target", "l4").refused("model.onnx was changed: its SHA-256 is")
@@ -255,8 +255,7 @@ def test_a_broken_rule_fails_and_leaves_the_bundle_as_it_was(spair, bundle, host
     def fail(*given, **more):
         raise error
 
-    where = engine_bundle if isinstance(error, GateError) else plugin_build
-    monkeypatch.setattr(where, "build_engine" if isinstance(error, GateError) else "build_plugins", fail)
+    monkeypatch.setattr(engine_bundle, "build_engine" if isinstance(error, GateError) else "build_plugins", fail)
     use_builder(monkeypatch)
     before = snapshot(bundle)
     run = spair("build", bundle, "--target", host, "--max-size", "1921x1080")

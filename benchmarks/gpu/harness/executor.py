@@ -18,7 +18,7 @@ from onnx import helper, numpy_helper
 from torch.nn import functional as F
 
 from benchmarks.gpu.harness.plugin_nodes import PIXELS, make_pixels
-from spair.export.operators.bodies import DOMAIN
+from spair.export.operators.table import DOMAIN
 from spair.network import operators
 
 OperatorFunction = Callable[[Sequence[torch.Tensor]], torch.Tensor]
