@@ -82,20 +82,14 @@ WAYS = (FIRST, Way("packed", packed=True), *(MIXED if has_matrix_tiles() else ()
 
 def load_task(task: str, data: Path) -> TrainingConfig:
     """The shipped configuration of a task as one endless stage, always under true masks; folders are below `data`."""
-    text = (CONFIGS / f"{task}-tiny.toml").read_text(encoding="utf-8").replace("../../../shared/data", data.as_posix())
-    config = load_config(_write(text, task))
+    path = CONFIGS / f"{task}-tiny.toml"
+    folders = {name: data / name for name in load_config(path).data.roots if name not in ("photos", "labels")}
+    given = {"photos": data / "clean" / "train"} if task != "shadow" else {}
+    config = load_config(path, folders | given)
     last = config.stages[-1].model_copy(update={"steps": 10**6, "true_masks": 1.0})
     schedule = config.schedule.model_copy(update={"epoch": 10**6})
     hardware = config.hardware.model_copy(update={"workers": 1})
     return config.model_copy(update={"stages": (last,), "schedule": schedule, "hardware": hardware})
-
-
-def _write(text: str, task: str) -> Path:
-    import tempfile
-
-    path = Path(tempfile.mkdtemp()) / f"{task}.toml"
-    path.write_text(text, encoding="utf-8")
-    return path
 
 
 def find_corpus(config: TrainingConfig, data: Path) -> tuple[str, Corpus]:
