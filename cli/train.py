@@ -72,7 +72,9 @@ def train(
 
 
 def parse_roots(given: list[str]) -> dict[str, Path]:
-    """Read the values of `--data`: ["rain=Rain100"] -> {"rain": Path("Rain100")}.
+    """Split the values of `--data` into names and folders.
+
+    ["rain=Rain100"] becomes {"rain": Path("Rain100")}.
 
     Raises:
         UserError: a value has another form, or a name is given twice.

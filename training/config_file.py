@@ -102,7 +102,7 @@ def _describe(error: ValidationError) -> str:
 
 
 def _reason(error: dict[str, Any]) -> str:
-    """Describe an error in the words of the file rather than those of Python."""
+    """Describe an error in the words of the file."""
     section, given = _section_of(error["loc"][:-1]), error["input"]
     if error["type"] == "extra_forbidden" and section is not None:
         close = difflib.get_close_matches(str(error["loc"][-1]), section.model_fields, 1)
@@ -125,7 +125,10 @@ def _names(section: type[Section]) -> str:
 
 
 def _section_of(place: Iterable[str | int]) -> type[Section] | None:
-    """Return the kind of table at a place such as ("stages", 0), or None."""
+    """Return the kind of table at a place, or None.
+
+    A place is a tuple such as ("stages", 0).
+    """
     annotation: Any = TrainingConfig
     for part in place:
         if isinstance(part, int):  # the section in an annotation of a list is found below
@@ -140,7 +143,10 @@ def _section_of(place: Iterable[str | int]) -> type[Section] | None:
 
 
 def _find_section(annotation: Any) -> type[Section] | None:
-    """Return the section in an annotation such as `tuple[PairFolders, ...]`, or None."""
+    """Return the section inside an annotation, or None.
+
+    An annotation is a type such as `tuple[PairFolders, ...]`.
+    """
     if parts := get_args(annotation):
         return next((found for part in parts if (found := _find_section(part))), None)
     return annotation if isinstance(annotation, type) and issubclass(annotation, Section) else None

@@ -113,7 +113,7 @@ def _read_corpus(config: TrainingConfig, progress: bool) -> Corpus:
 
 
 def _evaluate(config: TrainingConfig, corpus: Corpus, folder: Path, devices: Devices, progress: bool) -> None:
-    """Score the averaged weights on the held-out pairs, before and after."""
+    """Score the averaged weights on the held-out pairs."""
     if progress:
         say(f"evaluating on {len(corpus.held_out)} held-out pictures")
     device = "cuda" if devices.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
@@ -223,7 +223,10 @@ def _average(config: TrainingConfig, folder: Path) -> SPAIR:
 
 
 def _report(config: TrainingConfig, state: State, folder: Path, weights: Path, pace: Pace | None) -> dict[str, Any]:
-    """Report a run that is over; write its weights again where they were removed."""
+    """Report a run that is over.
+
+    Its weights are written again if they were removed.
+    """
     training = state.callbacks.get(AveragedCheckpoint.__name__, {}).get("training", {})
     if not weights.is_file():
         save_checkpoint(_average(config, folder), weights, task=config.task, training=json.dumps(training))
@@ -325,7 +328,10 @@ def _precision(wanted: str, accelerator: str) -> str:
 
 
 def _loggers(config: TrainingConfig, folder: Path, index: int) -> list[Logger]:
-    """Make the loggers, with one folder per stage; a resumed run adds a version."""
+    """Make the loggers, with one folder per stage.
+
+    A resumed run adds a version.
+    """
     name = f"{index}-{config.stages[index].train}"
     loggers: list[Logger] = []
     if "csv" in config.log.to:

@@ -28,7 +28,7 @@ SCORES = "scores.json"
 def evaluate_held_out(
     model: SPAIR, pairs: Sequence[PicturePair], task: str, folder: Path, *, pictures: int, threshold: int
 ) -> dict[str, Any]:
-    """Restore held-out pairs, measure them before and after, and draw some of them.
+    """Restore, measure and draw held-out pairs.
 
     Args:
         model: the trained network, on the device that computes.

@@ -15,9 +15,9 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 def _make_portable(path: Path) -> str:
-    """Return a path as written, but only the last two parts of an absolute one.
+    """Return a path as text that holds on every machine.
 
-    The rest of an absolute path tells about one machine.
+    A relative path stays as written. An absolute path keeps its last two parts.
     """
     return "/".join(path.parts[1:][-2:]) if path.is_absolute() else path.as_posix()
 
@@ -168,26 +168,29 @@ class Data(Section):
         return self
 
     def without_masked(self) -> Data:
-        """Give the share of the masked photographs to the others, for Net_R."""
+        """Return the data for Net_R, without masked photographs.
+
+        Their share goes to the others.
+        """
         rest = 1.0 - self.from_masked
         return self.model_copy(
             update={"from_masked": 0.0, "simulate": self.simulate / rest, "transplant": self.transplant / rest}
         )
 
     def at(self, places: Places) -> Data:
-        """Return the same data with its paths looked up in other places."""
+        """Return the same data with other places for its paths."""
         moved = self.model_copy()
         moved._places = places
         return moved
 
     def list_paths(self) -> Iterator[Path]:
-        """Yield every path of a picture folder or file, as written."""
+        """Yield the paths of all folders and pictures, as written."""
         for section in (*self.pairs, *self.sets, *self.masked):
             yield from (value for _, value in section if isinstance(value, Path))
         yield from self.photos
 
     def find(self, path: Path) -> Path:
-        """Find the absolute path that a path of the configuration stands for.
+        """Return the absolute form of a configuration's path.
 
         Raises:
             UserError: its data root has no folder.

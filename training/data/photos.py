@@ -47,9 +47,9 @@ def sample_photos() -> Iterator[RainedPhoto]:
 
 
 def calibration_pairs() -> Iterator[RainedPhoto]:
-    """Yield the middle of every photograph in light and in heavy rain.
+    """Yield the middle of every photograph in the rain.
 
-    The middle has CROP pixels a side. The seeds differ from those of `sample_photos`.
+    Each comes in light and in heavy rain. The middle has CROP pixels a side. The seeds differ from those of `sample_photos`.
     """
     for index, file in enumerate(PHOTOS):
         photo = read_photo(file)
@@ -61,9 +61,9 @@ def calibration_pairs() -> Iterator[RainedPhoto]:
 
 
 def rain_on(clean: np.ndarray, kind: str, seed: list[int]) -> np.ndarray:
-    """Lay "light" or "heavy" rain over a picture, [H, W, 3] uint8.
+    """Lay "light" or "heavy" rain over a picture.
 
-    The same seed gives the same bytes.
+    Pictures are [H, W, 3] uint8. The same seed gives the same bytes.
     """
     from ..simulators.rain import Rain, add_rain
 
@@ -76,7 +76,9 @@ def rain_on(clean: np.ndarray, kind: str, seed: list[int]) -> np.ndarray:
 
 
 def read_photo(file: str) -> np.ndarray:
-    """Read a photograph of scikit-image's package, [H, W, 3] uint8 RGB.
+    """Read a photograph of scikit-image's package.
+
+    It is [H, W, 3] uint8 RGB.
 
     Raises:
         UserError: the installed scikit-image does not have it.

@@ -38,7 +38,7 @@ class Places:
     """Folder of all runs."""
 
     def find(self, path: Path, roots: Mapping[str, DataRoot]) -> Path:
-        """Find the absolute path that a path of the configuration stands for.
+        """Return the absolute form of a configuration's path.
 
         Raises:
             UserError: `${NAME}` is unknown, has no folder, or does not stand at the beginning.
@@ -49,7 +49,7 @@ class Places:
         return self._find_folder(name, rest, roots) / rest
 
     def check_folders(self, paths: Iterable[Path], roots: Mapping[str, DataRoot]) -> None:
-        """Check that every data root that these paths begin with is a folder.
+        """Check that the data roots of these paths are folders.
 
         Raises:
             UserError: one sentence says for each missing data root what to give and what it holds.
@@ -65,7 +65,7 @@ class Places:
             raise UserError(f"{', '.join(problems.values())}; give {', and '.join(advice)}")
 
     def check_names(self, paths: Iterable[Path], roots: Mapping[str, DataRoot]) -> None:
-        """Check that every `${NAME}` of these paths has a meaning, and every given folder a data root.
+        """Check that every `${NAME}` and every given folder is known.
 
         Raises:
             UserError: a name is unknown; the sentence lists the known ones.
@@ -98,7 +98,7 @@ class Places:
         )
 
     def _find_root(self, name: str, root: DataRoot) -> Path | None:
-        """Find the folder of a data root; None where it has none."""
+        """Return the folder of a data root, or None."""
         if name in self.given:
             return self.given[name].expanduser().absolute()
         if root.package is not None:
@@ -114,7 +114,7 @@ class Places:
         return Path(value).expanduser().absolute() / rest if value else None
 
     def _judge(self, name: str, root: DataRoot) -> str | None:
-        """Return what is wrong with the folder of a data root, or None."""
+        """Describe the fault of a data root's folder, or return None."""
         folder = self._find_root(name, root)
         if folder is None:
             return f"the data root {name} has no folder"
@@ -122,7 +122,9 @@ class Places:
 
 
 def split_reference(path: Path) -> tuple[str | None, str]:
-    """Split `${NAME}/rest` into name and rest; the name is None for other paths.
+    """Split `${NAME}/rest` into name and rest.
+
+    The name is None for other paths.
 
     Raises:
         UserError: `${NAME}` stands elsewhere in the path.
@@ -146,7 +148,10 @@ def _find_package(name: str, package: str) -> Path:
 
 
 def _advise(name: str, root: DataRoot, rests: list[str]) -> str:
-    """Say how to give a data root and what has to lie in it: `rests` are the paths that are read below it."""
+    """Say how to give a data root.
+
+    It also says what has to lie in it; `rests` are the paths that are read below it.
+    """
     variable = None if root.path is None or root.package else split_reference(root.path)[0]
     other = f" (or set {variable})" if variable not in (None, RUNS) else ""
     below = ", ".join(dict.fromkeys(rest for rest in rests if rest))
