@@ -49,7 +49,8 @@ def sample_photos() -> Iterator[RainedPhoto]:
 def calibration_pairs() -> Iterator[RainedPhoto]:
     """Yield the middle of every photograph in the rain.
 
-    Each comes in light and in heavy rain. The middle has CROP pixels a side. The seeds differ from those of `sample_photos`.
+    Each comes in light and in heavy rain. The middle has CROP pixels a side. The seeds differ from those of
+    `sample_photos`.
     """
     for index, file in enumerate(PHOTOS):
         photo = read_photo(file)

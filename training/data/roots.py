@@ -114,7 +114,7 @@ class Places:
         return Path(value).expanduser().absolute() / rest if value else None
 
     def _judge(self, name: str, root: DataRoot) -> str | None:
-        """Describe the fault of a data root's folder, or return None."""
+        """Describe the fault of a data root, or return None."""
         folder = self._find_root(name, root)
         if folder is None:
             return f"the data root {name} has no folder"
