@@ -241,9 +241,11 @@ def _check_rest(data: Data, pairs: list[Any], masked: list[Any], photos: dict[Pa
         (data.simulate > 0 and not photos and not pairs, "clean pictures"),
     )
     for wanting, what in wants:
+        photos_held = what == "clean pictures" and bool(data.held_out_photos)
         if wanting:
             raise UserError(
-                f"data.held_out keeps all {what} for validation, so nothing is left to train on; hold out fewer"
+                f"{'data.held_out_photos' if photos_held else 'data.held_out'} keeps all {what} for validation, so "
+                "nothing is left to train on; hold out fewer"
             )
 
 

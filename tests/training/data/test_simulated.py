@@ -62,6 +62,14 @@ def test_a_held_out_photo_that_does_not_exist_is_refused(configure, refuse):
     refuse("data.held_out_photos names 77, but no clean photo has that stem", load_corpus, data, 16)
 
 
+def test_some_photos_have_to_be_left_to_train_on(configure, refuse):
+    held = ("transplant =", 'held_out_photos = ["0", "1", "2"]\ntransplant =')
+    no_pairs = ('pairs = [{ input = "rainy", target = "clean" }]', "")
+    data = configure(held, no_pairs, ('held_out = ["0"]', ""), transplant=0.0, simulate=1.0).data
+    message = "data.held_out_photos keeps all clean pictures for validation, so nothing is left to train on"
+    refuse(message, lambda: load_corpus(data, 16, simulator=SIMULATORS["rain"]))
+
+
 def test_photos_may_be_single_files(configure, folder):
     data = configure(('photos = ["photos"]', 'photos = ["photos/2.png", "photos/0.png"]')).data
     assert len(load_corpus(data, 16).photos) == 2
