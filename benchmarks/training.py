@@ -26,7 +26,6 @@ import os
 import platform
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -83,15 +82,14 @@ MODES = (FIRST, StepMode("packed", packed=True), *(MIXED if has_matrix_tiles() e
 
 
 def load_task(task: str, data: Path) -> TrainingConfig:
-    """Load a task's shipped configuration as one endless stage.
+    """Load a shipped configuration as one endless stage.
 
-    It is always under true masks; its folders are below `data`.
+    The stage is always under true masks. The folders of the task are below `data`.
     """
-    text = (CONFIGS / f"{task}-tiny.toml").read_text(encoding="utf-8").replace("../../../shared/data", data.as_posix())
-    with tempfile.TemporaryDirectory(prefix="spair-training-") as folder:
-        path = Path(folder) / f"{task}.toml"
-        path.write_text(text, encoding="utf-8")
-        config = load_config(path)
+    path = CONFIGS / f"{task}-tiny.toml"
+    folders = {name: data / name for name in load_config(path).data.roots if name not in ("photos", "labels")}
+    given = {"photos": data / "clean" / "train"} if task != "shadow" else {}
+    config = load_config(path, folders | given)
     last = config.stages[-1].model_copy(update={"steps": 10**6, "true_masks": 1.0})
     schedule = config.schedule.model_copy(update={"epoch": 10**6})
     hardware = config.hardware.model_copy(update={"workers": 1})

@@ -42,7 +42,7 @@ class TorchTwoStage(TwoStageNetwork):
         return Localization(found.mask.numpy(), features)
 
     def restore_window(self, image: np.ndarray, located: Localization, context: Context, path: TilePath) -> np.ndarray:
-        """Run Net_R on a window with the statistics of the whole picture.
+        """Run Net_R on a window with whole-picture statistics.
 
         `path` is always "dense".
         """

@@ -140,7 +140,7 @@ def _without_bodies(content: bytes) -> bytes:
 
 
 def remove_bodies(model: Any) -> None:
-    """Remove the function bodies of our operators from an ONNX model.
+    """Remove the bodies of our operators from a graph.
 
     Functions of other domains stay, since no plugin replaces them.
     """
