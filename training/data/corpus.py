@@ -176,10 +176,10 @@ def read_photos(folder: Path, progress: Progress | None) -> list[tuple[Path, np.
     return photos
 
 
-Picture = TypeVar("Picture", PicturePair, MaskedPhoto)
+_Picture = TypeVar("_Picture", PicturePair, MaskedPhoto)
 
 
-def _split(pictures: list[Picture], held_out: tuple[str, ...]) -> tuple[list[Picture], list[Picture]]:
+def _split(pictures: list[_Picture], held_out: tuple[str, ...]) -> tuple[list[_Picture], list[_Picture]]:
     """Those to train on, and those held out."""
     chosen = [_stem(picture) in held_out for picture in pictures]
     ours = [picture for picture, out in zip(pictures, chosen, strict=True) if not out]

@@ -33,10 +33,10 @@ from pathlib import Path
 from typing import Literal
 
 from ...runtime.errors import UserError
-from .folders import Files, ListFile, Packing
+from .folders import Files, FolderForm, ListForm
 from .pairs import Pair, Progress, check_pairs, listed
 
-Form = Packing | ListFile
+Form = FolderForm | ListForm
 
 
 @dataclass(frozen=True)
@@ -118,27 +118,27 @@ def _absent(layout: Layout, root: Path, split: str | None, bare: bool, present: 
     return f"{root} does not hold {part}: expected {expected}, but it {there}{lacking}; {advice}"
 
 
-def _below(prefixes: Iterable[str], *forms: Packing) -> tuple[Packing, ...]:
+def _below(prefixes: Iterable[str], *forms: FolderForm) -> tuple[FolderForm, ...]:
     return tuple(form.below(prefix) for prefix in prefixes for form in forms)
 
 
-_REPACKED = Packing(Files("input/1.png"), Files("target/1.png"))
+_REPACKED = FolderForm(Files("input/1.png"), Files("target/1.png"))
 
 _RAIN100 = r"(?:(?:no)?rain-)?(\d+)(?:x2)?"
 _RAIN100_FORMS = (
-    Packing(Files("rainy/rain-001.png", _RAIN100), Files("norain-001.png", r"norain-(\d+)", spare=True)),
-    Packing(Files("input/1.png", _RAIN100), Files("target/1.png", _RAIN100)),
-    Packing(Files("rain/X2/norain-001x2.png", _RAIN100), Files("norain/norain-001.png", _RAIN100)),
-    Packing(Files("rain/norain-1x2.png", _RAIN100), Files("norain/norain-1.png", _RAIN100)),
-    Packing(Files("rain-1.png", r"rain-(\d+)", spare=True), Files("norain-1.png", r"norain-(\d+)", spare=True)),
+    FolderForm(Files("rainy/rain-001.png", _RAIN100), Files("norain-001.png", r"norain-(\d+)", spare=True)),
+    FolderForm(Files("input/1.png", _RAIN100), Files("target/1.png", _RAIN100)),
+    FolderForm(Files("rain/X2/norain-001x2.png", _RAIN100), Files("norain/norain-001.png", _RAIN100)),
+    FolderForm(Files("rain/norain-1x2.png", _RAIN100), Files("norain/norain-1.png", _RAIN100)),
+    FolderForm(Files("rain-1.png", r"rain-(\d+)", spare=True), Files("norain-1.png", r"norain-(\d+)", spare=True)),
 )
-_RAIN800_APART = Packing(Files("rain/rain-001.png", _RAIN100), Files("norain/norain-001.png", _RAIN100))
+_RAIN800_APART = FolderForm(Files("rain/rain-001.png", _RAIN100), Files("norain/norain-001.png", _RAIN100))
 _RAIN1400_FORMS = tuple(
-    Packing(Files(f"{rainy}/901_1.jpg", r"(\d+)_\d+"), Files(f"{clean}/901.jpg", r"(\d+)"), many=True)
+    FolderForm(Files(f"{rainy}/901_1.jpg", r"(\d+)_\d+"), Files(f"{clean}/901.jpg", r"(\d+)"), many=True)
     for rainy, clean in (("rainy_image", "ground_truth"), ("rainy image", "ground truth"))
 )
-_DERAINDROP = Packing(Files("data/0_rain.png", r"(.+?)(?:_rain)?"), Files("gt/0_clean.png", r"(.+?)(?:_clean)?"))
-_FOLDERS = (Packing(_REPACKED.input, _REPACKED.target, Files("mask/1.png")), _REPACKED)
+_DERAINDROP = FolderForm(Files("data/0_rain.png", r"(.+?)(?:_rain)?"), Files("gt/0_clean.png", r"(.+?)(?:_clean)?"))
+_FOLDERS = (FolderForm(_REPACKED.input, _REPACKED.target, Files("mask/1.png")), _REPACKED)
 """The masked form first: a folder of masks that is there must be complete."""
 
 
@@ -156,20 +156,20 @@ def _rain100(letter: str, word: str) -> Layout:
     )
 
 
-def _side_by_side(side: Literal["input-left", "input-right"], *examples: str) -> tuple[Packing, ...]:
-    return tuple(Packing(Files(example), side=side) for example in examples)
+def _side_by_side(side: Literal["input-left", "input-right"], *examples: str) -> tuple[FolderForm, ...]:
+    return tuple(FolderForm(Files(example), side=side) for example in examples)
 
 
-def _rain1200_train(density: str) -> tuple[Packing, ...]:
+def _rain1200_train(density: str) -> tuple[FolderForm, ...]:
     example = f"{density}/train2018new/1.jpg"
     return _side_by_side("input-left", f"DID-MDN-training/{example}", example)
 
 
-def _shadows(split: str, *clean: str) -> tuple[Packing, ...]:
+def _shadows(split: str, *clean: str) -> tuple[FolderForm, ...]:
     """Triples of ISTD; the adjusted clean pictures may lie beside the folder of the split."""
     folders = [(f"{split}/", f"{split}/"), (f"{split}/", ""), ("", "")]
     return tuple(
-        Packing(
+        FolderForm(
             Files(f"{place}{split}_A/1-1.png"), Files(f"{beside}{name}/1-1.png"), Files(f"{place}{split}_B/1-1.png")
         )
         for place, beside in folders
@@ -177,7 +177,7 @@ def _shadows(split: str, *clean: str) -> tuple[Packing, ...]:
     )
 
 
-def _srd(split: str, example: str) -> tuple[Packing, ...]:
+def _srd(split: str, example: str) -> tuple[FolderForm, ...]:
     clean = r"(.+?)(?:_no_shadow|_free)?"
     forms = []
     for shadow, free, masks in (
@@ -185,21 +185,21 @@ def _srd(split: str, example: str) -> tuple[Packing, ...]:
         (f"{split}_A", f"{split}_C", f"{split}_B"),
         ("train_A", "train_C", "train_B"),  # one packing keeps these names in its test folder
     ):
-        pair = Packing(Files(f"{shadow}/IMG_1.jpg"), Files(f"{free}/{example}.jpg", clean))
-        forms += [Packing(pair.input, pair.target, Files(f"{masks}/IMG_1.jpg", clean)), pair]
+        pair = FolderForm(Files(f"{shadow}/IMG_1.jpg"), Files(f"{free}/{example}.jpg", clean))
+        forms += [FolderForm(pair.input, pair.target, Files(f"{masks}/IMG_1.jpg", clean)), pair]
     return _below((f"{split}/", f"{split}_data/"), *forms)
 
 
-def _gopro(name: str, summary: str, blur: str, *repacked: Packing) -> Layout:
-    scenes = Packing(Files(f"*/{blur}/000001.png"), Files("*/sharp/000001.png"))
+def _gopro(name: str, summary: str, blur: str, *repacked: FolderForm) -> Layout:
+    scenes = FolderForm(Files(f"*/{blur}/000001.png"), Files("*/sharp/000001.png"))
     places = {split: (f"{split}/", f"GOPRO_Large/{split}/") for split in ("train", "test")}
     splits = {split: _below(prefixes, scenes, *repacked) for split, prefixes in places.items()}
     return Layout(name, "blur", f"{summary} (Nah et al., CVPR 2017)", splits, (scenes,))
 
 
-def _hide(split: str, *examples: str) -> tuple[Packing, ...]:
+def _hide(split: str, *examples: str) -> tuple[FolderForm, ...]:
     sharp = Files("GT/1.png", spare=True)  # that of the other split too
-    forms = _below(("", "HIDE_dataset/"), *(Packing(Files(example), sharp) for example in examples))
+    forms = _below(("", "HIDE_dataset/"), *(FolderForm(Files(example), sharp) for example in examples))
     return (*forms, _REPACKED.below(f"{split}/"))
 
 
@@ -211,7 +211,7 @@ def _realblur(letter: str) -> Layout:
         f"RealBlur-{letter}: photographed pairs (Rim et al., ECCV 2020)",
         {
             split: (
-                ListFile(f"{name}_{split}_list.txt"),
+                ListForm(f"{name}_{split}_list.txt"),
                 *_below((f"{split}/", f"{name}/{split}/", f"{split}/{name}/"), _REPACKED),
             )
             for split in ("train", "test")

@@ -35,7 +35,7 @@ class Files:
 
 
 @dataclass(frozen=True)
-class Packing:
+class FolderForm:
     """Degraded and clean pictures as files of their own, or as halves of one file."""
 
     input: Files
@@ -56,10 +56,10 @@ class Packing:
         roles = {"target": self.target, "mask": self.mask}
         return {role: files for role, files in roles.items() if files is not None}
 
-    def below(self, prefix: str) -> "Packing":
+    def below(self, prefix: str) -> "FolderForm":
         """The same packing with its folders below another one."""
         moved = {role: files.below(prefix) for role, files in self.partners.items()}
-        return Packing(self.input.below(prefix), moved.get("target"), moved.get("mask"), self.side, self.many)
+        return FolderForm(self.input.below(prefix), moved.get("target"), moved.get("mask"), self.side, self.many)
 
     @property
     def examples(self) -> tuple[str, ...]:
@@ -101,7 +101,7 @@ class Packing:
 
 
 @dataclass(frozen=True)
-class ListFile:
+class ListForm:
     """A text file in the root with a line "target input" for each pair, both relative to the root."""
 
     example: str

@@ -12,9 +12,8 @@ from typing import Literal
 import numpy as np
 
 from ...runtime.errors import UserError
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"})
-"""Lower case; other files in a folder (notes, thumbnails' indexes) are passed over."""
+from ...runtime.images import read_image
+from ...runtime.images.finding import READABLE_SUFFIXES
 
 Progress = Callable[[int, int, str], None]
 """Called as `progress(done, total, name)` after each file or picture, in the caller's thread."""
@@ -100,11 +99,14 @@ def check_pairs(pairs: Sequence[Pair], progress: Progress | None = None) -> None
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """The picture files of a folder by suffix (`SUFFIXES`), sorted; hidden files and folders are passed over."""
+    """List the picture files of a folder.
+
+    They are found by their suffix (`READABLE_SUFFIXES`) and sorted; hidden files and subfolders are passed over.
+    """
     return [
         path
         for path in sorted(folder.iterdir())
-        if path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        if path.is_file() and path.suffix.lower() in READABLE_SUFFIXES and not path.name.startswith(".")
     ]
 
 
@@ -192,8 +194,6 @@ def read_rgb_uint8(path: Path) -> np.ndarray:
     Raises:
         UserError: the file cannot be read or has more than 8 bits per channel.
     """
-    from ...runtime.images import read_image
-
     pixels = read_image(path).pixels
     if pixels.dtype != np.uint8:
         raise UserError(f"{path} has {pixels.dtype} samples, expected 8 bits per channel: convert it")
@@ -203,8 +203,6 @@ def read_rgb_uint8(path: Path) -> np.ndarray:
 
 def _values(path: Path) -> np.ndarray:
     """The colours of a file without alpha: float32 [H, W, 1 or 3], 0..1."""
-    from ...runtime.images import read_image
-
     pixels = read_image(path).pixels
     colours = pixels[:, :, :3] if pixels.shape[2] > 1 else pixels
     if np.issubdtype(pixels.dtype, np.integer):
@@ -219,7 +217,7 @@ def _by_stem(folder: Path, role: str) -> dict[str, Path]:
     for path in list_pictures(folder):
         stems[path.stem].append(path)
     if not stems:
-        raise UserError(f"the {role} folder {folder} has no pictures: expected files {', '.join(sorted(SUFFIXES))}")
+        raise UserError(f"the {role} folder {folder} has no pictures: expected files {', '.join(READABLE_SUFFIXES)}")
     twice = [path.name for paths in stems.values() if len(paths) > 1 for path in paths]
     if twice:
         raise UserError(
@@ -257,8 +255,6 @@ def _sizes(paths: Sequence[Path], progress: Progress | None) -> list[tuple[int, 
 
 
 def _size(path: Path) -> tuple[int, int] | str:
-    from ...runtime.images import read_image
-
     try:
         picture = read_image(path)
     except UserError as error:

@@ -26,7 +26,7 @@ class Sample(NamedTuple):
     """float32 [], 1 where `clean` is known."""
 
 
-class Share(NamedTuple):
+class ProcessShare(NamedTuple):
     """What part of each batch this process makes: process `rank` of `world`."""
 
     rank: int = 0
@@ -51,7 +51,7 @@ class PatchDataset(Dataset):
         first: int,
         count: int,
         batch: int = 1,
-        share: Share = Share(),  # noqa: B008 (immutable)
+        share: ProcessShare = ProcessShare(),  # noqa: B008 (immutable)
     ) -> None:
         """`count` samples from number `first` of the run on; of each `batch` of them only this process's share."""
         self.corpus, self.data, self.simulator, self.patch, self.seed = corpus, data, simulator, patch, seed

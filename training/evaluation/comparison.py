@@ -6,23 +6,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...runtime.errors import UserError
-from . import alignment as views
-from . import metrics, truth
+from . import alignment, metrics, truth
 from .metrics import LabSums, QuantizeMode
-from .protocols import Protocol
+from .protocols import TaskProtocol
 
 
 @dataclass(frozen=True)
 class MeasureSetting:
     """How pictures are measured."""
 
-    protocol: Protocol
+    protocol: TaskProtocol
     quantize: QuantizeMode = "round"
     """How the output becomes 8 bit; targets and inputs are taken as their files are."""
     resize: int | None = None
     """Side in pixels of the square that output, input and target are resized to; None: as they are."""
     shift: int = 0
-    """Pixels cropped on every side; a picture may lie a third of it off its target (`views.align`)."""
+    """Pixels cropped on every side; a picture may lie a third of it off its target (`alignment.align`)."""
 
     def __post_init__(self) -> None:
         metrics.check_mode(self.quantize)
@@ -66,7 +65,7 @@ def compare(example: Example, setting: MeasureSetting) -> Measured:
     Raises:
         UserError: the picture is too small for the shift.
     """
-    protocol, target = setting.protocol, views.crop_border(example.target, setting.shift)
+    protocol, target = setting.protocol, alignment.crop_border(example.target, setting.shift)
     restored = metrics.quantize(example.restored, setting.quantize)
     sides = {
         "restored": _align(restored, example.target, setting.shift),
@@ -100,7 +99,7 @@ def lab_errors(sums: dict[str, LabSums]) -> dict[str, dict[str, float | None]]:
     }
 
 
-def _measures(picture: np.ndarray, target: np.ndarray, protocol: Protocol) -> dict[str, float]:
+def _measures(picture: np.ndarray, target: np.ndarray, protocol: TaskProtocol) -> dict[str, float]:
     measured = metrics.image_measures(picture, target)
     return measured | metrics.raindrop_measures(picture, target) if protocol.extra else measured
 
@@ -114,17 +113,17 @@ def _mask_row(predicted: np.ndarray | None, mask: np.ndarray, source: str) -> di
     }
 
 
-def _align(picture: np.ndarray, target: np.ndarray, shift: int) -> views.Aligned:
-    return views.align(picture, target, shift) if shift else views.Aligned(picture, (0.0, 0.0))
+def _align(picture: np.ndarray, target: np.ndarray, shift: int) -> alignment.Aligned:
+    return alignment.align(picture, target, shift) if shift else alignment.Aligned(picture, (0.0, 0.0))
 
 
-def _follow(mask: np.ndarray | None, aligned: views.Aligned, shift: int) -> np.ndarray | None:
-    return views.move_mask(mask, aligned.shift, shift) if shift and mask is not None else mask
+def _follow(mask: np.ndarray | None, aligned: alignment.Aligned, shift: int) -> np.ndarray | None:
+    return alignment.move_mask(mask, aligned.shift, shift) if shift and mask is not None else mask
 
 
 def _fit(picture: np.ndarray, side: int | None) -> np.ndarray:
-    return picture if side is None else views.resize(picture, side)
+    return picture if side is None else alignment.resize(picture, side)
 
 
 def _fit_mask(mask: np.ndarray, side: int | None) -> np.ndarray:
-    return mask if side is None else views.resize_mask(mask, side)
+    return mask if side is None else alignment.resize_mask(mask, side)

@@ -6,54 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...runtime.errors import UserError
-from ..data.pairs import Pair, fingerprint, listed, read_pair
+from ..data.pairs import Pair, Progress, fingerprint, listed, read_pair
 from .comparison import lab_errors
-from .metrics import LabSums
-from .protocols import REGIONS, EvaluationProtocol, Protocol, find_protocol
-from .restored import Progress, Restore, average_rows, restore_picture
-
-MASK_MEASURES = ("precision", "recall", "iou", "ber")
-
-
-class MaskCounts(NamedTuple):
-    """Pixels of a found mask against the true one; they add up over pictures."""
-
-    hit: int = 0
-    """Found and true."""
-    false: int = 0
-    """Found only."""
-    missed: int = 0
-    """True only."""
-    rest: int = 0
-
-    @classmethod
-    def of(cls, predicted: np.ndarray, truth: np.ndarray) -> "MaskCounts":
-        """Those of two bool masks [H, W]."""
-        pairs = ((predicted, truth), (predicted, ~truth), (~predicted, truth), (~predicted, ~truth))
-        return cls(*(int(np.sum(one & other)) for one, other in pairs))
-
-    def plus(self, other: "MaskCounts") -> "MaskCounts":
-        """The counts of both together."""
-        return MaskCounts(*(one + two for one, two in zip(self, other, strict=True)))
-
-    def measures(self) -> dict[str, float]:
-        """`precision`, `recall` and `iou` as `metrics.mask_measures`, and `ber`, all 0..1.
-
-        BER, the balanced error rate, is the mean of the share of the true pixels that were missed and the share of
-        the others that were found: half of missed / (hit + missed) + false / (false + rest). Shadow papers print it
-        in percent. As in `mask_measures`, a ratio without a denominator is without error.
-        """
-        recall, specificity = _ratio(self.hit, self.missed), _ratio(self.rest, self.false)
-        return {
-            "precision": _ratio(self.hit, self.false),
-            "recall": recall,
-            "iou": _ratio(self.hit, self.false + self.missed),
-            "ber": 1 - (recall + specificity) / 2,
-        }
-
-    def densities(self) -> dict[str, float]:
-        """`density`, the share of pixels found, and `true_density`, the share of true ones; 0..1."""
-        return {"density": (self.hit + self.false) / sum(self), "true_density": (self.hit + self.missed) / sum(self)}
+from .metrics import MASK_MEASURES, LabSums, MaskCounts
+from .protocols import REGIONS, EvaluationProtocol, TaskProtocol, find_protocol
+from .restored import Restore, average_rows, restore_picture
 
 
 class Located(NamedTuple):
@@ -110,12 +67,12 @@ def evaluate_masks(
     report: dict[str, Any] = {"model": model, "protocol": protocol, "quantize": None, "resize": None, "shift": 0}
     report |= {"count": len(rows), "files_sha256": fingerprint(pairs)}
     report |= _blank(task) | average_rows(rows, ("density", "true_density")) | {"input": _blank(task)}
-    report |= {"mask": average_rows([row["mask"] for row in rows], MASK_MEASURES)}
+    report |= {"mask": average_rows([row["mask"] for row in rows], (*MASK_MEASURES, "ber"))}
     report |= {"mask_pooled": pooled.measures() | pooled.densities(), "mask_source": "files", "mask_rule": None}
     return report | {"images": rows}
 
 
-def _locate(restore: Restore, pair: Pair, protocol: Protocol, model: str) -> tuple[Located, MaskCounts]:
+def _locate(restore: Restore, pair: Pair, protocol: TaskProtocol, model: str) -> tuple[Located, MaskCounts]:
     image, _, truth = read_pair(pair)
     assert truth is not None  # `_check_masks`
     _, predicted = restore_picture(restore, image, pair)
@@ -131,7 +88,7 @@ def _locate(restore: Restore, pair: Pair, protocol: Protocol, model: str) -> tup
     return Located(row, image, predicted, truth), counts
 
 
-def _blank(protocol: Protocol) -> dict[str, Any]:
+def _blank(protocol: TaskProtocol) -> dict[str, Any]:
     """The measures of pictures, without values."""
     blank: dict[str, Any] = dict.fromkeys(protocol.measures)
     return blank | lab_errors(dict.fromkeys(REGIONS, LabSums())) if protocol.lab else blank
@@ -143,7 +100,3 @@ def _check_masks(pairs: Sequence[Pair]) -> None:
     bare = [pair.name for pair in pairs if pair.mask is None]
     if bare:
         raise UserError(f"masks are compared with true ones, but {listed(bare)} came without: give their masks")
-
-
-def _ratio(good: int, bad: int) -> float:
-    return good / (good + bad) if good + bad else 1.0

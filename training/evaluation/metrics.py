@@ -19,6 +19,8 @@ PSNR_CAP = 100.0
 One 8-bit step in one sample of a 720p picture is 112 dB: only differences nobody can see are capped.
 """
 
+MASK_MEASURES = ("precision", "recall", "iou")
+
 SSIM_SIGMA = 1.5
 SSIM_WINDOW = 11
 """Pixels: Wang et al. 2004. skimage reaches it with sigma 1.5 truncated at 3.5 sigma."""
@@ -171,21 +173,58 @@ def lab_sums(image: np.ndarray, target: np.ndarray, shadow: np.ndarray | None = 
     }
 
 
-def mask_measures(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """`precision`, `recall` and `iou` of two bool masks [H, W].
+class MaskCounts(NamedTuple):
+    """Pixels of a found mask against the true one; they add up over pictures."""
 
-    A ratio without a denominator is 1: nothing predicted makes no false claim, nothing to find is found.
-    """
-    _check_shapes(predicted, truth)
-    hit = int(np.sum(predicted & truth))
-    claimed, present, either = int(predicted.sum()), int(truth.sum()), int(np.sum(predicted | truth))
-    return {
-        "precision": hit / claimed if claimed else 1.0,
-        "recall": hit / present if present else 1.0,
-        "iou": hit / either if either else 1.0,
-    }
+    hit: int = 0
+    """Found and true."""
+    false: int = 0
+    """Found only."""
+    missed: int = 0
+    """True only."""
+    rest: int = 0
+
+    @classmethod
+    def of(cls, predicted: np.ndarray, truth: np.ndarray) -> "MaskCounts":
+        """Those of two bool masks [H, W]."""
+        _check_shapes(predicted, truth)
+        pairs = ((predicted, truth), (predicted, ~truth), (~predicted, truth), (~predicted, ~truth))
+        return cls(*(int(np.sum(one & other)) for one, other in pairs))
+
+    def plus(self, other: "MaskCounts") -> "MaskCounts":
+        """The counts of both together."""
+        return MaskCounts(*(one + two for one, two in zip(self, other, strict=True)))
+
+    def measures(self) -> dict[str, float]:
+        """`precision`, `recall` and `iou` as `metrics.mask_measures`, and `ber`, all 0..1.
+
+        BER, the balanced error rate, is the mean of the share of the true pixels that were missed and the share of
+        the others that were found: half of missed / (hit + missed) + false / (false + rest). Shadow papers print it
+        in percent. As in `mask_measures`, a ratio without a denominator is without error.
+        """
+        recall, specificity = _ratio(self.hit, self.missed), _ratio(self.rest, self.false)
+        return {
+            "precision": _ratio(self.hit, self.false),
+            "recall": recall,
+            "iou": _ratio(self.hit, self.false + self.missed),
+            "ber": 1 - (recall + specificity) / 2,
+        }
+
+    def densities(self) -> dict[str, float]:
+        """`density`, the share of pixels found, and `true_density`, the share of true ones; 0..1."""
+        return {"density": (self.hit + self.false) / sum(self), "true_density": (self.hit + self.missed) / sum(self)}
+
+
+def mask_measures(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Doc."""
+    measures = MaskCounts.of(predicted, truth).measures()
+    return {key: measures[key] for key in MASK_MEASURES}
 
 
 def _check_shapes(a: np.ndarray, b: np.ndarray) -> None:
     if a.shape != b.shape:
         raise ValueError(f"a measure compares arrays of one shape, got {a.shape} and {b.shape}")
+
+
+def _ratio(good: int, bad: int) -> float:
+    return good / (good + bad) if good + bad else 1.0

@@ -15,7 +15,7 @@ REGIONS = ("shadow", "non_shadow", "all")
 
 
 @dataclass(frozen=True)
-class Protocol:
+class TaskProtocol:
     """The measures of one task."""
 
     name: EvaluationProtocol
@@ -37,10 +37,10 @@ class Protocol:
         return (self.psnr, self.ssim, *(key for key in keys if key not in (self.psnr, self.ssim)))
 
 
-PROTOCOLS: dict[str, Protocol] = {
+PROTOCOLS: dict[str, TaskProtocol] = {
     protocol.name: protocol
     for protocol in (
-        Protocol(
+        TaskProtocol(
             "rain",
             "psnr_y",
             "ssim_y",
@@ -48,7 +48,7 @@ PROTOCOLS: dict[str, Protocol] = {
             "255), outputs cut to 8 bit (`--quantize floor`); the published PReNet checkpoints score their published "
             "figures this way.",
         ),
-        Protocol(
+        TaskProtocol(
             "raindrop",
             "psnr_y8",
             "ssim_y8",
@@ -57,7 +57,7 @@ PROTOCOLS: dict[str, Protocol] = {
             "the deraining tables gives up to 1.3 dB more.",
             extra=("psnr_y8", "ssim_y8"),
         ),
-        Protocol(
+        TaskProtocol(
             "shadow",
             "psnr_rgb",
             "ssim_rgb",
@@ -66,7 +66,7 @@ PROTOCOLS: dict[str, Protocol] = {
             "pictures' own size, since Fu et al. (CVPR 2021) mostly at 256x256 (`--resize 256`).",
             lab=True,
         ),
-        Protocol(
+        TaskProtocol(
             "blur",
             "psnr_rgb",
             "ssim_rgb",
@@ -77,7 +77,7 @@ PROTOCOLS: dict[str, Protocol] = {
 }
 
 
-def find_protocol(name: str) -> Protocol:
+def find_protocol(name: str) -> TaskProtocol:
     """The protocol of that name.
 
     Raises:

@@ -123,7 +123,7 @@ def caution(sets: Sequence[PublishedSet], named: bool, count: int) -> str:
     return ""
 
 
-def describe(task: str, layout: str | None, split: str | None, count: int) -> dict[str, Any]:
+def describe_published(task: str, layout: str | None, split: str | None, count: int) -> dict[str, Any]:
     """The part `published` of a report: source, caution, whether the files were named as the sets', and the sets."""
     sets, named = find_published(task, layout, split)
     return {

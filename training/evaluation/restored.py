@@ -1,24 +1,19 @@
 """Measure a restoration on paired pictures: the report of `spair evaluate`."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from ...runtime.errors import GateError, UserError
-from ..data.pairs import Pair, fingerprint, read_pair
-from . import alignment as views
-from . import truth
+from ..data.pairs import Pair, Progress, fingerprint, read_pair
+from . import alignment, truth
 from .comparison import Example, Measured, MeasureSetting, compare, lab_errors
-from .metrics import LabSums, QuantizeMode
-from .protocols import MEASURES, EvaluationProtocol, find_protocol
-
-__all__ = ["MEASURES", "EvaluationProtocol", "Measured", "Plain", "Restore", "Restored", "evaluate"]
-
-MASK_MEASURES = ("precision", "recall", "iou")
+from .metrics import MASK_MEASURES, LabSums, QuantizeMode
+from .protocols import EvaluationProtocol, find_protocol
 
 
-class Restored(Protocol):
+class RestorationResult(Protocol):
     """What a restoration returns: the runtime's Result has this form."""
 
     @property
@@ -30,15 +25,7 @@ class Restored(Protocol):
         """[H, W] or [H, W, 1], distorted where above zero; None from a network that predicts none."""
 
 
-class Plain(NamedTuple):
-    """A restored picture without a mask: wraps networks that only return an image."""
-
-    image: np.ndarray
-    mask: np.ndarray | None = None
-
-
-Restore = Callable[[np.ndarray], Restored]
-Progress = Callable[[int, int, str], None]
+Restore = Callable[[np.ndarray], RestorationResult]
 
 
 def evaluate(
@@ -126,7 +113,7 @@ class _Lab:
 def _restore_pair(restore: Restore, pair: Pair, shift: int) -> Example:
     image, target, mask = read_pair(pair)
     try:
-        views.crop_border(image, shift)  # before any work on it
+        alignment.crop_border(image, shift)  # before any work on it
     except UserError as error:
         raise UserError(f"{pair.input}: {error}") from error
     restored, predicted = restore_picture(restore, image, pair)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +14,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ...network import SPAIR
+from ...runtime.files import write_atomically
 from ..config import Stage, TrainingConfig
 from ..data.corpus import Corpus, MaskedPhoto, PicturePair
-from ..data.patches import PatchDataset, Sample, Share
+from ..data.patches import PatchDataset, ProcessShare, Sample
 from ..evaluation.metrics import luma, mask_measures, psnr
 from ..simulators import SIMULATORS
 from .losses import image_loss, mask_loss
@@ -119,10 +121,9 @@ class RestorationModule(L.LightningModule):
         path = Path(self.trainer.default_root_dir) / BAD_BATCH
         arrays: dict[str, Any] = {name: torch.as_tensor(part).cpu().numpy() for name, part in sample._asdict().items()}
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            np.savez(file, **arrays, step=self.global_step, stage=self.hparams["stage"])
-        temporary.replace(path)
+        content = io.BytesIO()
+        np.savez(content, **arrays, step=self.global_step, stage=self.hparams["stage"])
+        write_atomically(path, content.getvalue())
         return (
             f"the loss is {loss.item()} at step {self.global_step} of stage {self.hparams['stage']}, and would be again"
             f" after a resume; its batch is saved as {path}: mend those pictures, or start a run of another name with a"
@@ -201,7 +202,7 @@ class PatchModule(L.LightningDataModule):
         stage, workers = self.config.stages[self.stage], self.config.hardware.workers
         trainer = self.trainer
         done = trainer.global_step if trainer else 0  # not epochs: the last one before more steps was short
-        share = Share(trainer.global_rank, trainer.world_size) if trainer else Share()
+        share = ProcessShare(trainer.global_rank, trainer.world_size) if trainer else ProcessShare()
         steps = max(0, min(self.config.schedule.epoch, stage.steps - done))
         patches = PatchDataset(
             self.corpus,

@@ -50,7 +50,7 @@ class State:
     """The state of each callback, by the name of its class."""
 
 
-def read_state(path: Path) -> State | None:
+def read_run_state(path: Path) -> State | None:
     """How far the run is whose state lies at `path`; None where it has not saved any.
 
     Raises:

@@ -4,7 +4,7 @@ import pytest
 
 from spair.runtime.errors import UserError
 from spair.training.data.datasets import find_pairs
-from spair.training.data.folders import Files, Packing
+from spair.training.data.folders import Files, FolderForm
 
 
 def relative(pairs, root):
@@ -19,13 +19,13 @@ def test_a_packing_has_a_target_or_a_side():
     files = Files("1.png")
     for wrong in ({}, {"target": files, "side": "input-left"}):
         with pytest.raises(ValueError, match="either a target or a side"):
-            Packing(files, **wrong)
+            FolderForm(files, **wrong)
 
 
 def test_folders_of_the_exact_name_come_first(lay):
     root = lay("Input/1.png", "target/1.png")
-    assert Packing(Files("input/1.png"), Files("TARGET/1.png")).missing(root) == []
-    assert Packing(Files("inputs/1.png"), Files("target/1.png")).missing(root) == ["inputs/1.png"]
+    assert FolderForm(Files("input/1.png"), Files("TARGET/1.png")).missing(root) == []
+    assert FolderForm(Files("inputs/1.png"), Files("target/1.png")).missing(root) == ["inputs/1.png"]
 
 
 def test_inputs_of_one_clean_picture_share_it(lay):

@@ -8,11 +8,13 @@ import pytest
 
 from spair.runtime.errors import UserError
 from spair.runtime.images import Picture, write_image
+from spair.runtime.images.finding import READABLE_SUFFIXES, find_inputs
 from spair.training.data import pairs as pairs_module
 from spair.training.data.pairs import (
     Pair,
     check_pairs,
     fingerprint,
+    list_pictures,
     pair_folders,
     read_mask,
     read_pair,
@@ -54,6 +56,13 @@ def test_other_and_hidden_files_are_passed_over(folders):
     (folders / "in" / "._1.jpg").write_text("resource fork")
     (folders / "clean" / "sub").mkdir()
     assert len(pair_folders(folders / "in", folders / "clean")) == 3
+
+
+def test_files_that_restore_finds_in_a_folder_pair_too(folders):
+    for suffix in READABLE_SUFFIXES:
+        (folders / "in" / f"new{suffix}").write_bytes(b"pairs are found by name")
+    assert list_pictures(folders / "in") == [item.path for item in find_inputs([folders / "in"])]
+    assert len(list_pictures(folders / "in")) == 3 + len(READABLE_SUFFIXES)
 
 
 def test_upper_case_suffixes_count(folders):

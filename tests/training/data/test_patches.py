@@ -7,7 +7,7 @@ import pytest
 
 from spair.training.data.config import Data
 from spair.training.data.corpus import Corpus, MaskedPhoto, PicturePair, differs, load_corpus
-from spair.training.data.patches import PatchDataset, Share, _mirror
+from spair.training.data.patches import PatchDataset, ProcessShare, _mirror
 from spair.training.simulators import SIMULATORS, Degraded, Simulator
 from spair.training.simulators.base import crop
 
@@ -49,7 +49,7 @@ def test_the_shares_of_all_processes_are_the_batches_of_one(dataset, world):
 
     def share(rank: int, processes: int) -> PatchDataset:
         parts = (alone.corpus, alone.data, alone.simulator, P, alone.seed)
-        return PatchDataset(*parts, first=0, count=24, batch=8, share=Share(rank, processes))
+        return PatchDataset(*parts, first=0, count=24, batch=8, share=ProcessShare(rank, processes))
 
     shares = [share(rank, world) for rank in range(world)]
     assert [len(part) for part in shares] == [24 // world] * world

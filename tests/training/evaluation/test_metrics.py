@@ -213,3 +213,44 @@ def test_degenerate_masks_have_measures(predicted, truth, expected):
     shape = (3, 5)
     measured = metrics.mask_measures(np.full(shape, predicted, bool), np.full(shape, truth, bool))
     assert measured == expected
+
+
+SHAPES = {"none": np.zeros, "all": np.ones}
+
+
+@pytest.mark.parametrize("predicted", ["none", "all", "some"])
+@pytest.mark.parametrize("truth", ["none", "all", "some"])
+@pytest.mark.parametrize("size", [(1, 1), (7, 5)], ids=str)
+def test_counts_give_the_measures_of_masks(predicted, truth, size):
+    noise = np.random.default_rng(1)
+    one, other = (
+        SHAPES[kind](size, bool) if kind in SHAPES else noise.random(size) < 0.4 for kind in (predicted, truth)
+    )
+    counts = metrics.MaskCounts.of(one, other)
+    assert sum(counts) == one.size
+    measures = counts.measures()
+    assert metrics.mask_measures(one, other) == {key: measures[key] for key in ("precision", "recall", "iou")}
+    claimed, present, either = one.sum(), other.sum(), (one | other).sum()
+    hit = (one & other).sum()
+    assert measures["precision"] == (hit / claimed if claimed else 1)
+    assert measures["recall"] == (hit / present if present else 1)
+    assert measures["iou"] == (hit / either if either else 1)
+    missed = (other & ~one).sum() / other.sum() if other.any() else 0
+    false = (one & ~other).sum() / (~other).sum() if not other.all() else 0
+    assert measures["ber"] == pytest.approx((missed + false) / 2)
+    assert counts.densities() == {"density": one.mean(), "true_density": other.mean()}
+
+
+def test_ber_weighs_both_kinds_of_pixels_alike():
+    """One true pixel of a hundred: found or missed it counts a half, whatever the rest says."""
+    truth = np.zeros((10, 10), bool)
+    truth[3, 4] = True
+    assert metrics.MaskCounts.of(np.zeros_like(truth), truth).measures()["ber"] == 0.5
+    assert metrics.MaskCounts.of(np.ones_like(truth), truth).measures()["ber"] == 0.5
+    assert metrics.MaskCounts.of(truth, truth).measures()["ber"] == 0
+    assert metrics.MaskCounts.of(~truth, truth).measures()["ber"] == 1
+
+
+def test_masks_of_two_sizes_are_refused():
+    with pytest.raises(ValueError, match=r"one shape, got \(3, 5\) and \(3, 4\)"):
+        metrics.mask_measures(np.ones((3, 5), bool), np.ones((3, 4), bool))

@@ -9,7 +9,7 @@ import numpy as np
 from ..comparison import Measured
 from ..masks import Located
 from ..metrics import PSNR_CAP
-from ..protocols import Protocol
+from ..protocols import TaskProtocol
 from .maps import ERROR_TOP, FALSE, HIT, MISSED, colour_errors, colour_masks, error_levels, palette, to_levels
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ Models = Sequence[tuple[str, Column]]
 """The name of each network, and what it made of the picture; the first is the one whose results are reported."""
 
 
-def make_column(measured: Measured, protocol: Protocol) -> Column:
+def make_column(measured: Measured, protocol: TaskProtocol) -> Column:
     """What a network made of a picture, with the protocol's PSNR or the Lab error over all pixels, and its errors."""
     return (
         Panel("restored", _score(measured.row, protocol), _show(to_levels(measured.restored))),
@@ -54,7 +54,7 @@ def make_mask_column(located: Located) -> Column:
     return (Panel("found mask", note, _show(colour_masks(located.predicted, located.truth))),)
 
 
-def draw_montage(measured: Measured, protocol: Protocol, models: Models) -> np.ndarray:
+def draw_montage(measured: Measured, protocol: TaskProtocol, models: Models) -> np.ndarray:
     """One picture that shows restorations: uint8 [H, W, 3].
 
     Above before, restored by each network (`make_column`) and truth; below the errors of all but the last, and the
@@ -125,7 +125,7 @@ def _draw_columns(columns: Sequence[Column], row: dict[str, Any], note: str) -> 
     return sheet, cell
 
 
-def _score(measures: dict[str, Any], protocol: Protocol) -> str:
+def _score(measures: dict[str, Any], protocol: TaskProtocol) -> str:
     if protocol.lab:
         return f"Lab error {measures['rmse']['all']:.2f}"
     value = measures[protocol.psnr]

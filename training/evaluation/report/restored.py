@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..metrics import PSNR_CAP
-from ..protocols import REGIONS, Protocol, find_protocol
+from ..protocols import REGIONS, TaskProtocol, find_protocol
 from .maps import MASK_WORDS, SCALE_WORDS
 from .markdown import (
     DASH,
@@ -41,7 +41,7 @@ def render_report(report: Mapping[str, Any], pictures: Mapping[str, str] | None 
 
     Args:
         report: what `evaluation.evaluate` returns, with `compare` (the reports of peers), `published`
-            (`published.describe`), `dataset` (None, or layout, root and split) and `only` (None, or the names of the
+            (`describe_published`), `dataset` (None, or layout, root and split) and `only` (None, or the names of the
             pictures that were chosen) where there are any.
         pictures: name of a picture -> path of its montage, relative to where the report will lie.
     """
@@ -70,7 +70,7 @@ def render_report(report: Mapping[str, Any], pictures: Mapping[str, str] | None 
 
 
 def render_models(
-    report: Mapping[str, Any], models: Sequence[Mapping[str, Any]], labels: Sequence[str], protocol: Protocol
+    report: Mapping[str, Any], models: Sequence[Mapping[str, Any]], labels: Sequence[str], protocol: TaskProtocol
 ) -> str:
     """One row for the input and one for each model; `labels` are Markdown."""
     regions = REGIONS if protocol.lab else ()
@@ -88,7 +88,7 @@ def render_models(
     return render_table(rows)
 
 
-def render_pictures(images: Sequence[Mapping[str, Any]], protocol: Protocol, pictures: Mapping[str, str]) -> str:
+def render_pictures(images: Sequence[Mapping[str, Any]], protocol: TaskProtocol, pictures: Mapping[str, str]) -> str:
     """One row a picture, the name linked to its montage."""
     psnr, ssim = TITLES[protocol.psnr], TITLES[protocol.ssim]
     regions = REGIONS if protocol.lab else ()
@@ -109,7 +109,7 @@ def render_pictures(images: Sequence[Mapping[str, Any]], protocol: Protocol, pic
 
 
 def render_published(
-    published: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]], protocol: Protocol, count: int
+    published: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]], protocol: TaskProtocol, count: int
 ) -> str:
     """The published methods, then `rows` (label -> report): in the columns of the sets only if the files are theirs."""
     sets, named = published["sets"], published["named"]
@@ -127,7 +127,7 @@ def render_published(
 
 
 def _published(
-    report: Mapping[str, Any], models: Sequence[Mapping[str, Any]], labels: Sequence[str], protocol: Protocol
+    report: Mapping[str, Any], models: Sequence[Mapping[str, Any]], labels: Sequence[str], protocol: TaskProtocol
 ) -> list[str]:
     published = report.get("published")
     if not published or not published["sets"]:
@@ -143,7 +143,7 @@ def _published(
     ]
 
 
-def _headline(report: Mapping[str, Any], protocol: Protocol) -> tuple[float | None, ...]:
+def _headline(report: Mapping[str, Any], protocol: TaskProtocol) -> tuple[float | None, ...]:
     """The figures that the task's tables print."""
     if protocol.lab:
         return tuple(report["rmse"][region] for region in REGIONS)
@@ -154,7 +154,7 @@ def _setting(
     report: Mapping[str, Any],
     models: Sequence[Mapping[str, Any]],
     labels: Sequence[str],
-    protocol: Protocol,
+    protocol: TaskProtocol,
     pictures: bool,
 ) -> str:
     size = "measured at their own size"

@@ -8,7 +8,7 @@ from spair.runtime.images import Picture, write_image
 from spair.training.data.pairs import pair_folders
 from spair.training.evaluation.masks import evaluate_masks
 from spair.training.evaluation.report.masks import render_mask_report
-from spair.training.evaluation.restored import Plain
+from tests.training.evaluation.plain import Plain
 
 
 @pytest.fixture
