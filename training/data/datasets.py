@@ -1,30 +1,30 @@
-"""The data sets of image restoration, in the folders in which they are distributed.
+"""Data sets of image restoration in their original folders.
 
-Facts about folders and names are from (repository: file, or issue):
+Facts about folders and names come from these sources (repository: file, or issue):
 
-rain100l, rain100h: csdwren/PReNet: DerainDataset.py, statistic/, test_Rain100H.sh (`rainy/rain-001.png` with
-    `norain-001.png`; training pictures lie together, and the 546 rainy ones with a background of the test set are
-    left out, which leaves clean ones over); hongwang01/RCDNet: README (`train/small/rain`, equal names); the
-    archives of JORDER (CVPR 2017) call rainy pictures `norain-1x2.png`; open-mmlab/mmagic:
-    tools/dataset_converters/deraining (`input`, `target`).
-rain800: hezhangsprinter/ID-CGAN: README, IDCGAN/data/donkey_folder.lua; XiaLiPKU/RESCAN: config/dataset.py (the
-    clean half is on the left).
-rain1200: hezhangsprinter/DID-MDN: README, datasets/pix2pix_class.py, test.py; YC-Liang/DRT issue 5 (the rainy half
-    is on the left).
-rain1400: csdwren/PReNet: DerainDataset.py, datasets/readme.txt (14 rainy pictures of each clean one; 900 clean ones
-    in Rain12600 for training, 100 in Rain1400 for testing).
-rain13k: swz30/MPRNet: Deraining/Datasets/README.md, issues 23 and 74 (Test100 has 98 pairs, training 13,711).
-deraindrop: rui1996/DeRaindrop: README, predict.py (861 training pairs; test_a is a part of test_b).
-istd: DeepInsight-PCALab/ST-CGAN; GuoLanqing/ShadowFormer: README (A shadow, B mask, C shadow-free).
-istd+: cvlab-stonybrook/SID: README (shadow-free pictures adjusted in colour); the adjusted folders are
-    `train_C_fixed_ours` or `train_C_fixed_official`, and `test_C_fixed_official`.
-srd: vinthony/ghost-free-shadow-removal: README (masks are not part of SRD; `train_A`, `train_B`, `train_C`); clean
-    pictures end in `_no_shadow` in training and `_free` in testing; CalcuLuUus/RASM issue 9 (masks of 15 test
-    pictures in circulation belong to others).
-gopro, gopro-gamma: SeungjunNah/DeepDeblur-PyTorch: src/data/gopro_large.py; DeepDeblur_release issue 60 (the paper's
-    input is `blur_gamma`); megvii-model/HINet issue 28 (published comparisons use `blur`).
-hide: joanshen0508/HA_deblur: README; its archive has `train`, `test/test-close-ups`, `test/test-long-shot`, `GT`.
-realblur-j, realblur-r: rimchang/RealBlur: README, link_file.sh; rimchang/RSBlur: datalist.
+- rain100l, rain100h: csdwren/PReNet: DerainDataset.py, statistic/, test_Rain100H.sh. `rainy/rain-001.png` belongs to
+  `norain-001.png`; training pictures lie together. The 546 rainy pictures with a background of the test set are left
+  out, so some clean pictures have no partner. hongwang01/RCDNet: README (`train/small/rain`, equal names). The archives
+  of JORDER (CVPR 2017) call rainy pictures `norain-1x2.png`. open-mmlab/mmagic: tools/dataset_converters/deraining
+  (`input`, `target`).
+- rain800: hezhangsprinter/ID-CGAN: README, IDCGAN/data/donkey_folder.lua; XiaLiPKU/RESCAN: config/dataset.py (the clean
+  half is on the left).
+- rain1200: hezhangsprinter/DID-MDN: README, datasets/pix2pix_class.py, test.py; YC-Liang/DRT issue 5 (the rainy half is
+  on the left).
+- rain1400: csdwren/PReNet: DerainDataset.py, datasets/readme.txt (each clean picture has 14 rainy ones; 900 clean
+  pictures lie in Rain12600 for training and 100 in Rain1400 for testing).
+- rain13k: swz30/MPRNet: Deraining/Datasets/README.md, issues 23 and 74 (Test100 has 98 pairs, training 13,711).
+- deraindrop: rui1996/DeRaindrop: README, predict.py (861 training pairs; test_a is a part of test_b).
+- istd: DeepInsight-PCALab/ST-CGAN; GuoLanqing/ShadowFormer: README (A shadow, B mask, C shadow-free).
+- istd+: cvlab-stonybrook/SID: README (shadow-free pictures adjusted in colour). The adjusted folders are
+  `train_C_fixed_ours` or `train_C_fixed_official`, and `test_C_fixed_official`.
+- srd: vinthony/ghost-free-shadow-removal: README (masks are not part of SRD; `train_A`, `train_B`, `train_C`). Clean
+  pictures end in `_no_shadow` in training and `_free` in testing. CalcuLuUus/RASM issue 9 (the masks of 15 test
+  pictures in circulation belong to other pictures).
+- gopro, gopro-gamma: SeungjunNah/DeepDeblur-PyTorch: src/data/gopro_large.py; DeepDeblur_release issue 60 (the input of
+  the paper is `blur_gamma`); megvii-model/HINet issue 28 (published comparisons use `blur`).
+- hide: joanshen0508/HA_deblur: README; its archive has `train`, `test/test-close-ups`, `test/test-long-shot`, `GT`.
+- realblur-j, realblur-r: rimchang/RealBlur: README, link_file.sh; rimchang/RSBlur: datalist.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,32 +41,40 @@ Form = FolderForm | ListForm
 
 @dataclass(frozen=True)
 class Layout:
-    """A data set: the forms in which each of its splits is found, the usual one first."""
+    """Name, task and forms of a data set.
+
+    Each split can lie in several forms; the usual one comes first.
+    """
 
     name: str
     task: str
-    """rain, raindrop, shadow, blur, or any."""
+    """Task: rain, raindrop, shadow, blur, or any."""
     summary: str
+    """Description for lists of data sets, one line."""
     splits: Mapping[str, tuple[Form, ...]]
-    """Below a root that holds the whole data set."""
+    """Forms of each split, below a root that holds the whole data set."""
     bare: tuple[Form, ...] = ()
-    """Below a root that is one split by itself."""
+    """Forms below a root that holds only one split."""
 
 
 def find_pairs(
     layout: str, root: Path, split: str | None = None, *, check: bool = True, progress: Progress | None = None
 ) -> list[Pair]:
-    """The pairs of a data set, by scene and number; names are unique and have no slash.
+    """Find the pairs of a data set.
+
+    They are ordered by scene and number. Names are unique and have no slash.
 
     Args:
         layout: a name of `LAYOUTS`.
-        root: the folder of the data set, or of one split.
+        root: folder of the data set, or of one split.
         split: a name of the layout's `splits`; None for a root that is or holds exactly one.
-        check: whether to run `check_pairs`, which decodes every file; `progress` counts them.
+        check: whether to run `check_pairs`, which decodes every file.
+        progress: callback of `check_pairs`, which counts files.
 
     Raises:
-        UserError: no such layout or split; the root holds neither (the message says what is expected and what is
-            there); several splits and none is chosen; pictures do not pair; or they fail `check_pairs`.
+        UserError: the layout or split is unknown; the root holds neither (the message names the expected paths and the
+            present ones); the root holds several splits and none is chosen; pictures do not pair; or they fail
+            `check_pairs`.
     """
     if layout not in LAYOUTS:
         raise UserError(f"unknown data set {layout!r}: choose one of {', '.join(LAYOUTS)}")
@@ -80,7 +88,7 @@ def find_pairs(
 
 
 def _choose(layout: Layout, root: Path, split: str | None) -> Form:
-    """The form in which a split lies below the root."""
+    """Choose the form of a split below the root."""
     if split is not None and split not in layout.splits:
         raise UserError(f"{layout.name} has no split {split!r}: choose one of {', '.join(layout.splits)}")
     if split is not None and (chosen := _present(layout.splits[split], root)) is not None:
@@ -97,11 +105,15 @@ def _choose(layout: Layout, root: Path, split: str | None) -> Form:
 
 
 def _present(forms: Iterable[Form], root: Path) -> Form | None:
+    """Return the first form whose pictures are below the root."""
     return next((form for form in forms if not form.missing(root)), None)
 
 
 def _absent(layout: Layout, root: Path, split: str | None, bare: bool, present: Sequence[str]) -> str:
-    """What was looked for, what is there, what to do."""
+    """Write the message for a root without the wanted split.
+
+    It names the expected paths, the present ones, and a remedy.
+    """
     usual = [forms[0] for forms in (layout.bare, *layout.splits.values()) if forms]
     forms = usual if split is None else layout.splits[split]
     expected = listed([" + ".join(form.examples) for form in forms], ", or ")
@@ -139,7 +151,7 @@ _RAIN1400_FORMS = tuple(
 )
 _DERAINDROP = FolderForm(Files("data/0_rain.png", r"(.+?)(?:_rain)?"), Files("gt/0_clean.png", r"(.+?)(?:_clean)?"))
 _FOLDERS = (FolderForm(_REPACKED.input, _REPACKED.target, Files("mask/1.png")), _REPACKED)
-"""The masked form first: a folder of masks that is there must be complete."""
+"""Forms of plain folders; the one with masks comes first, because a folder of masks that is there must be complete."""
 
 
 def _rain100(letter: str, word: str) -> Layout:
@@ -166,7 +178,10 @@ def _rain1200_train(density: str) -> tuple[FolderForm, ...]:
 
 
 def _shadows(split: str, *clean: str) -> tuple[FolderForm, ...]:
-    """Triples of ISTD; the adjusted clean pictures may lie beside the folder of the split."""
+    """Build the forms of ISTD, whose pictures come in triples.
+
+    The adjusted clean pictures may lie beside the folder of the split.
+    """
     folders = [(f"{split}/", f"{split}/"), (f"{split}/", ""), ("", "")]
     return tuple(
         FolderForm(
@@ -183,7 +198,7 @@ def _srd(split: str, example: str) -> tuple[FolderForm, ...]:
     for shadow, free, masks in (
         ("shadow", "shadow_free", "mask"),
         (f"{split}_A", f"{split}_C", f"{split}_B"),
-        ("train_A", "train_C", "train_B"),  # one packing keeps these names in its test folder
+        ("train_A", "train_C", "train_B"),  # one distribution keeps these names in its test folder
     ):
         pair = FolderForm(Files(f"{shadow}/IMG_1.jpg"), Files(f"{free}/{example}.jpg", clean))
         forms += [FolderForm(pair.input, pair.target, Files(f"{masks}/IMG_1.jpg", clean)), pair]
@@ -198,7 +213,7 @@ def _gopro(name: str, summary: str, blur: str, *repacked: FolderForm) -> Layout:
 
 
 def _hide(split: str, *examples: str) -> tuple[FolderForm, ...]:
-    sharp = Files("GT/1.png", spare=True)  # that of the other split too
+    sharp = Files("GT/1.png", spare=True)  # the folder also holds the sharp pictures of the other split
     forms = _below(("", "HIDE_dataset/"), *(FolderForm(Files(example), sharp) for example in examples))
     return (*forms, _REPACKED.below(f"{split}/"))
 
@@ -322,4 +337,4 @@ _ALL = (
 )
 
 LAYOUTS: Mapping[str, Layout] = {layout.name: layout for layout in _ALL}
-"""The data sets by name."""
+"""Data sets by name."""

@@ -1,4 +1,4 @@
-"""Pictures that do and do not pair, in the folders of some data sets."""
+"""Pictures that do and do not pair in their folders."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def names(pairs):
     return [pair.name for pair in pairs]
 
 
-def test_a_packing_has_a_target_or_a_side():
+def test_a_form_has_a_target_or_a_side():
     files = Files("1.png")
     for wrong in ({}, {"target": files, "side": "input-left"}):
         with pytest.raises(ValueError, match="either a target or a side"):
@@ -79,13 +79,13 @@ class TestRefusals:
 
 
 class TestLists:
-    """RealBlur: the split is a list of files."""
+    """RealBlur, whose split is a list of files."""
 
     FOLDER = "RealBlur-J_ECC_IMCORR_centroid_itensity_ref"
 
     @pytest.fixture
     def line(self, lay):
-        """`line("scene001", 7)`: the pictures, and the line that lists them."""
+        """Write pictures; `line("scene001", 7)` returns the line that lists them."""
 
         def write(scene, number):
             both = [f"{self.FOLDER}/{scene}/{kind}/{kind}_{number}.png" for kind in ("gt", "blur")]

@@ -181,16 +181,16 @@ def test_fingerprint_knows_which_half_is_the_input(tmp_path):
 
 
 def test_halves_lie_in_one_file(tmp_path):
-    with pytest.raises(ValueError, match=r"halves lie in one file, but 1 has a\.png and b\.png"):
+    with pytest.raises(ValueError, match=r"halves must lie in one file, but 1 has a\.png and b\.png"):
         Pair("1", Path("a.png"), Path("b.png"), side="input-left")
 
 
 class TestReading:
-    """A pair's pictures, from files of their own or from halves of one."""
+    """Pairs read from two files or from the halves of one."""
 
     @pytest.fixture
     def halves(self, tmp_path):
-        """A file whose left half is 51 and whose right half 102, with a mask of a half's size."""
+        """A file of two halves (51 and 102) and a mask."""
         pixels = np.full((3, 10, 3), 51, np.uint8)
         pixels[:, 5:] = 102
         write_image(tmp_path / "1.png", Picture(pixels))
@@ -265,7 +265,7 @@ class TestChecking:
         stopped, opened = threading.Event(), []
 
         class Pool(ThreadPoolExecutor):
-            """One worker, busy with the second file until the rest is or is not called off."""
+            """One worker that stays busy with the second file until the others are called off."""
 
             def __init__(self, workers):
                 super().__init__(1)
