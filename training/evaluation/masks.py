@@ -1,4 +1,4 @@
-"""Measure where a network finds distortion, on photographs with true masks and without clean pictures."""
+"""Evaluation of found masks on photographs without clean pictures."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -14,16 +14,16 @@ from .restored import Restore, average_rows, restore_picture
 
 
 class Located(NamedTuple):
-    """A picture in which distortion was searched."""
+    """A picture with its found mask and its true mask."""
 
     row: dict[str, Any]
-    """Its measures: its entry of `images` in the report."""
+    """Measures of the picture, the entry of `images` in the report."""
     image: np.ndarray
-    """Float32 [H, W, 3], RGB 0..1."""
+    """Picture, float32 [H, W, 3], RGB 0..1."""
     predicted: np.ndarray
-    """Bool [H, W]."""
+    """Found mask, bool [H, W]."""
     truth: np.ndarray
-    """Bool [H, W]."""
+    """True mask, bool [H, W]."""
 
 
 def evaluate_masks(
@@ -35,23 +35,24 @@ def evaluate_masks(
     progress: Progress | None = None,
     keep: Callable[[Located], None] | None = None,
 ) -> dict[str, Any]:
-    """Compare the masks that a network finds with true ones; targets are not looked at.
+    """Compare the masks that a network finds with true masks.
 
-    Masks are measured at their own size. After each picture `keep` is given what was compared and `progress` (done,
-    total, name).
+    Clean pictures are not read. Masks are measured at their own size. After each picture `keep` receives the compared
+    masks, and `progress` receives (done, total, name).
 
-    Keys are those of `evaluation.evaluate`, so that whoever reads its reports can read these:
-        mask, density, true_density: means over pictures, and so in each row of `images`; mask has `ber` as well (see
-            `MaskCounts.measures`).
-        mask_pooled: the same six over all pixels of all pictures together, so that large pictures count more. The
-            BER of the shadow papers is this one: `ComputeBERonSet.m` of the authors of SBU (Vicente et al., ECCV
-            2016; in github.com/xw-hu/CUHK-Shadow) adds up pixels over the set.
-        mask_source is "files", mask_rule, quantize and resize are null and shift is 0.
+    The report has the keys of `restored.evaluate`, so that readers of its reports can read this one:
+        mask, density, true_density: means over pictures, and values of the picture in each row of `images`; mask also
+            has `ber` (see `MaskCounts.measures`).
+        mask_pooled: these six measures over all pixels of all pictures together, so that large pictures count more. The
+            BER of the shadow papers is this one: `ComputeBERonSet.m` by the authors of SBU (Vicente et al., ECCV 2016;
+            in github.com/xw-hu/CUHK-Shadow) adds up pixels over the set.
+        mask_source is "files", mask_rule, quantize and resize are null, and shift is 0.
         The protocol's measures of pictures are null everywhere.
 
     Raises:
-        UserError: no pairs, pairs without a mask, an unknown protocol, or a network that predicts no masks.
-        GateError, ValueError: as `evaluation.evaluate`.
+        UserError: there are no pairs, a pair has no mask, the protocol is unknown, or the network predicts no masks.
+        GateError: as `restored.evaluate`.
+        ValueError: as `restored.evaluate`.
     """
     task = find_protocol(protocol)
     _check_masks(pairs)
@@ -73,8 +74,9 @@ def evaluate_masks(
 
 
 def _locate(restore: Restore, pair: Pair, protocol: TaskProtocol, model: str) -> tuple[Located, MaskCounts]:
+    """Find the mask of one picture and compare it."""
     image, _, truth = read_pair(pair)
-    assert truth is not None  # `_check_masks`
+    assert truth is not None  # checked by `_check_masks`
     _, predicted = restore_picture(restore, image, pair)
     if predicted is None:
         raise UserError(
@@ -89,12 +91,13 @@ def _locate(restore: Restore, pair: Pair, protocol: TaskProtocol, model: str) ->
 
 
 def _blank(protocol: TaskProtocol) -> dict[str, Any]:
-    """The measures of pictures, without values."""
+    """Return the measures of pictures, without values."""
     blank: dict[str, Any] = dict.fromkeys(protocol.measures)
     return blank | lab_errors(dict.fromkeys(REGIONS, LabSums())) if protocol.lab else blank
 
 
 def _check_masks(pairs: Sequence[Pair]) -> None:
+    """Check that there are pairs and all have masks."""
     if not pairs:
         raise UserError("nothing to evaluate: the list of pictures is empty")
     bare = [pair.name for pair in pairs if pair.mask is None]

@@ -1,4 +1,7 @@
-"""How each task's tables measure: what `spair evaluate --protocol` chooses between."""
+"""Measures of each task, as the published tables define them.
+
+`spair evaluate --protocol` chooses one of these protocols.
+"""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -6,33 +9,34 @@ from typing import Literal, get_args
 from ...runtime.errors import UserError
 
 EvaluationProtocol = Literal["rain", "raindrop", "shadow", "blur"]
+"""Name of a protocol; each task has one."""
 
 MEASURES = ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb")
-"""Measured for every task; see `metrics.image_measures`."""
+"""Keys of the measures that every task has; see `metrics.image_measures`."""
 
 REGIONS = ("shadow", "non_shadow", "all")
-"""Where errors in Lab are measured; see `metrics.lab_sums`."""
+"""Regions in which errors in Lab are measured; see `metrics.lab_sums`."""
 
 
 @dataclass(frozen=True)
 class TaskProtocol:
-    """The measures of one task."""
+    """Measures of one task."""
 
     name: EvaluationProtocol
     psnr: str
-    """Key of the PSNR that the task's tables print, or of the nearest where they print none."""
+    """Key of the PSNR that the task's tables print, or of the nearest one if they print none."""
     ssim: str
-    """Key of the SSIM beside it."""
+    """Key of the SSIM that the tables print beside it."""
     words: str
-    """What the tables print and where that is known from; a sentence of Markdown."""
+    """Description of the tables' measures with its source; a sentence of Markdown."""
     extra: tuple[str, ...] = ()
-    """Keys measured beyond `MEASURES`."""
+    """Keys of measures beyond `MEASURES`."""
     lab: bool = False
     """Whether the tables print errors in Lab."""
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """All keys, those of the task's tables first."""
+        """List all keys, beginning with those that the tables print."""
         keys = (*self.extra, *MEASURES)
         return (self.psnr, self.ssim, *(key for key in keys if key not in (self.psnr, self.ssim)))
 
@@ -75,13 +79,14 @@ PROTOCOLS: dict[str, TaskProtocol] = {
         ),
     )
 }
+"""Protocols by name."""
 
 
 def find_protocol(name: str) -> TaskProtocol:
-    """The protocol of that name.
+    """Find a protocol by name.
 
     Raises:
-        UserError: there is none.
+        UserError: the name is unknown.
     """
     if name not in PROTOCOLS:
         raise UserError(f"unknown protocol {name!r}: choose one of {', '.join(get_args(EvaluationProtocol))}")

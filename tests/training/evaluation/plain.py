@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Plain(NamedTuple):
-    """Restored picture, with or without a mask, as `evaluate` takes it."""
+    """Restored picture with or without a mask, for `evaluate`."""
 
     image: np.ndarray
     mask: np.ndarray | None = None

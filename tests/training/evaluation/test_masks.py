@@ -17,7 +17,10 @@ SIZES = {"1": (13, 17), "2": (1, 1), "10": (40, 61)}
 
 @pytest.fixture
 def photographs(tmp_path):
-    """Three photographs of awkward sizes with masks of 20, 100 and 60 % of their pixels, and no clean ones."""
+    """Three photographs of awkward sizes without clean pictures.
+
+    Their masks cover 20, 100 and 60 % of the pixels.
+    """
     noise = np.random.default_rng(3)
     for name in ("input", "mask"):
         (tmp_path / name).mkdir()

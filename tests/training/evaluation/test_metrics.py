@@ -67,7 +67,10 @@ def test_raindrop_measures_are_those_of_8_bit_luma(noise):
 
 
 def reference_flat_ssim(a, b):
-    """The same index in flat windows of 7x7, variances over n - 1, only where the window fits."""
+    """Compute SSIM in flat windows of 7x7.
+
+    Variances are over n - 1, and only windows that fit count.
+    """
     windows = (np.lib.stride_tricks.sliding_window_view(x, (7, 7)).reshape(-1, 49) for x in (a, b))
     values = []
     for x, y in zip(*windows, strict=True):
@@ -85,7 +88,10 @@ def test_flat_ssim_is_that_of_the_definition(noise):
 
 
 def reference_ssim(a, b):
-    """Wang et al. 2004 written out: an 11x11 Gaussian of sigma 1.5, only where the window fits."""
+    """Compute SSIM as Wang et al. 2004 write it.
+
+    The window is an 11x11 Gaussian of sigma 1.5, and only windows that fit count.
+    """
     r = np.arange(-5, 6)
     kernel = np.exp(-(r[:, None] ** 2 + r**2) / (2 * 1.5**2))
     kernel /= kernel.sum()
@@ -149,7 +155,10 @@ def test_unknown_quantize_mode_lists_the_modes():
 
 
 def gray_of_lightness(lightness, height, width):
-    """sRGB gray 0..1 whose L is given: above L = 8, L = 116 Y^(1/3) - 16."""
+    """Make an sRGB gray 0..1 of a given lightness L.
+
+    Above L = 8, L = 116 Y^(1/3) - 16.
+    """
     linear = ((lightness + 16) / 116) ** 3
     return np.full((height, width, 3), 1.055 * linear ** (1 / 2.4) - 0.055)
 
@@ -242,7 +251,10 @@ def test_counts_give_the_measures_of_masks(predicted, truth, size):
 
 
 def test_ber_weighs_both_kinds_of_pixels_alike():
-    """One true pixel of a hundred: found or missed it counts a half, whatever the rest says."""
+    """One true pixel of a hundred counts a half.
+
+    This holds whether it is found or missed, whatever the other pixels are.
+    """
     truth = np.zeros((10, 10), bool)
     truth[3, 4] = True
     assert metrics.MaskCounts.of(np.zeros_like(truth), truth).measures()["ber"] == 0.5
