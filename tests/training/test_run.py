@@ -29,7 +29,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from spair.training.config_file import load_config
-from spair.training.module import RestorationModule
+from spair.training.loop.module import RestorationModule
 from spair.training.run import Devices, train
 
 step = RestorationModule.training_step

@@ -1,4 +1,4 @@
-"""What makes steps on a CPU fast: freed memory that stays, and the precision that the CPU is made for."""
+"""Memory that stays and precision that fits the CPU."""
 
 import platform
 import subprocess
@@ -12,7 +12,7 @@ from spair.training.loop import cpu
 
 FAULTS = """
 import resource, torch
-from spair.training.cpu import keep_freed_memory
+from spair.training.loop.cpu import keep_freed_memory
 if {keep}:
     assert keep_freed_memory()
 def step():

@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM: whatever a run is doing, it ends at the next step, and its exit code says so."""
+"""Laws of interruption by Ctrl-C and SIGTERM.
+
+The run ends at the next step, whatever it is doing, and its exit code says so.
+"""
 
 import contextlib
 import multiprocessing

@@ -1,4 +1,7 @@
-"""The resumable state: never half written, read without running code, resumed under its own configuration only."""
+"""Laws of the resumable state.
+
+It is never half written, read without running code, and resumed only under its own configuration.
+"""
 
 import dataclasses
 import pickle
