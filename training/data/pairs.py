@@ -205,8 +205,8 @@ def _read(pair: Pair, read: Callable[[Path], np.ndarray]) -> tuple[np.ndarray, n
     sizes = [f"{part.shape[1]}x{part.shape[0]}" for part in (image, target, mask) if part is not None]
     if len(set(sizes)) > 1:
         raise UserError(
-            f"the pictures of a pair must have one size, but those of {pair.name} ({listed([*map(str, pair.files)])}) "
-            f"are {', '.join(sizes)}: use matching files"
+            f"the pictures of a pair must have one size, but the sizes in pair {pair.name} "
+            f"({listed([*map(str, pair.files)])}) are {', '.join(sizes)}: use matching files"
         )
     return image, target, mask
 

@@ -65,9 +65,9 @@ PROTOCOLS: dict[str, TaskProtocol] = {
             "shadow",
             "psnr_rgb",
             "ssim_rgb",
-            "What the ISTD tables call RMSE is the mean over pixels of abs(dL) + abs(da) + abs(db), summed over all "
-            "pictures (the authors of SID, ICCV 2019, say so of the code in use). Until 2020 it was measured at the "
-            "pictures' own size, since Fu et al. (CVPR 2021) mostly at 256x256 (`--resize 256`).",
+            "The error that the ISTD tables call RMSE is the mean over pixels of abs(dL) + abs(da) + abs(db), summed "
+            "over all pictures (the authors of SID, ICCV 2019, say so of the code in use). Until 2020 it was measured "
+            "at the pictures' own size, since Fu et al. (CVPR 2021) mostly at 256x256 (`--resize 256`).",
             lab=True,
         ),
         TaskProtocol(

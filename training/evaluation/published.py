@@ -93,7 +93,7 @@ PUBLISHED = (
         "Eigen": (28.59, 0.6726), "Pix2pix": (30.59, 0.8075), "AGAN": (31.51, 0.9213),
         "DuRN": (31.24, 0.9259), "Quan": (31.44, 0.9263), "SPAIR": (32.73, 0.9410),
     }, files=(("deraindrop", "test_a"),), pictures=58,
-        note="The data set is that of Qian et al. (2018), its test split A."),
+        note="The data set is DeRaindrop by Qian et al. (2018), its test split A."),
     PublishedSet("shadow", "ISTD", {
         "Input": (32.12, 7.19, 10.97), "Wang": (10.33, 6.93, 7.47), "Hu": (9.48, 6.14, 6.67),
         "Zhang": (8.99, 6.33, 6.95), "Cun": (8.14, 6.04, 6.37), "SPAIR": (8.05, 5.47, 5.88),
@@ -129,7 +129,7 @@ def caution(sets: Sequence[PublishedSet], named: bool, count: int) -> str:
     if not named:
         names = ", ".join(one.name for one in sets if one.files)
         return (
-            f"The published figures were measured on other files ({names}): they say what the field reaches, not how "
+            f"The published figures were measured on other files ({names}): they show the level of the field, not how "
             "this model compares. --dataset names the data set of a measurement."
         )
     expected = sets[0].pictures
@@ -142,7 +142,7 @@ def describe_published(task: str, layout: str | None, split: str | None, count: 
     """Describe the published figures, as a part of a report.
 
     Returns:
-        source, named (whether the files are those of the sets), caution, and the sets.
+        source, named (whether layout and split name the files of the sets), caution, and the sets.
     """
     sets, named = find_published(task, layout, split)
     return {

@@ -137,7 +137,10 @@ class Pace(Callback):
     """
 
     def __init__(self, profiler: Durations) -> None:
-        """Take the trainer's profiler, which knows the time spent waiting for the loader."""
+        """Take the trainer's profiler.
+
+        It knows the time spent waiting for the loader.
+        """
         self.profiler = profiler
         self._steps, self._seconds, self._started = 0, 0.0, 0.0
 
@@ -167,7 +170,10 @@ class Pace(Callback):
 
     @property
     def data_share(self) -> float:
-        """Return the share of that time spent waiting for batches, 0..1."""
+        """Return the share of that time spent waiting, 0..1.
+
+        A step waits for its batch.
+        """
         waited = sum(self.profiler.recorded_durations.get("[_TrainingEpochLoop].train_dataloader_next", ()))
         return min(1.0, waited / self._seconds) if self._seconds else 0.0
 

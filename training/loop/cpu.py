@@ -1,4 +1,4 @@
-"""Settings of the machine for fast training steps on a CPU."""
+"""Machine settings for fast training steps on a CPU."""
 
 from __future__ import annotations
 

@@ -85,10 +85,10 @@ class RestorationModule(L.LightningModule):
         return self._computed(degraded, clean, mask, known, torch.tensor(turns, device=mask.device))
 
     def _compute(self, degraded: Tensor, clean: Tensor, mask: Tensor, known: Tensor, turns: Tensor) -> Losses:
-        """Compute the losses of a batch, the part that can be compiled.
+        """Compute the losses of a batch in one graph.
 
-        `turns`, bool [2], says whether the true mask joins the found mask and whether a stray mask does. They are
-        values and not arguments, so that one compiled graph serves all steps.
+        `hardware.compile` compiles this method. `turns`, bool [2], says whether the true mask joins the found mask and
+        whether a stray mask does. They are values and not arguments, so that one compiled graph serves all steps.
         """
         memory = torch.channels_last if self._channels_last() else torch.contiguous_format
         degraded, clean = (part.to(memory_format=memory).float() / 255.0 for part in (degraded, clean))
@@ -124,7 +124,10 @@ class RestorationModule(L.LightningModule):
         return self.device.type == "cpu" and gates and self.config.hardware.packed_below > 0
 
     def on_fit_start(self) -> None:
-        """Set the memory format of the weights and compile the step."""
+        """Set the weights' memory format and compile the step.
+
+        Both depend on the device and the configuration.
+        """
         if self._channels_last():
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.config.hardware.compile and self.device.type == "cuda":
@@ -151,8 +154,8 @@ class RestorationModule(L.LightningModule):
     def validation_step(self, picture: PicturePair | MaskedPhoto, index: int) -> dict[str, Tensor]:
         """Restore one held-out picture and log its measures.
 
-        The measures are PSNR (luma and RGB) and those of the mask, averaged per group of pictures. Every process of a
-        distributed run restores all pictures: they are few, and all processes then agree.
+        The measures are PSNR (luma and RGB), IoU and densities of the mask, averaged per group of pictures. Every
+        process of a distributed run restores all pictures: they are few, and all processes then agree.
 
         Returns:
             The restored "image" [1,3,H,W] and the found "mask" [1,1,H,W], for callbacks that draw.
@@ -214,9 +217,10 @@ def takes_stray_masks(step: int, share: float) -> bool:
 
 
 def rate(step: int, stage: Stage) -> float:
-    """Compute the share of the peak learning rate at a step.
+    """Compute the learning rate at a step.
 
-    It rises linearly during the warm-up, then falls along a cosine to a hundredth.
+    The result is a share of the peak rate. It rises linearly during the warm-up, then falls along a cosine to a
+    hundredth.
     """
     if step < stage.warm_up:
         return (step + 1) / (stage.warm_up + 1)
@@ -225,7 +229,7 @@ def rate(step: int, stage: Stage) -> float:
 
 
 class PatchModule(L.LightningDataModule):
-    """Data module that provides the samples of one epoch at a time.
+    """Data module that provides the samples of an epoch.
 
     Samples are numbered through the run.
     """

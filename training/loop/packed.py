@@ -1,6 +1,6 @@
 """Net_R on distorted pixels only, with gradients.
 
-On a CPU the cost of a training step then follows the distortion. The sums are those of `SPAIR.restore` in another
+On a CPU the cost of a training step then follows the distortion. It adds the sums of `SPAIR.restore` in another
 order. Full and half size, where most of the work is, are computed as rows of distorted pixels. Quarter size, where most
 crops are distorted almost everywhere, stays dense.
 """
@@ -31,7 +31,10 @@ class Rows:
     """Distorted pixels of a batch at one scale."""
 
     def __init__(self, mask: Tensor) -> None:
-        """Index the distorted pixels of a mask [N,1,H,W] of 0 and 1."""
+        """Index the distorted pixels of a mask.
+
+        The mask is [N,1,H,W] of 0 and 1.
+        """
         count, _, height, width = mask.shape
         self.shape = (count, height, width)
         self.index = mask.flatten().nonzero().squeeze(1)

@@ -45,7 +45,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """Progress of a run, saved at the end of each epoch."""
+    """Progress of a run, saved after each epoch."""
 
     stage: int
     """Present stage, counted from 0."""
@@ -109,7 +109,7 @@ def check_unchanged(config: TrainingConfig, state: State, path: Path) -> None:
 
 
 def _complete(saved: dict[str, Any]) -> dict[str, Any]:
-    """Add the defaults of options that are newer than the configuration.
+    """Add the defaults of options newer than the configuration.
 
     A configuration that is no longer valid is returned as it is.
     """

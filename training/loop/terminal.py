@@ -68,7 +68,7 @@ def is_first() -> bool:
 
 
 def describe_start(config: TrainingConfig, corpus: Corpus, state: State | None) -> str:
-    """Describe the pictures of a run and the step it starts from."""
+    """Describe the pictures and the first step of a run."""
     held = len(corpus.held_out) + len(corpus.held_out_masked)
     kinds = (
         (len(corpus.pairs), "pair", "pairs"),

@@ -229,7 +229,9 @@ class TestReading:
     @pytest.mark.parametrize("read", [read_pair, read_pair_uint8])
     def test_what_does_not_fit_is_refused(self, halves, read):
         pair = Pair("1", halves / "1.png", save(halves / "other.png", (3, 9)))
-        with pytest.raises(UserError, match=r"those of 1 \(.*1\.png, .*other\.png\) are 10x3, 9x3: use matching"):
+        with pytest.raises(
+            UserError, match=r"the sizes in pair 1 \(.*1\.png, .*other\.png\) are 10x3, 9x3: use matching"
+        ):
             read(pair)
         with pytest.raises(UserError, match=r"even width, but .*other\.png is 9 pixels wide"):
             read(Pair("1", pair.target, pair.target, side="input-left"))

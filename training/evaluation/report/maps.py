@@ -1,4 +1,4 @@
-"""Maps of errors and masks at the size of the picture."""
+"""Maps of errors and masks at full size."""
 
 from functools import cache
 
@@ -88,7 +88,10 @@ def draw_parts(measured: Measured) -> dict[str, np.ndarray]:
 
 
 def draw_mask_parts(located: Located) -> dict[str, np.ndarray]:
-    """Draw the found mask at full size, uint8 [H, W, 3]."""
+    """Draw the found mask at full size.
+
+    It is uint8 [H, W, 3].
+    """
     return {"mask": colour_masks(located.predicted, located.truth)}
 
 

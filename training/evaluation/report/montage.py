@@ -63,11 +63,11 @@ def make_mask_column(located: Located) -> Column:
 
 
 def draw_montage(measured: Measured, protocol: TaskProtocol, models: Models) -> np.ndarray:
-    """Draw the restorations of one picture, uint8 [H, W, 3].
+    """Draw the restorations of one picture.
 
     The upper row shows the picture before, restored by each network (`make_column`) and the truth. The lower row shows
     the errors of all but the truth, and the masks of `measured`. Letters beyond ASCII become "?", because the built-in
-    font lacks most of them.
+    font lacks most of them. The montage is uint8 [H, W, 3].
     """
     from PIL import ImageDraw
 
@@ -92,9 +92,9 @@ def draw_montage(measured: Measured, protocol: TaskProtocol, models: Models) -> 
 
 
 def draw_mask_montage(located: Located, models: Models) -> np.ndarray:
-    """Draw the masks found in one photograph, uint8 [H, W, 3].
+    """Draw the masks found in one photograph.
 
-    The photograph comes first, then the mask of each network (`make_mask_column`).
+    The photograph comes first, then the mask of each network (`make_mask_column`). The montage is uint8 [H, W, 3].
     """
     from PIL import ImageDraw
 
@@ -156,7 +156,7 @@ def _score(measures: dict[str, Any], protocol: TaskProtocol) -> str:
 
 
 def _show(pixels: np.ndarray, errors: bool = False) -> "Image.Image":
-    """Bring a picture to the size at which it is shown.
+    """Bring a picture to its size in the montage.
 
     Errors are coloured after that, because colours cannot be averaged.
     """
