@@ -1,5 +1,12 @@
-"""The error that every misuse of this package raises."""
+"""Error type of this package."""
 
 
 class PluginError(ValueError):
-    """No kernels or no plugin library can be made: one sentence with what was given, expected, and how to fix it."""
+    """Refusal to make kernels or a plugin library.
+
+    The message is one sentence: what was given, what was expected, and how to fix it. The two attributes are the exit
+    code of the command line and the HTTP status of a server.
+    """
+
+    exit_code = 2
+    http_status = 400

@@ -25,7 +25,13 @@ Progress = Callable[[str], None]
 
 
 class RuleError(PluginError):
-    """A kernel compiles, but breaks a rule: registers are spilled, tensor cores left out, ptxas would get it wrong …"""
+    """Refusal of a kernel that compiles but breaks a rule.
+
+    Registers are spilled, tensor cores are left out, or ptxas would assemble it wrongly.
+    """
+
+    exit_code = 1
+    http_status = 500
 
 
 @dataclass(frozen=True)
