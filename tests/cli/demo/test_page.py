@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from spair.cli.demo import page as report
-from spair.cli.demo.samples import SampleResult
 from spair.cli.shared.output import decibel
 from spair.training.data import photos
 from spair.training.data.photos import RainedPhoto
+from spair.training.evaluation.samples import SampleResult
 
 EVIL = '"><script>alert(1)</script>$title'
 

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from spair.cli.profile.page import render_page
+from spair.cli.profile.page import render_report
 from spair.cli.profile.tables import conclusions, describe_check, describe_crossover, describe_tuning, percent
 
 EVIL = '"><script>alert(1)</script>$title'
@@ -83,13 +83,13 @@ class Reader(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page():
-    return Reader(render_page(make_report()))
+    return Reader(render_report(make_report()))
 
 
 def test_nothing_is_loaded_from_elsewhere_and_nothing_runs(page):
     assert not [value for _, attributes in page.tags for key, value in attributes.items() if key in ("src", "href")]
     assert page.all("script") == [] and page.all("link") == []
-    source = render_page(make_report("plain"))
+    source = render_report(make_report("plain"))
     assert "http" not in source and "url(" not in source and "@import" not in source
 
 
@@ -117,13 +117,13 @@ def test_the_page_says_how_it_was_measured(page):
 def test_it_fits_phones_and_dark_rooms(page):
     (viewport,) = [meta for meta in page.all("meta") if meta.get("name") == "viewport"]
     assert viewport["content"] == "width=device-width, initial-scale=1" and page.all("html") == [{"lang": "en"}]
-    source = render_page(make_report())
+    source = render_report(make_report())
     for colour in ("--ink", "--quiet", "--line", "--accent", "--second"):
         assert source.count(f"{colour}:") == 2, f"{colour} is set for light and dark"
 
 
 def test_a_foreign_network_has_a_page_without_masks():
-    page = Reader(render_page(make_report("their", kind="foreign")))
+    page = Reader(render_report(make_report("their", kind="foreign")))
     assert len(page.all("svg")) == 1 and "cross-over" not in page.text.lower()
     assert "computes every pixel of every picture" in page.text
 
@@ -131,7 +131,7 @@ def test_a_foreign_network_has_a_page_without_masks():
 def test_a_crossover_beyond_the_axis_is_not_marked_there():
     report = make_report("x")
     report["rows"] = [row for row in report["rows"] if row["density"] < 1]
-    assert Reader(render_page(report)).text.count("cross-over 55 %") == 2
+    assert Reader(render_report(report)).text.count("cross-over 55 %") == 2
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_only_what_was_checked_is_said_to_be():
         "clean pixels not checked, as this network may change them"
     )
     report["checks"][0] = {**check, "packed": False}
-    assert "every piece dense, and as the restorer chooses" in render_page(report)
+    assert "every piece dense, and as the restorer chooses" in render_report(report)
 
 
 def test_tuning_that_was_not_stored_says_so():
