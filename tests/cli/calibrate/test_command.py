@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from spair.cli.calibrate.page import plot_losses, render_page
+from spair.cli.calibrate.page import plot_losses, render_report
 from spair.cli.calibrate.tables import conclusions
 from spair.runtime import Bundle, Restorer, read_image
 from spair.runtime.bundle.writer import write_bundle
@@ -72,7 +72,7 @@ def arguments(foreign_bundle: Path, photos: Path) -> list[object]:
 
 
 def test_the_json_is_that_of_the_design(spair, arguments, foreign_bundle, photos):
-    report = spair(*arguments, "--precision", "int8", "--targets", photos / "target", "--json").json
+    report = spair(*arguments, "--precision", "int8", "--clean", photos / "target", "--json").json
     for key in ("precision", "psnr_delta_db", "images", "layers", "kept_fp32", "kept_fp16", "file_ratio", "passed"):
         assert key in report
     assert (report["precision"], report["images"], report["passed"], report["gate_db"]) == ("int8", 5, True, -0.25)
@@ -97,7 +97,7 @@ def test_the_page_is_whole_and_escaped(spair, arguments, photos, tmp_path):
     text = page.read_text()
     assert report["html"] == str(page) and "<svg" in text and "src=" not in text and "$" not in text
     evil = json.loads(json.dumps(report).replace("second", "<script>&"))
-    assert "<script>" not in render_page(evil) and "&lt;script&gt;&amp;" in render_page(evil)
+    assert "<script>" not in render_report(evil) and "&lt;script&gt;&amp;" in render_report(evil)
 
 
 def test_bars_grow_with_the_loss():
