@@ -12,6 +12,7 @@ from rich.table import Table
 
 from .shared.options import Json
 from .shared.output import deliver, working
+from .shared.sizes import parse_size
 
 if TYPE_CHECKING:
     from ..export.engines.target import TargetFiles
@@ -27,28 +28,29 @@ Examples:
 
 def build(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle: a folder NAME.spair.")],
-    target: Annotated[str, typer.Option(help="What to build for, e.g. rtx or jetson-orin-jp6.")],
+    target: Annotated[str, typer.Option(metavar="TARGET", help="What to build for, e.g. rtx or jetson-orin-jp6.")],
     precision: Annotated[
-        list[str] | None, typer.Option(help="A precision to build an engine for; repeat it. All when left out.")
+        list[str] | None,
+        typer.Option(metavar="PRECISION", help="A precision to build an engine for; repeat it. All when left out."),
     ] = None,
     engines: Annotated[
         bool, typer.Option("--engines/--no-engines", help="Build engines too, where that works.")
     ] = True,
     library: Annotated[
-        Path | None, typer.Option(help="Take this libspair_plugins.so, built before for the target.")
+        Path | None, typer.Option(metavar="FILE", help="Take this libspair_plugins.so, built before for the target.")
     ] = None,
     usual_size: Annotated[
-        str, typer.Option(metavar="WxH", help="Size of picture that the engines are tuned for.")
+        str, typer.Option(metavar="SIZE", help="Size of picture that the engines are tuned for.")
     ] = "1280x720",
-    max_size: Annotated[str, typer.Option(metavar="WxH", help="Largest size of picture.")] = "1920x1080",
-    batch: Annotated[int, typer.Option(min=1, help="Most pictures at a time.")] = 1,
+    max_size: Annotated[str, typer.Option(metavar="SIZE", help="Largest size of picture.")] = "1920x1080",
+    batch: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Most pictures at a time.")] = 1,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Kernels compiled side by side; all cores when left out.")
+        int | None, typer.Option(min=1, metavar="COUNT", help="Kernels compiled side by side; all cores when left out.")
     ] = None,
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Use what was compiled before.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Build the TensorRT plugins and engines of a target into a bundle.
+    """Build a target's TensorRT plugins and engines into a bundle.
 
     Kernels are compiled for the target's GPUs and the library around them, without a GPU; engines are built here for
     TensorRT-RTX, else the command that builds them on the target is shown.
@@ -63,7 +65,7 @@ def build(
     from ..runtime.cache import cache_folder
 
     found = find_target(target)
-    options = EngineOptions(_parse_size(usual_size), _parse_size(max_size), batch)
+    options = EngineOptions(parse_size("--usual-size", usual_size), parse_size("--max-size", max_size), batch)
     opened = Bundle.open(bundle)
     precisions = check_operators(opened, precision or [])
     check_place(opened)
@@ -77,15 +79,6 @@ def build(
         progress("writing the bundle")
         write_target(opened, found, files)
     deliver(_report(opened.path, made, files, dict(opened.manifest.operators)), as_json, _show)
-
-
-def _parse_size(text: str) -> tuple[int, int]:
-    from ..runtime.errors import UserError
-
-    width, _, height = text.lower().partition("x")
-    if not width.isdecimal() or not height.isdecimal():
-        raise UserError(f"the size {text!r} is not of the form WxH, e.g. 1920x1080")
-    return int(width), int(height)
 
 
 def _report(bundle: Path, made: Build, files: TargetFiles, operators: dict[str, int]) -> dict[str, Any]:
