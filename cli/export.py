@@ -20,11 +20,13 @@ Examples:
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CKPT", help="A .safetensors, .pt, .pth or .ckpt file.")],
-    out: Annotated[Path, typer.Option(help="The bundle to write: a folder, NAME.spair.")],
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A .safetensors, .pt, .pth or .ckpt file.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The bundle to write: a folder, NAME.spair.")],
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
-    preset: Annotated[str | None, typer.Option(help="Network size, where the file does not say.")] = None,
-    task: Annotated[str | None, typer.Option(help="What it was trained for, e.g. rain.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Network size, where the file does not say.")
+    ] = None,
+    task: Annotated[str | None, typer.Option(metavar="NAME", help="What it was trained for, e.g. rain.")] = None,
     factory: Factory = None,
     inputs: Annotated[
         list[str] | None,
@@ -35,10 +37,16 @@ def export(
         typer.Option("--output", metavar="NAME", help="With --factory: name of an output; the first is the picture."),
     ] = None,
     multiple: Annotated[
-        int, typer.Option(min=1, help="With --factory: height and width must be multiples of this inside.")
+        int,
+        typer.Option(
+            min=1, metavar="PIXELS", help="With --factory: height and width must be multiples of this inside."
+        ),
     ] = 1,
     min_size: Annotated[
-        int, typer.Option(min=1, help="With --factory: the smallest height and width that the network takes.")
+        int,
+        typer.Option(
+            min=1, metavar="PIXELS", help="With --factory: the smallest height and width that the network takes."
+        ),
     ] = 1,
     as_json: Json = False,
 ) -> None:

@@ -25,12 +25,16 @@ Accelerator = Literal["auto", "cpu", "gpu"]
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="A TOML or YAML file; see training/configs.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder of the runs; an interrupted run continues.")] = Path("runs"),
+    config: Annotated[Path, typer.Argument(metavar="FILE", help="A TOML or YAML file; see training/configs.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder of the runs; an interrupted run continues.")
+    ] = Path("runs"),
     threads: Threads = None,
     accelerator: Annotated[Accelerator, typer.Option(help="auto takes a GPU if there is one.")] = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="GPUs, or CPU processes, on this machine.")] = 1,
-    nodes: Annotated[int, typer.Option(min=1, help="Machines; start the same command on each (see README).")] = 1,
+    devices: Annotated[int, typer.Option(min=1, metavar="COUNT", help="GPUs, or CPU processes, on this machine.")] = 1,
+    nodes: Annotated[
+        int, typer.Option(min=1, metavar="COUNT", help="Machines; start the same command on each (see README).")
+    ] = 1,
     as_json: Json = False,
 ) -> None:
     """Train a network.
