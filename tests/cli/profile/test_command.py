@@ -8,9 +8,11 @@ import pytest
 
 from spair.runtime import tuning
 from spair.runtime.images import Picture, write_image
+from spair.runtime.profiling import costs
 from spair.runtime.profiling import crossover as curves
 from spair.runtime.profiling import latency as profiler
 from spair.runtime.profiling.memory import Peak
+from spair.runtime.tiling.costs import Tuning
 
 SMALL = ("--size", "56x40", "--densities", "0.1,1", "--masks", "streak,blob", "--threads", 1, "--repeat", 1)
 
@@ -19,7 +21,7 @@ SMALL = ("--size", "56x40", "--densities", "0.1,1", "--masks", "streak,blob", "-
 def cache(tmp_path, monkeypatch):
     """Tuning is kept in the test's own folder, and not measured: that takes seconds."""
     monkeypatch.setenv("SPAIR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(tuning, "measure_tuning", lambda bundle, precision, threads: tuning.Tuning.assumed(0.4))
+    monkeypatch.setattr(costs, "measure_tuning", lambda bundle, precision, threads: Tuning.assumed(0.4))
     return tmp_path / "cache"
 
 
@@ -103,8 +105,8 @@ def test_nothing_is_stored_when_told_so(spair, tiny_bundle, no_process, cache):
 
 def test_a_cache_that_cannot_be_written_is_refused_before_anything_is_measured(spair, tiny_bundle, cache, monkeypatch):
     cache.write_text("a file")
-    for function in ("measure_tuning", "save_tuning"):
-        monkeypatch.setattr(tuning, function, lambda *arguments: pytest.fail("measured"))
+    for module, function in ((costs, "measure_tuning"), (tuning, "save_tuning")):
+        monkeypatch.setattr(module, function, lambda *arguments: pytest.fail("measured"))
     spair("profile", tiny_bundle, *SMALL).refused("cannot keep this machine's tuning in .*cache: .* or give --no-store")
 
 
