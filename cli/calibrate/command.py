@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from ..shared.deprecation import TARGETS, take_renamed
 from ..shared.options import Json, Threads
 from ..shared.output import counting, deliver
@@ -25,7 +30,7 @@ def calibrate(
     images: options.Images,
     precision: options.Precision,
     clean: options.Clean = None,
-    targets: options.Targets = None,
+    targets: Annotated[Path | None, typer.Option(TARGETS.old, hidden=True)] = None,
     calibrator: options.Calibrator = "mse",
     percentile: options.Percentile = 99.99,
     statistics: options.Statistics = "masked",

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..shared.deprecation import TARGETS, hidden
 from ..shared.options import OUTPUT
 
 INPUTS, RANGES, GATE = "Inputs", "Ranges", "Gate"
@@ -30,7 +29,6 @@ Clean = Annotated[
         rich_help_panel=INPUTS,
     ),
 ]
-Targets = Annotated[Path | None, hidden(TARGETS)]
 Pictures = Annotated[
     int,
     typer.Option(metavar="COUNT", help="Largest number of pictures, evenly spaced by name.", rich_help_panel=INPUTS),

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from ..shared.deprecation import TARGET, take_renamed
 from ..shared.models import Execution, choose_path, open_model
@@ -29,7 +33,7 @@ def evaluate(
     model: Model,
     inputs: options.Inputs = None,
     clean: options.Clean = None,
-    target: options.Target = None,
+    target: Annotated[Path | None, typer.Option(TARGET.old, hidden=True)] = None,
     mask: options.Mask = None,
     dataset: options.Dataset = None,
     root: options.Root = None,

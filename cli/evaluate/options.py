@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..shared.deprecation import TARGET, hidden
 from ..shared.options import MODEL, OUTPUT
 
 INPUTS, MEASURES = "Inputs", "Measures"
@@ -25,7 +24,6 @@ Clean = Annotated[
         rich_help_panel=INPUTS,
     ),
 ]
-Target = Annotated[Path | None, hidden(TARGET)]
 Mask = Annotated[
     Path | None,
     typer.Option(

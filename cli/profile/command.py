@@ -48,16 +48,10 @@ def profile(
     check_page(html)
     source = work.Source(*read_default_photo(), ".jpg") if image is None else work.read_source(image)
     plan = options.make_plan(
-        size=options.DEFAULT_SIZE if size is None and image is None else size,
-        check_size=check_size,
-        densities=densities,
-        masks=masks,
-        precision=precision,
-        threads=threads,
-        tile=tile,
-        repeat=repeat,
+        size=options.DEFAULT_SIZE if size is None and image is None else size, check_size=check_size,
+        densities=densities, masks=masks, precision=precision, threads=threads, tile=tile, repeat=repeat,
         picture=work.Size(source.pixels.shape[1], source.pixels.shape[0]),
-    )
+    )  # fmt: skip
     refuse_checkpoint(model)
     bundle = work.open_checked(model, [setting.precision for setting in plan.settings])
     if not no_store and any(bundle.has_graph(setting.precision, "net_r_packed") for setting in plan.settings):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import typer
 
@@ -47,8 +47,3 @@ def take_renamed(given: Value | None, old: Value | None, renamed: Renamed) -> Va
         err=True,
     )
     return old
-
-
-def hidden(renamed: Renamed) -> Any:
-    """Make the hidden option of an old name."""
-    return typer.Option(renamed.old, hidden=True)

@@ -46,11 +46,6 @@ def test_repeats_that_are_asked_for_are_done():
     ("given", "match"),
     [
         ({"size": "1920"}, "the size '1920' is not WIDTHxHEIGHT in pixels; give for example --size 1920x1080"),
-        ({"size": "-4x4"}, "the size '-4x4' is not"),
-        ({"size": "4x4x4"}, "the size '4x4x4' is not"),
-        ({"size": "٤x4"}, "is not WIDTHxHEIGHT"),
-        ({"size": "0x4"}, "has 0 pixels, expected 1 to 500000000"),
-        ({"size": "99999x99999"}, "has 9999800001 pixels"),
         ({"size": "4x4,"}, "--size is '4x4,', expected one value, or several"),
         ({"size": ""}, "--size is '', expected"),
         ({"check_size": "4x4,5x5"}, "--check-size is '4x4,5x5', expected one size"),

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from spair.runtime import UserError
-from spair.training.evaluation.session.kinds import Comparison, MaskKind, RestoredKind, choose_kind
 from spair.training.evaluation.session.run import OpenModel, evaluate_models
 from spair.training.evaluation.session.sources import Sources
 
@@ -65,12 +63,3 @@ def test_peers_are_measured_first_and_all_are_checked_before(pairs):
 def test_a_model_without_peers_has_no_comparison(pairs):
     report = evaluate_models([OpenModel(Path("first"), None)], SOURCES, Kind(), None, counter)
     assert "compare" not in report and (report["dataset"], report["only"]) == (None, None)
-
-
-def test_the_kind_follows_from_the_source():
-    assert choose_kind(False, "rain", Comparison("floor")) == RestoredKind("rain", Comparison("floor"))
-    assert choose_kind(True, "shadow", Comparison()) == MaskKind("shadow")
-    with pytest.raises(UserError, match="alone compare masks: leave them out, or give --clean"):
-        choose_kind(True, "shadow", Comparison(shift=1))
-    with pytest.raises(UserError, match="snow"):
-        choose_kind(False, "snow", Comparison())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-CLI = Path(__file__).parents[2] / "cli"
+CLI = Path(__file__).parents[3] / "cli"
 SHARED = {"shared", "pages"}
 MODULES = sorted(path for path in CLI.rglob("*.py") if path.name != "main.py")
 
