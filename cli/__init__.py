@@ -1,1 +1,1 @@
-"""The command `spair`: one file per verb; may import every other folder, and nobody imports it."""
+"""Command `spair`, one file or folder for each verb."""

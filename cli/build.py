@@ -11,6 +11,7 @@ from rich.table import Table
 
 from .shared.options import Json
 from .shared.output import deliver, working
+from .shared.sizes import parse_size
 
 EXAMPLES = """\b
 Examples:
@@ -48,7 +49,7 @@ def build(
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Use what was compiled before.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Build plugins and engines for a GPU.
+    """Build TensorRT plugins and engines for a target.
 
     Kernels and the plugin library are compiled for the target's GPUs on this machine, which needs no GPU. Engines for
     TensorRT-RTX are built here too. For TensorRT, the command that builds them on the target is printed.
@@ -56,7 +57,7 @@ def build(
     from ..export.engines.builder import EngineOptions
     from ..export.engines.target import build_target
 
-    options = EngineOptions(_parse_size(usual_size), _parse_size(max_size), batch)
+    options = EngineOptions(parse_size("--usual-size", usual_size), parse_size("--max-size", max_size), batch)
     with working("building") as progress:
         report = build_target(
             bundle,
@@ -69,15 +70,6 @@ def build(
             progress=progress,
         )
     deliver(report, as_json, _show)
-
-
-def _parse_size(text: str) -> tuple[int, int]:
-    from ..runtime.errors import UserError
-
-    width, _, height = text.lower().partition("x")
-    if not width.isdecimal() or not height.isdecimal():
-        raise UserError(f"the size {text!r} is not of the form WxH, for example 1920x1080")
-    return int(width), int(height)
 
 
 def _show(report: dict[str, Any], console: Console) -> None:

@@ -1,4 +1,4 @@
-"""`spair doctor`: what is installed, which backends work, and why not."""
+"""Verb `doctor`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ..runtime.machine.report import describe_machine, machine_line
-from .probes import PROBES
 from .shared.options import Json
 from .shared.output import deliver, working
 
@@ -21,6 +19,9 @@ Examples:
 
 def doctor(as_json: Json = False) -> None:
     """Say which backends work here, and why not."""
+    from ..runtime.machine.probes import PROBES
+    from ..runtime.machine.report import describe_machine
+
     with working("asking the backends"):
         backends = {name: probe()._asdict() for name, probe in PROBES.items()}
         report = {"backends": backends, "machine": describe_machine()}
@@ -28,6 +29,8 @@ def doctor(as_json: Json = False) -> None:
 
 
 def _show(report: dict[str, Any], console: Console) -> None:
+    from ..runtime.machine.report import machine_line
+
     table = Table("backend", "works", "version", "remark", box=None, pad_edge=False)
     for name, probe in report["backends"].items():
         remark = (probe["reason"] or "").replace("[", r"\[")

@@ -1,47 +1,51 @@
-"""The command `spair`: its verbs, and what happens to their errors."""
+"""Command `spair` with its verbs."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import sys
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, NamedTuple
 
 import typer
-from typer.core import TyperGroup
 
 from . import build, doctor, export, inspect, restore, train
 from .calibrate import command as calibrate
 from .demo import command as demo
 from .evaluate import command as evaluate
 from .profile import command as profile
-from .shared.failures import explain
+from .shared.help import PanelCommand, PanelGroup
 
-INTERRUPTED = 130
+USE, PREPARE, MEASURE, TRAIN = "Use", "Prepare", "Measure", "Train"
+"""Panels of the help."""
 
 
-class Verbs(TyperGroup):
-    """Runs a verb and turns the user's errors into one sentence; a bug keeps its traceback."""
+class Verb(NamedTuple):
+    """Verb of the command, named after its function."""
 
-    def invoke(self, ctx: Any) -> Any:
-        """Exit code 2 for bad input and missing packages, 1 for a missed gate, 130 for Ctrl-C."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as error:
-            typer.echo("interrupted", err=True)
-            raise typer.Exit(INTERRUPTED) from error
-        except Exception as error:
-            failure = explain(error, ctx.invoked_subcommand or "")
-            if failure is None:
-                raise
-            typer.echo(f"error: {failure.sentence}", err=True)
-            raise typer.Exit(failure.code) from error
+    panel: str
+    run: Callable[..., None]
+    examples: str
 
+
+VERBS = (
+    Verb(USE, restore.restore, restore.EXAMPLES),
+    Verb(USE, demo.demo, demo.EXAMPLES),
+    Verb(PREPARE, export.export, export.EXAMPLES),
+    Verb(PREPARE, calibrate.calibrate, calibrate.EXAMPLES),
+    Verb(PREPARE, build.build, build.EXAMPLES),
+    Verb(MEASURE, evaluate.evaluate, evaluate.EXAMPLES),
+    Verb(MEASURE, profile.profile, profile.EXAMPLES),
+    Verb(MEASURE, inspect.inspect, inspect.EXAMPLES),
+    Verb(MEASURE, doctor.doctor, doctor.EXAMPLES),
+    Verb(TRAIN, train.train, train.EXAMPLES),
+)
+"""Verbs in the order of the help."""
 
 app = typer.Typer(
     name="spair",
-    cls=Verbs,
-    no_args_is_help=True,
-    add_completion=False,
+    cls=PanelGroup,
+    subcommand_metavar="VERB ...",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -61,16 +65,21 @@ def _root(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
-    """Mask-guided sparse image restoration: a trained checkpoint to ONNX, and from there to restored pictures."""
+    """Mask-guided sparse image restoration.
+
+    A trained checkpoint becomes a bundle of ONNX graphs, and a bundle restores pictures.
+    """
 
 
-for module in (demo, doctor, train, evaluate, export, calibrate, build, restore, inspect, profile):
-    name = module.__name__.removesuffix(".command").rpartition(".")[2]
-    app.command(name, epilog=module.EXAMPLES)(getattr(module, name))
+for verb in VERBS:
+    app.command(verb.run.__name__, cls=PanelCommand, epilog=verb.examples, rich_help_panel=verb.panel)(verb.run)
 
 
 def main() -> None:
-    """The console script: runs the verb in `sys.argv` and leaves the process with its exit code."""
+    """Run the verb of `sys.argv` and exit.
+
+    The process ends with the exit code of the verb.
+    """
     app(prog_name="spair", args=sys.argv[1:])
 
 

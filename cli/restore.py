@@ -1,4 +1,4 @@
-"""`spair restore`: picture files in, restored picture files out."""
+"""Verb `restore`, which restores picture files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.table import Table
 
 from .shared.failures import FAILED
 from .shared.models import Execution, choose_path, open_model
-from .shared.options import Backend, ForceDense, ForcePacked, Json, Model, Precision, Threads, Tile
+from .shared.options import OUTPUT, Backend, ForceDense, ForcePacked, Json, Model, Precision, Threads, Tile
 from .shared.output import counting, deliver, number
 from .shared.places import check_writable, make_folder
 
@@ -24,21 +24,33 @@ Examples:
 """
 
 
+Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Pictures, folders or patterns.")]
+Out = Annotated[
+    Path, typer.Option(metavar="FOLDER", help="Folder for the results; made when missing.", rich_help_panel=OUTPUT)
+]
+SaveMask = Annotated[bool, typer.Option("--save-mask", help="Also write NAME.mask.png.", rich_help_panel=OUTPUT)]
+Recursive = Annotated[bool, typer.Option("--recursive", help="Look into subfolders of input folders.")]
+SkipExisting = Annotated[
+    bool,
+    typer.Option(
+        "--skip-existing", help="Leave pictures alone whose results are there already.", rich_help_panel=OUTPUT
+    ),
+]
+
+
 def restore(
     model: Model,
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Pictures, folders or patterns.")],
-    out: Annotated[Path, typer.Option(help="Folder for the results; made when missing.")],
+    inputs: Inputs,
+    out: Out,
+    recursive: Recursive = False,
     precision: Precision = "fp32",
     backend: Backend = "auto",
     threads: Threads = None,
     tile: Tile = None,
     force_dense: ForceDense = False,
     force_packed: ForcePacked = False,
-    save_mask: Annotated[bool, typer.Option("--save-mask", help="Also write NAME.mask.png.")] = False,
-    recursive: Annotated[bool, typer.Option("--recursive", help="Look into subfolders.")] = False,
-    skip_existing: Annotated[
-        bool, typer.Option("--skip-existing", help="Leave pictures alone whose results are there already.")
-    ] = False,
+    save_mask: SaveMask = False,
+    skip_existing: SkipExisting = False,
     as_json: Json = False,
 ) -> None:
     """Restore picture files.
@@ -51,7 +63,7 @@ def restore(
     from ..runtime.images.finding import find_inputs
 
     check_writable(out)
-    # Earlier results inside an input folder are no inputs; an output folder that is an input itself gets refused.
+    # Earlier results inside an input folder are not inputs; an output folder that is an input itself gets refused.
     exclude = None if any(os.path.realpath(path) == os.path.realpath(out) for path in inputs) else out
     jobs = plan_jobs(find_inputs(inputs, recursive=recursive, exclude=exclude), out, save_mask=save_mask)
     with open_model(

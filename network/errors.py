@@ -1,5 +1,12 @@
-"""The one error that leaves this package."""
+"""Error type of this package."""
 
 
 class CheckpointError(ValueError):
-    """A checkpoint or preset cannot be used: one sentence saying what was given, what was expected and the fix."""
+    """Refusal of a checkpoint or a preset.
+
+    The message is one sentence: what was given, what was expected, and how to fix it. The two attributes are the exit
+    code of the command line and the HTTP status of a server.
+    """
+
+    exit_code = 2
+    http_status = 400

@@ -1,9 +1,23 @@
-"""The two families of errors: the user's (one sentence, exit code 2) and ours (a traceback)."""
+"""Errors that a user can act on.
+
+Each class carries the exit code of the command line and the HTTP status of a server. A door (`cli`, later a server)
+reads the two attributes and prints the message, which is one sentence: what failed, what was given, what was expected
+and how to fix it. Any other exception is a bug and keeps its traceback.
+"""
 
 
 class UserError(ValueError):
-    """Bad input: one sentence says what failed, what was given, what was expected and how to fix it."""
+    """Bad input."""
+
+    exit_code = 2
+    http_status = 400
 
 
 class GateError(RuntimeError):
-    """A measured accuracy gate failed: the input was fine, the result is not good enough (exit code 1)."""
+    """Failure of a measured accuracy gate.
+
+    The input was fine, but the result is not good enough.
+    """
+
+    exit_code = 1
+    http_status = 500

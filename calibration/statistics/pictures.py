@@ -75,13 +75,13 @@ def _find_targets(files: Sequence[Path], targets: Path | None) -> dict[str, Path
     if targets is None:
         return {}
     if not targets.is_dir():
-        raise UserError(f"--targets {targets} is no folder; give one with the clean pictures, named as the others")
+        raise UserError(f"--clean {targets} is not a folder; give one with the clean pictures, named as the others")
     found = {item.path.stem: item.path for item in find_inputs([targets])}
     alone = [file.name for file in files if file.stem not in found]
     if alone:
         raise UserError(
             f"{alone[0]} (and {len(alone) - 1} more) has no clean picture of the same stem in {targets}; "
-            "complete the pairs, or leave --targets out"
+            "complete the pairs, or leave --clean out"
         )
     return found
 

@@ -1,1 +1,1 @@
-"""The verb `calibrate`."""
+"""Verb `calibrate`, its options, table and page."""

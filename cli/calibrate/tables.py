@@ -1,4 +1,4 @@
-"""What `spair calibrate` prints for people."""
+"""Tables and sentences of `spair calibrate`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from rich.table import Table
 
 from ..shared.output import number
 
-WAYS = {
+VARIANTS = {
     "rounded": "halves rounded as a GPU does",
     "dense": "ONNX Runtime, every pixel",
     "packed": "ONNX Runtime, distorted pixels alone",
     "whole": "ONNX Runtime, the one graph of engines",
 }
+"""Entry of "ways" in the report -> how the graphs were run."""
+
 PARTS = {"net_l": "Net_L", "net_r": "Net_R dense", "net_r_packed": "Net_R packed", "model": "the whole graph"}
+"""Graph of a bundle -> its name for people."""
+
 HEAD = ("layer", "precision", "dB lost", "scale", "clipped", "largest", "vanishing", "work", "fp32 ms", "ms saved")
 
 
 def show_calibration(report: dict[str, Any], console: Console) -> None:
-    """Print the layers, then what it comes to."""
+    """Print the layers, then the conclusions."""
     table = Table(*HEAD, box=None, pad_edge=False)
     for column in table.columns[2:]:
         column.justify = "right"
@@ -35,7 +39,7 @@ def show_calibration(report: dict[str, Any], console: Console) -> None:
 
 
 def layer_cells(row: Mapping[str, Any]) -> list[str]:
-    """One line of the table, by `HEAD`."""
+    """Return a row of the table, by `HEAD`."""
     scales = row["scales"]
     several = f" x{len(scales)}" if len(scales) > 1 else ""
     return [
@@ -53,7 +57,7 @@ def layer_cells(row: Mapping[str, Any]) -> list[str]:
 
 
 def conclusions(report: Mapping[str, Any]) -> list[str]:
-    """Sentences: the gate, the ways, sizes and speeds."""
+    """Say the gate, the variants, sizes and speeds."""
     kept = ", ".join(
         f"{len(report[f'kept_{precision}'])} in {precision}"
         for precision in ("fp16", "fp32")
@@ -62,10 +66,10 @@ def conclusions(report: Mapping[str, Any]) -> list[str]:
     lines = [
         f"gate       {'passed' if report['passed'] else 'MISSED'}: {signed(report['psnr_delta_db'])} dB over "
         f"{report['images']} pictures, allowed {signed(report['gate_db'])} dB, by {describe_basis(report)}",
-        *(f"           {signed(way['psnr_delta_db'])} dB {WAYS[name]}; worst {way['worst']['name']} "
-          f"{signed(way['worst']['psnr_delta_db'])} dB; {way['clean_changed']} clean pixels changed"
-          + (f", {100 * way['mask_changed']:.3f} % of the mask" if way["mask_changed"] is not None else "")
-          for name, way in report["ways"].items()),
+        *(f"           {signed(run['psnr_delta_db'])} dB {VARIANTS[name]}; worst {run['worst']['name']} "
+          f"{signed(run['worst']['psnr_delta_db'])} dB; {run['clean_changed']} clean pixels changed"
+          + (f", {100 * run['mask_changed']:.3f} % of the mask" if run["mask_changed"] is not None else "")
+          for name, run in report["ways"].items()),
         describe_unseen(report),
         f"layers     {report['layers']}, {kept or 'none'} kept higher; "
         f"{sum(casts['casts'] for casts in report['casts'].values())} casts",
@@ -77,7 +81,10 @@ def conclusions(report: Mapping[str, Any]) -> list[str]:
 
 
 def describe_unseen(report: Mapping[str, Any]) -> str:
-    """What pictures lost that gave no range: those that will be restored are others too."""
+    """Say the loss on pictures that gave no range.
+
+    It tells most of pictures to come, since those gave no range either.
+    """
     unseen = report["unseen"]
     if unseen is None:
         return "           every picture also gave ranges: others may lose more, so give more pictures to know"
@@ -85,7 +92,7 @@ def describe_unseen(report: Mapping[str, Any]) -> str:
 
 
 def describe_basis(report: Mapping[str, Any]) -> str:
-    """What the losses were measured against."""
+    """Say what the losses were measured against."""
     if report["assumed_psnr_db"] is None:
         return "clean pictures"
     return (
@@ -95,7 +102,10 @@ def describe_basis(report: Mapping[str, Any]) -> str:
 
 
 def describe_speed(report: Mapping[str, Any]) -> list[str]:
-    """One sentence a graph: whether the precision pays on this machine's ONNX Runtime."""
+    """Say where the precision pays on this machine.
+
+    There is one sentence for each graph.
+    """
     speed = report["speed"]
     if speed is None:
         return []
@@ -109,5 +119,5 @@ def describe_speed(report: Mapping[str, Any]) -> list[str]:
 
 
 def signed(value: float) -> str:
-    """A change in dB; no minus before zero."""
+    """Format a change in dB, without a minus before zero."""
     return f"{value + 0.0:+.4f}" if abs(value) >= 5e-5 else "0.0000"

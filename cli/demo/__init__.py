@@ -1,1 +1,1 @@
-"""The verb `demo`."""
+"""Verb `demo`, its tables and report."""

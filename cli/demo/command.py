@@ -1,28 +1,20 @@
-"""`spair demo`: the main job on sample photos, from the shipped checkpoint to a table and an HTML report."""
+"""Verb `demo`, the main job on sample photographs."""
 
 from __future__ import annotations
 
 import importlib.resources
 import json
-import statistics
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from ...runtime.machine.report import describe_machine, machine_line
-from ...training.data.photos import PHOTOS, sample_photos
-from ..shared.options import Json, Threads, Tile
-from ..shared.output import counting, decibel, deliver, working
-from ..shared.places import check_writable, make_folder
+from ..shared.options import OUTPUT, Json, Threads, Tile
+from ..shared.output import counting, decibel, deliver, make_table, working
+from ..shared.places import check_writable
 from .page import render_report
 from .precisions import calibrate_demo, show_precisions, summarise_precisions
-from .samples import SampleResult, try_sample
 
 EXAMPLES = """\b
 Examples:
@@ -32,16 +24,22 @@ Examples:
 
 SHIPPED = "rain-tiny.safetensors"
 
+Out = Annotated[
+    Path,
+    typer.Option(metavar="FOLDER", help="Folder for the bundle, the pictures and the report.", rich_help_panel=OUTPUT),
+]
+Checkpoint = Annotated[Path | None, typer.Option(metavar="FILE", help="A SPAIR checkpoint; else the shipped one.")]
+Repeat = Annotated[
+    int, typer.Option(min=1, metavar="COUNT", help="Timed runs of dense and of adaptive; the median counts.")
+]
+
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for bundle, pictures and report.")] = Path("demo"),
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(help="Another SPAIR checkpoint than the shipped one."),
-    ] = None,
+    out: Out = Path("demo"),
+    checkpoint: Checkpoint = None,
     threads: Threads = None,
     tile: Tile = None,
-    repeat: Annotated[int, typer.Option(min=1, help="Timed runs of each way; the median counts.")] = 3,
+    repeat: Repeat = 3,
     as_json: Json = False,
 ) -> None:
     """Restore sample photos end to end.
@@ -51,35 +49,40 @@ def demo(
     """
     check_writable(out)
     source = checkpoint or find_shipped()
-    bundle_path = out / f"{source.stem}.spair"
+    bundle = out / f"{source.stem}.spair"
     with working("loading PyTorch") as progress:
-        facts = export_bundle(source, bundle_path, progress)
-    calibrated = calibrate_demo(bundle_path, threads)
-    trials = _run_trials(bundle_path, calibrated, threads, tile, repeat)
-    pictures = out / "pictures"
+        from ...runtime.files import write_atomically
+        from ...runtime.machine.report import describe_machine
+        from ...training.evaluation.samples import summarise_samples, try_samples
+
+        facts = export_bundle(source, bundle, progress)
+    calibrated = calibrate_demo(bundle, threads)
+    lower = [precision for precision, entry in calibrated.items() if entry["passed"]]
+    with counting("restoring") as count:
+        results = try_samples(bundle, lower, threads=threads, tile=tile, repeat=repeat, progress=count)
     with working("writing the report"):
-        for trial in trials:
-            _save_pictures(trial, pictures)
+        for result in results:
+            result.save(out / "pictures")
         report = {
-            "bundle": str(bundle_path),
+            "bundle": str(bundle),
             "report": str(out / "report.html"),
             "machine": describe_machine(),
             "model": facts,
             "threads": threads,
             "repeat": repeat,
-            "images": [trial.to_json() for trial in trials],
-            "summary": summarise(trials),
-            "precisions": summarise_precisions(calibrated, trials),
+            "images": [result.to_json() for result in results],
+            "summary": summarise_samples(results),
+            "precisions": summarise_precisions(calibrated, results),
         }
-        _write(out / "report.html", render_report(report, trials).encode())
+        write_atomically(out / "report.html", render_report(report, results).encode())
     deliver(report, as_json, _show)
 
 
 def find_shipped() -> Path:
-    """The shipped checkpoint.
+    """Return the path of the shipped checkpoint.
 
     Raises:
-        UserError: this installation has none.
+        UserError: this installation has no such file.
     """
     from ...runtime.errors import UserError
 
@@ -93,7 +96,7 @@ def find_shipped() -> Path:
 
 
 def export_bundle(checkpoint: Path, out: Path, progress: Any) -> dict[str, Any]:
-    """Export, and what the report says about the model."""
+    """Export a checkpoint and return facts about the model."""
     from ...export.exporter import export_checkpoint
     from ...network import load_checkpoint
     from ...network.cost import parameters
@@ -117,7 +120,10 @@ def export_bundle(checkpoint: Path, out: Path, progress: Any) -> dict[str, Any]:
 
 
 def read_card(checkpoint: Path) -> str:
-    """The first paragraph of the model card beside a checkpoint, as plain text; "" without a card."""
+    """Read the first paragraph of a model card.
+
+    The card is the Markdown file of the same name beside the checkpoint. Without one the text is empty.
+    """
     card = checkpoint.with_suffix(".md")
     if not card.is_file():
         return ""
@@ -126,69 +132,11 @@ def read_card(checkpoint: Path) -> str:
     return prose[0].replace("**", "").replace("`", "") if prose else ""
 
 
-def summarise(trials: Sequence[SampleResult]) -> dict[str, Any]:
-    """Means per kind of rain; the speed-up is that of the summed seconds."""
-    groups: dict[str, list[SampleResult]] = {}
-    for trial in trials:
-        groups.setdefault(trial.sample.rain, []).append(trial)
-    return {
-        rain: {
-            "count": len(group),
-            "psnr_y_before": statistics.fmean(trial.psnr_before for trial in group),
-            "psnr_y_after": statistics.fmean(trial.psnr_after for trial in group),
-            "density": statistics.fmean(float(trial.mask.mean()) for trial in group),
-            "dense_seconds": sum(trial.dense_seconds for trial in group),
-            "adaptive_seconds": sum(trial.adaptive_seconds for trial in group),
-            "speedup": sum(t.dense_seconds for t in group) / sum(t.adaptive_seconds for t in group),
-        }
-        for rain, group in groups.items()
-    }
-
-
-def _run_trials(
-    path: Path, calibrated: Mapping[str, Any], threads: int | None, tile: int | None, repeat: int
-) -> list[SampleResult]:
-    from ...runtime import Bundle, Restorer
-    from ...runtime.profiling.cases import RunSetting, open_baseline
-
-    bundle = Bundle.open(path)
-    trials = []
-    with ExitStack() as stack:
-
-        def enter(precision: str) -> Restorer:
-            opened = Restorer.open(path, backend="onnxruntime", precision=precision, threads=threads, tile=tile)
-            return stack.enter_context(opened)
-
-        restorer = enter("fp32")
-        lower = {precision: enter(precision) for precision, entry in calibrated.items() if entry["passed"]}
-        dense = stack.enter_context(open_baseline(bundle, RunSetting(threads=threads)))
-        progress = stack.enter_context(counting("restoring"))
-        for done, sample in enumerate(sample_photos(), start=1):
-            trials.append(try_sample(sample, restorer, dense, repeat, lower))
-            progress(done, 2 * len(PHOTOS) + 1, f"{sample.name} in {sample.rain} rain")
-    return trials
-
-
-def _save_pictures(trial: SampleResult, folder: Path) -> None:
-    from ...runtime.images import Picture, write_image
-
-    make_folder(folder)
-    mask = trial.mask[..., None].astype(np.uint8) * np.uint8(255)
-    parts = {"clean": trial.sample.clean, "input": trial.sample.degraded, "restored": trial.restored, "mask": mask}
-    for part, pixels in parts.items():
-        write_image(folder / f"{trial.sample.name}-{trial.sample.rain}-{part}.png", Picture(pixels))
-
-
-def _write(path: Path, data: bytes) -> None:
-    from ...runtime.files import write_atomically
-
-    write_atomically(path, data)
-
-
 def _show(report: dict[str, Any], console: Console) -> None:
-    table = Table("photo", "rain", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("dB before", "dB after", "distorted", "dense s", "adaptive s", "speed-up"):
-        table.add_column(title, justify="right", no_wrap=True)
+    from ...runtime.machine.report import machine_line
+
+    numbers = ("dB before", "dB after", "distorted", "dense s", "adaptive s", "speed-up")
+    table = make_table(("photo", "rain"), numbers)
     for row in report["images"]:
         table.add_row(row["name"], row["rain"], decibel(row["psnr_y_before"]), decibel(row["psnr_y_after"]),
                       f"{100 * row['density']:.1f} %", f"{row['dense_seconds']:.2f}",

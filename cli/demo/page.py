@@ -1,26 +1,23 @@
-"""The demo's report: one HTML file with everything in it, pictures included."""
+"""HTML report of the demo, pictures included."""
 
 from __future__ import annotations
 
 import base64
-import importlib.metadata
-import importlib.resources
 from collections.abc import Sequence
 from html import escape
-from string import Template
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...runtime.machine.report import machine_line
+from ..pages.parts import render_head, render_page, render_rows
 from ..shared.output import decibel
 from .precisions import HEAD, precision_cells, precision_notes
 
 if TYPE_CHECKING:
-    from .samples import SampleResult
+    from ...training.evaluation.samples import SampleResult
 
 WIDTH = 640
-"""Pictures are scaled down to this many pixels across: twice what they take on a phone."""
+"""Largest width of a picture in pixels, twice what it takes on a phone; larger ones are scaled down."""
 
 GAIN = 4
 """Factor by which errors are amplified to be seen."""
@@ -29,14 +26,19 @@ RAINS = {"dry": "Dry", "light": "Light rain", "heavy": "Heavy rain"}
 
 
 def render_report(report: dict[str, Any], trials: Sequence[SampleResult]) -> str:
-    """The report as HTML; every text in it is escaped.
+    """Render the report as HTML.
+
+    Every text in it is escaped.
 
     Args:
         report: the JSON of `spair demo`.
-        trials: its rows with their pictures, in the same order.
+        trials: the samples in the order of its rows.
     """
-    template = (importlib.resources.files("spair.cli.pages") / "report.html").read_text(encoding="utf-8")
-    return Template(template).substitute(
+    from ...runtime.machine.report import machine_line, read_versions
+
+    versions = read_versions(("spair-rt", "onnxruntime"))
+    return render_page(
+        "report.html",
         title=escape(f"SPAIR-RT demo: {report['model']['checkpoint']}"),
         tiles="\n".join(_summary_tile(rain, values) for rain, values in report["summary"].items()),
         rows="\n".join(_row(row) for row in report["images"]),
@@ -46,7 +48,7 @@ def render_report(report: dict[str, Any], trials: Sequence[SampleResult]) -> str
         ),
         cards="\n".join(_card(trial) for trial in trials),
         machine=escape(machine_line(report["machine"])),
-        versions=escape(_versions()),
+        versions=escape(", ".join(f"{name} {version}" for name, version in versions.items())),
         timing=escape(_timing(report)),
         card=escape(report["model"]["card"] or "This checkpoint has no model card beside it."),
         facts="\n".join(_fact(name, value) for name, value in _facts(report["model"])),
@@ -55,7 +57,10 @@ def render_report(report: dict[str, Any], trials: Sequence[SampleResult]) -> str
 
 
 def data_uri(pixels: np.ndarray, *, lossless: bool = False) -> str:
-    """A picture [H, W, 1 or 3] uint8 as a WebP data URI, at most WIDTH pixels across."""
+    """Encode a picture as a WebP data URI.
+
+    The picture is uint8 [H, W, 1 or 3]. It becomes at most WIDTH pixels wide.
+    """
     from ...runtime.images.reader import load_pyvips
 
     vips = load_pyvips()
@@ -69,7 +74,10 @@ def data_uri(pixels: np.ndarray, *, lossless: bool = False) -> str:
 
 
 def error_picture(restored: np.ndarray, clean: np.ndarray) -> np.ndarray:
-    """[H, W, 1] uint8: the largest channel's difference, amplified; black is none."""
+    """Draw the largest difference of the channels, amplified.
+
+    Both pictures are uint8 [H, W, 3]. The result is uint8 [H, W, 1], black where they agree.
+    """
     error = np.abs(restored.astype(np.int16) - clean).max(axis=2, keepdims=True)
     return np.minimum(error * GAIN, 255).astype(np.uint8)
 
@@ -102,13 +110,8 @@ def _row(row: dict[str, Any]) -> str:
 
 
 def _precisions(rows: dict[str, Any]) -> str:
-    titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in HEAD)
-    lines = [precision_cells(precision, row) for precision, row in rows.items()]
-    body = "\n".join(
-        f'<tr><th scope="row">{escape(first)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in rest)}</tr>'
-        for first, *rest in lines
-    )
-    return f"<thead><tr>{titles}</tr></thead><tbody>\n{body}\n</tbody>"
+    lines = render_rows(precision_cells(precision, row) for precision, row in rows.items())
+    return f"{render_head(HEAD)}<tbody>\n{lines}\n</tbody>"
 
 
 def _card(trial: SampleResult) -> str:
@@ -160,8 +163,4 @@ def _fact(name: str, value: str) -> str:
 def _timing(report: dict[str, Any]) -> str:
     threads = {None: "all cores", 1: "1 thread"}.get(report["threads"], f"{report['threads']} threads")
     runs = "one run" if report["repeat"] == 1 else f"medians of {report['repeat']} runs"
-    return f"Seconds are {runs} of each way in turn, on {threads}, without reading and writing files."
-
-
-def _versions() -> str:
-    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("spair-rt", "onnxruntime"))
+    return f"Seconds are {runs} of dense and adaptive in turns, on {threads}, without reading and writing files."

@@ -1,4 +1,4 @@
-"""The demo's lower precisions: calibrated on crops of its photographs in other rain, then tried on the samples."""
+"""Lower precisions of the demo and their table."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ import statistics
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
-from rich.table import Table
 
-from ...training.data.photos import calibration_pairs
-from ..shared.output import counting, number
-from .samples import SampleResult
+from ..shared.output import counting, make_table, number
+
+if TYPE_CHECKING:
+    from ...training.evaluation.samples import SampleResult
 
 PRECISIONS: tuple[Literal["fp16", "int8"], ...] = ("fp16", "int8")
 TILE, TILES = 64, 6
-"""Pieces that ranges come from; small, as the demo is to be over soon."""
+"""Side in pixels and number of the pieces that ranges come from; small, since the demo should be over soon."""
 
 
 def calibrate_demo(bundle: Path, threads: int | None) -> dict[str, dict[str, Any]]:
-    """Calibrate a bundle to FP16 and INT8, layers measured alone only where the gate fails otherwise.
+    """Calibrate a bundle to FP16 and INT8.
+
+    Layers are measured alone only where the gate fails otherwise.
 
     Returns:
         Precision -> {"passed", "problem"} and, where it passed, the entries of `spair calibrate` that the demo shows. A
@@ -29,22 +31,15 @@ def calibrate_demo(bundle: Path, threads: int | None) -> dict[str, dict[str, Any
     """
     from ...calibration import Options, calibrate_bundle
     from ...runtime.errors import GateError, UserError
-    from ...runtime.images import Picture, write_image
+    from ...training.evaluation.samples import save_calibration_photos
 
     found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory(prefix="spair-demo-") as name:
-        folder = Path(name)
-        for role in ("input", "target"):
-            (folder / role).mkdir()
-        for pair in calibration_pairs():
-            for role, pixels in (("input", pair.degraded), ("target", pair.clean)):
-                write_image(folder / role / f"{pair.name}-{pair.rain}.png", Picture(pixels))
+        rainy, clean = save_calibration_photos(Path(name))
         for precision in PRECISIONS:
             options = Options(precision, tile=TILE, tiles=TILES, threads=threads, quick=True)
             try:
-                report = calibrate_bundle(
-                    bundle, folder / "input", options, targets=folder / "target", progress=counting
-                )
+                report = calibrate_bundle(bundle, rainy, options, targets=clean, progress=counting)
             except (GateError, UserError) as error:
                 found[precision] = {"passed": False, "problem": str(error)}
             else:
@@ -61,10 +56,12 @@ def _pick(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def summarise_precisions(calibrated: Mapping[str, Mapping[str, Any]], trials: Sequence[SampleResult]) -> dict[str, Any]:
-    """Precision -> what it came to on the samples, beside its calibration ("fp32" has none).
+    """Summarise each precision on the samples, beside its calibration.
 
-    Entries: "psnr_y_after" mean over the samples in the rain, "photos_delta_db" its change against FP32 with the least
-    ("worst_delta_db") of one sample, "seconds" summed over all samples, "file_ratio", "calibration".
+    Returns:
+        Precision -> "psnr_y_after", mean over the samples in the rain; "photos_delta_db", its change against FP32;
+        "worst_delta_db", the least change of one sample; "seconds", summed over all samples; "file_ratio";
+        "calibration", None for FP32.
     """
     rainy = [trial for trial in trials if trial.sample.rain != "dry"] or list(trials)
     exact = statistics.fmean(trial.psnr_after for trial in rainy)
@@ -87,7 +84,7 @@ HEAD = ("precision", "change", "worst", "gate's change", "layers", "files", "ada
 
 
 def precision_cells(precision: str, row: Mapping[str, Any]) -> list[str]:
-    """One line of the table, by `HEAD`."""
+    """Return a row of the table, by `HEAD`."""
     entry = row["calibration"]
     if entry is None:
         return [precision, "–", "–", "–", "–", "1.00 x", number(row["seconds"])]
@@ -106,7 +103,7 @@ def precision_cells(precision: str, row: Mapping[str, Any]) -> list[str]:
 
 
 def precision_notes(rows: Mapping[str, Any]) -> list[str]:
-    """What the table's columns mean, and why a precision is missing."""
+    """Explain the table's columns and each precision that is missing."""
     notes = [
         "precision: calibrated on crops of the same photos in other rain, layers that lost too much kept higher; "
         "change, worst: mean and least dB against fp32 on the photos in the rain; gate: on the crops (allowed); "
@@ -121,9 +118,7 @@ def precision_notes(rows: Mapping[str, Any]) -> list[str]:
 
 def show_precisions(rows: Mapping[str, Any], console: Console) -> None:
     """Print the table and its notes."""
-    table = Table(HEAD[0], box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in HEAD[1:]:
-        table.add_column(title, justify="right", no_wrap=True)
+    table = make_table(HEAD[:1], HEAD[1:])
     for precision, row in rows.items():
         table.add_row(*precision_cells(precision, row))
     console.print(table)

@@ -1,1 +1,1 @@
-"""The verb `evaluate`."""
+"""Verb `evaluate`, its options and tables."""

@@ -1,4 +1,4 @@
-"""`spair evaluate`: reports on a terminal."""
+"""Tables of `spair evaluate` on a terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from ..shared.output import number
 
 
 def show_restored(report: dict[str, Any], console: Console, out: Path | None = None) -> None:
-    """Measures before and after; `out` is where the report lies."""
+    """Print measures before and after.
+
+    `out` is the folder of the report.
+    """
     from ...training.evaluation.protocols import REGIONS, find_protocol
     from ...training.evaluation.report.restored import TITLES
 
@@ -34,7 +37,10 @@ def show_restored(report: dict[str, Any], console: Console, out: Path | None = N
 
 
 def show_masks(report: dict[str, Any], console: Console, out: Path | None = None) -> None:
-    """Measures of masks, as means over pictures and over all pixels together; `out` is where the report lies."""
+    """Print measures of masks.
+
+    They are means over pictures, and measures over all pixels together. `out` is the folder of the report.
+    """
     models = _models(report)
     table = Table("", "true", *_labels(models), box=None, pad_edge=False)
     pooled = [one["mask_pooled"] for one in models]

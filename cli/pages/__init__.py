@@ -1,1 +1,1 @@
-"""Templates and charts of the HTML pages."""
+"""Templates, style, parts and plots of the HTML pages."""

@@ -1,4 +1,7 @@
-"""Plots as inline SVG, styled by the page's colours: lines with markers over an axis from zero, and bars."""
+"""Line plots and bar plots as inline SVG.
+
+Their classes have their colours in style.css.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,7 @@ from html import escape
 
 WIDTH, HEIGHT = 420, 270
 LEFT, RIGHT, TOP, BOTTOM = 48, 14, 34, 40
-"""Margins around the axes: room for numbers at the left, legend above, names below."""
-
-STYLE = """
-svg { display: block; width: 100%; height: auto; font: 12px system-ui, sans-serif; }
-svg text { fill: var(--quiet); }
-svg .name { fill: var(--ink); }
-svg .grid { stroke: var(--line); }
-svg .mark { stroke: var(--ink); stroke-dasharray: 2 3; }
-svg .line { fill: none; stroke-width: 2; }
-svg .dense { stroke: var(--quiet); } svg .dense.dot { fill: var(--quiet); }
-svg .adaptive { stroke: var(--accent); } svg .adaptive.dot { fill: var(--accent); }
-svg .packed { stroke: var(--second); } svg .packed.dot { fill: var(--second); }
-svg .dense.line { stroke-dasharray: 6 3; }
-svg .bar { fill: var(--accent); }
-"""
-"""For the page; needs the colours --ink, --quiet, --line, --accent and --second. A series is known by its class."""
+"""Margins around the axes in SVG units, for numbers at the left, the legend above and names below."""
 
 Point = tuple[float, float]
 
@@ -36,14 +24,14 @@ class LineChart:
     """Times against the density of the mask."""
 
     title: str
-    """What is shown, for those who do not see it."""
+    """Words for readers who do not see the plot."""
     series: Mapping[str, Sequence[Point]]
     """Name ("dense", "adaptive" or "packed") -> (density 0..1, ms), by ascending density."""
     mark: float | None = None
     """Density at which a cross-over is marked."""
 
     def render(self) -> str:
-        """The SVG element."""
+        """Render the SVG element."""
         points = [point for line in self.series.values() for point in line]
         axes = _Axes(max((x for x, _ in points), default=1.0) or 1.0, max((y for _, y in points), default=1.0) or 1.0)
         parts = [axes.render()]
@@ -74,7 +62,7 @@ class BarChart:
     bars: Sequence[tuple[str, float]]
 
     def render(self) -> str:
-        """The SVG element."""
+        """Render the SVG element."""
         step, name_width = 26, 70
         largest = max((value for _, value in self.bars), default=0.0) or 1.0
         room = WIDTH - name_width - 90
@@ -93,13 +81,18 @@ class BarChart:
 
 
 def format_ms(milliseconds: float) -> str:
-    """A time with three digits or so: "0.21 ms", "14.3 ms", "9,012 ms"."""
+    """Format a time with about three digits.
+
+    Examples are "0.21 ms", "14.3 ms" and "9,012 ms".
+    """
     digits = 2 if milliseconds < 10 else 1 if milliseconds < 100 else 0
     return f"{milliseconds:,.{digits}f} ms"
 
 
 def list_ticks(largest: float, count: int = 5) -> list[float]:
-    """Round numbers from 0 to the first one that is not below `largest`, about `count` steps of 1, 2 or 5 x 10**n.
+    """List round numbers from 0 to `largest` or just above.
+
+    There are about `count` steps of 1, 2 or 5 x 10**n.
 
     >>> list_ticks(9012.0)
     [0.0, 2000.0, 4000.0, 6000.0, 8000.0, 10000.0]
@@ -112,7 +105,10 @@ def list_ticks(largest: float, count: int = 5) -> list[float]:
 
 
 class _Axes:
-    """Places densities and milliseconds; times of seconds are shown in seconds."""
+    """Axes for densities and times.
+
+    Times are given in milliseconds; long ones are shown in seconds.
+    """
 
     def __init__(self, density: float, milliseconds: float) -> None:
         self._densities = list_ticks(100 * density)
@@ -161,7 +157,7 @@ def _render_legend(name: str, index: int) -> str:
 
 
 def _render_dot(name: str, place: Point, tip: str) -> str:
-    """A marker whose form tells the series where colours do not."""
+    """Render a marker, whose form tells the series without colours."""
     x, y = place
     words = f"<title>{escape(tip)}</title>" if tip else ""
     if _DOTS[name] == "circle":

@@ -1,1 +1,1 @@
-"""The verb `profile`."""
+"""Verb `profile`, its options, tables and page."""

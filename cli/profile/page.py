@@ -1,16 +1,14 @@
-"""The page of `spair profile`: one HTML file with plots and tables, nothing loaded from elsewhere."""
+"""HTML page of `spair profile`."""
 
 from __future__ import annotations
 
-import importlib.resources
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
-from string import Template
 from typing import Any
 
-from ...runtime.machine.report import machine_line
-from ..pages.charts import STYLE, BarChart, LineChart
+from ..pages.charts import BarChart, LineChart
+from ..pages.parts import render_items, render_page, render_table, render_tile
 from ..shared.output import number
 from .tables import (
     Row,
@@ -25,34 +23,29 @@ from .tables import (
 )
 
 TOP_LAYERS, TOP_OPERATORS = 20, 8
+"""Largest number of layers and of operators in a table."""
 
 
-def render_page(report: dict[str, Any]) -> str:
-    """The page; every text in it is escaped.
+def render_report(report: dict[str, Any]) -> str:
+    """Render the page.
+
+    Every text in it is escaped.
 
     Args:
         report: the JSON of `spair profile`.
     """
+    from ...runtime.machine.report import machine_line
+
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
-    return Template(_read("profile.html")).substitute(
+    return render_page(
+        "profile.html",
         title=escape(f"SPAIR-RT profile: {Path(report['model']).name}"),
-        house=_house_style(),
-        charts=STYLE,
         intro=escape(_introduction(report)),
         machine=escape(f"{machine_line(report['machine'])}. {versions}."),
         tiles="\n".join(_tiles(report)),
         sections="\n".join(_sections(report)),
-        notes="\n".join(f"<li>{escape(line)}</li>" for line in conclusions(report)),
+        notes=render_items(conclusions(report)),
     )
-
-
-def _read(name: str) -> str:
-    return (importlib.resources.files("spair.cli.pages") / name).read_text(encoding="utf-8")
-
-
-def _house_style() -> str:
-    """That of the demo's report, so that there is one."""
-    return _read("report.html").partition("<style>")[2].partition("</style>")[0]
 
 
 def _introduction(report: Row) -> str:
@@ -70,20 +63,18 @@ def _tiles(report: Row) -> Iterator[str]:
     setting = describe_setting(stages, report)
     rows = [row for row in report["rows"] if row["speedup"] and same_setting(row, stages)]
     for row in rows[:2]:
-        yield _tile(
+        yield render_tile(
             f"{row['mask'].capitalize()} masks of {percent(row['density'])}", f"{row['speedup']:.2f}×",
             f"the speed of dense, {setting}",
         )  # fmt: skip
     if report["crossover_density"] is not None:
         words = f"{report['curves'][0]['mask']} masks below it are faster packed than dense"
-        yield _tile("Cross-over", percent(report["crossover_density"]), words)
-    yield _tile("From file to file", f"{stages['total_ms']:,.0f} ms", f"{report['picture']}, {setting}")
+        yield render_tile("Cross-over", percent(report["crossover_density"]), words)
+    yield render_tile("From file to file", f"{stages['total_ms']:,.0f} ms", f"{report['picture']}, {setting}")
     if report["peak_memory_mb"] is not None:
-        yield _tile("Peak memory", f"{report['peak_memory_mb']:,.0f} MB", "of a process that restores one picture")
-
-
-def _tile(title: str, value: str, words: str) -> str:
-    return f'<div class="tile"><h3>{escape(title)}</h3><p class="big">{escape(value)}</p><p>{escape(words)}</p></div>'
+        yield render_tile(
+            "Peak memory", f"{report['peak_memory_mb']:,.0f} MB", "of a process that restores one picture"
+        )
 
 
 def _sections(report: Row) -> Iterator[str]:
@@ -104,14 +95,14 @@ def _size_section(stages: Row, report: Row) -> Iterator[str]:
     charts = []
     for shape in dict.fromkeys(row["mask"] for row in rows if row["mask"]):
         own = [row for row in rows if row["mask"] == shape]
-        series = {way: [(row["density"], row[f"{way}_ms"]["p50"]) for row in own] for way in ("dense", "adaptive")}
+        series = {mode: [(row["density"], row[f"{mode}_ms"]["p50"]) for row in own] for mode in ("dense", "adaptive")}
         title = f"{shape} masks: dense and adaptive time against density"
         charts.append((f"{shape} masks", LineChart(title, series, _within(crossovers.get(shape), series)).render(), ""))
     yield _plots(charts)
     yield _stage_card(stages, report)
     head = ("mask", "distorted", "dense ms", "p90", "p99", "adaptive ms", "p90", "p99", "speed-up", "runs",
             "tiles: skipped/packed/dense")  # fmt: skip
-    yield _table(head, (_cells(row) for row in rows), "numbers")
+    yield render_table(head, (_cells(row) for row in rows), "numbers")
 
 
 def _stage_card(stages: Row, report: Row) -> str:
@@ -132,14 +123,14 @@ def _cells(row: Row) -> list[str]:
 
 
 def _within(density: float | None, series: dict[str, list[tuple[float, float]]]) -> float | None:
-    """A cross-over that lies on the axis."""
+    """Return a cross-over that lies on the axis, else None."""
     return density if density is not None and density <= series["dense"][-1][0] else None
 
 
 def _curve_section(check: Row, report: Row) -> Iterator[str]:
     curves = [curve for curve in report["curves"] if same_setting(curve, check)]
     packed = "every piece packed, " if check["packed"] else ""
-    yield f"<h2>Each way by force: {escape(describe_setting(check, report))}</h2>"
+    yield f"<h2>Dense, packed and adaptive compared: {escape(describe_setting(check, report))}</h2>"
     yield (
         f'<p class="quiet">The middle of the picture with every piece dense, {packed}and as the restorer chooses. '
         "All gave the same picture, or no time would stand here.</p>"
@@ -147,9 +138,9 @@ def _curve_section(check: Row, report: Row) -> Iterator[str]:
     charts = []
     for curve in curves:
         series = {
-            way: [(point["density"], point[f"{way}_ms"]["p50"]) for point in curve["points"]]
-            for way in ("dense", "adaptive", "packed")
-            if all(point[f"{way}_ms"] for point in curve["points"])
+            mode: [(point["density"], point[f"{mode}_ms"]["p50"]) for point in curve["points"]]
+            for mode in ("dense", "adaptive", "packed")
+            if all(point[f"{mode}_ms"] for point in curve["points"])
         }
         title = f"{curve['mask']} masks: every piece dense, adaptive, every piece packed"
         chart = LineChart(title, series, curve["crossover_density"]).render()
@@ -160,9 +151,9 @@ def _curve_section(check: Row, report: Row) -> Iterator[str]:
 def _layer_section(layers: Row, report: Row) -> Iterator[str]:
     yield f'<h3 class="over">{escape(describe_layers(layers, report))}</h3>'
     operators = ([row["operator"], str(row["count"]), *_cost(row)] for row in layers["operators"][:TOP_OPERATORS])
-    yield _table(("operator", "nodes", "ms", "share"), operators, "numbers")
+    yield render_table(("operator", "nodes", "ms", "share"), operators, "numbers")
     rows = ([row["name"], row["what"], row["operator"], *_cost(row)] for row in layers["layers"][:TOP_LAYERS])
-    yield _table(("layer", "what", "operator", "ms", "share"), rows)
+    yield render_table(("layer", "what", "operator", "ms", "share"), rows)
     rest = layers["layers"][TOP_LAYERS:]
     if rest:
         took = sum(row["ms"] for row in rest)
@@ -174,21 +165,12 @@ def _cost(row: Row) -> tuple[str, str]:
 
 
 def _plots(charts: Iterable[tuple[str, str, str]]) -> str:
-    """(title, SVG, words below) -> cards side by side."""
+    """Set plots side by side.
+
+    Each plot is given by its title, its SVG and the words below.
+    """
     cards = []
     for title, svg, words in charts:
         below = f'<p class="quiet">{escape(words)}</p>' if words else ""
         cards.append(f'<section class="card"><h3>{escape(title.capitalize())}</h3>{svg}{below}</section>')
     return f'<div class="plots">{"".join(cards)}</div>'
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
-    titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
-    body = "\n".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in row[1:])}</tr>'
-        for row in rows
-    )
-    return (
-        f'<div class="scroll {kind}" tabindex="0"><table><thead><tr>{titles}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )

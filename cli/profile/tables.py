@@ -1,4 +1,4 @@
-"""The tables of `spair profile` on a terminal, and the words that its page shares with them."""
+"""Tables and sentences of `spair profile`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ...runtime.machine.report import machine_line
-from ..shared.output import number
+from ..shared.output import make_table, number
 
-TOP_LAYERS = 10
-TOP_OPERATORS = 5
+TOP_LAYERS, TOP_OPERATORS = 10, 5
+"""Largest number of layers and of operators in a table."""
 
 MEMORY = (
     "largest resident memory of a process of its own that opens the bundle and restores the picture once, "
@@ -21,10 +20,11 @@ MEMORY = (
 )
 
 Row = Mapping[str, Any]
+"""Entry of the report."""
 
 
 def show_profile(report: dict[str, Any], console: Console) -> None:
-    """Print everything; see the JSON in `spair profile --json`."""
+    """Print a report; `spair profile --json` has its keys."""
     for stages in report["stages"]:
         heading(console, describe_setting(stages, report))
         console.print(_rows_table([row for row in report["rows"] if same_setting(row, stages)]))
@@ -42,13 +42,16 @@ def show_profile(report: dict[str, Any], console: Console) -> None:
 
 
 def heading(console: Console, text: str) -> None:
-    """A line with space above."""
+    """Print a line with space above."""
     console.print()
     console.print(text, markup=False, highlight=False, style="bold", soft_wrap=True)
 
 
 def same_setting(one: Row, other: Row) -> bool:
-    """Whether two entries were measured at the same precision, threads and, where both have one, size."""
+    """Tell whether two entries have equal precision, threads and size.
+
+    Sizes are compared where both entries have one.
+    """
     sizes = one.get("size"), other.get("size")
     return (one["precision"], one["threads"]) == (other["precision"], other["threads"]) and (
         None in sizes or sizes[0] == sizes[1]
@@ -56,26 +59,32 @@ def same_setting(one: Row, other: Row) -> bool:
 
 
 def describe_setting(entry: Row, report: Row) -> str:
-    """ "fp32, all cores, 1920x1080": what tells this entry from those of other settings."""
+    """Say the setting of an entry.
+
+    An example is "fp32, all cores, 1920x1080".
+    """
     words = [entry["precision"], describe_threads(entry["threads"])]
     size = entry.get("size", report["check_size"])
     return ", ".join([*words, "x".join(map(str, size))])
 
 
 def describe_threads(threads: int | None) -> str:
-    """ "all cores", "1 thread"."""
+    """Say a number of threads.
+
+    Examples are "all cores" and "1 thread".
+    """
     return {None: "all cores", 1: "1 thread"}.get(threads, f"{threads} threads")
 
 
 def describe_layers(layers: Row, report: Row) -> str:
-    """The heading over the layers of a graph."""
+    """Say the heading over the layers of a graph."""
     mask = f", {layers['mask']} mask of {percent(layers['density'])}" if "mask" in layers else ""
     calls = "once" if layers["calls"] == 1 else f"{layers['calls']} times"
     return f"{layers['graph']}: {layers['ms']:.1f} ms, run {calls} ({describe_setting(layers, report)}{mask})"
 
 
 def describe_picture(stages: Row, report: Row) -> str:
-    """What the picture as it is took, from file to file."""
+    """Say how long the picture took, from file to file."""
     speed = f", {stages['speedup']:.2f} x the speed of dense" if stages["speedup"] else ""
     found = f"; {percent(stages['density'])} found distorted{speed}" if stages["adaptive_ms"] else ""
     peak = stages["peak_memory_mb"]
@@ -88,7 +97,9 @@ def describe_picture(stages: Row, report: Row) -> str:
 
 
 def conclusions(report: Row) -> list[str]:
-    """Cross-over, gate, tuning, memory, machine: a sentence each."""
+    """Say cross-over, gate, tuning, memory and machine, one sentence each."""
+    from ...runtime.machine.report import machine_line
+
     lines = [_crossover(curve, report) for curve in report["curves"]]
     lines += [describe_check(check, report) for check in report["checks"]]
     lines += [describe_tuning(tuning) for tuning in report["tuning"]]
@@ -100,19 +111,19 @@ def conclusions(report: Row) -> list[str]:
 
 
 def describe_check(check: Row, report: Row) -> str:
-    """What was compared, and what was not."""
+    """Say what was compared and what was not."""
     masks = "1 mask" if check["cases"] == 1 else f"{check['cases']} masks"
-    ways = "adaptive and packed" if check["packed"] else "adaptive"
+    modes = "adaptive and packed" if check["packed"] else "adaptive"
     pieces = "in one piece" if check["pieces"] < 2 else f"in up to {check['pieces']} pieces"
     clean = "clean pixels identical" if check["gated"] else "clean pixels not checked, as this network may change them"
     return (
-        f"gate passed ({describe_setting(check, report)}): {masks}, {ways} within {check['max_abs']:.1e} of dense "
+        f"gate passed ({describe_setting(check, report)}): {masks}, {modes} within {check['max_abs']:.1e} of dense "
         f"(allowed {check['tolerance']:.1e}), {pieces}, {clean}"
     )
 
 
 def describe_tuning(tuning: Row) -> str:
-    """What was measured for this machine, and where it went."""
+    """Say this machine's tuning and where it is stored."""
     where = f"stored in {tuning['stored']}" if tuning["stored"] else "neither stored nor used (--no-store)"
     return (
         f"tuning of this machine ({tuning['precision']}, {describe_threads(tuning['threads'])}): packed pays up to "
@@ -121,7 +132,7 @@ def describe_tuning(tuning: Row) -> str:
 
 
 def describe_crossover(curve: Row) -> str:
-    """Where packed and dense cost the same under masks of one shape."""
+    """Say at which density packed and dense cost the same."""
     if curve["crossover_density"] is not None:
         return f"packed is faster than dense below {percent(curve['crossover_density'])}"
     points = [point for point in curve["points"] if point["packed_ms"]]
@@ -133,12 +144,12 @@ def describe_crossover(curve: Row) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as "12.3 %", with as few digits as tell it."""
+    """Format a share as "12.3 %", without needless digits."""
     return f"{round(100 * share, 1):g} %"
 
 
 def describe_tiles(tiles: Mapping[str, int]) -> str:
-    """ "skipped/packed/dense"."""
+    """Format numbers of tiles as "skipped/packed/dense"."""
     return "/".join(str(tiles[kind]) for kind in ("skipped", "packed", "dense"))
 
 
@@ -147,7 +158,7 @@ def _crossover(curve: Row, report: Row) -> str:
 
 
 def _rows_table(rows: Sequence[Row]) -> Table:
-    table = _table(("mask",), ("distorted", "dense ms", "adaptive ms", "p90", "p99", "speed-up", "runs", "tiles"))
+    table = make_table(("mask",), ("distorted", "dense ms", "adaptive ms", "p90", "p99", "speed-up", "runs", "tiles"))
     for row in rows:
         adaptive = row["adaptive_ms"] or dict.fromkeys(("p50", "p90", "p99"))
         table.add_row(
@@ -159,7 +170,7 @@ def _rows_table(rows: Sequence[Row]) -> Table:
 
 
 def _stage_table(stages: Row) -> Table:
-    table = _table(("stage",), ("p50 ms", "p90 ms", "p99 ms", "share"))
+    table = make_table(("stage",), ("p50 ms", "p90 ms", "p99 ms", "share"))
     for name, times in stages["stages"].items():
         share = 100 * times["p50"] / stages["total_ms"]
         table.add_row(name, *(number(times[key], 1) for key in ("p50", "p90", "p99")), number(share, 1, " %"))
@@ -167,7 +178,7 @@ def _stage_table(stages: Row) -> Table:
 
 
 def _operator_table(layers: Row) -> Table:
-    table = _table(("operator",), ("nodes", "ms", "share"))
+    table = make_table(("operator",), ("nodes", "ms", "share"))
     for row in layers["operators"][:TOP_OPERATORS]:
         share = number(100 * row["share"], 1, " %")
         table.add_row(escape(row["operator"]), str(row["count"]), number(row["ms"]), share)
@@ -175,17 +186,10 @@ def _operator_table(layers: Row) -> Table:
 
 
 def _layer_table(layers: Row) -> Table:
-    table = _table(("layer", "what"), ("ms", "share"))
+    table = make_table(("layer", "what"), ("ms", "share"))
     for row in layers["layers"][:TOP_LAYERS]:
         share = number(100 * row["share"], 1, " %")
         table.add_row(escape(row["name"]), escape(row["what"]), number(row["ms"]), share)
-    return table
-
-
-def _table(words: Sequence[str], numbers: Sequence[str]) -> Table:
-    table = Table(*words, box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in numbers:
-        table.add_column(title, justify="right", no_wrap=True)
     return table
 
 

@@ -1,1 +1,1 @@
-"""Options, output and errors that several verbs share."""
+"""Options, help, output and errors that several verbs share."""

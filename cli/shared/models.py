@@ -1,4 +1,4 @@
-"""From what the user named (a bundle or a checkpoint) to something that restores pictures."""
+"""Opening of models, which are bundles or checkpoints."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ if TYPE_CHECKING:
     from ...runtime.tiling.planning import PathChoice
 
 CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
-"""Those of `spair.network`, repeated here because asking it would load torch."""
+"""Suffixes of checkpoints in lower case, repeated from `spair.network`, which would load torch."""
 
 
 @dataclass(frozen=True)
 class Execution:
-    """How a model is run."""
+    """Setting in which a model is run."""
 
     precision: str = "fp32"
     backend: str = "auto"
     threads: int | None = None
-    """CPU threads; None: all cores."""
+    """Number of CPU threads; None for all cores."""
     tile: int | None = None
-    """Largest side in pixels of the pieces a picture is cut into; None: the restorer's own choice."""
+    """Largest side in pixels of the pieces a picture is cut into; None for the restorer's own choice."""
     tile_path: PathChoice = "auto"
-    """How tiles with distortion are computed: on every pixel, packed, or whichever costs less."""
+    """Computation of tiles with distortion: "dense" on every pixel, "packed", or "auto" for the cheaper one."""
 
 
 def choose_path(force_dense: bool, force_packed: bool) -> PathChoice:
-    """What --force-dense and --force-packed ask for.
+    """Translate --force-dense and --force-packed.
 
     Raises:
         UserError: both are given.
@@ -42,28 +42,33 @@ def choose_path(force_dense: bool, force_packed: bool) -> PathChoice:
 
 
 def is_checkpoint(model: Path) -> bool:
-    """Whether a path names a checkpoint: a file, or something absent with a checkpoint's suffix."""
+    """Tell whether a path names a checkpoint.
+
+    A checkpoint is a file, or an absent path with a checkpoint's suffix.
+    """
     return not model.is_dir() and (model.exists() or model.suffix in CHECKPOINT_SUFFIXES)
 
 
 def open_model(model: Path, execution: Execution, *, factory: str | None = None, multiple: int = 1) -> Restorer:
-    """Open a bundle on its backend, or a checkpoint on torch; the caller closes what it gets.
+    """Open a bundle on its backend, a checkpoint on torch.
+
+    The caller closes the restorer.
 
     Args:
         model: a bundle's folder or a checkpoint file.
-        execution: how to run it.
-        factory: "package.module:function" that builds the network of somebody else's checkpoint.
-        multiple: what height and width must be multiples of in that network.
+        execution: setting to run it in.
+        factory: "package.module:function" that builds the network of a foreign checkpoint.
+        multiple: number of pixels that height and width must be multiples of in that network.
 
     Raises:
-        UserError, CheckpointError: the model cannot be used, or not in this way.
+        UserError, CheckpointError: the model cannot be used, or not in this setting.
     """
     from ...runtime import Restorer, UserError
 
     if is_checkpoint(model):
         return _open_checkpoint(model, execution, factory, multiple)
     if factory is not None:
-        raise UserError(f"--factory is for checkpoints, but {model} is none; leave it out or give the checkpoint")
+        raise UserError(f"--factory is for checkpoints, but {model} is a bundle; leave it out or give the checkpoint")
     if execution.backend == "torch":
         raise UserError(f"{model} is a bundle, which does not run on torch; give its checkpoint, or another --backend")
     return Restorer.open(

@@ -7,22 +7,60 @@ from typing import Annotated
 
 import typer
 
-Model = Annotated[Path, typer.Argument(help="A bundle (folder NAME.spair) or a checkpoint file.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; progress stays on stderr.")]
-Precision = Annotated[str, typer.Option(help="fp32, another one the bundle has graphs for, or auto.")]
-Backend = Annotated[str, typer.Option(help="auto, onnxruntime or cuda for bundles; a checkpoint always runs on torch.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores when left out.")]
+MODEL, OUTPUT = "Model", "Output"
+"""Panels of the help that several verbs have."""
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A bundle (folder NAME.spair) or a checkpoint file.")]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON object on stdout; progress stays on stderr.", rich_help_panel=OUTPUT),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        metavar="PRECISION",
+        help="fp32, another one that the bundle has graphs for, or auto.",
+        rich_help_panel=MODEL,
+    ),
+]
+Backend = Annotated[
+    str,
+    typer.Option(
+        metavar="BACKEND",
+        help="auto, onnxruntime or cuda for bundles; a checkpoint always runs on torch.",
+        rich_help_panel=MODEL,
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="COUNT", help="CPU threads; all cores when left out.", rich_help_panel=MODEL),
+]
 Tile = Annotated[
     int | None,
-    typer.Option(min=8, help="Largest side in pixels of the pieces a picture is cut into; smaller takes less memory."),
+    typer.Option(
+        min=8,
+        metavar="PIXELS",
+        help="Largest side of the pieces a picture is cut into; smaller takes less memory.",
+        rich_help_panel=MODEL,
+    ),
 ]
 Factory = Annotated[
     str | None,
     typer.Option(
-        metavar="PKG.MOD:FUNC", help="For other people's networks: the function that builds the torch module."
+        metavar="PKG.MOD:FUNC",
+        help="For other people's networks: the function that builds the torch module.",
+        rich_help_panel=MODEL,
     ),
 ]
-ForceDense = Annotated[bool, typer.Option("--force-dense", help="Compute every pixel of every tile with distortion.")]
+ForceDense = Annotated[
+    bool,
+    typer.Option("--force-dense", help="Compute every pixel of every tile with distortion.", rich_help_panel=MODEL),
+]
 ForcePacked = Annotated[
-    bool, typer.Option("--force-packed", help="Compute distorted pixels only, however many they are (bundles).")
+    bool,
+    typer.Option(
+        "--force-packed",
+        help="Compute distorted pixels only, however many they are (bundles).",
+        rich_help_panel=MODEL,
+    ),
 ]

@@ -1,4 +1,7 @@
-"""What goes to which stream: results to stdout, everything else to stderr."""
+"""Output of the verbs.
+
+Results go to stdout, everything else to stderr.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +9,25 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 Show = Callable[[dict[str, Any], Console], None]
-"""Prints a report for people."""
+"""Function that prints a report for people."""
 
 
 @contextlib.contextmanager
 def working(what: str) -> Iterator[Callable[[str], None]]:
-    """A spinner on stderr around long work; yields the function that changes its words.
+    """Show a spinner on stderr during long work.
 
-    Whatever the work prints goes to stderr too: stdout belongs to the result.
+    Yields the function that changes its words. Anything that the work prints goes to stderr, since stdout belongs to
+    the result.
     """
     with contextlib.redirect_stdout(sys.stderr), Console(stderr=True).status(what) as status:
         yield status.update
@@ -30,7 +35,10 @@ def working(what: str) -> Iterator[Callable[[str], None]]:
 
 @contextlib.contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int, str | Path], None]]:
-    """A progress bar on stderr; yields the function to call with (done, all, the name just finished)."""
+    """Show a progress bar on stderr.
+
+    Yields the function to call with (done, all, the name just finished).
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with contextlib.redirect_stdout(sys.stderr), Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(what, total=None)
@@ -40,7 +48,10 @@ def counting(what: str) -> Iterator[Callable[[int, int, str | Path], None]]:
 
 
 def deliver(report: dict[str, Any], as_json: bool, show: Show) -> None:
-    """Print a report on stdout: strict JSON on one line, or for people."""
+    """Print a report on stdout.
+
+    It is strict JSON on one line, or a text for people.
+    """
     if as_json:
         typer.echo(json.dumps(report, allow_nan=False))
     else:
@@ -48,7 +59,10 @@ def deliver(report: dict[str, Any], as_json: bool, show: Show) -> None:
 
 
 def finite_or_null(value: Any) -> Any:
-    """The same value with NaN and infinities as None, which strict JSON has no words for."""
+    """Replace NaN and infinities by None.
+
+    Strict JSON has no words for them.
+    """
     if isinstance(value, dict):
         return {key: finite_or_null(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -56,11 +70,25 @@ def finite_or_null(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def make_table(words: Iterable[str], numbers: Iterable[str]) -> Table:
+    """Make a table without a frame.
+
+    Columns of numbers are aligned to the right and never wrapped.
+    """
+    table = Table(*words, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in numbers:
+        table.add_column(title, justify="right", no_wrap=True)
+    return table
+
+
 def number(value: float | None, digits: int = 2, unit: str = "") -> str:
-    """A number for a table; a dash where there is none."""
+    """Format a number for a table; None becomes a dash."""
     return "–" if value is None else f"{value:.{digits}f}{unit}"
 
 
 def decibel(value: float) -> str:
-    """A PSNR; identical pictures, which have none, are capped at 100 dB."""
+    """Format a PSNR in dB.
+
+    Identical pictures have 100 dB, the cap.
+    """
     return "identical" if value >= 100.0 else f"{value:.2f} dB"

@@ -1,4 +1,4 @@
-"""Where results may go, checked before any long work."""
+"""Checks of output places before long work."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 
 
 def check_writable(target: Path) -> None:
-    """Refuse a folder that could not be made or written; nothing is created.
+    """Refuse a folder that could not be made or written.
+
+    Nothing is created.
 
     Raises:
-        UserError: the target, or the nearest of its parents that exists, is no folder or cannot be written.
+        UserError: the target, or the nearest of its parents that exists, is not a folder or cannot be written.
     """
     from ...runtime.errors import UserError
 
@@ -19,7 +21,7 @@ def check_writable(target: Path) -> None:
     while not os.path.lexists(place):
         place = place.parent
     if not place.is_dir():
-        raise UserError(f"cannot write {target}: {place} is no folder; choose another --out")
+        raise UserError(f"cannot write {target}: {place} is not a folder; choose another --out")
     if not os.access(place, os.W_OK | os.X_OK):
         raise UserError(f"cannot write {target}: the folder {place} is not writable; choose another --out")
 
@@ -28,7 +30,7 @@ def make_folder(folder: Path) -> None:
     """Make a folder and its parents.
 
     Raises:
-        UserError: it cannot be made.
+        UserError: the folder cannot be made.
     """
     from ...runtime.errors import UserError
 
@@ -39,30 +41,37 @@ def make_folder(folder: Path) -> None:
 
 
 def check_page(target: Path | None) -> None:
-    """Refuse a file that could not be written; nothing is created.
+    """Refuse a file that could not be written.
+
+    Nothing is created.
 
     Raises:
-        UserError: it is a folder; its own folder does not exist or may not be written.
-            A write-protected file is no obstacle: it is replaced.
+        UserError: the target is a folder, or its own folder does not exist or may not be written.
+            A write-protected file is no obstacle, since it is replaced.
     """
+    from ...runtime.errors import UserError
+
     if target is None:
         return
     folder = target.absolute().parent
     if target.is_dir():
-        raise _refused(f"cannot write {target}: it is a folder; give the name of a file with --html")
+        raise UserError(f"cannot write {target}: it is a folder; give the name of a file with --html")
     if not folder.is_dir():
-        raise _refused(f"cannot write {target}: there is no folder {folder}; make it, or choose another --html")
+        raise UserError(f"cannot write {target}: there is no folder {folder}; make it, or choose another --html")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise _refused(f"cannot write {target}: the folder {folder} is not writable; choose another --html")
+        raise UserError(f"cannot write {target}: the folder {folder} is not writable; choose another --html")
 
 
 def check_cache() -> None:
-    """Refuse a cache folder that could not be written, before seconds are spent on what it is for; makes the folder.
+    """Make the cache folder and check that it is writable.
+
+    The check comes first, so that no seconds are spent on a tuning that could not be kept.
 
     Raises:
-        UserError: it cannot be made or written.
+        UserError: the folder cannot be made or written.
     """
     from ...runtime.cache import cache_folder
+    from ...runtime.errors import UserError
 
     folder = cache_folder()
     try:
@@ -70,13 +79,7 @@ def check_cache() -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise _refused(
+        raise UserError(
             f"cannot keep this machine's tuning in {folder}: {error}; "
             "set SPAIR_CACHE to a folder that can be written, or give --no-store"
         ) from error
-
-
-def _refused(sentence: str) -> Exception:
-    from ...runtime.errors import UserError
-
-    return UserError(sentence)

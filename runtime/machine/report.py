@@ -1,18 +1,26 @@
-"""What machine this is, for reports: read from /proc and the driver, never guessed."""
+"""Facts about a machine for reports.
+
+They are read from the system and the GPU driver, never guessed.
+"""
 
 from __future__ import annotations
 
+import importlib.metadata
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from .gpu import list_gpus
+from .processor import count_cores, read_cpu_name
 
 
 def describe_machine() -> dict[str, Any]:
-    """{"cpu", "cores", "memory_gb", "system", "python", "gpus", "gpu_reason"}; None where nothing is known."""
-    from .processor import count_cores, read_cpu_name
+    """Describe this machine.
 
+    Returns:
+        {"cpu", "cores", "memory_gb", "system", "python", "gpus", "gpu_reason"}; None where nothing is known.
+    """
     gpus, reason = list_gpus()
     return {
         "cpu": read_cpu_name(),
@@ -26,15 +34,20 @@ def describe_machine() -> dict[str, Any]:
 
 
 def machine_line(machine: dict[str, Any]) -> str:
-    """One line for people."""
+    """Say a description of a machine in one line."""
     memory = f", {machine['memory_gb']:.0f} GB" if machine["memory_gb"] else ""
     gpus = f", {', '.join(machine['gpus'])}" if machine["gpus"] else ", no GPU"
     cores = f"{machine['cores']} core{'s' if machine['cores'] != 1 else ''}"
     return f"{machine['cpu'] or 'unknown CPU'}, {cores}{memory}{gpus}, {machine['system']}, Python {machine['python']}"
 
 
+def read_versions(distributions: Iterable[str]) -> dict[str, str]:
+    """Read the versions of installed distributions by their names."""
+    return {name: importlib.metadata.version(name) for name in distributions}
+
+
 def read_memory_gb(meminfo: Path = Path("/proc/meminfo")) -> float | None:
-    """Memory of the machine in units of 1e9 bytes."""
+    """Read the memory of this machine in 1e9 bytes."""
     try:
         first = meminfo.read_text(encoding="utf-8").splitlines()[0]
     except (OSError, IndexError):

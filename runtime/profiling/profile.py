@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -172,3 +174,64 @@ def fit(pixels: np.ndarray, size: Size) -> np.ndarray:
     middle = pixels[cut[0], cut[1]]
     missing = [(0, want - have) for have, want in zip(middle.shape, (size.height, size.width), strict=False)]
     return np.ascontiguousarray(np.pad(middle, (*missing, (0, 0)), mode="symmetric"))
+
+
+def open_checked(path: Path, precisions: Sequence[str]) -> Bundle:
+    """Open a bundle and check the hash of every graph that will be used.
+
+    Raises:
+        UserError: the folder is not a bundle, graphs of a precision or of the whole network are absent, or a file was
+            changed.
+    """
+    from .. import Bundle
+
+    bundle = Bundle.open(path)
+    needed = ("net_l", "net_r", "model") if bundle.manifest.kind == "spair" else ("model",)
+    for precision in precisions:
+        for part in dict.fromkeys((*needed, *bundle.manifest.graphs.get(precision, ()))):
+            bundle.graph(precision, part)
+    return bundle
+
+
+def read_source(path: Path) -> Source:
+    """Read the picture to restore from a file.
+
+    Raises:
+        UserError: the picture cannot be read or has values that a restorer refuses.
+    """
+    from .. import read_image
+    from ..pixels import check_image
+
+    pixels = read_image(path).pixels
+    check_image(pixels)
+    return Source(path.name, pixels, choose_suffix(path.suffix.lower(), pixels))
+
+
+def choose_suffix(suffix: str, pixels: np.ndarray) -> str:
+    """Choose the suffix of a format that holds such pixels.
+
+    It is the picture's own suffix if its format does and can be written, else that of PNG or TIFF.
+    """
+    from ..images import FORMATS
+
+    able = [form for form in FORMATS if pixels.dtype.name in form.types and (form.alpha or pixels.shape[2] < 4)]
+    return suffix if any(suffix in form.suffixes for form in able) else able[0].suffixes[0]
+
+
+def describe_run(bundle: Bundle, source: Source, plan: ProfilePlan) -> dict[str, Any]:
+    """Describe the bundle, the machine, the picture and the setting of a profile."""
+    from ..machine.report import describe_machine, read_versions
+
+    return {
+        "kind": bundle.manifest.kind,
+        "task": bundle.manifest.task,
+        "preset": bundle.manifest.preset,
+        "machine": describe_machine(),
+        "versions": read_versions(("spair-rt", "onnxruntime", "numpy")),
+        "picture": source.name,
+        "size": list(plan.sizes[0]),
+        "sizes": [list(size) for size in plan.sizes],
+        "check_size": list(plan.check_size),
+        "threads": plan.settings[0].threads,
+        "tile": plan.settings[0].tile,
+    }

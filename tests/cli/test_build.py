@@ -160,7 +160,10 @@ def test_for_tensorrt_the_command_that_builds_on_the_target_is_told(spair, bundl
     [
         (["--target", "tpu"], "there is no target 'tpu': the targets are jetson-orin-jp6,"),
         (["--target", "l4", "--precision", "fp64"], r"has no fp64 graphs \(it has: fp32\)"),
-        (["--target", "l4", "--max-size", "huge"], "the size 'huge' is not of the form WxH, for example 1920x1080"),
+        (
+            ["--target", "l4", "--max-size", "huge"],
+            "the size 'huge' is not WIDTHxHEIGHT in pixels; give for example --max-size 1920x1080",
+        ),
         (["--target", "l4", "--max-size", "64x64"], "the usual size 1280x720 must lie within the largest size 64x64"),
         (["--target", "l4", "--library", "absent.so"], r"cannot read the plugin library absent\.so: No such file"),
     ],

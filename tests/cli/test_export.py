@@ -73,7 +73,7 @@ def test_an_existing_bundle_stays_without_force(spair, tiny_checkpoint, bundle):
 def test_a_place_that_cannot_be_written_is_refused_before_any_work(spair, tiny_checkpoint, tmp_path):
     (tmp_path / "file").touch()
     spair("export", tiny_checkpoint, "--out", tmp_path / "file" / "b.spair").refused(
-        "file is no folder; choose another --out"
+        "file is not a folder; choose another --out"
     )
 
 
@@ -117,7 +117,7 @@ def test_somebody_elses_network_goes_through_every_verb(spair, foreign, pairs, o
     report = spair("inspect", out, "--json").json
     assert (report["kind"], report["preset"], report["outputs"]) == ("foreign", "build", ["bright", "output_1"])
     assert report["macs"] is None and report["parameters"] >= 84  # 3x3x3x3 + 3
-    folders = ("--input", pairs / "input", "--target", pairs / "target", "--json")
+    folders = ("--input", pairs / "input", "--clean", pairs / "target", "--json")
     exported = spair("evaluate", out, *folders).json
     original = spair("evaluate", foreign.checkpoint, "--factory", foreign.factory, *folders).json
     assert exported["psnr_rgb"] == pytest.approx(original["psnr_rgb"], abs=0.01)

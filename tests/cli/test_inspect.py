@@ -86,7 +86,7 @@ class TestDamagedBundles:
         options = {
             "inspect": [],
             "restore": [pairs / "input", "--out", pairs / "out"],
-            "evaluate": ["--input", pairs / "input", "--target", pairs / "target"],
+            "evaluate": ["--input", pairs / "input", "--clean", pairs / "target"],
         }
         yield lambda: spair(verb, bundle, *options[verb])
         assert not (pairs / "out").exists()

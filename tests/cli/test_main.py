@@ -7,13 +7,11 @@ import sys
 
 import pytest
 
-from spair.cli import doctor
-from spair.cli.main import app
-from spair.cli.shared.failures import explain
-from spair.network import CheckpointError
-from spair.runtime import GateError, UserError
+from spair.cli.main import VERBS as RECORDS
+from spair.runtime import UserError
+from spair.runtime.machine import probes
 
-VERBS = [command.name for command in app.registered_commands]
+VERBS = [verb.run.__name__ for verb in RECORDS]
 
 
 def run_fresh(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -50,12 +48,36 @@ def test_the_version_is_that_of_the_distribution(spair):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["nonsense"], ["export"], ["restore", "--tile", "x"], ["inspect", "a", "--no-such"]]
+    ("arguments", "sentence", "pointer"),
+    [
+        (["nonsense"], "no such command 'nonsense'", "spair"),
+        (["restor"], "no such command 'restor'; did you mean 'restore'?", "spair"),
+        (["--nope"], "no such option: --nope", "spair"),
+        (["export"], "missing argument 'CHECKPOINT'", "spair export"),
+        (["inspect", "a", "--no-such"], "no such option: --no-such", "spair inspect"),
+        (
+            ["calibrate", "a", "--images", "b"],
+            "missing option '--precision'; choose from: fp16, int8",
+            "spair calibrate",
+        ),
+        (["restore", "a", "b", "--out", "c", "--tile", "x"], "invalid value for '--tile': .*'x'", "spair restore"),
+        (["restore", "a", "b", "--out", "c", "--tile", "7"], "invalid value for '--tile': .*8.*'?7'?", "spair restore"),
+        (
+            ["train", "a", "--accelerator", "tpu"],
+            "invalid value for '--accelerator': 'tpu' is not one of",
+            "spair train",
+        ),
+    ],
 )
-def test_wrong_usage_is_exit_code_2(spair, arguments):
+def test_wrong_usage_is_our_sentence_and_points_to_the_help(spair, arguments, sentence, pointer):
     done = spair(*arguments)
-    assert (done.code, done.out) == (2, "")
-    assert "Usage: " in done.err
+    done.refused(f"^error: {sentence}")
+    assert done.err.splitlines()[1:] == [f"see {pointer} --help"]
+
+
+def test_without_a_verb_the_help_goes_to_stderr(spair):
+    done = spair()
+    assert (done.code, done.out) == (2, "") and done.err == spair("--help").out
 
 
 def test_importing_the_command_loads_nothing_heavy():
@@ -91,54 +113,16 @@ def test_a_missing_package_is_one_sentence_naming_the_extra(package, arguments, 
     assert f"pip install 'spair-rt[{extra}]'" in done.stderr and "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("package", "verb", "extra"),
-    [
-        ("torch", "restore", "export"),
-        ("torch", "demo", "train,export"),
-        ("onnx.checker", "evaluate", "train,export"),
-        ("onnxscript", "demo", "train,export"),
-        ("lightning", "train", "train"),
-    ],
-)
-def test_the_extra_fits_verb_and_package(package, verb, extra):
-    failure = explain(ModuleNotFoundError(f"No module named {package!r}", name=package), verb)
-    assert failure is not None and failure.code == 2
-    assert failure.sentence.endswith(f"pip install 'spair-rt[{extra}]'")
-
-
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [(UserError("a"), 2), (CheckpointError("a"), 2), (GateError("a"), 1), (FloatingPointError("a"), 1)],
-)
-def test_each_family_of_errors_has_its_exit_code(error, code):
-    assert explain(error, "train") == ("a", code)
-
-
-@pytest.mark.parametrize(("error", "reason"), [(MemoryError(), ""), (MemoryError("5 GiB\nhere"), " (5 GiB here)")])
-def test_a_lack_of_memory_is_one_sentence(error, reason):
-    assert explain(error, "profile") == (
-        f"memory ran out{reason}; give smaller pictures, or smaller pieces where there is --tile", 1
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "error", [ValueError("a"), KeyError("a"), ImportError("a"), ModuleNotFoundError("a", name="spair.x")]
-)
-def test_a_bug_is_not_explained_away(error):
-    assert explain(error, "train") is None
-
-
 def test_a_message_of_several_lines_becomes_one(spair, monkeypatch):
     def fail():
         raise UserError("first\n   second")
 
-    monkeypatch.setattr(doctor, "PROBES", {"x": fail})
+    monkeypatch.setattr(probes, "PROBES", {"x": fail})
     assert spair("doctor").err.splitlines()[-1] == "error: first second"
 
 
 def test_a_bug_keeps_its_traceback(spair, monkeypatch):
-    monkeypatch.setattr(doctor, "PROBES", {"x": lambda: 1 / 0})
+    monkeypatch.setattr(probes, "PROBES", {"x": lambda: 1 / 0})
     with pytest.raises(ZeroDivisionError):
         spair("doctor")
 
@@ -147,7 +131,7 @@ def test_ctrl_c_is_exit_code_130(spair, monkeypatch):
     def interrupt():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(doctor, "PROBES", {"x": interrupt})
+    monkeypatch.setattr(probes, "PROBES", {"x": interrupt})
     done = spair("doctor", "--json")
     assert (done.code, done.out) == (130, "")
     assert "interrupted" in done.err

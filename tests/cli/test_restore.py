@@ -104,7 +104,9 @@ def test_inputs_and_output_are_checked_first(spair, tmp_path, pairs):
     (tmp_path / "file").touch()
     absent = tmp_path / "no.spair"
     spair("restore", absent, tmp_path / "nowhere.png", "--out", tmp_path / "out").refused("nowhere.png does not exist")
-    spair("restore", absent, pairs / "input", "--out", tmp_path / "file" / "x").refused("is no folder; choose another")
+    spair("restore", absent, pairs / "input", "--out", tmp_path / "file" / "x").refused(
+        "is not a folder; choose another"
+    )
     spair("restore", absent, pairs / "input", "--out", pairs / "input").refused("would overwrite an input")
     spair("restore", absent, pairs / "input", "--out", tmp_path / "out").refused("no.spair: it does not exist")
     assert not (tmp_path / "out").exists()

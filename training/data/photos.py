@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import importlib.util
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -91,3 +92,22 @@ def read_photo(file: str) -> np.ndarray:
         if not path.is_file():
             raise UserError(f"the installed scikit-image has no sample photo {file}; pip install 'scikit-image>=0.24'")
         return np.ascontiguousarray(read_image(path).pixels[..., :3])
+
+
+def read_default_photo() -> tuple[str, np.ndarray]:
+    """Read the widest photograph in light rain, with its name; uint8 [H, W, 3] RGB.
+
+    Raises:
+        UserError: scikit-image, which has the photograph, or scipy, which the rain needs, is not installed.
+    """
+    from ...runtime.errors import UserError
+
+    missing = [name for name in ("skimage", "scipy") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"the default picture is a photo of scikit-image in made rain, but {' and '.join(missing)} cannot be "
+            "imported; name a picture with --image FILE"
+        )
+    file = PHOTOS[-1]
+    name = file.partition(".")[0].removesuffix("_left")
+    return f"{name} in light rain", rain_on(read_photo(file), "light", seed=[SEED, 0])

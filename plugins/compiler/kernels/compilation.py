@@ -26,11 +26,14 @@ Progress = Callable[[str], None]
 
 
 class RuleError(PluginError):
-    """A kernel compiles, but breaks a rule.
+    """Refusal of a kernel that compiles but breaks a rule.
 
     It spills registers, leaves the tensor cores idle, or contains what ptxas would get wrong; `find_violations` and
     `refuse_float_bytes` have the rules.
     """
+
+    exit_code = 1
+    http_status = 500
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from spair.cli.demo import page as report
-from spair.cli.demo.samples import SampleResult
-from spair.cli.shared.output import decibel
 from spair.training.data import photos
 from spair.training.data.photos import RainedPhoto
+from spair.training.evaluation.samples import SampleResult
 
 EVIL = '"><script>alert(1)</script>$title'
 
@@ -143,8 +142,3 @@ def test_the_error_is_the_largest_channels_and_amplified():
     clean = np.array([[[10, 20, 30], [0, 0, 0]]], np.uint8)
     restored = np.array([[[10, 13, 31], [255, 0, 0]]], np.uint8)
     assert report.error_picture(restored, clean).tolist() == [[[28], [255]]]
-
-
-@pytest.mark.parametrize(("value", "text"), [(100.0, "identical"), (31.234, "31.23 dB")])
-def test_identical_pictures_have_no_decibels(value, text):
-    assert decibel(value) == text

@@ -29,7 +29,7 @@ def small_job(monkeypatch, small_bundle, tmp_path):  # noqa: F811
         return FACTS
 
     monkeypatch.setattr(demo, "export_bundle", export)
-    monkeypatch.setattr(demo, "sample_photos", small_samples)
+    monkeypatch.setattr(photos, "sample_photos", small_samples)
     return ["demo", "--checkpoint", "rain.safetensors", "--repeat", 1, "--threads", 1, "--out", tmp_path / "demo"]
 
 

@@ -13,7 +13,7 @@ MEASURES = {"psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb"}
 
 @pytest.fixture
 def folders(pairs):
-    return ("--input", pairs / "input", "--target", pairs / "target", "--threads", 1)
+    return ("--input", pairs / "input", "--clean", pairs / "target", "--threads", 1)
 
 
 def test_bundle_and_checkpoint_agree(spair, tiny_bundle, tiny_checkpoint, folders):
@@ -130,11 +130,11 @@ def test_a_run_that_fails_leaves_earlier_results_as_they_were(spair, tiny_bundle
 
 def test_a_folder_that_cannot_be_written_is_refused_before_any_work(spair, tmp_path, folders):
     (tmp_path / "file").write_text("")
-    spair("evaluate", tmp_path / "absent.spair", *folders, "--out", tmp_path / "file" / "x").refused("is no folder")
+    spair("evaluate", tmp_path / "absent.spair", *folders, "--out", tmp_path / "file" / "x").refused("is not a folder")
 
 
 def test_a_peer_that_cannot_be_opened_is_refused_before_any_work(spair, tiny_bundle, folders, tmp_path, monkeypatch):
-    monkeypatch.setattr("spair.training.evaluation.restored.evaluate", lambda *_, **__: pytest.fail("ran"))
+    monkeypatch.setattr("spair.training.evaluation.session.kinds.evaluate", lambda *_, **__: pytest.fail("ran"))
     spair("evaluate", tiny_bundle, *folders, "--compare", tmp_path / "none.spair").refused("none.spair")
 
 
@@ -254,9 +254,9 @@ def test_masks_alone_can_be_chosen_too(spair, tiny_bundle, photographs):
 def test_a_network_without_masks_is_refused_before_any_work(
     spair, tiny_bundle, photographs, foreign, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("spair.training.evaluation.masks.evaluate_masks", lambda *_, **__: pytest.fail("ran"))
+    monkeypatch.setattr("spair.training.evaluation.session.kinds.evaluate_masks", lambda *_, **__: pytest.fail("ran"))
     spair("evaluate", foreign.checkpoint, *photographs, "--factory", foreign.factory).refused(
-        r"their\.pth predicts no masks.*give --target as well"
+        r"their\.pth predicts no masks.*give --clean as well"
     )
     peer = tmp_path / "their.spair"
     assert spair("export", foreign.checkpoint, "--factory", foreign.factory, "--out", peer).code == 0
@@ -265,7 +265,7 @@ def test_a_network_without_masks_is_refused_before_any_work(
 
 @pytest.mark.parametrize("options", [("--resize", 9), ("--shift", 3), ("--quantize", "floor")], ids=str)
 def test_options_about_clean_pictures_are_refused_for_masks_alone(spair, tiny_bundle, photographs, options):
-    spair("evaluate", tiny_bundle, *photographs, *options).refused("--quantize, --resize and --shift .* give --target")
+    spair("evaluate", tiny_bundle, *photographs, *options).refused("--quantize, --resize and --shift .* give --clean")
 
 
 def test_masks_that_do_not_pair_are_refused_by_their_role(spair, tiny_bundle, photographs, pairs):
@@ -281,12 +281,12 @@ def test_masks_that_do_not_pair_are_refused_by_their_role(spair, tiny_bundle, ph
         ("--dataset",),
         ("--root",),
         ("--mask",),
-        ("--target", "--mask"),
+        ("--clean", "--mask"),
         ("--input", "--mask", "--root"),
-        ("--input", "--target", "--root"),
-        ("--input", "--target", "--split"),
+        ("--input", "--clean", "--root"),
+        ("--input", "--clean", "--split"),
         ("--mask", "--dataset", "--root"),
-        ("--input", "--target", "--dataset", "--root"),
+        ("--input", "--clean", "--dataset", "--root"),
     ],
     ids=" ".join,
 )
@@ -294,7 +294,7 @@ def test_pictures_are_named_in_exactly_one_way(spair, tmp_path, given):
     options = [part for option in given for part in (option, "x")]
     named = ", ".join(given) or "none of them"
     spair("evaluate", tmp_path / "absent.spair", *options).refused(
-        rf"either with --input and --target .*, or with --input and --mask .*, or with --dataset .* got {named}$"
+        rf"either with --input and --clean .*, or with --input and --mask .*, or with --dataset .* got {named}$"
     )
 
 

@@ -6,13 +6,11 @@ import sys
 import numpy as np
 import pytest
 
-from spair.cli.profile import command as profile
 from spair.runtime import tuning
 from spair.runtime.images import Picture, write_image
 from spair.runtime.profiling import costs
 from spair.runtime.profiling import crossover as curves
 from spair.runtime.profiling import latency as profiler
-from spair.runtime.profiling import profile as profile_measure
 from spair.runtime.profiling.memory import Peak
 from spair.runtime.tiling.costs import Tuning
 
@@ -161,7 +159,7 @@ class TestRefused:
         def fail(*arguments, **options):
             raise AssertionError("measured")
 
-        monkeypatch.setattr(profile, "measure", fail)
+        monkeypatch.setattr("spair.runtime.profiling.profile.measure", fail)
 
     def test_models_that_are_no_bundle(self, spair, tiny_checkpoint, tmp_path):
         (tmp_path / "picture.png").touch()
@@ -194,7 +192,7 @@ class TestRefused:
             (["--size", ""], "--size is ''"),
             (["--densities", "2"], "the density 2 is outside of 0 to 1"),
             (["--masks", "dots"], "no mask of shape 'dots'"),
-            (["--threads", "none"], "threads 'none' is none from"),
+            (["--threads", "none"], "--threads has 'none', expected whole numbers"),
         ],
     )
     def test_options_of_another_form(self, spair, tiny_bundle, options, match):
@@ -203,24 +201,3 @@ class TestRefused:
     def test_the_default_picture_where_its_packages_are_absent(self, spair, tiny_bundle, monkeypatch):
         monkeypatch.setitem(sys.modules, "skimage", None)
         spair("profile", tiny_bundle).refused("but skimage cannot be imported; name a picture with --image FILE")
-
-
-@pytest.mark.parametrize(
-    ("suffix", "kind", "channels", "chosen"),
-    [
-        (".jpg", np.uint8, 3, ".jpg"),
-        (".jpeg", np.uint8, 4, ".png"),
-        (".avif", np.uint8, 3, ".png"),
-        (".png", np.float32, 3, ".tif"),
-        (".tif", np.uint16, 4, ".tif"),
-    ],
-)
-def test_files_are_timed_in_a_format_that_holds_the_picture(suffix, kind, channels, chosen):
-    assert profile.choose_suffix(suffix, np.zeros((2, 2, channels), kind)) == chosen
-
-
-@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
-def test_pixels_become_floats_up_to_one(kind):
-    top = 1 if kind is np.float32 else np.iinfo(kind).max
-    floats = profile_measure.as_float(np.array([[[0, top]]], kind))
-    assert floats.dtype == np.float32 and floats.ravel().tolist() == [0, 1]

@@ -4,8 +4,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from spair.cli.profile.page import render_page
-from spair.cli.profile.tables import conclusions, describe_check, describe_crossover, describe_tuning, percent
+from spair.cli.profile.page import render_report
+from spair.cli.profile.tables import conclusions
 
 EVIL = '"><script>alert(1)</script>$title'
 
@@ -83,13 +83,13 @@ class Reader(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page():
-    return Reader(render_page(make_report()))
+    return Reader(render_report(make_report()))
 
 
 def test_nothing_is_loaded_from_elsewhere_and_nothing_runs(page):
     assert not [value for _, attributes in page.tags for key, value in attributes.items() if key in ("src", "href")]
     assert page.all("script") == [] and page.all("link") == []
-    source = render_page(make_report("plain"))
+    source = render_report(make_report("plain"))
     assert "http" not in source and "url(" not in source and "@import" not in source
 
 
@@ -117,13 +117,13 @@ def test_the_page_says_how_it_was_measured(page):
 def test_it_fits_phones_and_dark_rooms(page):
     (viewport,) = [meta for meta in page.all("meta") if meta.get("name") == "viewport"]
     assert viewport["content"] == "width=device-width, initial-scale=1" and page.all("html") == [{"lang": "en"}]
-    source = render_page(make_report())
+    source = render_report(make_report())
     for colour in ("--ink", "--quiet", "--line", "--accent", "--second"):
         assert source.count(f"{colour}:") == 2, f"{colour} is set for light and dark"
 
 
 def test_a_foreign_network_has_a_page_without_masks():
-    page = Reader(render_page(make_report("their", kind="foreign")))
+    page = Reader(render_report(make_report("their", kind="foreign")))
     assert len(page.all("svg")) == 1 and "cross-over" not in page.text.lower()
     assert "computes every pixel of every picture" in page.text
 
@@ -131,43 +131,4 @@ def test_a_foreign_network_has_a_page_without_masks():
 def test_a_crossover_beyond_the_axis_is_not_marked_there():
     report = make_report("x")
     report["rows"] = [row for row in report["rows"] if row["density"] < 1]
-    assert Reader(render_page(report)).text.count("cross-over 55 %") == 2
-
-
-@pytest.mark.parametrize(
-    ("packed", "words"),
-    [
-        ([times(1.0), times(3.0)], "no cross-over: packed is faster up to 100 %"),
-        ([times(9.0), times(9.0)], "no cross-over: dense is faster up to 100 %"),
-        ([None, None], "no packed graph"),
-    ],
-)
-def test_curves_that_do_not_cross_say_who_wins(packed, words):
-    points = [{"density": d, "dense_ms": times(5.0), "packed_ms": p} for d, p in zip((0.1, 1.0), packed, strict=True)]
-    assert describe_crossover({"points": points, "crossover_density": None}) == words
-
-
-def test_only_what_was_checked_is_said_to_be():
-    report = make_report("x")
-    (check,) = report["checks"]
-    assert describe_check(check, report).endswith(
-        "4 masks, adaptive and packed within 3.0e-07 of dense (allowed 1.0e-04), in up to 6 pieces, "
-        "clean pixels identical"
-    )
-    less = describe_check({**check, "cases": 1, "gated": False, "packed": False, "pieces": 1}, report)
-    assert less.endswith(
-        "1 mask, adaptive within 3.0e-07 of dense (allowed 1.0e-04), in one piece, "
-        "clean pixels not checked, as this network may change them"
-    )
-    report["checks"][0] = {**check, "packed": False}
-    assert "every piece dense, and as the restorer chooses" in render_page(report)
-
-
-def test_tuning_that_was_not_stored_says_so():
-    entry = {"precision": "fp32", "threads": None, "crossover": 0.5, "stored": None}
-    assert describe_tuning(entry).endswith("50 % of a piece's work; neither stored nor used (--no-store)")
-
-
-@pytest.mark.parametrize(("share", "text"), [(0.02, "2 %"), (0.125, "12.5 %"), (1.0, "100 %"), (0.12345, "12.3 %")])
-def test_shares_have_as_few_digits_as_tell_them(share, text):
-    assert percent(share) == text
+    assert Reader(render_report(report)).text.count("cross-over 55 %") == 2

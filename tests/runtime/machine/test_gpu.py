@@ -9,6 +9,7 @@ from spair.export.engines import builder as engine_module
 from spair.export.engines.builder import builder_of, find_target_device
 from spair.plugins.compiler.targets import find_target
 from spair.runtime.errors import UserError
+from spair.runtime.machine import gpu
 from spair.runtime.machine.gpu import Device, find_device
 
 SOURCE = """
@@ -72,3 +73,45 @@ def test_tensorrt_without_a_gpu_is_no_builder(tensorrt, monkeypatch):
         builder_of(find_target("l4"))
     assert builder_of(find_target("rtx"))[0] == "tensorrt_rtx", "built ahead of time"
     assert find_target_device(find_target("rtx")) is None
+
+
+class Driver:
+    """libcuda with `count` GPUs, or an error."""
+
+    def __init__(self, count=0, error=0):
+        self.count, self.error = count, error
+
+    def cuInit(self, flags):  # noqa: N802
+        return self.error
+
+    def cuDeviceGetCount(self, pointer):  # noqa: N802
+        pointer._obj.value = self.count
+        return 0
+
+    def cuDeviceGet(self, pointer, index):  # noqa: N802
+        return 0
+
+    def cuDeviceGetName(self, name, length, device):  # noqa: N802
+        name.value = b"Some GPU"
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("driver", "gpus", "reason"),
+    [
+        (Driver(2), ["Some GPU", "Some GPU"], None),
+        (Driver(0), [], "there is no NVIDIA GPU"),
+        (Driver(error=100), [], r"found no usable GPU (CUDA error 100)"),
+        (None, [], "libcuda.so.1 is missing"),
+    ],
+)
+def test_gpus_are_asked_of_the_driver(monkeypatch, driver, gpus, reason):
+    def load(name):
+        if driver is None:
+            raise OSError(name)
+        return driver
+
+    monkeypatch.setattr(gpu.ctypes, "CDLL", load)
+    found, why = gpu.list_gpus()
+    assert found == gpus
+    assert why is None if reason is None else reason in why

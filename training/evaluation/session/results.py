@@ -1,4 +1,4 @@
-"""`spair evaluate`: the folder of results."""
+"""Folder of results of an evaluation."""
 
 from __future__ import annotations
 
@@ -7,44 +7,55 @@ import json
 import pickle
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..shared.places import check_writable, make_folder
-
-if TYPE_CHECKING:
-    from .kinds import Evaluation
+from ....runtime.errors import UserError
+from ....runtime.files import write_atomically
+from ....runtime.images import Picture, write_image
+from ..report.markdown import label_models
+from .kinds import Kind
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """Which pictures are drawn."""
+    """Choice of the pictures that are drawn."""
 
     models: tuple[str, ...]
-    """Names of the models: of the one that is reported, then of its peers."""
+    """Names of the models; the first is the one that is reported, the others are its peers."""
     most: int | None = None
-    """The first so many; None: all."""
+    """Number of pictures that are drawn, the first ones; None for all."""
     separate: bool = False
-    """Also the parts of each as files of their own."""
+    """Whether the parts of each montage are also written as files of their own."""
+
+    @classmethod
+    def of(cls, models: Sequence[Path], most: int | None, separate: bool) -> Drawing:
+        """Name the models by their paths."""
+        return cls(tuple(label_models([str(path) for path in models])), most, separate)
 
 
 class ResultFolder:
-    """`report.md`, `report.json` and `pictures/`, written into a folder that `open_results` moves into place.
+    """Writer of `report.md`, `report.json` and `pictures/`.
 
-    A montage shows what all models made of a picture. Models run one after the other, the peers first: what they made
-    waits, as small as it is shown, in unnamed temporary files until the reported model has done its part.
+    The files are written into a stage, which `open_results` moves into place. A montage shows the results of all models
+    on one picture. Models run one after the other, the peers first. A peer's panels, as small as they are shown, wait
+    in an unnamed temporary file until the reported model has been measured on that picture.
     """
 
-    def __init__(self, stage: Path, kind: Evaluation, drawing: Drawing) -> None:
+    def __init__(self, stage: Path, kind: Kind, drawing: Drawing) -> None:
         self._stage, self._kind, self._drawing = stage, kind, drawing
         self._pictures: dict[str, str] = {}
         self._waiting = [_Queue() for _ in drawing.models[1:]]
 
     def keeper(self, model: int) -> Callable[[Any], None]:
-        """What takes each picture as it was measured with a model of `Drawing.models`: 0 after all others."""
+        """Return the function that takes a model's measured pictures.
+
+        Args:
+            model: index in `Drawing.models`; all others must have been measured before 0.
+        """
         return self._keep if model == 0 else partial(self._keep_peer, self._waiting[model - 1])
 
     def _keep_peer(self, queue: _Queue, measured: Any) -> None:
@@ -52,9 +63,7 @@ class ResultFolder:
             queue.put(self._kind.make_column(measured))
 
     def _keep(self, measured: Any) -> None:
-        """Draw one picture as its kind was measured, unless there are enough."""
-        from ...runtime.images import Picture, write_image
-
+        """Draw the montage of one picture, unless enough are drawn."""
         if self._drawing.most is not None and len(self._pictures) >= self._drawing.most:
             return
         columns = [self._kind.make_column(measured), *(queue.get() for queue in self._waiting)]
@@ -64,39 +73,43 @@ class ResultFolder:
             drawn |= {f"{name}/{part}.png": pixels for part, pixels in self._kind.draw_parts(measured).items()}
         for path, pixels in drawn.items():
             target = self._stage / "pictures" / path
-            make_folder(target.parent)
+            target.parent.mkdir(parents=True, exist_ok=True)
             write_image(target, Picture(pixels))
         self._pictures[name] = f"pictures/{name}.png"
 
     def finish(self, report: dict[str, Any]) -> None:
         """Write both reports."""
-        from ...runtime.files import write_atomically
-
         write_atomically(self._stage / "report.json", (json.dumps(report, allow_nan=False, indent=1) + "\n").encode())
         write_atomically(self._stage / "report.md", self._kind.render(report, self._pictures).encode())
 
     def close(self) -> None:
-        """Let go of what waits; for use once."""
+        """Remove the temporary files."""
         for queue in self._waiting:
             queue.close()
 
 
 class _Queue:
-    """Objects on their way through an unnamed temporary file, which vanishes with the process: all in, then all out."""
+    """Queue of objects in an unnamed temporary file.
+
+    The file vanishes with the process.
+    """
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the queue)
         self._read = 0
         self.count = 0
-        """How many were put in."""
+        """Number of objects put in."""
 
     def put(self, item: Any) -> None:
-        """Append one."""
+        """Append an object."""
         pickle.dump(item, self._file)
         self.count += 1
 
     def get(self) -> Any:
-        """The first that was not taken out yet."""
+        """Take out the oldest object.
+
+        All objects must have been put in before.
+        """
         self._file.seek(self._read)
         item = pickle.load(self._file)
         self._read = self._file.tell()
@@ -108,25 +121,26 @@ class _Queue:
 
 
 @contextlib.contextmanager
-def open_results(out: Path | None, kind: Evaluation, drawing: Drawing) -> Iterator[ResultFolder | None]:
-    """The results of a run, which lie hidden inside `out` until the work is done and are removed when it fails.
+def open_results(out: Path | None, kind: Kind, drawing: Drawing) -> Iterator[ResultFolder | None]:
+    """Open the folder of results.
 
-    Earlier files of the same names are replaced then, others left alone. None without `out`.
+    The files lie hidden inside `out` until the work is done, and are removed when it fails. At the end they replace
+    earlier files of their names; other files stay. Without `out` the folder is None.
 
     Raises:
-        UserError: the folder cannot be made or written, or pictures are asked for without one.
+        UserError: the folder cannot be made, or pictures are asked for without one.
     """
-    from ...runtime.errors import UserError
-
     if out is None:
         if drawing.most is not None or drawing.separate:
             raise UserError("--pictures and --separate say what is drawn into --out; give --out as well")
         yield None
         return
-    check_writable(out)
     made = not out.exists()
-    make_folder(out)
-    stage = Path(tempfile.mkdtemp(prefix=".evaluate-", dir=out))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(prefix=".evaluate-", dir=out))
+    except OSError as error:
+        raise UserError(f"cannot write into the folder {out}: {error.strerror}; choose another --out") from error
     results = ResultFolder(stage, kind, drawing)
     try:
         yield results
@@ -139,9 +153,12 @@ def open_results(out: Path | None, kind: Evaluation, drawing: Drawing) -> Iterat
 
 
 def _move(stage: Path, out: Path) -> None:
-    """Pictures first: whoever sees a report finds them."""
+    """Move all files into place, pictures first.
+
+    A report that is in place never lacks its pictures.
+    """
     files = [path for path in stage.rglob("*") if path.is_file()]
     for file in sorted(files, key=lambda path: (path.parent == stage, path)):
         target = out / file.relative_to(stage)
-        make_folder(target.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
         file.replace(target)

@@ -1,4 +1,8 @@
-"""Which backends work here: one plain function each, so that tests can replace what they ask."""
+"""Probes of the backends that may work on a machine.
+
+Each probe is a plain function, so that tests can replace what it asks. A package is imported only when its probe runs,
+and its absence is an answer.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +10,24 @@ import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..runtime.machine.gpu import list_gpus
+from .gpu import list_gpus
 
 
 class Probe(NamedTuple):
-    """What is known about a backend."""
+    """Answer of a backend."""
 
     ok: bool
     version: str | None
     reason: str | None
-    """Why it cannot be used, and what brings it; for one that works, a remark or None."""
+    """Cause of a refusal and the remedy; a remark or None for a backend that works."""
 
 
 def load(package: str) -> tuple[Any, str | None]:
-    """Import a package: the module and None, or None and why not (broken libraries included)."""
+    """Import a package.
+
+    Returns:
+        The module and None, or None and the reason, which tells an absent package from one with broken libraries.
+    """
     try:
         return importlib.import_module(package), None
     except ModuleNotFoundError as error:
@@ -31,7 +39,7 @@ def load(package: str) -> tuple[Any, str | None]:
 
 
 def probe_onnxruntime() -> Probe:
-    """The default, on the CPU."""
+    """Probe ONNX Runtime, the default, which runs on the CPU."""
     module, reason = load("onnxruntime")
     if module is None:
         return Probe(False, None, f"{reason}; pip install onnxruntime")
@@ -46,7 +54,7 @@ def probe_onnxruntime() -> Probe:
 
 
 def probe_torch() -> Probe:
-    """For training, exporting, and running checkpoints."""
+    """Probe PyTorch, which trains, exports and runs checkpoints."""
     module, reason = load("torch")
     if module is None:
         return Probe(False, None, f"{reason}; pip install 'spair-rt[export]' or 'spair-rt[train]'")
@@ -54,12 +62,12 @@ def probe_torch() -> Probe:
 
 
 def probe_tensorrt() -> Probe:
-    """TensorRT: servers and Jetson."""
+    """Probe TensorRT, for servers and Jetson."""
     return _probe_gpu_package("tensorrt", "pip install tensorrt (on a Jetson it is part of JetPack)")
 
 
 def probe_rtx() -> Probe:
-    """TensorRT for RTX: desktop GPUs."""
+    """Probe TensorRT for RTX, for desktop GPUs."""
     return _probe_gpu_package("tensorrt_rtx", "pip install tensorrt_rtx_cu13")
 
 
@@ -77,3 +85,4 @@ PROBES: dict[str, Callable[[], Probe]] = {
     "rtx": probe_rtx,
     "torch": probe_torch,
 }
+"""Backend -> its probe, in the order of `spair doctor`."""

@@ -1,0 +1,19 @@
+"""Output places are checked before any long work, and nothing is made."""
+
+import pytest
+
+from spair.cli.shared.places import check_page
+from spair.runtime import UserError
+
+
+def test_a_page_that_cannot_be_written_is_refused_and_nothing_is_made(tmp_path, monkeypatch):
+    check_page(None)
+    check_page(tmp_path / "page.html")
+    with pytest.raises(UserError, match="it is a folder; give the name of a file with --html"):
+        check_page(tmp_path)
+    with pytest.raises(UserError, match=r"there is no folder .*absent; make it, or choose another --html"):
+        check_page(tmp_path / "absent" / "page.html")
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # tests may run as root, who may write anywhere
+    with pytest.raises(UserError, match="is not writable; choose another --html"):
+        check_page(tmp_path / "page.html")
+    assert list(tmp_path.iterdir()) == []

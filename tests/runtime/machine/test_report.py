@@ -1,0 +1,23 @@
+"""Facts about a machine and the line that tells them."""
+
+import importlib.metadata
+
+import pytest
+
+from spair.runtime.machine.report import machine_line, read_memory_gb, read_versions
+
+
+def test_memory_is_read_in_kibibytes(tmp_path):
+    (tmp_path / "meminfo").write_text("MemTotal:       2000000 kB\nMemFree: 1 kB\n")
+    assert read_memory_gb(tmp_path / "meminfo") == pytest.approx(2.048)
+    assert read_memory_gb(tmp_path / "absent") is None
+
+
+def test_the_machine_line_is_complete():
+    facts = {"cpu": "C", "cores": 1, "memory_gb": 7.9, "system": "Linux x86_64", "python": "3.12.1", "gpus": ["G"]}
+    assert machine_line(facts) == "C, 1 core, 8 GB, G, Linux x86_64, Python 3.12.1"
+    assert "no GPU" in machine_line({**facts, "gpus": [], "memory_gb": None})
+
+
+def test_versions_are_those_of_the_distributions():
+    assert read_versions(["numpy"]) == {"numpy": importlib.metadata.version("numpy")}

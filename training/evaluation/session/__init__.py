@@ -1,0 +1,1 @@
+"""Sessions that measure models on chosen pictures."""

@@ -1,0 +1,64 @@
+"""Evaluation of several models on the same pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ...data.pairs import Progress
+from .kinds import Kind
+from .results import ResultFolder
+from .sources import Sources
+
+if TYPE_CHECKING:
+    from ....runtime import Restorer
+
+Counter = Callable[[str], AbstractContextManager[Progress]]
+"""Opens a progress display under a title."""
+
+
+class OpenModel(NamedTuple):
+    """Model that is open, with the path that names it."""
+
+    path: Path
+    restorer: Restorer
+
+
+def evaluate_models(
+    models: Sequence[OpenModel], sources: Sources, kind: Kind, results: ResultFolder | None, counter: Counter
+) -> dict[str, Any]:
+    """Measure models on the same pictures and write the results.
+
+    Args:
+        models: the reported model, then its peers.
+        sources: which pictures are measured.
+        kind: what is measured.
+        results: folder that takes pictures and reports; None for none.
+        counter: shows the progress.
+
+    Returns:
+        The report of the first model. Those of its peers are in "compare", without their rows for each picture.
+
+    Raises:
+        UserError: a model or a picture cannot be measured.
+        GateError: a network returned values that are not finite.
+    """
+    for model in models:
+        kind.check(model.restorer, model.path)
+    with counter("checking:") as progress:
+        pairs = sources.find(progress)
+    reports = {}
+    for number in (*range(1, len(models)), 0):  # peers first: a montage shows the results of all
+        path, restorer = models[number]
+        keep = None if results is None else results.keeper(number)
+        with counter(f"{path.name}:") as progress:
+            reports[number] = kind.measure(restorer, pairs, model=str(path), progress=progress, keep=keep)
+    report = reports.pop(0) | sources.to_json()
+    report["published"] = kind.publish(sources.dataset, sources.split, len(pairs))
+    if reports:
+        report["compare"] = [{key: one[key] for key in one if key != "images"} for one in reports.values()]
+    if results is not None:
+        results.finish(report)
+    return report
