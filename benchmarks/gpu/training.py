@@ -23,7 +23,16 @@ from typing import Any
 import torch
 
 from benchmarks.common.arguments import parse_count
-from benchmarks.training import MIXED_TOLERANCE, TASKS, StepMode, Trainee, differ, load_task, make_corpus, time_steps
+from benchmarks.subjects.training import (
+    MIXED_TOLERANCE,
+    TASKS,
+    StepMode,
+    Trainee,
+    differ,
+    load_task,
+    make_corpus,
+    time_steps,
+)
 from spair.runtime.errors import GateError
 from spair.training.data.patches import Sample
 from spair.training.loop.module import PatchModule

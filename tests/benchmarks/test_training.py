@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from benchmarks.training import FIRST, MODES, TASKS, Trainee, check_equal, load_task, make_corpus
+from benchmarks.subjects.training import TASKS, Trainee, load_task, make_corpus
+from benchmarks.training import FIRST, MODES, check_equal
 from spair.training.data.patches import Sample
 from spair.training.loop.module import PatchModule
 

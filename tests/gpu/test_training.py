@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.gpu import training
-from benchmarks.training import StepMode, differ
+from benchmarks.subjects.training import StepMode, differ
 
 MIXED, FULL = StepMode("mixed", mixed=True), StepMode("full")
 
