@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +14,8 @@ from pydantic import Field, model_validator
 
 from ..network import PRESETS, Preset
 from .data.config import Data, Folder, Section, Share
+from .simulators import SIMULATORS, Simulator
+from .simulators.rain import simulate_rain
 
 Distance = Literal["charbonnier", "l1", "mse"]
 
@@ -166,12 +169,27 @@ class TrainingConfig(Section):
         chosen = self.mask_probability
         return preset if chosen is None else dataclasses.replace(preset, mask_threshold=chosen)
 
+    def find_simulator(self) -> Simulator:
+        """Return the task's simulator, with this run's kind of rain."""
+        simulator = SIMULATORS[self.task]
+        if self.data.rain is None:
+            return simulator
+        return dataclasses.replace(simulator, simulate=functools.partial(simulate_rain, kind=self.data.rain))
+
     @model_validator(mode="after")
     def _check_transplant(self) -> TrainingConfig:
         if self.data.transplant and self.task != "rain":
             raise ValueError(
                 f"data.transplant = {self.data.transplant} adds the difference of a pair to another photograph, which "
                 f"only rain allows, not {self.task}; use data.simulate"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_rain(self) -> TrainingConfig:
+        if self.data.rain is not None and self.task != "rain":
+            raise ValueError(
+                f'data.rain = "{self.data.rain}" chooses a simulated rain, but the task is {self.task}; remove it'
             )
         return self
 

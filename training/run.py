@@ -30,7 +30,6 @@ from .loop.module import PatchModule, RestorationModule
 from .loop.state import STATE, AtomicCheckpointIO, State, check_unchanged, read_run_state
 from .loop.terminal import StageBar, counting_pictures, describe_start, is_first, quiet, say
 from .self_evaluation import evaluate_held_out, read_scores
-from .simulators import SIMULATORS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +108,7 @@ def _read_corpus(config: TrainingConfig, progress: bool) -> Corpus:
     patch = max(stage.patch for stage in config.stages)
     with counting_pictures(progress) as count:
         memory = config.hardware.memory_gb * 1e9
-        return load_corpus(config.data, patch, memory, simulator=SIMULATORS[config.task], progress=count)
+        return load_corpus(config.data, patch, memory, simulator=config.find_simulator(), progress=count)
 
 
 def _evaluate(config: TrainingConfig, corpus: Corpus, folder: Path, devices: Devices, progress: bool) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -9,6 +10,7 @@ from spair.network import PRESETS
 from spair.training.config import TrainingConfig
 from spair.training.config_file import list_configs, load_config
 from spair.training.data.roots import split_reference
+from spair.training.simulators import SIMULATORS
 
 SHIPPED = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.toml"))
 
@@ -44,6 +46,11 @@ SHIPPED = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.to
             'task = "rain"',
             'task = "blur"',
             r"run.toml: data.transplant = 0.5 .* only rain allows, not blur; use",
+        ),
+        (
+            "simulate = 0.2",
+            'simulate = 0.2\nrain = "hail"',
+            "data.rain: Input should be 'light', 'heavy' or 'fine', got",
         ),
         ('preset = "tiny"', 'preset = "huge"', "preset: Input should be 'tiny', 'base' or 'large'"),
         ('preset = "tiny"', 'preset = "huge"\nseed = -1', r"got 'huge' \(and 1 more\); correct it"),
@@ -98,6 +105,19 @@ def test_nothing_but_photos_can_be_enlarged(configure, refuse):
     enlarged = ("transplant =", "enlarge = [1.5]\ntransplant =")
     call = lambda: configure(('photos = ["photos"]', ""), enlarged)  # noqa: E731
     refuse("enlarge is for clean photos, but photos is empty: add photos, or remove enlarge", call)
+
+
+def test_a_kind_of_rain_is_drawn_alone(configure, refuse):
+    light = ("transplant =", 'rain = "light"\ntransplant =')
+    random = np.random.default_rng(0)
+    clean = np.full((64, 64, 3), 0.3, np.float32)
+    shares = [configure(light).find_simulator().simulate(clean, random).mask.mean() for _ in range(30)]
+    heavy = ("transplant =", 'rain = "heavy"\ntransplant =')
+    others = [configure(heavy).find_simulator().simulate(clean, random).mask.mean() for _ in range(30)]
+    assert np.mean(shares) < 0.5 < np.mean(others)
+    assert configure().find_simulator() is SIMULATORS["rain"]
+    call = lambda: configure(light, ('task = "rain"', 'task = "blur"'), transplant=0.0)  # noqa: E731
+    refuse('data.rain = "light" chooses a simulated rain, but the task is blur; remove it', call)
 
 
 def test_held_out_photos_are_some_of_the_photos(configure, refuse):

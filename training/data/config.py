@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PrivateAttr, model_validator
 
@@ -121,6 +121,10 @@ class Data(Section):
     """Share of samples that lay the degradation of a pair over a clean photo; rain only, which adds light."""
     simulate: Share = 0.0
     """Share of samples degraded by the task's simulator."""
+    rain: Literal["light", "heavy", "fine"] | None = None
+    """Kind of simulated rain; by default all kinds, and nearly no rain, are mixed.
+
+    Light rain is distinct streaks, heavy rain covers most of the picture, fine rain comes with a veil."""
     from_masked: Share = 0.0
     """Share of samples cut from the masked photographs, where Net_L learns.
 

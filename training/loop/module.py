@@ -19,7 +19,6 @@ from ..config import Stage, TrainingConfig
 from ..data.corpus import Corpus, MaskedPhoto, PicturePair
 from ..data.patches import PatchDataset, ProcessShare, Sample
 from ..evaluation.metrics import luma, mask_measures, psnr
-from ..simulators import SIMULATORS
 from .losses import image_loss, mask_loss
 from .packed import restore_by_density
 
@@ -251,7 +250,7 @@ class PatchModule(L.LightningDataModule):
         patches = PatchDataset(
             self.corpus,
             self.config.data.without_masked() if stage.train == "net_r" else self.config.data,
-            SIMULATORS[self.config.task],
+            self.config.find_simulator(),
             stage.patch,
             self.config.seed,
             first=self.config.samples_before(self.stage) + done * stage.batch,

@@ -76,6 +76,13 @@ class Rain:
         return cls.draw_heavy(rng) if kind < 0.8 else cls.draw_fine(rng)
 
     @classmethod
+    def draw_kind(cls, rng: np.random.Generator, kind: str) -> Rain:
+        """Draw a rain of one kind, "light", "heavy" or "fine"."""
+        if kind == "light":
+            return cls.draw_light(rng, density=draw_log(rng, 0.0015, 0.01))
+        return cls.draw_heavy(rng) if kind == "heavy" else cls.draw_fine(rng)
+
+    @classmethod
     def draw_light(cls, rng: np.random.Generator, density: float) -> Rain:
         """Draw light rain with distinct streaks of one direction.
 
@@ -140,9 +147,13 @@ class Rain:
         )
 
 
-def simulate_rain(image: np.ndarray, rng: np.random.Generator, margin: int = 0) -> Degraded:
-    """Lay a random rain over a picture."""
-    return crop(add_rain(image, Rain.draw(rng), rng), margin)
+def simulate_rain(image: np.ndarray, rng: np.random.Generator, margin: int = 0, kind: str | None = None) -> Degraded:
+    """Lay a drawn rain over a picture.
+
+    `kind` is "light", "heavy" or "fine"; None draws the kind as well.
+    """
+    rain = Rain.draw(rng) if kind is None else Rain.draw_kind(rng, kind)
+    return crop(add_rain(image, rain, rng), margin)
 
 
 def add_rain(image: np.ndarray, rain: Rain, rng: np.random.Generator) -> Degraded:
