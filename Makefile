@@ -8,19 +8,25 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := train,export,plugins,rtx,dev
+EXTRAS := train,export,plugins,rtx,docs,dev
 STAMP := $(VENV)/.installed
 DIST := build/dist
 TYPES := build/types
+SITE := build/site
+# Of `make fast`: tests of what changed since this commit.
+SINCE ?= main
 # One package per root folder: the lines of package_dir in setup.cfg.
 PACKAGES := $(shell sed -n 's/^ *\(spair\.[a-z]*\) = [a-z]*$$/\1/p' setup.cfg)
 BENCHMARKS := $(sort $(wildcard benchmarks/[a-z]*.py))
 
-.PHONY: help setup demo test bench lint types wheel clean
+.PHONY: help setup demo test fast fix docs bench lint types wheel clean
 
 help:
 	@echo "make demo    restore sample photos end to end; table on the screen, report and pictures in demo/"
 	@echo "make test    lint, types and the whole test suite (what CI runs)"
+	@echo "make fast    only the tests of what changed since a commit (SINCE=main)"
+	@echo "make fix     ruff: mend what it can, and format"
+	@echo "make docs    the documentation site, in $(SITE)"
 	@echo "make setup   only make $(VENV) with the pinned dependencies (PYTHON=python3.12 picks another interpreter)"
 	@echo "make bench   run every benchmark"
 	@echo "make lint    ruff: rules and format"
@@ -51,6 +57,15 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+fix: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Warnings are errors: a link or a page that is not found fails. The repository is the source folder, see docs/conf.py.
+docs: $(STAMP)
+	$(BIN)/python -m sphinx -b html -W --keep-going -q -c docs -d build/doctrees . $(SITE)
+	@echo "$(SITE)/index.html"
+
 # setuptools copies into build/lib and never removes from it: a deleted module would stay in the wheel.
 wheel: $(STAMP)
 	@rm -rf build/lib build/bdist.* $(DIST)
@@ -69,6 +84,9 @@ types: wheel
 
 test: lint types
 	OMP_NUM_THREADS=1 SPAIR_WHEEL="$$(echo $(CURDIR)/$(DIST)/*.whl)" $(BIN)/python -m pytest -n 2 --dist loadfile
+
+fast: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/changed.py --since $(SINCE)
 
 # As modules from the root, so that they can share code (benchmarks.peers). One that fails does not stop the others.
 bench: $(STAMP)

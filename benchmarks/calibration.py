@@ -1,10 +1,10 @@
-"""What do mask-aware statistics gain in dB, and what does each precision take on ONNX Runtime?
+"""Measure mask-aware statistics' gain and the precisions' speed.
 
-Run from the repository root: `python -m benchmarks.calibration [--data DIR --files 12 --json FILE]`. Ranges are taken
-from tiles of some rain pairs by every calibrator, with the pixels under the mask and with all pixels; losses are those
-of tiles of other pairs, so that a range that fits the calibration tiles alone gains nothing. "sparse" quantizes the
-layers that the mask matters to, "all" every layer. Times are of whole graphs on one picture, the precisions in turn,
-and only given when the loss of what is timed was within its gate.
+Run from the repository root: `python -m benchmarks.calibration [--data DIR --files 12 --json FILE]`. Every calibrator
+takes ranges from tiles of some rain pairs, once with the pixels under the mask and once with all pixels. Losses in dB
+are measured on tiles of other pairs, so that a range that fits the calibration tiles alone gains nothing. "sparse"
+quantizes the layers that the mask matters to, "all" quantizes every layer. Times on ONNX Runtime are of whole graphs on
+one picture, the precisions in turn; they are given only when the loss of the timed graph was within its gate.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from benchmarks.common.measuring import describe_run, parse_count, say, show_run, show_table, write_json
+from benchmarks.common.arguments import parse_count
+from benchmarks.common.measuring import describe_run, print_progress, show_run, show_table, write_json
 from spair.calibration.accuracy.trial import Trial, open_trial
 from spair.calibration.conversion.plan import PrecisionPlan
 from spair.calibration.journal import Journal
@@ -28,7 +29,7 @@ from spair.calibration.speed import time_parts
 from spair.calibration.statistics.observe import observe
 from spair.calibration.statistics.pictures import CalibrationPicture, choose_tiles, read_pictures
 from spair.calibration.variants import Variant, build
-from spair.export import export_checkpoint
+from spair.export.exporter import export_checkpoint
 from spair.runtime import Bundle
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "rain"
@@ -37,7 +38,10 @@ RAINS = ("light", "heavy")
 
 
 def read_rain(data: Path, rain: str, count: int, options: Options, folder: Path) -> list[CalibrationPicture]:
-    """The first pairs of one rain, linked into a folder of their own."""
+    """Read the first pairs of one rain.
+
+    They are linked into a folder of their own.
+    """
     files = sorted((data / rain / "input").glob("*.png"), key=lambda file: int(file.stem))[:count]
     for role in ("input", "target"):
         (folder / role).mkdir(parents=True)
@@ -50,7 +54,10 @@ def read_rain(data: Path, rain: str, count: int, options: Options, folder: Path)
 def split_tiles(
     network: Variant, pictures: Sequence[CalibrationPicture], options: Options
 ) -> tuple[list[CalibrationPicture], list[CalibrationPicture]]:
-    """Tiles to take ranges from, and as many of other pictures to measure on."""
+    """Choose tiles for ranges, and other pictures' tiles for losses.
+
+    Both halves have as many tiles.
+    """
     with network.opened({"net_l": network.models["net_l"]}) as graphs:
 
         def find_mask(tile: CalibrationPicture) -> Any:
@@ -67,19 +74,19 @@ def measure_statistics(
     options: Options,
     folder: Path,
 ) -> list[dict[str, Any]]:
-    """dB lost on `others`, by calibrator and statistics."""
+    """Measure the dB lost on `others`, by calibrator and statistics."""
     sparse = [layer.name for layer in network.layers if layer.operator == "SparseConv2d"]
     sets = {"sparse": sparse, "all": [layer.name for layer in network.layers]}
     rows = []
     for statistics in get_args(Statistics):
-        say(f"observing {statistics} pixels")
+        print_progress(f"observing {statistics} pixels")
         seen = observe(network, tiles, replace(options, statistics=statistics), silent)
         for calibrator in get_args(Calibrator):
             scales = {key: one.scale(calibrator, options.percentile) for key, one in seen.histograms.items()}
             with open_trial(network, others, options, Journal(folder / f"{statistics}-{calibrator}.json")) as trial:
                 lost = {name: _lose(trial, layers, scales) for name, layers in sets.items()}
             rows.append({"calibrator": calibrator, "statistics": statistics, **lost})
-            say(f"{calibrator} of {statistics}: {lost}")
+            print_progress(f"{calibrator} of {statistics}: {lost}")
     return rows
 
 
@@ -90,7 +97,11 @@ def _lose(trial: Trial, layers: Sequence[str], scales: dict[tuple[str, int], flo
 def measure_times(
     network: Variant, tiles: Sequence[CalibrationPicture], picture: CalibrationPicture, options: Options, folder: Path
 ) -> dict[str, Any]:
-    """Precision -> the result of `time_parts`; None where every layer in it misses the gate."""
+    """Time each precision.
+
+    Returns the loss and the result of `time_parts` for each precision. The times are None where INT8 or FP16 in every
+    layer misses the gate.
+    """
     seen = observe(network, tiles, options, silent)
     scales = {key: one.scale(options.calibrator) for key, one in seen.histograms.items()}
     found: dict[str, Any] = {}
@@ -98,7 +109,7 @@ def measure_times(
         plan = PrecisionPlan({layer.name: precision for layer in network.layers}, "fp16", scales)  # type: ignore[misc]
         with open_trial(network, tiles, options, Journal(folder / f"{precision}.json")) as trial:
             loss = trial.loss(plan)
-        say(f"{precision}: {loss:.4f} dB")
+        print_progress(f"{precision}: {loss:.4f} dB")
         within = loss <= GATES_DB[precision]
         found[precision] = {"loss_db": loss, "speed": None}
         if within:
@@ -133,7 +144,10 @@ def show(report: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    """Print the tables; 0 also where there is no data."""
+    """Print the tables.
+
+    Returns 0, also where the data is absent.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=DATA, help="folder with light/ and heavy/")
     parser.add_argument("--checkpoint", type=Path, default=WEIGHTS)

@@ -1,7 +1,8 @@
-"""Do PyTorch and the bundle reproduce published deraining numbers? PReNet on 12 files of Rain100L and Rain100H.
+"""Reproduce published PSNR values of PReNet with PyTorch and bundles.
 
-Run from the repository root: `python -m benchmarks.golden_psnr [--data DIR]`. Exports both checkpoints, prints one row
-per value and exits 1 when one is off by more than 0.02 dB. About four minutes on two cores.
+Run from the repository root: `python -m benchmarks.golden_psnr [--data DIR]`. It restores 12 files of Rain100L and
+Rain100H with both published checkpoints, prints one row for each value, and exits 1 when a value is off by more than
+0.02 dB. It takes about four minutes on two cores.
 """
 
 import argparse
@@ -15,21 +16,25 @@ import numpy as np
 import torch
 
 from benchmarks.peers.prenet import prenet
-from spair.export import export_foreign
+from spair.export.exporter import export_foreign
 from spair.runtime import Restorer
 from spair.training.data.pairs import read_rgb
 from spair.training.evaluation.metrics import QuantizeMode, image_measures, quantize
 
 TOLERANCE_DB = 0.02
-"""The golden values have two decimals, and convolutions differ between machines in the last bits."""
+"""Largest difference in dB: the golden values have two decimals, and convolutions differ between machines in the
+last bits."""
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 INPUTS = {"Rain100L": "rain/light/input", "Rain100H": "rain/heavy/input"}
 TARGETS = "rain/light/target"
 
 
-class Golden(NamedTuple):
-    """One published value in dB: `measure` is a key of `image_measures`."""
+class GoldenValue(NamedTuple):
+    """Published value in dB.
+
+    `measure` is a key of `image_measures`.
+    """
 
     dataset: str
     file: int
@@ -38,8 +43,8 @@ class Golden(NamedTuple):
     decibel: float
 
 
-def _rows(dataset: str, mode: QuantizeMode, measure: str, values: dict[int, float]) -> list[Golden]:
-    return [Golden(dataset, file, mode, measure, value) for file, value in values.items()]
+def _rows(dataset: str, mode: QuantizeMode, measure: str, values: dict[int, float]) -> list[GoldenValue]:
+    return [GoldenValue(dataset, file, mode, measure, value) for file, value in values.items()]
 
 
 GOLDEN = [
@@ -51,7 +56,10 @@ GOLDEN = [
 
 
 def load_prenet(data: Path, dataset: str) -> torch.nn.Module:
-    """PReNet with its published weights for "Rain100L" or "Rain100H", loaded strictly, in evaluation mode."""
+    """Load PReNet with its published weights.
+
+    The weights of "Rain100L" or "Rain100H" load strictly; the module is in evaluation mode.
+    """
     path = data / "checkpoints" / f"PReNet6_{dataset}.pth"
     module = prenet()
     module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), strict=True)
@@ -59,11 +67,14 @@ def load_prenet(data: Path, dataset: str) -> torch.nn.Module:
 
 
 Restore = Callable[[np.ndarray], np.ndarray]
-"""Float32 [H, W, 3] RGB 0..1 to the same."""
+"""Function from a float32 picture [H, W, 3] RGB 0..1 to the restored one."""
 
 
 def restore_in_torch(module: torch.nn.Module) -> Restore:
-    """A function that restores through a module which takes and returns [N, 3, H, W]."""
+    """Make a function that restores through a module.
+
+    The module takes and returns [N, 3, H, W].
+    """
 
     def restore(image: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
@@ -74,15 +85,21 @@ def restore_in_torch(module: torch.nn.Module) -> Restore:
 
 
 def restore_in_bundle(data: Path, dataset: str, folder: Path) -> Restore:
-    """Export the published checkpoint and restore through the bundle on ONNX Runtime."""
+    """Export the published checkpoint and restore through the bundle.
+
+    The bundle runs on ONNX Runtime.
+    """
     bundle = folder / f"{dataset}.spair"
     export_foreign(data / "checkpoints" / f"PReNet6_{dataset}.pth", "benchmarks.peers.prenet:prenet", bundle)
     restorer = Restorer.open(bundle)
     return lambda image: restorer(image).image
 
 
-def measure(data: Path, cases: list[Golden], restore: Mapping[str, Restore]) -> list[float]:
-    """The measured value of each case, in their order; each file is restored once, by its data set's function."""
+def measure(data: Path, cases: list[GoldenValue], restore: Mapping[str, Restore]) -> list[float]:
+    """Measure the value of each case, in their order.
+
+    Each file is restored once, by its data set's function.
+    """
     restored = {
         (dataset, file): restore[dataset](read_rgb(data / INPUTS[dataset] / f"{file}.png"))
         for dataset, file in sorted({(case.dataset, case.file) for case in cases})
@@ -97,7 +114,10 @@ def measure(data: Path, cases: list[Golden], restore: Mapping[str, Restore]) -> 
 
 
 def main() -> int:
-    """Print the table; the exit status is 1 when a value is off."""
+    """Print the table.
+
+    The exit status is 1 when a value is off.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=DATA, help="folder with rain/ and checkpoints/")
     data = parser.parse_args().data

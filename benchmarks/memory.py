@@ -1,9 +1,9 @@
-"""How much memory does a picture take, by its size and the share of it that is distorted?
+"""Measure peak memory by picture size and distorted share.
 
 Run from the repository root: `python -m benchmarks.memory [BUNDLE] [--sizes 1920x1080,7680x4320]`. Each case runs in a
-process of its own under a made mask; prints peak resident memory, what it is above that of an 8x8 picture, the bound
-and the seconds. Exits 1 when a case is over the bound (FIXED_MB, BYTES_PER_PIXEL). Without a bundle the shipped
-checkpoint is exported first. Some ten minutes on two cores.
+process of its own under a made mask. It prints the peak resident memory, how much of it is above the peak of an 8x8
+picture, the bound, and the seconds. It exits 1 when a case is over the bound (FIXED_MB, BYTES_PER_PIXEL). Without a
+bundle the shipped checkpoint is exported first. It takes some ten minutes on two cores.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ import tempfile
 from pathlib import Path
 
 FIXED_MB = 3000
-"""Net_L on one block of 4 megapixels and a piece of Net_R at the limits of `spair.runtime.tiling.planning.Limits`."""
+"""MB that any picture may take: Net_L on one block of 4 megapixels, and a piece of Net_R at the limits of
+`spair.runtime.tiling.planning.Limits`."""
 BYTES_PER_PIXEL = 60
-"""The picture in its forms: 8 bit in and out (6), float32 before and after (24), masks and sums of them (4), and what
-the conversions of 256 rows at a time and the allocator leave."""
+"""Bytes that each pixel may take: the picture in 8 bit in and out (6) and in float32 before and after (24), masks
+and their sums (4), and the rest of what conversions of 256 rows at a time and the allocator leave."""
 
 CASE = """
 import json, sys, time
 import numpy as np
 from spair.runtime import Restorer
-from spair.runtime.made_masks import make_mask
-from spair.runtime.peak import read_peak_memory
+from spair.runtime.profiling.masks import make_mask
+from spair.runtime.profiling.memory import read_peak_memory
 bundle, width, height, density = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 image = np.full((height, width, 3), 90, np.uint8)
 image[::7] = 140
@@ -40,19 +41,28 @@ print(json.dumps({"peak_mb": read_peak_memory(), "seconds": seconds, "tiles": va
 
 
 def run_case(bundle: Path, width: int, height: int, density: float) -> dict:
-    """Restore one made picture in a fresh process; {"peak_mb", "seconds", "tiles"}."""
+    """Restore one made picture in a fresh process.
+
+    Returns {"peak_mb", "seconds", "tiles"}.
+    """
     command = [sys.executable, "-c", CASE, str(bundle), str(width), str(height), str(density)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def bound_mb(base_mb: float, width: int, height: int) -> float:
-    """What a picture may take at any density, given what an 8x8 one takes (interpreter, libraries, graphs)."""
+    """Compute the MB that a picture may take.
+
+    The bound holds at any density. `base_mb` are the MB of an 8x8 picture, which are interpreter, libraries and graphs.
+    """
     return base_mb + FIXED_MB + BYTES_PER_PIXEL * width * height / 2**20
 
 
 def main() -> int:
-    """Print the table; the exit status is 1 when a case is over its bound."""
+    """Print the table.
+
+    The exit status is 1 when a case is over its bound.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path, nargs="?")
     parser.add_argument("--sizes", default="640x480,1920x1080,3840x2160,7680x4320")
@@ -81,7 +91,7 @@ def main() -> int:
 def _export_shipped(folder: Path) -> Path:
     from importlib.resources import as_file, files
 
-    from spair.export import export_checkpoint
+    from spair.export.exporter import export_checkpoint
 
     with as_file(files("spair.network.weights") / "rain-tiny.safetensors") as checkpoint:
         export_checkpoint(checkpoint, folder / "rain-tiny.spair")

@@ -1,11 +1,12 @@
-"""How much faster is a whole picture, restored adaptively, than densely: by distortion, and on real rain?
+"""Measure whole pictures, adaptive against dense, by distortion.
 
 Run from the repository root: `python -m benchmarks.network [--presets tiny] [--rain DIR] [--json FILE] [--plot FILE]`.
-Times the `Restorer` on an 8-bit picture under made masks, from picture to picture, in turns with the bundle's dense
-graph on ONNX Runtime between the same conversions; dense peers once a preset, in turns with that graph as well. Every
-result is compared with PyTorch first; a peer that differs gets no times, the others are reported. `--rain`: a folder
-with light/input and heavy/input; there Net_L finds the masks. Targets are printed with their verdict; the exit status
-is 1 only when a result is wrong. One hour on two cores.
+It times the `Restorer` on an 8-bit picture under made masks, from picture to picture, in turns with the bundle's dense
+graph on ONNX Runtime between the same conversions. Dense peers run once a preset, in turns with that graph as well.
+Every result is compared with PyTorch first; a peer that differs gets no times, and the others are reported.
+
+`--rain` names a folder with light/input and heavy/input of real files; there Net_L finds the masks. Goals are printed
+with their verdict; the exit status is 1 only when a result is wrong. It takes one hour on two cores.
 """
 
 from __future__ import annotations
@@ -21,27 +22,24 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.common.arguments import parse_count, parse_names, parse_shares, parse_size
 from benchmarks.common.measuring import (
+    Goal,
     Run,
-    Target,
     Times,
     describe_run,
-    parse_count,
-    parse_names,
-    parse_shares,
-    say,
+    print_progress,
+    show_goals,
     show_run,
     show_table,
-    show_targets,
     take_turns,
     write_json,
 )
 from benchmarks.peers.graphs import DENSE_PEERS, MASKLESS
 from benchmarks.peers.install import PeerAbsentError, find_package
 from benchmarks.subjects.network import (
-    Network,
+    OpenedNetwork,
     check_adaptive,
-    check_agreement,
     check_dense,
     check_maskless,
     make_picture,
@@ -51,20 +49,24 @@ from benchmarks.subjects.network import (
 from spair.network.presets import PRESETS
 from spair.runtime import GateError, UserError, read_image
 from spair.runtime.pixels import to_network
+from spair.runtime.profiling.gates import check_baseline
 from spair.runtime.profiling.masks import SHAPES, make_mask
 
 SPEEDUPS = {0.02: 6.0, 0.1: 3.0, 1.0: 0.95}
-"""Wanted by density of the mask."""
+"""Wanted speed-up by density of the mask."""
 EMPTY_OVERHEAD = 1.10
-"""A clean picture may take this many times as long as the localization network alone."""
+"""Times of the localization network alone that a clean picture may take."""
 RAIN_SPEEDUPS = {"light": 2.5, "heavy": 0.95}
-"""Wanted of the median over the real files of a set."""
+"""Wanted median speed-up over the real files of a set."""
 
 
 def plan_masks(
     shapes: Sequence[str], densities: Sequence[float], height: int, width: int
 ) -> Iterator[tuple[str, float, np.ndarray]]:
-    """Shape, density and mask; without a distorted or a clean pixel all shapes are one, "none" or "all"."""
+    """Yield shape, density and mask.
+
+    Without a distorted or without a clean pixel all shapes are one, "none" or "all".
+    """
     for density in sorted(set(densities)):
         count = round(density * height * width)
         if count in (0, height * width):
@@ -74,13 +76,16 @@ def plan_masks(
             yield shape, density, make_mask(shape, height, width, density, seed=1)
 
 
-def measure_masks(network: Network, image: np.ndarray, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """One row a mask: adaptive against dense, and against Net_L alone where the mask is empty."""
+def measure_masks(network: OpenedNetwork, image: np.ndarray, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Measure adaptive against dense, a row a mask.
+
+    Where the mask is empty, Net_L alone is measured as well.
+    """
     height, width = image.shape[:2]
     dense, tensor = run_with(network.dense), to_network(image, network.restorer.network.spec.multiple)
     check_dense(network, "dense", network.dense, image)
     for shape, density, mask in plan_masks(arguments.masks, arguments.densities, height, width):
-        say(f"{network.preset}: {shape} {density:g}")
+        print_progress(f"{network.preset}: {shape} {density:g}")
         error = check_adaptive(network, image, mask)
         runs: dict[str, Run] = {
             "dense": partial(dense, image),
@@ -89,14 +94,17 @@ def measure_masks(network: Network, image: np.ndarray, arguments: argparse.Names
         if shape == "none":
             runs["net_l"] = partial(network.net_l.run, {"image": tensor})
         times = take_turns(runs, arguments.repeat)
-        say(", ".join(f"{name} {value.median:.0f} ms" for name, value in times.items()))
+        print_progress(", ".join(f"{name} {value.median:.0f} ms" for name, value in times.items()))
         yield make_row(network, shape, float(mask.mean()), error, times, network.restorer(image, mask=mask))
 
 
 def make_row(
-    network: Network, shape: str, density: float, error: float, times: Mapping[str, Times], result: Any
+    network: OpenedNetwork, shape: str, density: float, error: float, times: Mapping[str, Times], result: Any
 ) -> dict[str, Any]:
-    """One mask's result as JSON; stages and tiles are those of one more run."""
+    """Format one mask's result as JSON values.
+
+    Stages and tiles are those of one more run.
+    """
     return {
         "preset": network.preset,
         "mask": shape,
@@ -110,28 +118,29 @@ def make_row(
     }
 
 
-def measure_peers(network: Network, image: np.ndarray, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """One row a dense peer: its times in turns with the baseline's, or why it is absent, or what is wrong with it.
+def measure_peers(network: OpenedNetwork, image: np.ndarray, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Measure each dense peer in turns with the baseline.
 
-    One peer at a time, so that memory holds two networks at most.
+    A row has the peer's times, or says why it is absent or what is wrong with it. One peer is open at a time, so that
+    memory holds two networks at most.
     """
     baseline = run_with(network.dense)
     for name in arguments.peers:
-        say(f"{network.preset}: {name}")
+        print_progress(f"{network.preset}: {name}")
         try:
-            with DENSE_PEERS[name](network.subject(image)) as compute:
+            with DENSE_PEERS[name](network.workload(image)) as compute:
                 if name in MASKLESS:
                     error = check_maskless(network, name, DENSE_PEERS[name])
                 else:
                     error = check_dense(network, name, compute, image)
                 runs = {"dense": partial(baseline, image), name: partial(run_with(compute), image)}
                 times = take_turns(runs, arguments.repeat)
-                say(", ".join(f"{name} {value.median:.0f} ms" for name, value in times.items()))
+                print_progress(", ".join(f"{name} {value.median:.0f} ms" for name, value in times.items()))
         except PeerAbsentError as reason:
             yield {"preset": network.preset, "peer": name, "absent": str(reason)}
             continue
         except GateError as error:
-            say(f"wrong: {error}")
+            print_progress(f"wrong: {error}")
             yield {"preset": network.preset, "peer": name, "wrong": str(error)}
             continue
         yield {
@@ -144,8 +153,8 @@ def measure_peers(network: Network, image: np.ndarray, arguments: argparse.Names
         }
 
 
-def measure_rain(network: Network, folder: Path, repeat: int) -> Iterator[dict[str, Any]]:
-    """One row a set of real files, under the masks that Net_L finds."""
+def measure_rain(network: OpenedNetwork, folder: Path, repeat: int) -> Iterator[dict[str, Any]]:
+    """Measure each set of real files under Net_L's masks."""
     dense = run_with(network.dense)
     for name in RAIN_SPEEDUPS:
         files = sorted((folder / name / "input").glob("*.png"))
@@ -153,11 +162,11 @@ def measure_rain(network: Network, folder: Path, repeat: int) -> Iterator[dict[s
             raise UserError(f"{folder / name / 'input'} has no PNG files; give --rain a folder with light/ and heavy/")
         speedups, densities, errors = [], [], []
         for file in files:
-            say(f"{network.preset}: {name} {file.name}")
+            print_progress(f"{network.preset}: {name} {file.name}")
             image = np.ascontiguousarray(read_image(file).pixels[..., :3])
             errors.append(check_adaptive(network, image, None))
             result = network.restorer(image)
-            check_agreement(file.name, result.image, dense(image))
+            check_baseline(file.name, result.image, dense(image))
             runs = {"dense": partial(dense, image), "adaptive": partial(network.restorer, image)}
             times = take_turns(runs, repeat)
             speedups.append(times["dense"].median / times["adaptive"].median)
@@ -171,24 +180,28 @@ def measure_rain(network: Network, folder: Path, repeat: int) -> Iterator[dict[s
         }
 
 
-def judge(report: Mapping[str, Any]) -> list[Target]:
-    """The targets for whatever was measured."""
+def judge(report: Mapping[str, Any]) -> list[Goal]:
+    """Judge the goals of all that was measured."""
     targets = []
     for row in report["rows"]:
         name = f"{row['preset']}, {row['mask']}, {row['density']:.0%}"
         wanted = next((value for density, value in SPEEDUPS.items() if abs(row["density"] - density) < 1e-4), None)
         if wanted is not None:
-            targets.append(Target(f"{name}: speed-up", wanted, row["speedup"]))
+            targets.append(Goal(f"{name}: speed-up", wanted, row["speedup"]))
         if row["over_net_l"] is not None:
-            targets.append(Target(f"{name}: times Net_L alone", EMPTY_OVERHEAD, row["over_net_l"], at_most=True))
+            targets.append(Goal(f"{name}: times Net_L alone", EMPTY_OVERHEAD, row["over_net_l"], at_most=True))
     for row in report["rain"]:
         name = f"{row['set']} rain, {row['files']} files: median speed-up"
-        targets.append(Target(name, RAIN_SPEEDUPS[row["set"]], row["speedup"]["median"]))
+        targets.append(Goal(name, RAIN_SPEEDUPS[row["set"]], row["speedup"]["median"]))
     return targets
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The whole report; GateError when a result of ours is wrong."""
+    """Measure everything and return the report.
+
+    Raises:
+        GateError: a result of the toolkit is wrong.
+    """
     width, height = arguments.size
     image = make_picture(height, width)
     report: dict[str, Any] = {
@@ -203,7 +216,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "rain": [],
     }
     for preset in arguments.presets:
-        say(f"{preset}: exporting")
+        print_progress(f"{preset}: exporting")
         with (
             tempfile.TemporaryDirectory(prefix="spair-network-") as folder,
             open_network(preset, Path(folder), arguments.threads) as network,
@@ -227,12 +240,11 @@ def show(report: Mapping[str, Any]) -> None:
     size = "x".join(map(str, report["size"]))
     print(f"whole network, {size}, 8-bit picture to picture, medians of {report['repeat']} turns")
     for preset, weights in report["weights"].items():
-        tuned = "routing tuned on this machine" if report["tuning"][preset] else "routing not tuned"
-        print(f"{preset}: weights {weights}; {tuned}")
+        print(f"{preset}: weights {weights}; routing tuned on this machine")
     head = ["preset", "mask", "density", "dense ms", "adaptive ms", "x dense", "x Net_L", "tiles s/p/d", "error"]
     table = []
     for row in report["rows"]:
-        tiles = "/".join(str(row["tiles"].get(way, 0)) for way in ("skipped", "packed", "dense"))
+        tiles = "/".join(str(row["tiles"].get(path, 0)) for path in ("skipped", "packed", "dense"))
         over = "-" if row["over_net_l"] is None else f"{row['over_net_l']:.2f}"
         table.append(
             [row["preset"], row["mask"], f"{row['density']:.1%}"]
@@ -250,11 +262,11 @@ def show(report: Mapping[str, Any]) -> None:
             f"\n{row['set']} rain, {row['files']} files, {row['density']:.1%} distorted on average: "
             f"{median:.2f} times as fast as dense ({low:.2f} to {high:.2f})"
         )
-    show_targets(judge(report))
+    show_goals(judge(report))
 
 
 def show_peers(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print the dense peers' table, if there are any."""
+    """Print the dense peers' table, unless it is empty."""
     if not rows:
         return
     print()
@@ -272,16 +284,8 @@ def show_peers(rows: Sequence[Mapping[str, Any]]) -> None:
     show_table(["preset", "peer", "dense ms", "peer ms", "x dense", "error"], cells)
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """ "1920x1080" to width and height: an argparse type."""
-    parts = text.split("x")
-    if len(parts) != 2:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 1920x1080")
-    return parse_count(parts[0]), parse_count(parts[1])
-
-
 def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--presets", type=parse_names(tuple(PRESETS)), default="tiny,base")
     parser.add_argument("--size", type=parse_size, default="1920x1080")
@@ -297,7 +301,10 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main() -> int:
-    """Print the report; the exit status is 1 when a result is wrong, a peer's too."""
+    """Print the report.
+
+    The exit status is 1 when a result is wrong, also when only a peer's is.
+    """
     arguments = parse_arguments()
     try:
         report = measure(arguments)

@@ -1,12 +1,14 @@
-"""How long would the plugins take on GPUs nobody has at hand, against dense convolutions? An ESTIMATE, no measurement.
+"""Estimate the plugins' times on other GPUs; no measurement.
 
-Run from the repository root: `python -m benchmarks.roofline [CHECKPOINT] [--precision fp16] [--json FILE]`. For every
-launch of every layer, the bytes that it moves and the multiply-adds that it does (`spair.plugins.cost`) are divided by
-the GPU's nominal peaks (`benchmarks.subjects.gpus`); the longer of the two is the least that the hardware can
-take. Their sums are printed, in milliseconds, for a picture under made masks. They are lower bounds of the time, and
-loose ones: `MEASURED` has what an H100 took. Launches have a cost of their own: their number is printed. Left out on
-both sides: what runs between the operators (sums that are not fused, concatenations, up-sampling). The dense side is
-taken at its best, with all that can be fused. Under a minute on two cores, most of it the export; needs no GPU.
+Run from the repository root: `python -m benchmarks.roofline [CHECKPOINT] [--precision fp16] [--json FILE]`. It takes
+the bytes and multiply-adds of every launch of every layer (`cost.py` of each operator in `spair.plugins`) and divides
+them by the GPU's nominal peaks (`benchmarks.subjects.gpus`). The longer of the two times is the least that the hardware
+can take. Their sums are printed in milliseconds, for a picture under made masks, beside dense convolutions.
+
+The sums are lower bounds of the time, and loose ones: `MEASURED` has the times of an H100. Launches have a cost of
+their own, so their number is printed. Both sides leave out what runs between the operators: sums that are not fused,
+concatenations, up-sampling. The dense side is taken at its best, with everything fused that can be. It takes under a
+minute on two cores, most of it for the export, and needs no GPU.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.common.measuring import parse_names, parse_shares, say, show_table, write_json
-from benchmarks.network import parse_size
+from benchmarks.common.arguments import parse_names, parse_shares, parse_size
+from benchmarks.common.measuring import print_progress, show_table, write_json
 from benchmarks.subjects.gpus import GPUS, Gpu, find_gpus
 from benchmarks.subjects.layers import (
     Attention,
@@ -37,22 +39,24 @@ from benchmarks.subjects.layers import (
 )
 from spair.network import SPAIR, CheckpointError, load_checkpoint
 from spair.network.spair import MULTIPLE, clean_grid, mask_pyramid
-from spair.plugins import cost
-from spair.plugins.cost import Launch, NumberType
+from spair.plugins.cost import Activity, Launch, NumberType, measure_activity
+from spair.plugins.masked_modulation.cost import count_masked_modulation
+from spair.plugins.sparse_conv2d.cost import count_dense_conv2d, count_sparse_conv2d
+from spair.plugins.sparse_non_local.cost import count_dense_non_local, count_sparse_non_local
 from spair.runtime import UserError
 from spair.runtime.profiling.masks import SHAPES, make_mask
 
 TILES = {"fp32": (64, 64, 16), "fp16": (64, 64, 32), "int8": (64, 64, 32)}
-"""Pixels, output channels and input channels of a step of the convolution; the plugin compiler's first choice."""
+"""Pixels, output channels and input channels of a step of the convolution; the plugin compiler chooses them first."""
 ESTIMATE = "ESTIMATE from nominal peaks (roofline), not a measurement"
 MEASURED = """lower bounds: of the shipped `tiny` at 1920x1080 with streaks, an H100 took for Net_R's sparse layers in
 FP16 8.8, 6.8, 6.2 and 6.1 times as long as this (densities 2, 10, 35 and 100 %), for the INT8 ones 13.7, 10.1, 9.3 and
-9.3 times, for dense ones in FP16 5.1 times, so that ratios come out too high as well; docs/h100.md"""
-"""Of `python -m benchmarks.gpu.plugins`: sums of all layers, INT8 of convolutions."""
+9.3 times, for dense ones in FP16 5.1 times, so that ratios come out too high as well; docs/results/gpu.md"""
+"""Factors from `python -m benchmarks.gpu.plugins`, over the sums of all layers; INT8 counts convolutions only."""
 
 
-class Masks:
-    """What a made mask asks of the operators at every scale."""
+class ScaledMasks:
+    """Made mask and its activity at every scale."""
 
     def __init__(self, shape: str, height: int, width: int, density: float, grid: int) -> None:
         full = torch.from_numpy(make_mask(shape, height, width, density, seed=1)).float()[None, None]
@@ -61,64 +65,76 @@ class Masks:
         self.densities = [float(mask.mean()) for mask in self._scales]
         self.activity = cache(self._measure)
 
-    def _measure(self, scale: int, kernel: int = 1, clean_input: bool = False) -> cost.Activity:
+    def _measure(self, scale: int, kernel: int = 1, clean_input: bool = False) -> Activity:
         mask: np.ndarray = self._scales[scale].numpy()
-        return cost.measure_activity(mask, kernel, clean_input=clean_input)
+        return measure_activity(mask, kernel, clean_input=clean_input)
 
     def pixels(self, scale: int) -> int:
-        """Of a scale."""
+        """Return the number of pixels of a scale."""
         return self._scales[scale].numel()
 
     def clean_keys(self, scale: int) -> int:
-        """Cells of the raster that have a clean pixel."""
+        """Count the raster's cells that have a clean pixel."""
         mask = self._scales[scale]
         return int(clean_grid(mask, mask, self.grid)[1].sum())
 
 
-def cost_sparse(operators: Sequence[Operator], masks: Masks, kind: NumberType) -> Iterator[Launch]:
-    """The launches of the plugins; INT8 convolutions read FP16, which becomes INT8 as it is gathered."""
+def cost_sparse(operators: Sequence[Operator], masks: ScaledMasks, kind: NumberType) -> Iterator[Launch]:
+    """Yield the launches of the plugins.
+
+    INT8 convolutions read FP16, which becomes INT8 as it is gathered.
+    """
     floats: NumberType = "fp16" if kind == "int8" else kind
     for operator in operators:
         if isinstance(operator, Modulation):
-            yield from cost.masked_modulation(1, masks.pixels(operator.scale), operator.channels, kind=floats)
+            yield from count_masked_modulation(1, masks.pixels(operator.scale), operator.channels, kind=floats)
         elif isinstance(operator, Attention):
-            yield from cost.sparse_non_local(
+            yield from count_sparse_non_local(
                 masks.activity(operator.scale), [masks.clean_keys(operator.scale)], masks.grid**2, operator.channels,
                 operator.outputs, kind=floats, clear_output=operator.clear_output,
             )  # fmt: skip
         else:
-            yield from cost.sparse_conv2d(
+            yield from count_sparse_conv2d(
                 masks.activity(operator.scale, operator.kernel, operator.clean_input), operator.channels,
                 operator.outputs, operator.kernel, kind=kind, x_kind=floats, clean_input=operator.clean_input,
                 residual=operator.residual, clear_output=operator.clear_output, tile=TILES[kind],
             )  # fmt: skip
 
 
-def cost_dense(operators: Sequence[Operator], masks: Masks, kind: NumberType) -> Iterator[Launch]:
-    """The same operators on all pixels, each one launch; INT8 convolutions write INT8. The modulation is the same."""
+def cost_dense(operators: Sequence[Operator], masks: ScaledMasks, kind: NumberType) -> Iterator[Launch]:
+    """Yield the launches of the same operators on all pixels.
+
+    Each operator is one launch, but the modulation takes the plugins' launches. INT8 convolutions write INT8.
+    """
     floats: NumberType = "fp16" if kind == "int8" else kind
     for operator in operators:
         pixels = masks.pixels(operator.scale)
         if isinstance(operator, Modulation):
-            yield from cost.masked_modulation(1, pixels, operator.channels, kind=floats)
+            yield from count_masked_modulation(1, pixels, operator.channels, kind=floats)
         elif isinstance(operator, Attention):
             keys = masks.grid**2
-            yield cost.dense_non_local(1, pixels, keys, operator.channels, operator.outputs, kind=floats)
+            yield count_dense_non_local(1, pixels, keys, operator.channels, operator.outputs, kind=floats)
         else:
-            yield cost.dense_conv2d(
+            yield count_dense_conv2d(
                 1, (pixels, pixels), operator.channels, operator.outputs, operator.kernel,
                 kind=kind, out_kind=kind, residual=operator.residual,
             )  # fmt: skip
 
 
 def cost_rest(layers: Sequence[DenseLayer], kind: NumberType) -> Iterator[Launch]:
-    """The ordinary convolutions, which both sides have."""
+    """Yield the launches of the ordinary convolutions.
+
+    Both sides have them.
+    """
     for layer in layers:
-        yield cost.dense_conv2d(1, layer.pixels, layer.channels, layer.outputs, layer.kernel, kind=kind, out_kind=kind)
+        yield count_dense_conv2d(1, layer.pixels, layer.channels, layer.outputs, layer.kernel, kind=kind, out_kind=kind)
 
 
 def estimate(gpu: Gpu, launches: Iterable[Launch]) -> dict[str, float]:
-    """{"ms", "memory_share", "launches"}: the second is the share of the time in launches that memory holds up."""
+    """Estimate the time of launches on a GPU.
+
+    Returns {"ms", "memory_share", "launches"}. The second is the share of the time in launches that memory holds up.
+    """
     total = memory = 0.0
     count = 0
     for launch in launches:
@@ -130,12 +146,12 @@ def estimate(gpu: Gpu, launches: Iterable[Launch]) -> dict[str, float]:
 
 
 def estimate_all(model: SPAIR, operators: Sequence[Operator], arguments: argparse.Namespace) -> dict[str, Any]:
-    """The whole report."""
+    """Estimate everything and return the report."""
     width, height = arguments.size
     rest = list(cost_rest(list_dense(model, height, width), arguments.precision))
     rows = []
     for density in arguments.densities:
-        masks = Masks(arguments.mask, height, width, density, model.preset.grid)
+        masks = ScaledMasks(arguments.mask, height, width, density, model.preset.grid)
         sparse = list(cost_sparse(operators, masks, arguments.precision))
         dense = list(cost_dense(operators, masks, arguments.precision))
         for gpu in find_gpus(arguments.gpus):
@@ -187,7 +203,7 @@ def show(report: Mapping[str, Any]) -> None:
 
 
 def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, nargs="?", help="else the shipped rain-tiny")
     parser.add_argument("--size", type=parse_size, default="1920x1080", help="multiples of 8")
@@ -211,7 +227,7 @@ def main() -> int:
     except (UserError, CheckpointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    say("exporting")
+    print_progress("exporting")
     report = estimate_all(model, list_operators(model, make_engine_graph(model)), arguments)
     show(report)
     if arguments.json:

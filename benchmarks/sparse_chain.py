@@ -1,10 +1,13 @@
-"""How fast is a chain of submanifold convolutions, packed, against dense runtimes, spconv and the arithmetic's floor?
+"""Measure a packed chain of submanifold convolutions against its peers.
 
 Run from the repository root: `python -m benchmarks.sparse_chain [--densities 0.03,0.1] [--json FILE] [--plot FILE]`.
-Four 3x3 convolutions with ReLU of 64 channels at 256x256, float32, under made masks; input and output are whole maps.
-For each mask all contenders are compared with PyTorch in float64 first, then timed in turns. The floor is the time of
-the multiply-adds of existing neighbour pairs at the speed of the best matrix product seen on the same threads.
-Targets are printed with their verdict; the exit status is 1 only when a result is wrong. Ten minutes on two cores.
+The chain is four 3x3 convolutions with ReLU of 64 channels at 256x256 in float32, under made masks; input and output
+are whole maps. The peers are dense runtimes, spconv and the floor of the arithmetic. For each mask all contenders are
+compared with PyTorch in float64 first, then timed in turns.
+
+The floor is the time of the multiply-adds of existing neighbour pairs at the speed of the best matrix product seen on
+the same threads. Goals are printed with their verdict; the exit status is 1 only when a result is wrong. It takes ten
+minutes on two cores.
 """
 
 from __future__ import annotations
@@ -22,23 +25,21 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.common.arguments import parse_count, parse_names, parse_shares
 from benchmarks.common.measuring import (
+    Goal,
     Run,
-    Target,
     Times,
     describe_run,
-    parse_count,
-    parse_names,
-    parse_shares,
+    print_progress,
     require_equal,
-    say,
+    show_goals,
     show_run,
     show_table,
-    show_targets,
     take_turns,
     write_json,
 )
-from benchmarks.peers.graphs import DENSE_PEERS, MASKLESS, Compute, Subject, open_onnxruntime
+from benchmarks.peers.graphs import DENSE_PEERS, MASKLESS, Compute, Workload, open_onnxruntime
 from benchmarks.peers.install import PeerAbsentError, find_package
 from benchmarks.peers.spconv_chain import SpconvChain
 from benchmarks.subjects.chain import (
@@ -55,40 +56,49 @@ from spair.runtime.profiling.masks import SHAPES, make_mask
 
 PEERS = (*DENSE_PEERS, "spconv")
 SINGLE = "packed-1-thread"
-"""What spconv is compared with besides: it computes wrong results on more threads, so one is all that it can use."""
+"""Name of the packed chain on one thread, with which spconv is compared too, because spconv computes wrong results
+on more."""
 JUDGED_MASKS = ("streak", "blob")
+"""Shapes of masks that have goals."""
 SPCONV_DENSITIES = (0.02, 0.5)
-"""Densities from the first to the last at which the packed chain has to be faster than spconv."""
+"""Least and largest density at which the packed chain has to be faster than spconv."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """Somebody who computes the chain."""
+    """Implementation that computes the chain."""
 
     prepare: Callable[[np.ndarray, np.ndarray], Callable[[], np.ndarray]]
-    """From x and mask to the run that gets timed; it gives [1,C,H,W], or the rows [n,C] of distorted pixels."""
+    """Function from x and mask to the run that gets timed, which gives [1,C,H,W], or the rows [n,C] of distorted
+    pixels."""
     masks: bool = True
-    """Whether it heeds the mask; one that does not is compared where all pixels are distorted."""
+    """Whether it heeds the mask; if not, it is compared where all pixels are distorted."""
 
 
 def from_compute(compute: Compute, masks: bool = True) -> Contender:
-    """A contender of a function that takes "x" and "mask" as far as it knows them, and gives "y"."""
+    """Make a contender of a function that gives "y".
+
+    The function takes "x" and "mask" as far as it knows them.
+    """
     return Contender(lambda x, mask: lambda: compute({"x": x, "mask": mask})["y"], masks)
 
 
 def gather_contenders(
     stack: contextlib.ExitStack, chain: Chain, files: tuple[Path, Path], arguments: argparse.Namespace
 ) -> tuple[dict[str, Contender], dict[str, str]]:
-    """All that can be had by name, "dense" and "packed" first; and why the others of --peers cannot."""
+    """Open all contenders that can be had.
+
+    Returns contenders by name, "dense" and "packed" first, and the reasons why the others of --peers are absent.
+    """
     example = dict(zip(("x", "mask"), _ones(arguments), strict=True))
-    dense, packed = (Subject(file, chain, ("y",), example, arguments.threads) for file in files)
+    dense, packed = (Workload(file, chain, ("y",), example, arguments.threads) for file in files)
     contenders = {
         "dense": from_compute(stack.enter_context(open_onnxruntime(dense))),
         "packed": from_compute(stack.enter_context(open_onnxruntime(packed))),
     }
     absent = {}
     for name in arguments.peers:
-        say(f"opening {name}")
+        print_progress(f"opening {name}")
         try:
             if name == "spconv":
                 contenders |= _open_spconv(chain, stack, packed)
@@ -100,8 +110,11 @@ def gather_contenders(
     return contenders, absent
 
 
-def _open_spconv(chain: Chain, stack: contextlib.ExitStack, packed: Subject) -> dict[str, Contender]:
-    """spconv's ways, on the one thread that it can use, and the packed chain on one thread too."""
+def _open_spconv(chain: Chain, stack: contextlib.ExitStack, packed: Workload) -> dict[str, Contender]:
+    """Open spconv's chains, and the packed chain on one thread.
+
+    spconv can use one thread only.
+    """
     shared = SpconvChain(list(chain.layers))
     alone = SpconvChain(list(chain.layers), shared=False)
     single = open_onnxruntime(dataclasses.replace(packed, threads=1))
@@ -118,7 +131,13 @@ def _ones(arguments: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check_contender(name: str, got: np.ndarray, expected: np.ndarray, mask: np.ndarray) -> float:
-    """The largest error of a map [1,C,H,W] or of rows [n,C]; GateError when it is wrong anywhere."""
+    """Check a contender's map or rows.
+
+    A map is [1,C,H,W], rows are [n,C]. Returns the largest error.
+
+    Raises:
+        GateError: the result is wrong anywhere.
+    """
     distorted = mask[0, 0] > 0.5
     if got.ndim == 2:
         return require_equal(name, got, expected[0][:, distorted].T)
@@ -128,7 +147,10 @@ def check_contender(name: str, got: np.ndarray, expected: np.ndarray, mask: np.n
 def measure_mask(
     chain: Chain, contenders: Mapping[str, Contender], x: np.ndarray, mask: np.ndarray, repeat: int
 ) -> tuple[float, dict[str, Times]]:
-    """The largest error of all that heed the mask, and everybody's times."""
+    """Check and time all contenders under one mask.
+
+    Returns the largest error of the contenders that heed the mask, and the times of all.
+    """
     expected = compute_reference(chain, x, mask)
     runs: dict[str, Run] = {}
     worst = 0.0
@@ -140,8 +162,11 @@ def measure_mask(
     return worst, take_turns(runs, repeat, warm_each=True)
 
 
-def judge(rows: Sequence[Mapping[str, Any]]) -> list[Target]:
-    """The targets of the chain, for every judged mask that was measured."""
+def judge(rows: Sequence[Mapping[str, Any]]) -> list[Goal]:
+    """Judge the goals of the chain.
+
+    Every mask with goals that was measured is judged.
+    """
     targets = []
     for shape in JUDGED_MASKS:
         found = {row["density"]: row for row in rows if row["mask"] == shape}
@@ -151,16 +176,19 @@ def judge(rows: Sequence[Mapping[str, Any]]) -> list[Target]:
         against = [row["over_spconv"] for density, row in found.items() if first <= density <= last]
         known = [value for value in against if value is not None]
         targets += [
-            Target(f"{shape}, 3 %: speed-up over dense", 15.0, found.get(0.03, {}).get("speedup")),
-            Target(f"{shape}, 10 %: speed-up over dense", 6.0, found.get(0.1, {}).get("speedup")),
-            Target(f"{shape}, 2 to 50 %: least speed-up over spconv", 1.0, min(known, default=None)),
-            Target(f"{shape}, 10 %: times the floor", 2.0, found.get(0.1, {}).get("over_floor"), at_most=True),
+            Goal(f"{shape}, 3 %: speed-up over dense", 15.0, found.get(0.03, {}).get("speedup")),
+            Goal(f"{shape}, 10 %: speed-up over dense", 6.0, found.get(0.1, {}).get("speedup")),
+            Goal(f"{shape}, 2 to 50 %: least speed-up over spconv", 1.0, min(known, default=None)),
+            Goal(f"{shape}, 10 %: times the floor", 2.0, found.get(0.1, {}).get("over_floor"), at_most=True),
         ]
     return targets
 
 
 def make_row(shape: str, density: float, pairs: int, floor: float, error: float, times: Mapping[str, Times]) -> dict:
-    """One mask's result as JSON; speed-ups and ratios are of medians."""
+    """Format one mask's result as JSON values.
+
+    Speed-ups and ratios are of medians.
+    """
     packed, single, spconv = times["packed"].median, times.get(SINGLE), times.get("spconv")
     return {
         "mask": shape,
@@ -177,7 +205,11 @@ def make_row(shape: str, density: float, pairs: int, floor: float, error: float,
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The whole report; GateError when a contender is wrong."""
+    """Measure everything and return the report.
+
+    Raises:
+        GateError: a contender is wrong.
+    """
     run = describe_run(arguments.threads)  # first of all, or the load would be our own
     torch.manual_seed(0)
     torch.set_num_threads(arguments.threads)
@@ -193,7 +225,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         peak = measure_peak(arguments.threads, folder)
         for shape in arguments.masks:
             for density in arguments.densities:
-                say(f"{shape} {density:g}")
+                print_progress(f"{shape} {density:g}")
                 distorted = make_mask(shape, arguments.side, arguments.side, density, seed=1)
                 x, mask = make_input(arguments.channels, arguments.side, distorted)
                 result = measure_mask(chain, contenders, x, mask, arguments.repeat)
@@ -235,11 +267,11 @@ def show(report: Mapping[str, Any]) -> None:
             + [f"{row['max_error']:.0e}"]
         )
     show_table(head, table)
-    show_targets(judge(report["rows"]))
+    show_goals(judge(report["rows"]))
 
 
 def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--channels", type=parse_count, default=64)
     parser.add_argument("--side", type=parse_count, default=256, help="height and width in pixels")
@@ -255,7 +287,10 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main() -> int:
-    """Print the report; the exit status is 1 when a contender is wrong."""
+    """Print the report.
+
+    The exit status is 1 when a contender is wrong.
+    """
     arguments = parse_arguments()
     try:
         report = measure(arguments)

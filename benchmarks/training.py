@@ -1,17 +1,18 @@
-"""How fast is training, what do packing and mixed precision save, and does the data keep up?
+"""Measure training speed by mode, and its data supply.
 
 Run from the repository root: `python -m benchmarks.training [--tasks rain,blur] [--data DIR] [--json]`. For each task
-it takes the pictures, shares, batch and patch of the last stage of `training/configs/<task>-tiny.toml` (made pictures
-where the development data is absent) and measures, in turns within one run and each in a process of its own,
-- steps per second (forward, backward, clipping, AdamW, averaging)
+it takes the pictures, shares, batch and patch of the last stage of `training/configs/<task>-tiny.toml`, or made
+pictures where the development data is absent. It measures, in turns within one run and each in a process of its own,
+- steps per second (forward, backward, clipping, AdamW, averaging) in these modes:
   first: as the first version of the training did, every pixel in float32;
-  packed: distorted pixels only where they are few (`hardware.packed_below`), and freed memory kept: the default of
-  CPUs without matrix tiles;
+  packed: distorted pixels only where they are few (`hardware.packed_below`), and freed memory kept; the default of CPUs
+      without matrix tiles;
   mixed: every pixel in mixed bfloat16, channels last, freed memory kept; measured on CPUs with matrix tiles only;
   packed mixed: both, the default of such CPUs;
-- samples per second that one worker process delivers while nobody else computes.
-Before anything is timed, all must give the same loss and gradients, as far as their precision goes. Exits 1 when they
-do not, or when one worker is slower than the steps. About two minutes per task on two cores.
+- samples per second that one worker process delivers while nothing else computes.
+
+Before anything is timed, all modes must give the same loss and gradients, as far as their precision goes. It exits 1
+when they do not, or when one worker is slower than the steps. It takes about two minutes a task on two cores.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from benchmarks.common.measuring import parse_count, parse_names
+from benchmarks.common.arguments import parse_count, parse_names
 from spair.runtime.errors import GateError
 from spair.training.config import TrainingConfig
 from spair.training.config_file import load_config
@@ -51,22 +52,22 @@ DATA = ROOT.parent / "shared" / "data"
 CONFIGS = ROOT / "training" / "configs"
 TASKS = ("rain", "raindrop", "shadow", "blur")
 TOLERANCE = 1e-3
-"""Largest difference of a gradient, relative to the largest of its parameter: sums of 1e5 float32 products in another
-order differ by some 1e-5; a wrong neighbour by parts of 1."""
+"""Largest difference of a gradient, relative to the largest of its parameter. Sums of 1e5 float32 products in
+another order differ by some 1e-5; a wrong neighbour changes them by parts of 1."""
 
 MIXED_TOLERANCE = 0.02
-"""Largest length of the difference of all gradients, relative to that of the gradients: bfloat16 keeps 8 bits, so
-some forty layers each add up to 0.2 % at random: 1.3 % where none of it averages out over pixels, and 0.4 % is found. A
+"""Largest length of the difference of all gradients, relative to their own length. bfloat16 keeps 8 bits, so some
+forty layers each add up to 0.2 % at random: 1.3 % where no error averages out over pixels, and 0.4 % is found. A
 wrong layer changes it by parts of 1."""
 
 
 Differentiated = tuple[float, list[torch.Tensor]]
-"""A loss and the gradients of all weights."""
+"""Loss and gradients of all weights."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Way:
-    """How a run computes."""
+class StepMode:
+    """Settings of a run's computing that are compared."""
 
     name: str
     packed: bool = False
@@ -75,38 +76,41 @@ class Way:
     compiled: bool = False
 
 
-FIRST = Way("first", keeps_memory=False)
-MIXED = (Way("mixed", mixed=True), Way("packed mixed", packed=True, mixed=True))
-WAYS = (FIRST, Way("packed", packed=True), *(MIXED if has_matrix_tiles() else ()))
+FIRST = StepMode("first", keeps_memory=False)
+MIXED = (StepMode("mixed", mixed=True), StepMode("packed mixed", packed=True, mixed=True))
+MODES = (FIRST, StepMode("packed", packed=True), *(MIXED if has_matrix_tiles() else ()))
 
 
 def load_task(task: str, data: Path) -> TrainingConfig:
-    """The shipped configuration of a task as one endless stage, always under true masks; folders are below `data`."""
-    text = (CONFIGS / f"{task}-tiny.toml").read_text(encoding="utf-8").replace("../../../shared/data", data.as_posix())
-    config = load_config(_write(text, task))
+    """Load a shipped configuration as one endless stage.
+
+    The stage is always under true masks. The folders of the task are below `data`.
+    """
+    path = CONFIGS / f"{task}-tiny.toml"
+    folders = {name: data / name for name in load_config(path).data.roots if name not in ("photos", "labels")}
+    given = {"photos": data / "clean" / "train"} if task != "shadow" else {}
+    config = load_config(path, folders | given)
     last = config.stages[-1].model_copy(update={"steps": 10**6, "true_masks": 1.0})
     schedule = config.schedule.model_copy(update={"epoch": 10**6})
     hardware = config.hardware.model_copy(update={"workers": 1})
     return config.model_copy(update={"stages": (last,), "schedule": schedule, "hardware": hardware})
 
 
-def _write(text: str, task: str) -> Path:
-    import tempfile
-
-    path = Path(tempfile.mkdtemp()) / f"{task}.toml"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
 def find_corpus(config: TrainingConfig, data: Path) -> tuple[str, Corpus]:
-    """The development images of the configuration, or made pictures of the same size where they are absent."""
+    """Find the development images of the configuration.
+
+    Where they are absent, pictures of the same size are made. Returns a name for the pictures, and the pictures.
+    """
     if not data.is_dir():
         return "made pictures", make_corpus(config.task)
     return "development images", load_corpus(config.data, config.stages[0].patch)
 
 
 def make_corpus(task: str, count: int = 12, height: int = 321, width: int = 481) -> Corpus:
-    """Noise, degraded: the time that a crop takes does not depend on what is in it."""
+    """Make pictures of noise and degrade them.
+
+    The time that a crop takes does not depend on its content.
+    """
     rng = np.random.default_rng(0)
     photos = [rng.integers(0, 200, (height, width, 3), np.uint8) for _ in range(count)]
     pairs, masked = [], []
@@ -119,9 +123,12 @@ def make_corpus(task: str, count: int = 12, height: int = 321, width: int = 481)
 
 
 def time_data(config: TrainingConfig, corpus: Corpus, seconds: float) -> tuple[float, list[Sample]]:
-    """Samples/s that the loader of a run delivers while nobody else computes, and its last batches."""
+    """Measure the samples/s of a run's loader alone.
+
+    Nothing else computes meanwhile. Returns them with the last batches.
+    """
     batches = iter(PatchModule(config, corpus).train_dataloader())
-    for _ in range(10):  # the start of the worker, and the batches it prepared meanwhile
+    for _ in range(10):  # skip the worker's start and what it prepared meanwhile
         next(batches)
     kept: list[Sample] = []
     done, elapsed, started = 0, 0.0, time.perf_counter()
@@ -132,15 +139,15 @@ def time_data(config: TrainingConfig, corpus: Corpus, seconds: float) -> tuple[f
 
 
 class Trainee:
-    """What a step of a run does, without the trainer around it."""
+    """Module and optimizer of a run without its trainer."""
 
-    def __init__(self, config: TrainingConfig, way: Way, device: str = "cpu") -> None:
+    def __init__(self, config: TrainingConfig, mode: StepMode, device: str = "cpu") -> None:
         torch.manual_seed(config.seed)
-        packed_below = config.hardware.packed_below if way.packed else 0.0
-        chosen = {"packed_below": packed_below, "channels_last": way.mixed, "compile": way.compiled}
+        packed_below = config.hardware.packed_below if mode.packed else 0.0
+        chosen = {"packed_below": packed_below, "channels_last": mode.mixed, "compile": mode.compiled}
         hardware = config.hardware.model_copy(update=chosen)
         self.config = config.model_copy(update={"hardware": hardware})
-        self.module, self.mixed, self.device = RestorationModule(self.config).to(device), way.mixed, device
+        self.module, self.mixed, self.device = RestorationModule(self.config).to(device), mode.mixed, device
         self.module.on_fit_start()
         self.optimizer = self.module.configure_optimizers()["optimizer"]
         averaging = get_ema_multi_avg_fn(config.schedule.ema)
@@ -148,13 +155,16 @@ class Trainee:
         silence_localization(self.module)
 
     def lose(self, batch: Sample) -> torch.Tensor:
-        """The loss of a batch restored under the true mask, which is the mask of a trained Net_L."""
+        """Compute the loss of a batch under its true mask.
+
+        A trained Net_L finds this mask.
+        """
         with torch.autocast(self.device, torch.bfloat16, enabled=self.mixed):
             losses = self.module.measure(batch, step=0)
         return sum_known(losses.image, self.config.loss.mask_weight * losses.mask if losses.mask is not None else None)
 
     def step(self, batch: Sample) -> None:
-        """Forward, backward, clipping, AdamW, averaging."""
+        """Run forward, backward, clipping, AdamW and averaging."""
         self.optimizer.zero_grad()
         self.lose(batch).backward()
         torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.config.schedule.clip)
@@ -162,7 +172,7 @@ class Trainee:
         self.average.update_parameters(self.module)
 
     def differentiate(self, batch: Sample) -> Differentiated:
-        """The loss and its gradients."""
+        """Compute the loss and its gradients."""
         self.optimizer.zero_grad()
         (loss := self.lose(batch)).backward()
         gradients = [parameter.grad for parameter in self.module.parameters() if parameter.grad is not None]
@@ -170,7 +180,10 @@ class Trainee:
 
 
 def silence_localization(module: RestorationModule) -> None:
-    """Let Net_L find nothing, so that the mask of every step is the true one, as it nearly is after its own stage."""
+    """Let Net_L find nothing.
+
+    Then the mask of every step is the true one, as it nearly is after Net_L's own stage.
+    """
     head = module.model.net_l.head
     with torch.no_grad():
         head.weight[:4] = 0.0
@@ -178,27 +191,32 @@ def silence_localization(module: RestorationModule) -> None:
 
 
 def check_equal(config: TrainingConfig, batch: Sample) -> dict[str, float]:
-    """By way: how far its gradients are from those of the first version.
+    """Compare the gradients of each mode with the first version's.
+
+    Returns the difference by mode.
 
     Raises:
-        GateError: by more than `TOLERANCE`, or `MIXED_TOLERANCE`.
+        GateError: a difference is above `TOLERANCE`, or `MIXED_TOLERANCE`.
     """
     expected = Trainee(config, FIRST).differentiate(batch)
     found: dict[str, float] = {}
-    for way in WAYS[1:]:
-        tolerance = MIXED_TOLERANCE if way.mixed else TOLERANCE
-        found[way.name] = differ(way, Trainee(config, way).differentiate(batch), expected)
-        if not found[way.name] <= tolerance:
+    for mode in MODES[1:]:
+        tolerance = MIXED_TOLERANCE if mode.mixed else TOLERANCE
+        found[mode.name] = differ(mode, Trainee(config, mode).differentiate(batch), expected)
+        if not found[mode.name] <= tolerance:
             raise GateError(
-                f"{way.name} and the first version differ by {found[way.name]:.1e}, at most {tolerance:.0e} expected"
+                f"{mode.name} and the first version differ by {found[mode.name]:.1e}, at most {tolerance:.0e} expected"
             )
     return found
 
 
-def differ(way: Way, given: Differentiated, expected: Differentiated) -> float:
-    """How far a loss and its gradients are from others, in the measure of `MIXED_TOLERANCE` or of `TOLERANCE`."""
+def differ(mode: StepMode, given: Differentiated, expected: Differentiated) -> float:
+    """Measure the distance of a loss and gradients from others.
+
+    The measure is the one of `MIXED_TOLERANCE` or of `TOLERANCE`.
+    """
     pairs = list(zip(expected[1], given[1], strict=True))
-    if way.mixed:
+    if mode.mixed:
         length = torch.stack([one.norm() for one, _ in pairs]).norm()
         worst = float(torch.stack([(one - two).norm() for one, two in pairs]).norm() / length)
     else:
@@ -207,8 +225,8 @@ def differ(way: Way, given: Differentiated, expected: Differentiated) -> float:
 
 
 def time_steps(trainee: Trainee, batches: Sequence[Sample], seconds: float) -> float:
-    """Steps/s when the batches are there already."""
-    trainee.step(batches[0])  # the first one allocates
+    """Measure the steps/s with batches at hand."""
+    trainee.step(batches[0])  # the first step allocates
     steps, started = 0, time.perf_counter()
     for batch in itertools.cycle(batches):
         trainee.step(batch)
@@ -218,23 +236,26 @@ def time_steps(trainee: Trainee, batches: Sequence[Sample], seconds: float) -> f
     return steps / elapsed
 
 
-def serve(pipe: Connection, config: TrainingConfig, way: Way, threads: int) -> None:
-    """A process that steps when told to, until it gets None."""
+def serve(pipe: Connection, config: TrainingConfig, mode: StepMode, threads: int) -> None:
+    """Run steps when told to, until None comes."""
     torch.set_num_threads(threads)
-    if way.keeps_memory:
+    if mode.keeps_memory:
         keep_freed_memory()
-    trainee = Trainee(config, way)
+    trainee = Trainee(config, mode)
     for batches, seconds in iter(pipe.recv, None):
         pipe.send(time_steps(trainee, [Sample(*map(torch.from_numpy, batch)) for batch in batches], seconds))
 
 
 @contextmanager
 def started(config: TrainingConfig) -> Iterator[dict[str, Connection]]:
-    """A process for each way: how memory is kept cannot be changed back in one."""
+    """Start a process for each mode.
+
+    How memory is kept cannot be changed back within a process.
+    """
     context, pipes, processes = multiprocessing.get_context("spawn"), {}, []
-    for way in WAYS:
-        pipes[way.name], theirs = context.Pipe()
-        process = context.Process(target=serve, args=(theirs, config, way, torch.get_num_threads()), daemon=True)
+    for mode in MODES:
+        pipes[mode.name], theirs = context.Pipe()
+        process = context.Process(target=serve, args=(theirs, config, mode, torch.get_num_threads()), daemon=True)
         process.start()
         processes.append(process)
     try:
@@ -248,16 +269,16 @@ def started(config: TrainingConfig) -> Iterator[dict[str, Connection]]:
 
 
 def ask(pipe: Connection, batches: Sequence[Sample], seconds: float) -> float:
-    """Steps/s of the process at the other end."""
+    """Ask a process for its steps/s."""
     pipe.send(([[np.asarray(part) for part in batch] for batch in batches], seconds))
     return float(pipe.recv())
 
 
 def compare(task: str, data: Path, rounds: int, seconds: float) -> dict[str, Any]:
-    """One row of the table: medians over the rounds."""
+    """Measure one task, with medians over the rounds."""
     config = load_task(task, data)
     pictures, corpus = find_corpus(config, data)
-    rates: dict[str, list[float]] = {"data": [], **{way.name: [] for way in WAYS}}
+    rates: dict[str, list[float]] = {"data": [], **{mode.name: [] for mode in MODES}}
     differences, densities = {}, []
     with started(config) as pipes:
         for turn in range(rounds):
@@ -270,7 +291,7 @@ def compare(task: str, data: Path, rounds: int, seconds: float) -> dict[str, Any
                 rates[name].append(ask(pipes[name], batches, seconds))
     medians = {name: statistics.median(values) for name, values in rates.items()}
     stage = config.stages[0]
-    steps = {way.name: medians[way.name] for way in WAYS}
+    steps = {mode.name: medians[mode.name] for mode in MODES}
     return {
         "task": task,
         "pictures": pictures,
@@ -289,7 +310,10 @@ def compare(task: str, data: Path, rounds: int, seconds: float) -> dict[str, Any
 
 
 def main() -> int:
-    """Print the table; the exit status is 1 when a gate fails or the data is slower than the steps."""
+    """Print the table.
+
+    The exit status is 1 when a gate fails or the data is slower than the steps.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=parse_names(TASKS), default=",".join(TASKS), help="of " + ", ".join(TASKS))
     parser.add_argument("--data", type=Path, default=DATA, help="folder with rain/, clean/ and so on")
@@ -316,10 +340,10 @@ def _show(report: dict[str, Any]) -> None:
     print(f"{machine['cores']} cores of {machine['cpu']}, load {machine['load']:.1f}, {report['threads']} threads")
     print("task      batch  distorted  one worker  used of it  steps/s, times the first version")
     for row in report["rows"]:
-        ways = ", ".join(f"{name} {rate:.2f} {row['speedups'][name]:.2f}x" for name, rate in row["steps"].items())
+        modes = ", ".join(f"{name} {rate:.2f} {row['speedups'][name]:.2f}x" for name, rate in row["steps"].items())
         print(
             f"{row['task']:9} {row['batch']}x{row['patch']:<4} {row['density']:8.0%} {row['data_samples']:9.0f}/s"
-            f" {row['data_share']:10.0%}  {ways}  ({row['pictures']})"
+            f" {row['data_share']:10.0%}  {modes}  ({row['pictures']})"
         )
 
 

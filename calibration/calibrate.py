@@ -183,12 +183,9 @@ class _Calibration:
             allowed, step = min(allowed, loss) / 2, step + 1
 
     def _store(self, built: Built, report: Mapping[str, Any]) -> None:
-        precision, manifest = self.options.precision, self.network.bundle.manifest
+        precision = self.options.precision
         paths = {part: f"graphs/{precision}/{part}.onnx" for part in built.models}
         kept = {name: value for name, value in report.items() if name not in KEPT_OUT}
-        fields = {
-            "graphs": {**manifest.graphs, precision: paths},
-            "calibration": {**manifest.raw.get("calibration", {}), precision: kept},
-        }
+        fields = {"graphs": {precision: paths}, "calibration": {precision: kept}}
         files = {paths[part]: model.SerializeToString() for part, model in built.models.items()}
         extend_bundle(self.network.bundle, fields, files)

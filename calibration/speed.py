@@ -12,7 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from ..export.operators.bodies import DOMAIN, add_function_bodies
+from ..export.operators.bodies import add_function_bodies
+from ..export.operators.table import DOMAIN
 from ..export.packed.packing import PackSparse
 from ..runtime.backends.base import Graph
 from ..runtime.machine.processor import count_cores, read_cpu_name

@@ -1,10 +1,9 @@
-"""`spair build`: the plugin library of a target and its engines, into the bundle."""
+"""Verb `spair build`, which builds a target's plugins and engines."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,10 +12,6 @@ from rich.table import Table
 from .shared.options import Json
 from .shared.output import deliver, working
 from .shared.sizes import parse_size
-
-if TYPE_CHECKING:
-    from ..export.engines.target import TargetFiles
-    from ..plugins.compiler.build import Build
 
 EXAMPLES = """\b
 Examples:
@@ -27,72 +22,54 @@ Examples:
 
 
 def build(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle: a folder NAME.spair.")],
-    target: Annotated[str, typer.Option(metavar="TARGET", help="What to build for, e.g. rtx or jetson-orin-jp6.")],
+    bundle: Annotated[Path, typer.Argument(metavar="MODEL", help="Bundle to build for, a folder NAME.spair.")],
+    target: Annotated[
+        str, typer.Option(metavar="TARGET", help="Machine to build for, for example rtx or jetson-orin-jp6.")
+    ],
     precision: Annotated[
         list[str] | None,
-        typer.Option(metavar="PRECISION", help="A precision to build an engine for; repeat it. All when left out."),
+        typer.Option(
+            metavar="PRECISION", help="Precision to build an engine for; repeat it. All precisions when left out."
+        ),
     ] = None,
     engines: Annotated[
-        bool, typer.Option("--engines/--no-engines", help="Build engines too, where that works.")
+        bool, typer.Option("--engines/--no-engines", help="Build engines too, where this machine can.")
     ] = True,
     library: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Take this libspair_plugins.so, built before for the target.")
+        Path | None, typer.Option(metavar="FILE", help="Plugin library that was built for the target before.")
     ] = None,
     usual_size: Annotated[
-        str, typer.Option(metavar="SIZE", help="Size of picture that the engines are tuned for.")
+        str, typer.Option(metavar="SIZE", help="Width x height that the engines are tuned for.")
     ] = "1280x720",
-    max_size: Annotated[str, typer.Option(metavar="SIZE", help="Largest size of picture.")] = "1920x1080",
-    batch: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Most pictures at a time.")] = 1,
+    max_size: Annotated[str, typer.Option(metavar="SIZE", help="Largest width x height of pictures.")] = "1920x1080",
+    batch: Annotated[int, typer.Option(min=1, metavar="PICTURES", help="Largest number of pictures at a time.")] = 1,
     jobs: Annotated[
-        int | None, typer.Option(min=1, metavar="COUNT", help="Kernels compiled side by side; all cores when left out.")
+        int | None, typer.Option(min=1, metavar="JOBS", help="Kernels compiled side by side; all cores when left out.")
     ] = None,
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Use what was compiled before.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Build a target's TensorRT plugins and engines into a bundle.
+    """Build plugins and engines for a GPU.
 
-    Kernels are compiled for the target's GPUs and the library around them, without a GPU; engines are built here for
-    TensorRT-RTX, else the command that builds them on the target is shown.
+    Kernels and the plugin library are compiled for the target's GPUs on this machine, which needs no GPU. Engines for
+    TensorRT-RTX are built here too. For TensorRT, the command that builds them on the target is printed.
     """
-    from ..export.engines.builder import EngineOptions, builder_of
-    from ..export.engines.target import check_operators, check_place, collect_target, write_target
-    from ..plugins.compiler.build import build_plugins, take_library
-    from ..plugins.compiler.cache import Cache
-    from ..plugins.compiler.kernels.compilation import Settings
-    from ..plugins.compiler.targets import find_target
-    from ..runtime import Bundle
-    from ..runtime.cache import cache_folder
+    from ..export.engines.builder import EngineOptions
+    from ..export.engines.target import build_target
 
-    found = find_target(target)
     options = EngineOptions(parse_size("--usual-size", usual_size), parse_size("--max-size", max_size), batch)
-    opened = Bundle.open(bundle)
-    precisions = check_operators(opened, precision or [])
-    check_place(opened)
-    if engines and found.rtx:
-        builder_of(found)  # before minutes of compiling
-    kept = Cache(cache_folder() / "builds" if cache else None)
-    with working(f"building for {found.name}") as progress:
-        settings = Settings(jobs or os.cpu_count() or 1, kept)
-        made = take_library(library, found) if library else build_plugins(found, settings, progress=progress)
-        files = collect_target(opened, found, made, precisions, options if engines else None, kept, progress=progress)
-        progress("writing the bundle")
-        write_target(opened, found, files)
-    deliver(_report(opened.path, made, files, dict(opened.manifest.operators)), as_json, _show)
-
-
-def _report(bundle: Path, made: Build, files: TargetFiles, operators: dict[str, int]) -> dict[str, Any]:
-    return {
-        "target": made.label.target,
-        "library": str(bundle / files.entry["library"]),
-        "architectures": list(made.label.architectures),
-        "fallback": made.label.fallback,
-        "operators": operators,
-        "engines": [{**engine, "path": str(bundle / engine["path"])} for engine in files.engines],
-        "on_target": list(files.commands),
-        "notes": list(files.notes),
-        "kernels": list(made.report["kernels"]) if made.report else [],
-    }
+    with working("building") as progress:
+        report = build_target(
+            bundle,
+            target,
+            options if engines else None,
+            precisions=precision or [],
+            library=library,
+            jobs=jobs,
+            cache=cache,
+            progress=progress,
+        )
+    deliver(report, as_json, _show)
 
 
 def _show(report: dict[str, Any], console: Console) -> None:
@@ -119,7 +96,10 @@ def _show(report: dict[str, Any], console: Console) -> None:
 
 
 def _kernel_table(kernels: list[dict[str, Any]]) -> Table:
-    """The most demanding of each kernel's forms; the whole report is in the bundle."""
+    """Show the most demanding form of each kernel.
+
+    The report on all forms is in the bundle.
+    """
     table = Table("kernel", box=None, pad_edge=False)
     for column in ("forms", "registers", "spills", "shared memory", "mma", "occupancy"):
         table.add_column(column, justify="right")

@@ -1,4 +1,4 @@
-"""`spair export`: a checkpoint becomes a bundle."""
+"""Verb `spair export`, which makes a bundle of a checkpoint."""
 
 from __future__ import annotations
 
@@ -20,49 +20,51 @@ Examples:
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A .safetensors, .pt, .pth or .ckpt file.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The bundle to write: a folder, NAME.spair.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="Checkpoint, a .safetensors, .pt, .pth or .ckpt file.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Bundle to write, a folder NAME.spair.")],
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     preset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Network size, where the file does not say.")
+        str | None, typer.Option(metavar="PRESET", help="Network size, where the file does not name it.")
     ] = None,
-    task: Annotated[str | None, typer.Option(metavar="NAME", help="What it was trained for, e.g. rain.")] = None,
+    task: Annotated[
+        str | None, typer.Option(metavar="TASK", help="Task that the network was trained for, for example rain.")
+    ] = None,
     factory: Factory = None,
     inputs: Annotated[
         list[str] | None,
-        typer.Option("--input", metavar="NAME:CHANNELS", help="With --factory: an input; repeat it, in order."),
+        typer.Option(
+            "--input", metavar="NAME:CHANNELS", help="With --factory: an input of the network; repeat it, in order."
+        ),
     ] = None,
     outputs: Annotated[
         list[str] | None,
-        typer.Option("--output", metavar="NAME", help="With --factory: name of an output; the first is the picture."),
+        typer.Option(
+            "--output", metavar="NAME", help="With --factory: name of an output; the first is the restored picture."
+        ),
     ] = None,
     multiple: Annotated[
         int,
         typer.Option(
-            min=1, metavar="PIXELS", help="With --factory: height and width must be multiples of this inside."
+            min=1, metavar="PIXELS", help="With --factory: number that divides every height and width inside."
         ),
     ] = 1,
     min_size: Annotated[
         int,
-        typer.Option(
-            min=1, metavar="PIXELS", help="With --factory: the smallest height and width that the network takes."
-        ),
+        typer.Option(min=1, metavar="PIXELS", help="With --factory: smallest height and width of the network."),
     ] = 1,
     as_json: Json = False,
 ) -> None:
     """Export a checkpoint to a bundle.
 
-    Its graphs are proven to equal PyTorch before anything is written.
+    The graphs are compared with PyTorch before the bundle is written; a failed comparison is a failed export.
     """
-    from ..runtime.errors import UserError
-
     check_writable(out.parent)
-    if factory is None and (inputs or outputs or multiple != 1 or min_size != 1):
-        raise UserError("--input, --output, --multiple and --min-size describe the network of --factory; give that too")
-    if factory is not None and preset is not None:
-        raise UserError("--preset is for SPAIR checkpoints and --factory for others; give one of the two")
+    _check_options(factory, preset, bool(inputs or outputs or multiple != 1 or min_size != 1))
     with working("loading PyTorch") as progress:
-        from ..export import ForeignInterface, export_checkpoint, export_foreign
+        from ..export.exporter import export_checkpoint, export_foreign
+        from ..export.foreign import ForeignInterface
 
         if factory is None:
             report = export_checkpoint(checkpoint, out, preset=preset, task=task, force=force, progress=progress)
@@ -75,12 +77,26 @@ def export(
     deliver(report, as_json, _show)
 
 
+def _check_options(factory: str | None, preset: str | None, describes_network: bool) -> None:
+    """Refuse options that do not fit together.
+
+    Raises:
+        UserError: --preset stands beside --factory, or options that describe the network stand without --factory.
+    """
+    from ..runtime.errors import UserError
+
+    if factory is None and describes_network:
+        raise UserError("--input, --output, --multiple and --min-size describe the network of --factory; give that too")
+    if factory is not None and preset is not None:
+        raise UserError("--preset is for SPAIR checkpoints and --factory for others; give one of the two")
+
+
 def _parse_input(text: str) -> tuple[str, int]:
     from ..runtime.errors import UserError
 
     name, _, channels = text.rpartition(":")
     if not name or not channels.isdecimal():
-        raise UserError(f"--input {text!r} is not of the form NAME:CHANNELS, e.g. image:3")
+        raise UserError(f"--input {text!r} is not of the form NAME:CHANNELS, for example image:3")
     return name, int(channels)
 
 

@@ -1,4 +1,7 @@
-"""Networks in PyTorch behind the runtime's protocols: checkpoints are restored and measured without an export."""
+"""Networks in PyTorch behind the runtime's protocols.
+
+A checkpoint is restored and measured with them without an export.
+"""
 
 from __future__ import annotations
 
@@ -10,32 +13,39 @@ from ..network import SPAIR
 from ..network.spair import MODULATED
 from ..runtime.tiling.context import Context
 from ..runtime.tiling.costs import Tuning
-from ..runtime.tiling.network import Localization
 from ..runtime.tiling.planning import TilePath
 from ..runtime.tiling.spec import ForeignNetwork, spair_network
+from ..runtime.tiling.two_stage import Localization, TwoStageNetwork
+from ..runtime.tiling.whole import WholeNetwork
 
 
-class TorchTwoStage:
+class TorchTwoStage(TwoStageNetwork):
     """`TwoStageNetwork` over a SPAIR model on the CPU, float32.
 
-    Its weights are put in channels-last memory: a picture of 640x360 took a third less of one core's time so.
+    Its weights lie in channels-last memory. A picture of 640x360 took a third less of one core's time so.
     """
 
     def __init__(self, model: SPAIR) -> None:
         self.model = model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.spec = spair_network(model.geometry())
-        self.paths: tuple[TilePath, ...] = ("dense",)  # torch computes every pixel
+        self.paths = ("dense",)  # torch computes every pixel
         self.tuning = Tuning.assumed(self.spec.crossover)
 
     def localize(self, image: np.ndarray) -> Localization:
-        """Net_L on [1, 3, H, W] float32 in 0..1, H and W multiples of 8."""
+        """Run Net_L on a picture.
+
+        `image` is [1, 3, H, W] float32 in 0..1, with H and W multiples of 8.
+        """
         with torch.inference_mode():
             found = self.model.localize(torch.from_numpy(image))
         features = {scale: feature.numpy() for scale, feature in enumerate(found.features)}
         return Localization(found.mask.numpy(), features)
 
-    def restore(self, image: np.ndarray, located: Localization, context: Context, path: TilePath) -> np.ndarray:
-        """Net_R on a window with the whole picture's statistics; `path` is "dense"."""
+    def restore_window(self, image: np.ndarray, located: Localization, context: Context, path: TilePath) -> np.ndarray:
+        """Run Net_R on a window with whole-picture statistics.
+
+        `path` is always "dense".
+        """
         one, two = MODULATED
         arrays = (context.scale[one], context.shift[one], context.scale[two], context.shift[two])
         with torch.inference_mode():
@@ -50,27 +60,40 @@ class TorchTwoStage:
         return restored.numpy()
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Release nothing."""
 
 
-class TorchWhole:
-    """`WholeNetwork` over anybody's module: [1, 3, H, W] in, its first output tensor is the restored picture."""
+class TorchWhole(WholeNetwork):
+    """`WholeNetwork` over any PyTorch module.
+
+    The module takes [1, 3, H, W], and its first output tensor is the restored picture.
+    """
 
     restored_name = "restored"
 
     def __init__(self, module: nn.Module, multiple: int, halo: int) -> None:
-        """`multiple` of height and width the module needs, `halo` pixels it has to see around a tile."""
+        """Take a module and its needs, in pixels.
+
+        Args:
+            module: the network.
+            multiple: number that must divide height and width.
+            halo: width of the border that the module must see around a tile.
+        """
         self.module = module.eval()
         self.spec = ForeignNetwork(multiple, halo)
 
     def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """Float32 0..1 [1, 3, H, W] -> {"restored": the same shape}."""
+        """Restore a picture [1, 3, H, W], float32 in 0..1.
+
+        Returns:
+            {"restored": a picture of the same shape}.
+        """
         with torch.inference_mode():
             output = _first_tensor(self.module(torch.from_numpy(image)))
         return {self.restored_name: output.numpy()}
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Release nothing."""
 
 
 def _first_tensor(output: object) -> Tensor:

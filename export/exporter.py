@@ -1,4 +1,8 @@
-"""Checkpoint to bundle: export, count operators, prove parity, write; nothing is written unless all of it held."""
+"""Export of a checkpoint to a bundle.
+
+Graphs are exported, their operators are counted, and their results are compared with PyTorch. The bundle is written
+only if all of this succeeds.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +30,11 @@ from .packed.packing import PackSparse
 from .parity.check import check_parity
 
 Progress = Callable[[str], None]
+"""Function that is called with a few words before each step."""
 PRECISION = "fp32"
+"""Precision of exported graphs."""
 TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime", "spair-rt")
+"""Packages whose versions the manifest states."""
 
 
 def export_checkpoint(
@@ -44,33 +51,32 @@ def export_checkpoint(
     Args:
         checkpoint: see `load_checkpoint`.
         out: the bundle's folder, NAME.spair.
-        preset: network size, where the file does not say.
+        preset: network size, where the file does not name it.
         task: overrides the task that the file names.
         force: replace an existing bundle.
-        progress: called with a few words before each step.
+        progress: called before each step.
 
     Returns:
         The JSON of `spair export`.
 
     Raises:
         CheckpointError, UserError: the input is unusable; nothing was written.
-        GateError: an operator got lost, or the graphs do not equal PyTorch; nothing was written.
+        GateError: an operator is missing, or the graphs do not equal PyTorch; nothing was written.
     """
     check_target(out, force)
     progress("reading the checkpoint")
     loaded = load_checkpoint(checkpoint, preset=preset)
-    task = task or loaded.task
     model = loaded.model
     fields = {
         "kind": "spair",
-        "task": task,
+        "task": task or loaded.task,
         "preset": model.preset.name,
         "preset_fields": dataclasses.asdict(model.preset),
         "network": model.geometry(),
         "inputs": [{"name": "image", "channels": 3}],
         "outputs": ["restored", "mask"],
     }
-    return _export(checkpoint, out, spair_graphs(model), fields, model, force, progress)
+    return _export(_Job(checkpoint, out, spair_graphs(model), fields, model, force, progress))
 
 
 def export_foreign(
@@ -83,9 +89,10 @@ def export_foreign(
     force: bool = False,
     progress: Progress = lambda step: None,
 ) -> dict[str, Any]:
-    """Export somebody else's network to a bundle; it has no `spair` operators and runs dense.
+    """Export another network's checkpoint to a bundle.
 
-    Arguments, result and errors as in `export_checkpoint`; `factory` and `interface` as in `spair.export.foreign`.
+    The network has no `spair` operators and runs dense. `factory` and `interface` are explained in
+    `spair.export.foreign`; the other arguments, the result and the errors are those of `export_checkpoint`.
     """
     check_target(out, force)
     interface = interface or ForeignInterface()
@@ -105,11 +112,14 @@ def export_foreign(
         "inputs": [{"name": name, "channels": channels} for name, channels in interface.inputs],
         "outputs": list(spec.outputs),
     }
-    return _export(checkpoint, out, {"model": spec}, fields, None, force, progress)
+    return _export(_Job(checkpoint, out, {"model": spec}, fields, None, force, progress))
 
 
 def expected_operators(model: SPAIR) -> dict[str, int]:
-    """How many nodes of each operator the whole network's graph must have, counted from its modules."""
+    """Count the operators that a network's graph must have.
+
+    They are counted from the network's modules.
+    """
     convolutions = sum(isinstance(module, SparseConv2d) for module in model.modules())
     return {
         "MaskedModulation": len(MODULATED),
@@ -118,55 +128,88 @@ def expected_operators(model: SPAIR) -> dict[str, int]:
     }
 
 
-def _export(
-    checkpoint: Path,
-    out: Path,
-    specs: dict[str, GraphSpec],
-    fields: dict[str, Any],
-    model: SPAIR | None,
-    force: bool,
-    progress: Progress,
-) -> dict[str, Any]:
-    graphs: dict[str, onnx.ModelProto] = {}
-    for part, spec in specs.items():
-        progress(f"exporting {part}")
-        graphs[part] = export_graph(spec)
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """Export of one network."""
+
+    checkpoint: Path
+    out: Path
+    specs: dict[str, GraphSpec]
+    """Graphs to export, by part."""
+    fields: dict[str, Any]
+    """Entries of the manifest that describe the network."""
+    model: SPAIR | None
+    """The network; None for a foreign one."""
+    force: bool
+    progress: Progress
+
+
+def _export(job: _Job) -> dict[str, Any]:
+    specs, graphs = _export_graphs(job)
     operators = operator_counts([graphs["model"]])
-    if model is not None and operators != expected_operators(model):
-        raise GateError(f"the exported graph has the operators {operators}, the network {expected_operators(model)}")
-    if "net_r" in graphs:
-        progress("packing net_r")
-        graphs["net_r_packed"] = copy.deepcopy(graphs["net_r"])
-        PackSparse()(graphs["net_r_packed"])
-        specs = {**specs, "net_r_packed": specs["net_r"]}
     with tempfile.TemporaryDirectory(prefix="spair-export-") as folder:
         files = {part: Path(folder) / f"{part}.onnx" for part in graphs}
         for part, graph in graphs.items():
             onnx.save(graph, files[part])
-        parity = check_parity(specs, files, model, progress)
-        if not parity["passed"]:
-            raise GateError(
-                f"the exported graphs differ from PyTorch by {parity['max_abs']:.2e}, "
-                f"allowed {parity['tolerance']:.0e}; by module: {_worst(parity)}"
-            )
-        progress("writing the bundle")
+        parity = check_parity(specs, files, job.model, job.progress)
+        _require_parity(parity)
+        job.progress("writing the bundle")
         parts = {part: f"graphs/{PRECISION}/{part}.onnx" for part in graphs}
-        manifest = {
-            **fields,
-            "name": out.name.removesuffix(".spair"),
-            "checkpoint": {
-                "name": checkpoint.name,
-                "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
-            },
-            "graphs": {PRECISION: parts},
-            "operators": operators,
-            "opset": OPSET,
-            "parity": parity,
-            "tools": _tool_versions(),
-        }
-        write_bundle(out, manifest, {parts[part]: file for part, file in files.items()}, force=force)
+        manifest = _make_manifest(job, parts, operators, parity)
+        write_bundle(job.out, manifest, {parts[part]: file for part, file in files.items()}, force=job.force)
     keys = ("task", "preset", "opset", "operators", "parity")
-    return {"bundle": str(out), **{key: manifest[key] for key in keys}}
+    return {"bundle": str(job.out), **{key: manifest[key] for key in keys}}
+
+
+def _export_graphs(job: _Job) -> tuple[dict[str, GraphSpec], dict[str, onnx.ModelProto]]:
+    """Export the graphs of a job, and pack Net_R.
+
+    Returns:
+        Specs and graphs by part. The packed graph has the spec of the dense one.
+
+    Raises:
+        GateError: a graph has more or fewer operators than the network.
+    """
+    graphs: dict[str, onnx.ModelProto] = {}
+    for part, spec in job.specs.items():
+        job.progress(f"exporting {part}")
+        graphs[part] = export_graph(spec)
+    operators = operator_counts([graphs["model"]])
+    if job.model is not None and operators != expected_operators(job.model):
+        expected = expected_operators(job.model)
+        raise GateError(f"the exported graph has the operators {operators}, the network {expected}")
+    if "net_r" not in graphs:
+        return job.specs, graphs
+    job.progress("packing net_r")
+    graphs["net_r_packed"] = copy.deepcopy(graphs["net_r"])
+    PackSparse()(graphs["net_r_packed"])
+    return {**job.specs, "net_r_packed": job.specs["net_r"]}, graphs
+
+
+def _require_parity(parity: dict[str, Any]) -> None:
+    if not parity["passed"]:
+        raise GateError(
+            f"the exported graphs differ from PyTorch by {parity['max_abs']:.2e}, "
+            f"allowed {parity['tolerance']:.0e}; by module: {_worst(parity)}"
+        )
+
+
+def _make_manifest(
+    job: _Job, parts: dict[str, str], operators: dict[str, int], parity: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        **job.fields,
+        "name": job.out.name.removesuffix(".spair"),
+        "checkpoint": {
+            "name": job.checkpoint.name,
+            "sha256": hashlib.sha256(job.checkpoint.read_bytes()).hexdigest(),
+        },
+        "graphs": {PRECISION: parts},
+        "operators": operators,
+        "opset": OPSET,
+        "parity": parity,
+        "tools": _tool_versions(),
+    }
 
 
 def _worst(parity: dict[str, Any]) -> str:

@@ -1,4 +1,7 @@
-"""Other people's networks: a factory builds the module, the checkpoint is loaded strictly, the graph runs dense."""
+"""Networks other than SPAIR.
+
+A factory function builds the module, and the checkpoint must fit it exactly. The graph of such a network runs dense.
+"""
 
 from __future__ import annotations
 
@@ -17,30 +20,33 @@ from .graphs import GraphSpec
 PROBE = 192
 """Side in pixels of the picture on which the reach of a network is measured."""
 VISIBLE = 0.1 / 255
-"""A change below a tenth of an 8-bit step is no change."""
+"""Smallest difference that counts as a change, on pictures of 0..1: a tenth of an 8-bit step."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ForeignInterface:
-    """What the graph of a foreign network looks like from outside."""
+    """Inputs, outputs and sizes of a foreign network's graph."""
 
     inputs: tuple[tuple[str, int], ...] = (("image", 3),)
     """Name and channels of each input [N,C,H,W], in the order of the module's forward."""
     outputs: tuple[str, ...] = ("restored",)
-    """Names of the first outputs; further ones are called output_1, output_2, …"""
+    """Names of the first outputs. Further outputs are called output_1, output_2 and so on."""
     multiple: int = 1
-    """Height and width must be multiples of this inside; the graph pads and crops."""
+    """Number that must divide height and width inside, in pixels; the graph pads and crops."""
     min_size: int = 1
-    """Smallest height and width that the module takes; the graph pads smaller pictures by their edge."""
+    """Smallest height and width that the module takes, in pixels; the graph repeats the edge of smaller pictures."""
 
     @property
     def smallest(self) -> int:
-        """The least height and width that the module sees: `min_size` rounded up to the multiple."""
+        """Smallest side in pixels that the module ever gets."""
         return _round_up(self.min_size, self.multiple)
 
     @property
     def pads(self) -> bool:
-        """Whether the graph pads and crops, so that every output must have the inputs' size."""
+        """Whether the graph pads and crops.
+
+        Every output must then have the inputs' size.
+        """
         return self.smallest > 1
 
     def __post_init__(self) -> None:
@@ -55,8 +61,8 @@ def load_foreign(factory: str, checkpoint: Path) -> nn.Module:
     """Build a network and load its checkpoint.
 
     Args:
-        factory: "package.module:function", importable from the current folder or the environment; the function
-            takes no arguments and returns the nn.Module.
+        factory: "package.module:function", importable from the current folder or the environment. The function takes
+            no arguments and returns the nn.Module.
         checkpoint: a state dict in any form that `read_state` takes.
 
     Raises:
@@ -70,11 +76,12 @@ def load_foreign(factory: str, checkpoint: Path) -> nn.Module:
 
 
 def foreign_spec(module: nn.Module, interface: ForeignInterface) -> GraphSpec:
-    """The graph to export for a foreign network.
+    """Describe the graph to export for a foreign network.
 
     Raises:
-        UserError: the module fails on a sample picture or on the smallest one, returns no tensors, fewer outputs than
-            named, or an output that is no picture of the inputs' size (where the graph pads; else the first output).
+        UserError: the module fails on a sample picture or on the smallest picture, returns no tensors or fewer outputs
+            than named, or gives an output of another size than the inputs. The size is checked for all outputs where
+            the graph pads, else for the first one.
     """
     multiple = interface.multiple
     count = max(min(8, max(2, 64 // multiple)), interface.smallest // multiple + 1)
@@ -95,10 +102,11 @@ def foreign_spec(module: nn.Module, interface: ForeignInterface) -> GraphSpec:
 
 
 def measure_reach(module: nn.Module, interface: ForeignInterface) -> int:
-    """How far, in pixels, a change of one pixel visibly reaches in the first output; tiles overlap by this much.
+    """Measure how far one pixel changes the output, in pixels.
 
-    Measured on noise, with one pixel inverted: the mathematical receptive field of a recurrent network is many
-    times larger than what moves a picture. At most half the probe's side.
+    Tiles overlap by this much. One pixel of a noise picture is inverted, and the farthest visible change in the first
+    output is found. The mathematical receptive field of a recurrent network would be many times larger. The result is
+    at most half the probe's side.
     """
     side = max(_round_up(PROBE, interface.multiple), interface.smallest)
     generator = torch.Generator().manual_seed(0)
@@ -114,7 +122,7 @@ def measure_reach(module: nn.Module, interface: ForeignInterface) -> int:
 
 
 class _Flat(nn.Module):
-    """Returns the tensors of a module's output, however nested, as one tuple."""
+    """Module whose output is a flat tuple of another's tensors."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -152,11 +160,14 @@ def _require_smallest(module: nn.Module, interface: ForeignInterface) -> None:
 
 
 def _failure_at(module: nn.Module, interface: ForeignInterface, side: int) -> str | None:
-    """Why the module fails on squares of that side; None if it gives a picture of that size."""
+    """Return why a module fails on squares, or None.
+
+    It must give a picture of the squares' side.
+    """
     try:
         with torch.no_grad():
             first = _Flat(module)(*(torch.zeros(1, channels, side, side) for _, channels in interface.inputs))[0]
-    except Exception as error:  # whatever somebody's forward raises
+    except Exception as error:  # a foreign forward raises any type
         return _first_line(error)
     return None if tuple(first.shape[2:]) == (side, side) else f"its output has the shape {_shape(first)}"
 
@@ -174,7 +185,7 @@ def _run(module: nn.Module, inputs: list[Tensor]) -> tuple[Tensor, ...]:
     try:
         with torch.no_grad():
             outputs = _Flat(module)(*inputs)
-    except Exception as error:  # whatever somebody's forward raises
+    except Exception as error:  # a foreign forward raises any type
         raise UserError(
             f"{type(module).__name__} fails on inputs of {shapes}: {_first_line(error)}; "
             "describe its inputs with --input NAME:CHANNELS, and its size rule with --multiple and --min-size"
@@ -195,7 +206,7 @@ def _build(factory: str) -> nn.Module:
         package = importlib.import_module(name)
     except ImportError as error:
         raise UserError(f"--factory {factory!r} does not import: {error}; run from its folder or install it") from error
-    except (Exception, SystemExit) as error:  # whatever somebody's module does when it is imported
+    except (Exception, SystemExit) as error:  # a foreign module raises any type
         raise UserError(
             f"--factory {factory!r} does not import: {type(error).__name__}: {error}; mend that module"
         ) from error
@@ -203,7 +214,7 @@ def _build(factory: str) -> nn.Module:
         raise UserError(f"--factory {factory!r}: module {name} has no {function!r}; correct the name")
     try:
         module = getattr(package, function)()
-    except (Exception, SystemExit) as error:  # whatever somebody's constructor raises
+    except (Exception, SystemExit) as error:  # a foreign constructor raises any type
         raise UserError(
             f"--factory {factory!r} failed: {type(error).__name__}: {error}; it is called without arguments"
         ) from error

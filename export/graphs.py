@@ -1,4 +1,7 @@
-"""PyTorch modules to ONNX graphs: the whole network, and its two halves for the tiled runtime."""
+"""Export of PyTorch modules to ONNX graphs.
+
+SPAIR has a graph of the whole network, and one each of Net_L and Net_R for the tiled runtime.
+"""
 
 from __future__ import annotations
 
@@ -20,41 +23,46 @@ from torch import Tensor, nn
 from ..network import SPAIR
 from ..network.spair import MULTIPLE
 from ..runtime.errors import UserError
-from .operators.bodies import DOMAIN, IR_VERSION, OPSET, add_function_bodies
+from .operators.bodies import IR_VERSION, OPSET, add_function_bodies
+from .operators.table import DOMAIN
 from .passes.padding import PadToMultiple
 
 LARGEST = 1 << 15
-"""Upper bound of height and width declared to the exporter."""
+"""Largest height and width in pixels that the exporter is told."""
 
 
 class Whole(nn.Module):
-    """image -> restored, mask."""
+    """Module of the whole network."""
 
     def __init__(self, model: SPAIR) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """image [N,3,H,W] -> restored [N,3,H,W], mask [N,1,H,W]."""
+        """Restore image [N,3,H,W] to [N,3,H,W], with mask [N,1,H,W]."""
         found = self.model.localize(image)
         return self.model.restore(image, found.mask, found.features), found.mask
 
 
 class Localize(nn.Module):
-    """image -> mask and Net_L's features."""
+    """Module of Net_L."""
 
     def __init__(self, model: SPAIR) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """image [N,3,H,W] -> mask [N,1,H,W], f0, f1, f2 at full, half and quarter size."""
+        """Find the mask and features of image [N,3,H,W].
+
+        Returns:
+            mask [N,1,H,W], and features f0, f1 and f2 at full, half and quarter size.
+        """
         found = self.model.localize(image)
         return found.mask, *found.features
 
 
 class RestoreTile(nn.Module):
-    """A tile with the whole picture's statistics -> restored."""
+    """Module of Net_R for a tile under given statistics."""
 
     def __init__(self, model: SPAIR) -> None:
         super().__init__()
@@ -74,30 +82,31 @@ class RestoreTile(nn.Module):
         keys: Tensor,
         key_mask: Tensor,
     ) -> Tensor:
-        """See `SPAIR.restore_tile`."""
+        """Restore a tile, see `SPAIR.restore_tile`."""
         affine = (scale1, shift1, scale2, shift2)
         return self.model.restore_tile(image, mask, (f0, f1, f2), affine, keys, key_mask)
 
 
 @dataclasses.dataclass(frozen=True)
 class GraphSpec:
-    """One graph to export: the module, its example inputs by name, their size divisors and the output names.
-
-    A divisor d says that the input is [N,C,H/d,W/d] of a picture; 0 marks one whose sizes are fixed but for N.
-    """
+    """Description of a graph to export."""
 
     module: nn.Module
     inputs: dict[str, tuple[Tensor, int]]
+    """Example and size divisor of each input, by name. A divisor d means that the input is [N,C,H/d,W/d] of a picture;
+    0 means that all its sizes but N are fixed."""
     outputs: tuple[str, ...]
+    """Names of the outputs."""
     multiple: int
+    """Number that must divide height and width, in pixels."""
     any_size: bool
-    """Wrap the graph so that it takes sizes that are no multiples, or smaller than `min_size`."""
+    """Whether the graph pads and crops, so that it takes sizes that are not multiples or are below `min_size`."""
     min_size: int = 1
-    """Smallest height and width that the module takes."""
+    """Smallest height and width that the module takes, in pixels."""
 
 
 def spair_graphs(model: SPAIR) -> dict[str, GraphSpec]:
-    """The graphs of a SPAIR bundle by part name (see `spair.runtime`)."""
+    """Describe the graphs of a SPAIR bundle by part name."""
     preset = model.preset
     counts = preset.feature_channels
     image = torch.rand(2, 3, 64, 80)
@@ -120,7 +129,9 @@ def spair_graphs(model: SPAIR) -> dict[str, GraphSpec]:
 
 
 def export_graph(spec: GraphSpec) -> onnx.ModelProto:
-    """Export one graph, dynamic in batch, height and width, checked by the ONNX checker.
+    """Export one graph with free batch, height and width.
+
+    The ONNX checker has accepted the result.
 
     Raises:
         UserError: the module cannot be traced with free sizes; the exporter's first line says why.
@@ -139,7 +150,7 @@ def export_graph(spec: GraphSpec) -> onnx.ModelProto:
                 opset_version=OPSET,
                 verbose=False,
             )
-        except Exception as error:  # the exporter raises many types, none of them documented
+        except Exception as error:  # the exporter raises many undocumented types
             raise UserError(
                 f"{type(spec.module).__name__} cannot be exported with free sizes: {_cause(error)}; "
                 "make its forward traceable by torch.export"
@@ -153,19 +164,22 @@ def export_graph(spec: GraphSpec) -> onnx.ModelProto:
         PadToMultiple(spec.multiple, spec.min_size)(model)
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
-        del part.metadata_props[:]  # source files and line numbers of this machine; IR version 9 knows none of them
+        del part.metadata_props[:]  # source files and line numbers of this machine, which IR version 9 does not know
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
 def operator_counts(models: Sequence[onnx.ModelProto]) -> dict[str, int]:
-    """How many nodes of each `spair` operator the graphs have together."""
+    """Count the nodes of each `spair` operator in graphs."""
     nodes = (node for model in models for node in model.graph.node)
     return dict(sorted(Counter(node.op_type for node in nodes if node.domain == DOMAIN).items()))
 
 
 def _name_sizes(graph: onnx.GraphProto, multiple: int) -> None:
-    """Call heights and widths of inputs and outputs "height", "height/2", …; the exporter says 8*height and 4*s89."""
+    """Name the free sizes of inputs and outputs.
+
+    Heights become "height", "height/2" and so on. The exporter calls them 8*height and 4*s89.
+    """
     for value in (*graph.input, *graph.output):
         dims = value.type.tensor_type.shape.dim
         for axis, name in ((2, "height"), (3, "width")):
@@ -174,7 +188,7 @@ def _name_sizes(graph: onnx.GraphProto, multiple: int) -> None:
                 continue
             divisor = multiple // int(found[1] or 1)
             dims[axis].dim_param = name if divisor == 1 else f"{name}/{divisor}"
-    del graph.value_info[:]  # they use the exporter's names; shape inference finds them again
+    del graph.value_info[:]  # they have the exporter's names; shape inference finds them again
 
 
 def _dynamic_shapes(spec: GraphSpec) -> tuple[Any, ...]:
@@ -204,7 +218,10 @@ def _cause(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter prints progress and warns of packages that are not needed; its result is checked instead."""
+    """Silence the exporter.
+
+    It prints its progress and warns of packages that are not needed. Its result is checked instead.
+    """
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

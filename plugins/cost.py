@@ -1,16 +1,12 @@
-"""What one call of a sparse operator costs: bytes moved and multiply-adds done, launch by launch, from its shapes.
+"""Bytes and multiply-adds of one call of an operator.
 
-Counted is what the kernels do, not an ideal. Bytes: every distinct byte of each array that a launch reads or writes,
-once; that is the traffic with memory as long as the caches hold what neighbours share. Multiply-adds: those of the
-matrix products on whole tiles, absent neighbours, padding and the last tile's empty rows included. Exponentials are
-counted; other element-wise arithmetic is not, it hides behind the bytes. Tests count all of it in interpreted kernels.
+Each operator counts its own launches in its `cost.py`; this module holds what they share. The counts follow from shapes
+and masks, and describe what the kernels do, not an ideal.
 
->>> mask = Activity(pixels=1920 * 1080, active=(207_360,), neighbours=(300_000,), pairs=(1_000_000,))
->>> launches = sparse_conv2d(mask, channels=48, outputs=48, kernel=3)
->>> [launch.name for launch in launches]
-['pack_weight', 'clear', 'compact_mask', 'clear', 'sparse_conv2d']
->>> total(launches).written // 2**20  # most of it zeros at clean pixels
-209
+Bytes are every distinct byte of each array that a launch reads or writes, counted once. That is the traffic with memory
+as long as the caches hold what neighbours share. Multiply-adds are those of the matrix products on whole tiles: absent
+neighbours, padding and the empty rows of the last tile are included. Exponentials are counted. Other element-wise
+arithmetic is not counted, because it hides behind the bytes. Tests count all of it in interpreted kernels.
 """
 
 from __future__ import annotations
@@ -24,40 +20,39 @@ import numpy as np
 NumberType = Literal["fp32", "fp16", "int8"]
 Layout = Literal["linear", "pixels"]
 
-BYTES = {"fp32": 4, "fp16": 2, "int8": 1}
+NUMBER_BYTES: dict[NumberType, int] = {"fp32": 4, "fp16": 2, "int8": 1}
 INDEX_BYTES = COUNT_BYTES = SCALE_BYTES = 4
-MOMENTS_BYTES = 6 * 4
-"""Count, mean and squared distances, of the clean and of the distorted pixels, in FP32."""
-AFFINE_BYTES = 2 * 4
-PACKED = 16
-"""The packed weights have columns of whole multiples of this."""
-REST = {"fp32": 16, "fp16": 16, "int8": 32}
-"""Input channels beyond whole blocks are multiplied in blocks of this."""
+CHANNEL_STEP: dict[NumberType, int] = {"fp32": 1, "fp16": 8, "int8": 32}
+"""Channels of the layout "pixels" are padded to a multiple of this: kHWC, kHWC8 and kCHW32 of TensorRT."""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """One kernel or memset."""
+    """One kernel or memset and the work that it does."""
 
     name: str
     read: int = 0
-    """Bytes."""
+    """Bytes read."""
     written: int = 0
-    """Bytes."""
+    """Bytes written."""
     products: int = 0
     """Multiply-adds of matrix products, on tensor cores for FP16 and INT8."""
     kind: NumberType = "fp32"
-    """Of the factors."""
+    """Type of the factors of these products."""
     exponentials: int = 0
 
     @property
     def bytes(self) -> int:
-        """Read and written."""
+        """Bytes read and written together."""
         return self.read + self.written
 
 
-def total(launches: Iterable[Launch]) -> Launch:
-    """Their sum, under the kind of those that multiply."""
+def sum_launches(launches: Iterable[Launch]) -> Launch:
+    """Add up launches that multiply numbers of one type.
+
+    Raises:
+        ValueError: the launches multiply numbers of different types.
+    """
     parts = list(launches)
     kinds = {part.kind for part in parts if part.products}
     if len(kinds) > 1:
@@ -70,16 +65,19 @@ def total(launches: Iterable[Launch]) -> Launch:
 
 @dataclass(frozen=True)
 class Activity:
-    """What a batch of masks asks of a convolution; every tuple has one entry an image."""
+    """Distorted pixels and their neighbours in a batch of masks.
+
+    Every tuple has one entry for each image. "Active" pixels are the distorted ones.
+    """
 
     pixels: int
-    """Of an image."""
+    """Pixels of one image."""
     active: tuple[int, ...]
-    """Distorted pixels."""
+    """Active pixels."""
     neighbours: tuple[int, ...]
-    """Distinct pixels under the taps of active ones, inside the picture."""
+    """Distinct pixels under the taps of active pixels, inside the picture."""
     pairs: tuple[int, ...]
-    """Pairs of an active pixel and a tap with a pixel under it that is read."""
+    """Pairs of an active pixel and a tap whose pixel is read."""
 
     def __post_init__(self) -> None:
         if not len(self.active) == len(self.neighbours) == len(self.pairs):
@@ -90,12 +88,19 @@ class Activity:
 
     @property
     def batch(self) -> int:
-        """Images."""
+        """Number of images."""
         return len(self.active)
 
 
 def measure_activity(mask: np.ndarray, kernel: int = 1, dilation: int = 1, *, clean_input: bool = False) -> Activity:
-    """Count a mask [N,1,H,W], active where not 0."""
+    """Count the active pixels of a mask and their neighbours.
+
+    Args:
+        mask: [N,1,H,W], any type; a pixel is active where it is not 0.
+        kernel: side of the convolution's window in taps, odd.
+        dilation: distance of neighbouring taps in pixels.
+        clean_input: whether taps read clean pixels as well.
+    """
     on = np.asarray(mask)[:, 0] != 0
     n, height, width = on.shape
     under = np.zeros_like(on)
@@ -121,24 +126,15 @@ def measure_activity(mask: np.ndarray, kernel: int = 1, dilation: int = 1, *, cl
     return Activity(height * width, *counts)
 
 
-def assume_activity(batch: int, height: int, width: int, density: float, kernel: int = 1) -> Activity:
-    """The most that masks of a density (0..1) can ask for: no two active pixels share a neighbour."""
-    pixels = height * width
-    active = round(density * pixels)
-    each = (active, min(active * kernel**2, pixels), active * kernel**2)
-    return Activity(pixels, *((count,) * batch for count in each))
+def pad_channels(channels: int, layout: Layout, kind: NumberType) -> int:
+    """Count the channels that take memory, padding included.
+
+    Kernels read the padding as well: with FP16 so that every read is 16 bytes wide, with INT8 because zero weights
+    meet it.
+    """
+    return round_up(channels, CHANNEL_STEP[kind] if layout == "pixels" else 1)
 
 
-def stored_channels(channels: int, layout: Layout, kind: NumberType) -> int:
-    """Channels that take memory: "pixels" is kHWC for FP32, kHWC8 for FP16 and kCHW32 for INT8, which pad."""
-    step = {"fp32": 1, "fp16": 8, "int8": 32}[kind] if layout == "pixels" else 1
-    return _round_up(channels, step)
-
-
-def _round_up(number: int, step: int) -> int:
+def round_up(number: int, step: int) -> int:
+    """Round up to a multiple of `step`."""
     return -(-number // step) * step
-
-
-def _read_channels(channels: int, layout: Layout, kind: NumberType) -> int:
-    """Channels read of a pixel: padding is read with FP16, to keep the reads wide, and with INT8."""
-    return stored_channels(channels, layout, kind)

@@ -1,12 +1,15 @@
-"""How activations lie in memory: the layouts that the kernels read and write, as TensorRT names them.
+"""Memory layouts of activations that the kernels read and write.
 
-| constant | TensorRT | element (n, c, p), p = y * width + x |
+The names are close to TensorRT's. An element (n, c, p) has the pixel p = y * width + x.
+
+| constant | TensorRT | offset of the element (n, c, p) |
 |---|---|---|
 | `LINEAR` | kLINEAR | `(n * channels + c) * pixels + p` |
 | `PIXELS` | kHWC (pitch = channels), kHWC8 (channels rounded up to 8) | `(n * pixels + p) * pitch + c` |
 | `CHW32` | kCHW32, INT8 only | `((n * ceil(channels / 32) + c / 32) * pixels + p) * 32 + c % 32` |
 
-Channels from `channels` up to the pitch are padding: a kernel neither uses what it finds there nor leaves it unwritten.
+Channels from `channels` up to the pitch are padding. A kernel does not use what it finds there when it reads, and fills
+the padding when it writes.
 """
 
 import triton
@@ -19,7 +22,10 @@ CHW32 = tl.constexpr(2)
 
 @triton.jit
 def locate(i_n, o_p, o_c, pixels, channels, pitch, LAYOUT: tl.constexpr):  # noqa: N803
-    """64-bit offsets of the elements (n, c, p): two blocks of pixels and channels that broadcast, [M,1] and [1,C]."""
+    """Compute the 64-bit offsets of the elements (n, c, p).
+
+    `o_p` and `o_c` are blocks of pixels and channels that broadcast, [M,1] and [1,C].
+    """
     if LAYOUT == LINEAR:
         offsets = (i_n.to(tl.int64) * channels + o_c) * pixels + o_p
     elif LAYOUT == PIXELS:
@@ -40,11 +46,13 @@ def load_channels(
     LAYOUT: tl.constexpr,  # noqa: N803
     PADDED: tl.constexpr = False,  # noqa: N803
 ):
-    """Values at `offsets` [M,C] for the pixels of `m_p` [M,1]; zero at other pixels and at channels that do not exist.
+    """Load the values [M,C] at `offsets`, or zeros.
 
-    With PIXELS the padding is read as well, so that the reads are 16 bytes wide, and replaced afterwards: it may hold
-    anything. CHW32 holds integers, whose padding meets zero weights; where the values become integers before that
-    (PADDED), nothing is replaced with PIXELS either.
+    Values are zero at pixels outside of `m_p` [M,1] and at channels that do not exist.
+
+    With PIXELS the padding is read as well, so that the reads are 16 bytes wide, and then replaced by zeros, because it
+    may hold anything. CHW32 holds integers, whose padding meets zero weights, so nothing is replaced. PADDED says that
+    values read with PIXELS become integers before they meet weights: then nothing is replaced either.
     """
     if LAYOUT == LINEAR:
         block = tl.load(p_x + offsets, mask=m_p & (o_c < channels), other=0)  # [M, C]
@@ -59,7 +67,10 @@ def load_channels(
 
 @triton.jit
 def store_channels(p_out, offsets, block, m_p, o_c, channels, pitch, LAYOUT: tl.constexpr):  # noqa: N803
-    """Write a block [M,C] at the pixels of `m_p` [M,1]; with PIXELS the padding becomes zero."""
+    """Store a block [M,C] at the pixels of `m_p` [M,1].
+
+    With PIXELS the padding becomes zero.
+    """
     block = block.to(p_out.dtype.element_ty)
     if LAYOUT == LINEAR:
         tl.store(p_out + offsets, block, mask=m_p & (o_c < channels))

@@ -7,7 +7,10 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """Where measurements of this machine are kept: $SPAIR_CACHE, or spair-rt in the user's cache folder."""
+    """Return the folder that keeps measurements of this machine.
+
+    It is $SPAIR_CACHE where that is set, else spair-rt in the user's cache folder.
+    """
     chosen = os.environ.get("SPAIR_CACHE")
     if chosen:
         return Path(chosen)

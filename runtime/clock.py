@@ -8,11 +8,14 @@ from contextlib import contextmanager
 
 
 class StageClock:
-    """Adds up wall-clock seconds by stage name; entering a stage again adds to it."""
+    """Sums of wall-clock seconds by stage name.
+
+    A stage that is entered again adds to its seconds.
+    """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        """Stage -> seconds, in order of first use."""
+        """Seconds by stage, in order of first use."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -10,9 +10,10 @@ from .errors import UserError
 
 
 def write_atomically(target: Path, data: bytes) -> None:
-    """Write a file under a temporary name in its folder, then move it into place.
+    """Write a file completely or not at all.
 
-    A failure leaves the existing file unchanged and no temporary file behind.
+    The data goes to a temporary file in the same folder, which is then moved into place. A failure leaves the existing
+    file unchanged, and no temporary file behind.
 
     Raises:
         UserError: the folder does not exist or cannot be written, or the disk is full.
@@ -33,11 +34,11 @@ def _remove_quietly(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError:
-        return  # the parent is not even a folder: there is nothing to remove
+        return  # the parent is no folder, so nothing was written
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file in lower-case hexadecimal, read in pieces."""
+    """Compute the SHA-256 of a file in lower-case hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         for piece in iter(lambda: stream.read(1 << 20), b""):

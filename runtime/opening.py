@@ -1,8 +1,4 @@
-"""What a restorer runs: two small protocols, and their implementations over the graphs of a bundle.
-
-Anything with these methods can be restored with, a PyTorch module in a thin wrapper included; the runtime
-itself never imports torch.
-"""
+"""Networks over the graphs of a bundle."""
 
 from __future__ import annotations
 
@@ -17,42 +13,56 @@ from .bundle.reader import Bundle
 from .errors import UserError
 from .tiling.context import Context
 from .tiling.costs import Tuning
-from .tiling.network import Localization
 from .tiling.planning import PathChoice, TilePath
 from .tiling.spec import ForeignNetwork, SpairNetwork
+from .tiling.two_stage import Localization, TwoStageNetwork
+from .tiling.whole import WholeNetwork
 from .tuning import load_tuning
 
 
-class GraphTwoStage:
-    """`TwoStageNetwork` over the graphs net_l, and net_r, net_r_packed or both; owns them."""
+class GraphTwoStage(TwoStageNetwork):
+    """Two-stage network over the graphs of a bundle.
 
-    def __init__(self, spec: SpairNetwork, net_l: Graph, ways: Mapping[TilePath, Graph], tuning: Tuning) -> None:
-        """`ways` are the graphs of Net_R by how they compute it."""
+    It owns the graphs.
+    """
+
+    def __init__(self, spec: SpairNetwork, net_l: Graph, net_r: Mapping[TilePath, Graph], tuning: Tuning) -> None:
+        """Take over the graphs.
+
+        Args:
+            spec: sizes and halos.
+            net_l: graph of Net_L.
+            net_r: graphs of Net_R by the path that they compute, at least one.
+            tuning: costs of these paths.
+        """
         self.spec, self.tuning = spec, tuning
-        self.paths = tuple(ways)
-        self._net_l, self._ways = net_l, ways
+        self.paths = tuple(net_r)
+        self._net_l, self._net_r = net_l, net_r
 
     def localize(self, image: np.ndarray) -> Localization:
-        """Run net_l."""
+        """Run the graph of Net_L."""
         outputs = self._net_l.run({"image": image})
         return Localization(outputs["mask"], {s: outputs[f"f{s}"] for s in self.spec.scales})
 
-    def restore(self, image: np.ndarray, located: Localization, context: Context, path: TilePath) -> np.ndarray:
-        """Run one of the graphs of Net_R."""
+    def restore_window(self, image: np.ndarray, located: Localization, context: Context, path: TilePath) -> np.ndarray:
+        """Run the graph of Net_R that computes a path."""
         feeds = {"image": image, "mask": located.mask, "keys": context.keys, "key_mask": context.key_mask}
         feeds |= {f"f{s}": located.features[s] for s in self.spec.scales}
         feeds |= {f"scale{s}": context.scale[s] for s in self.spec.modulated}
         feeds |= {f"shift{s}": context.shift[s] for s in self.spec.modulated}
-        return self._ways[path].run(feeds)["restored"]
+        return self._net_r[path].run(feeds)["restored"]
 
     def close(self) -> None:
         """Close the graphs."""
-        for graph in (self._net_l, *self._ways.values()):
+        for graph in (self._net_l, *self._net_r.values()):
             graph.close()
 
 
-class GraphWhole:
-    """`WholeNetwork` over the graph model of a bundle of kind "foreign"; owns it."""
+class GraphWhole(WholeNetwork):
+    """Whole network over the graph of a foreign bundle.
+
+    It owns the graph.
+    """
 
     def __init__(self, spec: ForeignNetwork, model: Graph, restored_name: str) -> None:
         self.spec, self.restored_name = spec, restored_name
@@ -77,20 +87,23 @@ def open_network(
     path: PathChoice = "auto",
     backend: str = "onnxruntime",
 ) -> GraphTwoStage | GraphWhole:
-    """Load the graphs of a bundle; on a failure those already loaded are closed.
+    """Load the graphs of a bundle.
+
+    A failure closes the graphs that were loaded before it.
 
     Args:
         bundle: the bundle; every graph's hash is checked before it is loaded.
-        precision: "fp32", "fp16", "int8", ...; "auto" takes for each graph what a calibration measured faster here.
-        open_graph: a backend's loader.
-        threads: threads inside an operator; None: all cores.
-        path: how pieces of kind "spair" are computed; "auto" takes what costs least, by this machine's tuning,
-            where the bundle has a packed graph ("net_r_packed") and is dense where it has none.
-        backend: its name, under which the tuning was kept.
+        precision: "fp32", "fp16", "int8", ...; "auto" takes for each graph the one that a calibration found fastest on
+            this machine.
+        open_graph: function of a backend that loads a graph.
+        threads: number of threads inside an operator; None takes all cores.
+        path: path of the pieces of a two-stage network. "auto" takes for each piece the cheaper one by the costs
+            measured on this machine; without a packed graph ("net_r_packed") in the bundle it is "dense".
+        backend: name of the backend, under which the measured costs were kept.
 
     Raises:
-        UserError: no such precision; "packed" without a packed graph; a foreign network that does not
-            take exactly one RGB picture; a changed file; a backend that cannot load a graph.
+        UserError: the bundle lacks the precision, or the packed graph for the path "packed"; a foreign network does
+            not take exactly one RGB picture; a file was changed; the backend cannot load a graph.
     """
     spec = bundle.manifest.network
     chosen: dict[str, str] = {}
@@ -103,16 +116,16 @@ def open_network(
         raise UserError(f"the bundle {bundle.path} has no packed {precision} graph; use the dense path")
     has_packed = path != "dense" and bundle.has_graph(precision, "net_r_packed")
     parts = ["net_l", *(["net_r"] if path != "packed" else []), *(["net_r_packed"] if has_packed else [])]
-    # Every graph of the precision is hashed, the unused too: a damaged bundle is refused by whoever opens it.
+    # Every graph of the precision is hashed, unused ones too, so that a damaged bundle is always refused.
     every = dict.fromkeys((*bundle.manifest.graphs.get(precision, ()), *parts))
     hashed = {part: bundle.graph(chosen.get(part, precision), part) for part in every}
     files = [hashed[part] for part in parts]
     graphs = dict(zip(parts, _open_all(files, open_graph, threads), strict=True))
-    ways: dict[TilePath, Graph] = {"dense": graphs["net_r"]} if "net_r" in graphs else {}
+    net_r: dict[TilePath, Graph] = {"dense": graphs["net_r"]} if "net_r" in graphs else {}
     if "net_r_packed" in graphs:
-        ways["packed"] = graphs["net_r_packed"]
+        net_r["packed"] = graphs["net_r_packed"]
     tuning = load_tuning(bundle, precision, threads, backend=backend) or Tuning.assumed(spec.crossover)
-    return GraphTwoStage(spec, graphs["net_l"], ways, tuning)
+    return GraphTwoStage(spec, graphs["net_l"], net_r, tuning)
 
 
 def _open_whole(

@@ -1,4 +1,7 @@
-"""Between pictures (HxWxC, integers or floats) and network tensors (1x3xHxW float32, 0..1)."""
+"""Conversion between pictures and network tensors.
+
+Pictures are [H, W, C] integers or floats, tensors are [1, 3, H, W] float32 in 0..1.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,19 @@ from .tiling.geometry import round_up
 
 _FULL_SCALE = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
 _CHANNELS = (1, 3, 4)
-_STRIP = 64  # rows converted at a time, so that what is in between stays in the cache
-_PICKED = 0.2  # density from which converting all pixels of a strip is cheaper than picking the distorted ones
+_STRIP = 64
+"""Rows that are converted at a time, so that intermediate values stay in the processor's cache."""
+
+_PICKED = 0.2
+"""Density from which converting all pixels of a strip is cheaper than picking the distorted ones."""
 
 
 def check_image(image: np.ndarray) -> None:
     """Check that an array is a picture the restorer takes.
 
     Raises:
-        UserError: no array; not HxW or HxWxC; C other than 1, 3, 4; a zero size; a dtype other than uint8,
-            uint16 or float32; float values that are not finite or outside of 0..1.
+        UserError: the value is no array; it is not HxW or HxWxC; C is not 1, 3 or 4; a side is 0; the dtype is not
+            uint8, uint16 or float32; float values are not finite or outside of 0..1.
     """
     if not isinstance(image, np.ndarray):
         raise UserError(f"the image is a {type(image).__name__}, expected a numpy array of HxWx3")
@@ -31,28 +37,40 @@ def check_image(image: np.ndarray) -> None:
     if 0 in image.shape:
         raise UserError(f"the image has shape {image.shape}, expected at least one pixel")
     if image.dtype == np.float32:
-        low, high = float(image.min()), float(image.max())  # NaN if any value is
+        low, high = float(image.min()), float(image.max())  # both are NaN if any value is NaN
         if not (low >= 0.0 and high <= 1.0):
             raise UserError(f"the image has values from {low:g} to {high:g}, expected finite floats in 0..1")
 
 
 def check_mask(mask: np.ndarray, image: np.ndarray, taken: bool) -> None:
-    """Check a mask that goes with a picture; `taken` says whether the network takes one.
+    """Check a mask that the caller gives with a picture.
+
+    Args:
+        mask: the mask.
+        image: the picture, checked before.
+        taken: whether the network takes masks.
 
     Raises:
-        UserError: the network has no mask; no array of bool; another height or width than the picture's.
+        UserError: the network takes no masks; the mask is no array of bool, or not of the picture's height and width.
     """
     if not taken:
-        raise UserError("a mask was given, but the network of this bundle has none; leave it out")
+        raise UserError("a mask was given, but the network of this bundle has none; leave the mask out")
     if not isinstance(mask, np.ndarray) or mask.dtype != bool or mask.shape != image.shape[:2]:
         got = f"{mask.dtype} {mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
         raise UserError(f"the mask is {got}, expected a numpy array of bool, {image.shape[:2]} as the picture")
 
 
 def to_network(image: np.ndarray, multiple: int) -> np.ndarray:
-    """[1, 3, Hp, Wp] float32 in 0..1: gray replicated, alpha left out, padded bottom and right by its edge.
+    """Convert a picture to the input of a network.
 
-    Hp and Wp are H and W rounded up to `multiple`.
+    Gray becomes three equal channels, and alpha is left out. Edge pixels are repeated at the bottom and at the right.
+
+    Args:
+        image: [H, W] or [H, W, C], checked before.
+        multiple: number of pixels that height and width are rounded up to a multiple of.
+
+    Returns:
+        [1, 3, Hp, Wp] float32 in 0..1.
     """
     planes = image[None] if image.ndim == 2 else np.moveaxis(image[..., :3], 2, 0)
     height, width = planes.shape[1:]
@@ -65,16 +83,16 @@ def to_network(image: np.ndarray, multiple: int) -> np.ndarray:
 
 
 def from_network(image: np.ndarray, restored: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """The input picture with its masked pixels replaced by restored ones.
+    """Replace the masked pixels of a picture by restored ones.
 
     Args:
         image: the input [H, W] or [H, W, C]; alpha and every pixel at mask 0 are copied from it bit for bit.
-        restored: [3, >= H, >= W] float32; what lies beyond HxW is padding.
+        restored: [3, >= H, >= W] float32; pixels beyond HxW are padding.
         mask: [H, W] bool; None replaces every pixel.
 
     Returns:
-        A new array of the input's shape and dtype; integers rounded to nearest, values clipped to the range;
-        gray is the mean of the three restored channels.
+        A new array of the input's shape and dtype. Values are clipped to the range, and integers are rounded to the
+        nearest. Gray is the mean of the three restored channels.
     """
     height, width = image.shape[:2]
     channels = 1 if image.ndim == 2 or image.shape[2] == 1 else 3
@@ -93,7 +111,7 @@ def from_network(image: np.ndarray, restored: np.ndarray, mask: np.ndarray | Non
 
 
 def _merged(planes: np.ndarray, channels: int) -> np.ndarray:
-    """[3, ...] -> [channels, ...]: the mean for gray."""
+    """Average the planes [3, ...] if one channel is wanted."""
     return planes.mean(axis=0, keepdims=True) if channels == 1 else planes
 
 

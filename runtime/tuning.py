@@ -1,4 +1,7 @@
-"""What Net_R costs on this machine, dense and packed: measured once, kept in the user's cache, used to plan pieces."""
+"""Storage of the measured costs of Net_R.
+
+The costs are measured once per machine, and the planner of pieces uses them whenever a bundle is opened.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,6 @@ import json
 import platform
 from dataclasses import asdict
 from pathlib import Path
-
-import onnxruntime
 
 from .bundle.reader import Bundle
 from .cache import cache_folder
@@ -21,7 +22,12 @@ from .tiling.costs import Tuning
 def save_tuning(
     bundle: Bundle, precision: str, threads: int | None, tuning: Tuning, *, backend: str = "onnxruntime"
 ) -> Path:
-    """Keep a measurement; a failure leaves an older one unchanged.
+    """Store measured costs in the cache folder.
+
+    A failure leaves an older measurement unchanged.
+
+    Returns:
+        The file that was written.
 
     Raises:
         UserError: the cache folder cannot be written.
@@ -37,14 +43,22 @@ def save_tuning(
 
 
 def load_tuning(bundle: Bundle, precision: str, threads: int | None, *, backend: str = "onnxruntime") -> Tuning | None:
-    """The measurement of exactly these graphs, backend, processor, thread count and ONNX Runtime; None without one."""
+    """Load the costs that were measured in exactly this situation.
+
+    The graphs, the backend, the processor, the number of threads and the version of ONNX Runtime must be equal.
+
+    Returns:
+        The costs; None where they were not measured, or where their file is damaged.
+    """
     try:
         return Tuning(**json.loads(_path(bundle, precision, threads, backend).read_text()))
-    except (OSError, RuntimeError, ValueError, TypeError):  # absent or damaged: measured again when somebody profiles
+    except (OSError, RuntimeError, ValueError, TypeError):  # the next `spair profile` measures again
         return None
 
 
 def _path(bundle: Bundle, precision: str, threads: int | None, backend: str) -> Path:
+    import onnxruntime
+
     graphs = bundle.manifest.graphs.get(precision, {})
     key = {
         "graphs": {part: bundle.manifest.files[path] for part, path in graphs.items()},

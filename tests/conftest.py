@@ -1,10 +1,13 @@
 """Fixtures for the whole test suite."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as spair.runtime does; tests may import onnxruntime before it
 
 ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:  # tests and benchmarks are no installed packages: wherever pytest was started, they import
@@ -59,7 +62,7 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`tiny_checkpoint`, exported; shared by the whole session: tests that change it work on a copy."""
-    from spair.export import export_checkpoint
+    from spair.export.exporter import export_checkpoint
 
     path = tmp_path_factory.mktemp("bundle") / "rain-tiny.spair"
     export_checkpoint(tiny_checkpoint, path)

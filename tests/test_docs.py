@@ -13,7 +13,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("[a-z]*/**/*.md"))]
+BUILT = ("build", "dist", "demo", "runs")
+DOCUMENTS = [
+    *sorted(ROOT.glob("[A-Z]*.md")),
+    *sorted(path for path in ROOT.glob("[a-z]*/**/*.md") if path.relative_to(ROOT).parts[0] not in BUILT),
+]
 FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FOLDERS = ("network", "training", "export", "plugins", "calibration", "runtime", "cli")
 
@@ -130,6 +134,37 @@ MODULES = [
 def test_doctests_pass():
     failed = [name for name in MODULES if doctest.testmod(importlib.import_module(name)).failed]
     assert failed == []
+
+
+def test_the_readme_is_short_and_its_claims_lead_to_their_pages():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme.count("\n") <= 110
+    claims = re.findall(r"^\| .+ \| \[[^\]]+\]\((docs/results/[a-z-]+\.md)\) \|$", readme, re.MULTILINE)
+    assert 1 <= len(claims) <= 6
+    assert len(set(claims)) == len(claims)
+
+
+def test_figures_of_the_readme_are_on_the_pages_of_results():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for line in readme.split("\n"):
+        claim = re.match(r"^\| (.+) \| \[[^\]]+\]\((docs/results/[a-z-]+\.md)\) \|$", line)
+        if claim:
+            page = (ROOT / claim.group(2)).read_text(encoding="utf-8")
+            assert [figure for figure in re.findall(r"\d+\.\d+|\de-\d", claim.group(1)) if figure not in page] == []
+
+
+def test_every_row_of_results_has_command_machine_and_date():
+    for page in sorted((ROOT / "docs" / "results").glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        table = re.search(
+            r"^\| claim \| figure \| command \| machine \| date \|\n\|[-|]+\|\n((?:\|.*\n)+)", text, re.MULTILINE
+        )
+        assert (table is None) == (page.stem == "index"), page.name
+        for row in table.group(1).splitlines() if table else []:
+            claim, figure, command, machine, date = (cell.strip() for cell in row.strip("|").split(" | "))
+            assert claim and figure and machine
+            assert re.search(r"`.+`|\]\(", command), row
+            assert re.fullmatch(r"20\d\d-\d\d-\d\d", date), row
 
 
 # The readers, on made-up text

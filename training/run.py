@@ -1,4 +1,7 @@
-"""Run a training configuration to its end, resuming where an interrupted run stopped."""
+"""Runs of training configurations.
+
+An interrupted run goes on where it stopped.
+"""
 
 from __future__ import annotations
 
@@ -25,24 +28,30 @@ from .loop.cpu import has_matrix_tiles, keep_freed_memory
 from .loop.interruption import Interruption
 from .loop.module import PatchModule, RestorationModule
 from .loop.state import STATE, AtomicCheckpointIO, State, check_unchanged, read_state
-from .loop.terminal import StageBar, counting_pictures, describe_start, quiet, say
+from .loop.terminal import StageBar, counting_pictures, describe_start, is_first, quiet, say
+from .self_evaluation import evaluate_held_out, read_scores
+from .simulators import SIMULATORS
 
 
 @dataclasses.dataclass(frozen=True)
 class Devices:
-    """On what a run computes; with several devices or nodes through the trainer's DistributedDataParallel."""
+    """Devices on which a run computes.
+
+    Several devices or nodes work through the trainer's DistributedDataParallel.
+    """
 
     accelerator: str = "auto"
-    """"cpu", "gpu" or "auto"."""
+    """Kind of device: "cpu", "gpu" or "auto"."""
     count: int = 1
-    """Per node."""
+    """Devices per node."""
     nodes: int = 1
+    """Machines."""
     threads: int | None = None
     """CPU threads of each process; None leaves PyTorch's choice."""
 
     @property
     def processes(self) -> int:
-        """One per device."""
+        """Number of processes, one per device."""
         return self.count * self.nodes
 
 
@@ -53,15 +62,16 @@ def train(
 
     Args:
         config: the run.
-        out: folder for `<name>/<name>.safetensors`, resumable state, logs and pictures; an interrupted run continues
-            from it, a finished one is only reported.
+        out: folder for `<name>/<name>.safetensors`, resumable state, logs, pictures and scores; an interrupted run
+            continues from it, a finished one is only reported. In paths of the configuration it is `${runs}`.
         progress: show on the terminal what is trained on, and a progress bar.
         devices: where to compute; by default one GPU if there is one, else the CPU.
 
     Returns:
-        {"checkpoint", "steps", "scores", "steps_per_second", "data_share", "rank"}: the weights' path, the optimizer
-        steps of all stages, the last losses and, where pictures are held out, the last validation's measures; the pace
-        of the last stage that this call trained, None where it trained none; the number of this process.
+        {"checkpoint", "steps", "scores", "held_out", "steps_per_second", "data_share", "rank"}: the weights' path; the
+        optimizer steps of all stages; the last losses and, where pictures are held out, the last validation's measures;
+        what `read_scores` returns; the pace of the last stage that this call trained, None where it trained none; the
+        number of this process.
 
     Raises:
         UserError: the data is unusable (see `load_corpus`), the folder holds a run of another configuration, a batch
@@ -76,7 +86,7 @@ def train(
     _check_compiler(config, devices)
     if devices.threads:
         torch.set_num_threads(devices.threads)
-    folder = out / config.name
+    config, folder = config.in_folder(out), out / config.name
     weights = folder / f"{config.name}.safetensors"
     state = read_state(folder / STATE)
     if state is not None:
@@ -89,6 +99,8 @@ def train(
         while not _is_over(config, state):
             pace = _train_stage(config, folder, corpus, state, devices, progress)
             state = read_state(folder / STATE)
+        if corpus.held_out and is_first():
+            _evaluate(config, corpus, folder, devices, progress)
     assert state is not None
     return _report(config, state, folder, weights, pace)
 
@@ -96,7 +108,23 @@ def train(
 def _read_corpus(config: TrainingConfig, progress: bool) -> Corpus:
     patch = max(stage.patch for stage in config.stages)
     with counting_pictures(progress) as count:
-        return load_corpus(config.data, patch, config.hardware.memory_gb * 1e9, progress=count)
+        memory = config.hardware.memory_gb * 1e9
+        return load_corpus(config.data, patch, memory, simulator=SIMULATORS[config.task], progress=count)
+
+
+def _evaluate(config: TrainingConfig, corpus: Corpus, folder: Path, devices: Devices, progress: bool) -> None:
+    """Score the averaged weights on the held-out pairs."""
+    if progress:
+        say(f"evaluating on {len(corpus.held_out)} held-out pictures")
+    device = "cuda" if devices.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
+    evaluate_held_out(
+        _average(config, folder).to(device),
+        corpus.held_out,
+        config.task,
+        folder,
+        pictures=config.log.pictures,
+        threshold=config.data.mask_threshold,
+    )
 
 
 def _is_over(config: TrainingConfig, state: State | None) -> bool:
@@ -110,7 +138,10 @@ def _stage_is_over(config: TrainingConfig, state: State) -> bool:
 def _train_stage(
     config: TrainingConfig, folder: Path, corpus: Corpus, state: State | None, devices: Devices, progress: bool
 ) -> Pace:
-    """Train the stage that is due: the one under way, the one after it if that is over, the first of a new run."""
+    """Train the stage that is due.
+
+    It is the stage under way, or the one after it where that is over, or the first of a new run.
+    """
     begun = state is not None and not _stage_is_over(config, state)
     index = 0 if state is None else state.stage if begun else state.stage + 1
     L.seed_everything(config.seed + index, verbose=False)
@@ -142,7 +173,10 @@ def _train_stage(
 
 
 def _callbacks(config: TrainingConfig, folder: Path, weights: Path, hours: float) -> list[Callback]:
-    """Those that leave something behind; `hours` is how long the stages before took."""
+    """Make the callbacks that write files.
+
+    `hours` is the time that the stages before took.
+    """
     callbacks: list[Callback] = [AveragedCheckpoint(weights, config.schedule.ema, clock := Clock(hours)), clock]
     if config.log.pictures:
         callbacks.append(Pictures(folder / "pictures", config.log.pictures, config.data.mask_threshold))
@@ -150,10 +184,10 @@ def _callbacks(config: TrainingConfig, folder: Path, weights: Path, hours: float
 
 
 def _load_start(config: TrainingConfig, start: Path) -> dict[str, torch.Tensor]:
-    """The weights of the checkpoint that a run starts from.
+    """Load the weights with which a run starts.
 
     Raises:
-        CheckpointError: it is missing, damaged, or of another preset than the configuration's.
+        CheckpointError: the checkpoint is missing, damaged, or of another preset than the configuration's.
     """
     model, preset = load_checkpoint(start).model, config.find_preset()
     threshold = model.preset.mask_threshold
@@ -171,7 +205,10 @@ def _load_start(config: TrainingConfig, start: Path) -> dict[str, torch.Tensor]:
 
 
 def _keep_stage(weights: Path, stage: str) -> None:
-    """A copy of the weights that a stage ended with, so that a later one that does harm can be left out."""
+    """Copy the weights with which a stage ended.
+
+    A later stage that does harm can then be left out.
+    """
     kept = weights.parent / "stages" / f"{stage}.safetensors"
     kept.parent.mkdir(exist_ok=True)
     shutil.copyfile(weights, temporary := kept.with_suffix(".tmp"))
@@ -179,14 +216,17 @@ def _keep_stage(weights: Path, stage: str) -> None:
 
 
 def _average(config: TrainingConfig, folder: Path) -> SPAIR:
-    """The averaged weights of the last state."""
-    model = SPAIR(config.find_preset())  # what is read of a state does not say its mask threshold
+    """Load the averaged weights of the last state."""
+    model = SPAIR(config.find_preset())  # a state does not say its mask threshold
     model.load_state_dict(load_checkpoint(folder / STATE, preset=config.preset).model.state_dict())
     return model.eval()
 
 
 def _report(config: TrainingConfig, state: State, folder: Path, weights: Path, pace: Pace | None) -> dict[str, Any]:
-    """What a run that is over has come to; its weights are written again if somebody removed them."""
+    """Report a run that is over.
+
+    Its weights are written again if they were removed.
+    """
     training = state.callbacks.get(AveragedCheckpoint.__name__, {}).get("training", {})
     if not weights.is_file():
         save_checkpoint(_average(config, folder), weights, task=config.task, training=json.dumps(training))
@@ -194,6 +234,7 @@ def _report(config: TrainingConfig, state: State, folder: Path, weights: Path, p
         "checkpoint": str(weights),
         "steps": config.steps_before(state.stage) + state.steps,
         "scores": {name: value for name, value in training.get("scores", {}).items() if name not in PACE},
+        "held_out": read_scores(folder),
         "steps_per_second": pace.steps_per_second if pace else None,
         "data_share": pace.data_share if pace else None,
         "rank": rank_zero_only.rank or 0,  # type: ignore[attr-defined]
@@ -275,7 +316,10 @@ def _trainer(
 
 
 def _precision(wanted: str, accelerator: str) -> str:
-    """Lightning's name of the precision; "auto" is mixed on a GPU and on a CPU that multiplies bfloat16 in tiles."""
+    """Return Lightning's name of the precision.
+
+    "auto" is mixed on a GPU and on a CPU that multiplies bfloat16 in tiles.
+    """
     if wanted != "auto":
         return wanted
     if accelerator == "cpu" or not torch.cuda.is_available():
@@ -284,7 +328,10 @@ def _precision(wanted: str, accelerator: str) -> str:
 
 
 def _loggers(config: TrainingConfig, folder: Path, index: int) -> list[Logger]:
-    """One folder per stage; a resumed run adds a version."""
+    """Make the loggers, with one folder per stage.
+
+    A resumed run adds a version.
+    """
     name = f"{index}-{config.stages[index].train}"
     loggers: list[Logger] = []
     if "csv" in config.log.to:

@@ -1,1 +1,1 @@
-"""Measuring and plotting for all benchmarks."""
+"""Arguments, measuring and plotting that all benchmarks share."""

@@ -1,4 +1,7 @@
-"""The plots of the benchmarks: speed-up over the dense ONNX export against the share of distorted pixels, as PNG."""
+"""Plots of speed-up against the share of distorted pixels.
+
+The baseline is the dense ONNX export; plots are PNG files.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.measuring import say
+from benchmarks.common.measuring import print_progress
 from benchmarks.peers.install import PeerAbsentError, load_package
 
 COLOURS = {"streak": "#0b6e99", "blob": "#c8553d", "uniform": "#8a8a8a", "shadow": "#6a994e"}
 JUDGED = ("streak", "blob")
-"""Shapes of masks that the plot of the chain shows."""
+"""Shapes of masks in the plot of the chain."""
 PEER_LINES: dict[str, tuple[str, str, Any]] = {
     "eager": ("PyTorch", "#9467bd", "--"),
     "compiled": ("torch.compile", "#9467bd", ":"),
@@ -20,19 +23,26 @@ PEER_LINES: dict[str, tuple[str, str, Any]] = {
     "maskless": ("ONNX Runtime without masks", "#555555", ":"),
     "maskless-openvino": ("OpenVINO without masks", "#2f8f4e", ":"),
 }
-"""Name, colour and line style of the dense peers."""
+"""Name, colour and line style of each dense peer."""
 TICKS = (0.1, 0.2, 0.3, 0.5, 1, 2, 3, 5, 10, 20, 35, 50, 100)
+"""Ticks of both axes, in per cent and as factors."""
 SIZE = (6.4, 5.2)
-"""Of one panel in inches."""
+"""Width and height of one panel in inches."""
 
 
 def try_plot_chain(report: Mapping[str, Any], path: Path) -> None:
-    """Draw the report of `benchmarks.sparse_chain`; says so where matplotlib cannot be had."""
+    """Draw the report of `benchmarks.sparse_chain`, if matplotlib can be had.
+
+    Without matplotlib a line on stderr says so.
+    """
     _try(plot_chain, report, path)
 
 
 def try_plot_network(report: Mapping[str, Any], path: Path) -> None:
-    """Draw the report of `benchmarks.network`; says so where matplotlib cannot be had."""
+    """Draw the report of `benchmarks.network`, if matplotlib can be had.
+
+    Without matplotlib a line on stderr says so.
+    """
     _try(plot_network, report, path)
 
 
@@ -40,11 +50,13 @@ def _try(plot: Callable[[Mapping[str, Any], Path], None], report: Mapping[str, A
     try:
         plot(report, path)
     except PeerAbsentError as error:
-        say(f"no plot: {error}")
+        print_progress(f"no plot: {error}")
 
 
 def plot_chain(report: Mapping[str, Any], path: Path) -> None:
-    """The packed chain, spconv and the floor by mask, dense peers as horizontal lines.
+    """Plot the packed chain, spconv and the floor by mask.
+
+    Dense peers are horizontal lines.
 
     Raises:
         PeerAbsentError: matplotlib cannot be installed or imported.
@@ -67,7 +79,7 @@ def plot_chain(report: Mapping[str, Any], path: Path) -> None:
         ]
         if ratios:
             _line(axes, statistics.median(ratios), name)
-    # The limit goes far beyond at low densities; what was reached is what has to be read.
+    # The limit is far higher at low densities; the axis is cut so that the measured speed-ups stay readable.
     axes.set_ylim(top=2.5 * max(row["speedup"] for row in report["rows"]))
     size = f"{report['layers']} layers of {report['channels']} channels, {report['side']}x{report['side']}"
     _finish(axes, f"Chain of sparse convolutions: {size}", report)
@@ -75,7 +87,9 @@ def plot_chain(report: Mapping[str, Any], path: Path) -> None:
 
 
 def plot_network(report: Mapping[str, Any], path: Path) -> None:
-    """The whole network by mask, one panel a preset, dense peers as horizontal lines.
+    """Plot the whole network by mask, one panel a preset.
+
+    Dense peers are horizontal lines.
 
     Raises:
         PeerAbsentError: matplotlib cannot be installed or imported.
@@ -84,7 +98,7 @@ def plot_network(report: Mapping[str, Any], path: Path) -> None:
     figure, panels = _panels(len(presets))
     for axes, preset in zip(panels, presets, strict=True):
         rows = [row for row in report["rows"] if row["preset"] == preset]
-        full = [row for row in rows if row["mask"] == "all"]  # every shape ends there
+        full = [row for row in rows if row["mask"] == "all"]  # the line of every shape ends at a full mask
         for shape in dict.fromkeys(row["mask"] for row in rows if row["mask"] not in ("all", "none")):
             line = _sorted(row for row in rows if row["mask"] == shape) + full
             x, y = [100 * row["density"] for row in line], [row["speedup"] for row in line]
@@ -131,4 +145,4 @@ def _finish(axes: Any, title: str, report: Mapping[str, Any]) -> None:
 
 def _save(figure: Any, path: Path) -> None:
     figure.savefig(path, dpi=144, format="png")
-    say(f"plotted {path}")
+    print_progress(f"plotted {path}")

@@ -1,4 +1,5 @@
-"""Benchmarks that need an NVIDIA GPU, and what the tests marked `gpu` share with them.
+"""Benchmarks that need an NVIDIA GPU.
 
-`plugins` has run on an H100 (docs/h100.md); `latency` and all else that needs TensorRT's engines has not run yet.
+The tests marked `gpu` share parts of them. `plugins` has run on an H100 (docs/results/gpu.md); `latency` and all else
+that needs TensorRT engines has not run yet.
 """

@@ -1,9 +1,9 @@
-"""How long does a picture take on the GPU, by how much of it is distorted, sparse against dense?
+"""Measure latency on the GPU, sparse against dense, by distortion.
 
     python -m benchmarks.gpu.latency --size 1920x1080 --json gpu.json
 
-Rain is drawn over growing parts of a made picture; the density printed is that of the mask which the engine found.
-Nothing is timed before sparse and dense agree. Times are those of a captured CUDA graph, between events on its stream,
+Rain is drawn over growing parts of a made picture; the printed density is the density of the mask that the engine
+found. Nothing is timed before sparse and dense agree. Times are of a captured CUDA graph, between events on its stream,
 without copies from and to the host. This was written without a GPU and has never run.
 """
 
@@ -17,23 +17,26 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.common.arguments import parse_size
 from benchmarks.common.measuring import write_json
 from benchmarks.gpu.harness.engine_runner import EngineRunner
 from benchmarks.gpu.harness.engines import Setup, find_reason, make_setup
-from benchmarks.network import parse_size
 from spair.export.engines.builder import EngineOptions
 from spair.plugins.errors import PluginError
 from spair.runtime.errors import GateError, UserError
 from spair.training.data.photos import rain_on
 
 PARTS = (0.0, 0.05, 0.2, 0.5, 1.0)
-"""How much of the picture it rains on."""
+"""Shares of the picture that it rains on."""
 TOLERANCE = {"fp32": 1e-3, "fp16": 2e-2, "int8": 5e-2}
-"""Largest mean error of sparse against dense: masks may differ where a logit lies at the threshold."""
+"""Largest mean error of sparse against dense; masks may differ where a logit lies at the threshold."""
 
 
 def make_picture(width: int, height: int, part: float, device: str = "cuda") -> torch.Tensor:
-    """[1,3,H,W] float32, 0 to 1: smooth colours, rained on from the top down to a part of the height."""
+    """Make a picture [1,3,H,W] float32, 0 to 1, with rain.
+
+    It has smooth colours, and rain from the top down to a part of the height.
+    """
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     waves = [np.sin(rows / 37 + k) * np.cos(columns / (53 + 9 * k)) for k in range(3)]
     clean = ((np.stack(waves, 2) * 0.25 + 0.5) * 255).astype(np.uint8)
@@ -45,7 +48,10 @@ def make_picture(width: int, height: int, part: float, device: str = "cuda") -> 
 
 
 def time_graph(runner: EngineRunner, image: torch.Tensor, repeat: int) -> dict[str, float]:
-    """Milliseconds of a captured inference: {"p50", "p90", "p99"}."""
+    """Measure the milliseconds of a captured inference.
+
+    Returns {"p50", "p90", "p99"}.
+    """
     runner.bind(image)
     graph = runner.capture()
     events = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(repeat)]
@@ -61,7 +67,9 @@ def time_graph(runner: EngineRunner, image: torch.Tensor, repeat: int) -> dict[s
 
 
 def measure(setup: Setup, precision: str, size: tuple[int, int], repeat: int) -> list[dict[str, Any]]:
-    """A row per picture: density, milliseconds sparse and dense, speed-up.
+    """Measure one precision, a row a picture.
+
+    A row has the density, the milliseconds sparse and dense, and the speed-up.
 
     Raises:
         GateError: sparse and dense disagree.
@@ -86,7 +94,7 @@ def measure(setup: Setup, precision: str, size: tuple[int, int], repeat: int) ->
 
 
 def main() -> None:
-    """Print the table, or say why not."""
+    """Print the table, or the reason why nothing is measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, help="an exported bundle; the shipped checkpoint when left out")
     parser.add_argument("--size", type=parse_size, default="1920x1080", help="WxH")

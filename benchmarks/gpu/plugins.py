@@ -1,17 +1,20 @@
-"""How fast are the plugins' kernels on the GPU at hand: layer by layer, and in the whole network, without TensorRT?
+"""Measure the plugins' kernels on the GPU, without TensorRT.
 
     python -m benchmarks.gpu.plugins --size 1920x1080 --json out.json
 
-Layers: each of the shipped network's through its plugin (FP32, FP16, and INT8 read from FP16), against one plain cuDNN
-convolution of all pixels (INT8: against FP16), and beside the least time of `benchmarks.roofline` for an H100 SXM. A
-plugin's time is all of its launches: weights packed, active pixels listed, what is read cleared, the operator.
-Network: plugins and PyTorch's functions in one CUDA graph, against the same graph with the dense definitions, masking
-included, and against the PyTorch module. That is the plugins under PyTorch, NOT under TensorRT, which fuses what it
-does not: the dense network of an engine is faster. FP32 is without TF32. The module in FP16 is timed
-only: its statistics leave the range of halves. docs/h100.md has what an H100 took.
+Layers: each layer of the shipped network runs through its plugin (FP32, FP16, and INT8 read from FP16). It is compared
+with one plain cuDNN convolution of all pixels (INT8 with FP16), and with the least time of `benchmarks.roofline` for an
+H100 SXM. A plugin's time is the sum of its launches: weights packed, active pixels listed, clean pixels cleared that
+are read, the operator.
+
+Network: plugins and PyTorch's functions run in one CUDA graph. They are compared with the same graph with the dense
+definitions, masking included, and with the PyTorch module. This is the plugins under PyTorch, NOT under TensorRT, which
+fuses the layers that it runs itself: the dense network of an engine is faster. FP32 is without TF32. The module in FP16
+is timed only: its statistics leave the range of halves. docs/results/gpu.md has the times of an H100.
+
 Nothing is timed before it was compared: a layer with its definition, the network with ONNX Runtime, and sparse with
 dense. Times are medians of replayed CUDA graphs, between events. $SPAIR_GPU_LIBRARY, $SPAIR_GPU_HARNESS and
-$SPAIR_GPU_BUNDLE name what was built elsewhere.
+$SPAIR_GPU_BUNDLE name a library, a harness and a bundle that were built elsewhere.
 """
 
 from __future__ import annotations
@@ -27,12 +30,12 @@ from typing import Any
 import onnx
 import torch
 
-from benchmarks.common.measuring import parse_count, parse_names, parse_shares, show_table, write_json
+from benchmarks.common.arguments import parse_count, parse_names, parse_shares, parse_size
+from benchmarks.common.measuring import show_table, write_json
 from benchmarks.gpu.harness.engines import CHECKPOINT, find_bundle
 from benchmarks.gpu.harness.plugin_host import find_reason, open_host
 from benchmarks.gpu.harness.plugin_layers import GPU, Scene, measure_layers
 from benchmarks.gpu.harness.plugin_network import measure_network
-from benchmarks.network import parse_size
 from benchmarks.subjects.layers import list_operators, rewrite
 from spair.network import SPAIR, load_checkpoint
 from spair.network.spair import MULTIPLE
@@ -46,10 +49,14 @@ PARTS = ("layers", "network")
 
 
 def measure(options: argparse.Namespace, report: dict[str, Any], folder: Path) -> None:
-    """Fill the report part by part, so that what was measured stays when a later part fails.
+    """Fill the report part by part.
+
+    Earlier parts stay when a later part fails.
 
     Raises:
-        UserError, PluginError, GateError: see what they say.
+        UserError: a bundle or file does not open.
+        PluginError: the plugin library cannot be built or loaded.
+        GateError: a result is wrong.
     """
     host = open_host(folder)
     with as_file(files("spair.network.weights") / CHECKPOINT) as checkpoint:
@@ -96,7 +103,10 @@ def show_layers(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def sum_layers(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """All layers of a kind under a mask: milliseconds sparse, dense, and by the model."""
+    """Add up all layers of a kind under a mask.
+
+    A sum has milliseconds sparse, dense, and by the model.
+    """
     sums: dict[tuple[str, str, float], dict[str, Any]] = {}
     for row in rows:
         key = (row["kind"], row["mask"], row["asked"])
@@ -122,7 +132,7 @@ def show_sums(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def show_network(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print what the whole network takes."""
+    """Print the times of the whole network."""
     print("\nwhole network, ms: plugins under PyTorch, not TensorRT")
     for row in rows:
         if "gate" in row:
@@ -142,7 +152,7 @@ def show_network(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", type=parse_names(PARTS), default="layers,network", help="layers, network")
     parser.add_argument("--size", type=parse_size, default="1920x1080", help="WxH")
@@ -161,7 +171,7 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main() -> int:
-    """Print the tables, or say why not."""
+    """Print the tables, or the reason why nothing is measured."""
     options = parse_arguments()
     reason = find_reason()
     if reason is not None:

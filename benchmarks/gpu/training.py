@@ -1,13 +1,14 @@
-"""What does compiling save a step of training on a GPU?
+"""Measure what compiling saves a training step on a GPU.
 
-Run from the repository root: `python -m benchmarks.gpu.training [--task rain] [--json]`. Both ways compute in mixed
+Run from the repository root: `python -m benchmarks.gpu.training [--task rain] [--json]`. Both modes compute in mixed
 bfloat16, channels last, on batches and patches of the last stage of `training/configs/<task>-tiny.toml`, cut from made
 pictures:
 - eager: operation after operation, as without `hardware.compile`;
 - compiled: operations fused, a step's kernels launched as one CUDA graph.
-Before anything is timed, the gradients of both must be those of float32 as far as bfloat16 goes; exits 1 when they are
+
+Before anything is timed, the gradients of both must equal float32's as far as bfloat16 goes; it exits 1 when they do
 not. A step is forward, backward, clipping, AdamW and averaging, and waits for its loss, as the check of every loss does
-in a run. Data and the trainer around the steps are not in it.
+in a run. Data and the trainer around the steps are left out.
 """
 
 from __future__ import annotations
@@ -21,46 +22,48 @@ from typing import Any
 
 import torch
 
-from benchmarks.common.measuring import parse_count
-from benchmarks.training import MIXED_TOLERANCE, TASKS, Trainee, Way, differ, load_task, make_corpus, time_steps
+from benchmarks.common.arguments import parse_count
+from benchmarks.training import MIXED_TOLERANCE, TASKS, StepMode, Trainee, differ, load_task, make_corpus, time_steps
 from spair.runtime.errors import GateError
 from spair.training.data.patches import Sample
 from spair.training.loop.module import PatchModule
 
-EXACT = Way("float32")
-WAYS = (Way("eager", mixed=True), Way("compiled", mixed=True, compiled=True))
+EXACT = StepMode("float32")
+MODES = (StepMode("eager", mixed=True), StepMode("compiled", mixed=True, compiled=True))
 
 
-class Waiting(Trainee):
-    """A trainee whose steps end when the GPU has computed the loss."""
+class WaitingTrainee(Trainee):
+    """Trainee whose steps wait until the GPU is done."""
 
     def step(self, batch: Sample) -> None:
-        """One step."""
+        """Run one step and wait for its loss."""
         super().step(batch)
         torch.cuda.synchronize()
 
 
 def compare(task: str, rounds: int, seconds: float) -> dict[str, Any]:
-    """Steps per second of each way, medians of the rounds.
+    """Measure the steps per second of each mode.
+
+    They are medians of the rounds.
 
     Raises:
-        GateError: the gradients of a way are wrong.
+        GateError: the gradients of a mode are wrong.
     """
     config = load_task(task, Path("absent"))
     batches = iter(PatchModule(config, make_corpus(task)).train_dataloader())
     samples = [Sample(*(torch.as_tensor(part).cuda() for part in next(batches))) for _ in range(4)]
-    trainees = {way: Waiting(config, way, "cuda") for way in WAYS}
+    trainees = {mode: WaitingTrainee(config, mode, "cuda") for mode in MODES}
     expected = Trainee(config, EXACT, "cuda").differentiate(samples[0])
     differences = {
-        way.name: differ(way, trainee.differentiate(samples[0]), expected) for way, trainee in trainees.items()
+        mode.name: differ(mode, trainee.differentiate(samples[0]), expected) for mode, trainee in trainees.items()
     }
     for name, difference in differences.items():
         if not difference <= MIXED_TOLERANCE:
             raise GateError(f"{name} and float32 differ by {difference:.1e}, at most {MIXED_TOLERANCE:.0e} expected")
-    rates: dict[str, list[float]] = {way.name: [] for way in WAYS}
+    rates: dict[str, list[float]] = {mode.name: [] for mode in MODES}
     for turn in range(rounds):
-        for way in WAYS if turn % 2 else reversed(WAYS):
-            rates[way.name].append(time_steps(trainees[way], samples, seconds))
+        for mode in MODES if turn % 2 else reversed(MODES):
+            rates[mode.name].append(time_steps(trainees[mode], samples, seconds))
     stage = config.stages[0]
     return {
         "gpu": torch.cuda.get_device_name(),
@@ -76,7 +79,10 @@ def compare(task: str, rounds: int, seconds: float) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Print the figures; the exit status is 1 when the gate fails, 2 where there is no GPU."""
+    """Print the figures.
+
+    The exit status is 1 when the gate fails, 2 without a GPU.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", choices=TASKS, default="rain")
     parser.add_argument("--rounds", type=parse_count, default=3)

@@ -1,4 +1,7 @@
-"""Dense contenders: the same network run by somebody else, each as a function from named arrays to named arrays."""
+"""Dense contenders that run the same network.
+
+Each is a function from named arrays to named arrays.
+"""
 
 from __future__ import annotations
 
@@ -20,44 +23,52 @@ from spair.runtime.backends.onnxruntime import OnnxGraph
 
 Arrays = Mapping[str, np.ndarray]
 Compute = Callable[[Arrays], Arrays]
-"""float32 arrays by input name to arrays by output name; what comes back is valid until the next call."""
+"""Function from float32 arrays by input name to arrays by output name, which are valid until the next call."""
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What is run: a graph file, the module that it was exported from, and one set of inputs for their shapes."""
+class Workload:
+    """Graph, module and one set of inputs to run."""
 
     graph: Path
+    """Path of the graph's file."""
     module: nn.Module
-    """Takes the inputs in their order, gives one tensor or a tuple of them."""
+    """Module that the graph was exported from; it takes the inputs in their order and gives one tensor or a tuple."""
     outputs: tuple[str, ...]
+    """Names of the outputs."""
     example: Arrays
+    """One set of inputs, which gives their shapes."""
     threads: int
 
 
-OpenPeer = Callable[[Subject], contextlib.AbstractContextManager[Compute]]
+OpenPeer = Callable[[Workload], contextlib.AbstractContextManager[Compute]]
 
 
 @contextlib.contextmanager
-def open_onnxruntime(subject: Subject, *, masks: bool = True) -> Iterator[Compute]:
-    """ONNX Runtime: the graph as it was exported, or with all masks removed."""
-    with _graph_file(subject, masks) as file, OnnxGraph(file, threads=subject.threads) as graph:
+def open_onnxruntime(workload: Workload, *, masks: bool = True) -> Iterator[Compute]:
+    """Open the graph on ONNX Runtime.
+
+    Without `masks` all masks are removed from it.
+    """
+    with _graph_file(workload, masks) as file, OnnxGraph(file, threads=workload.threads) as graph:
         yield graph.run
 
 
 @contextlib.contextmanager
-def open_openvino(subject: Subject, *, masks: bool = True) -> Iterator[Compute]:
-    """OpenVINO on the CPU in float32, compiled for the very shapes of the example.
+def open_openvino(workload: Workload, *, masks: bool = True) -> Iterator[Compute]:
+    """Open the graph on OpenVINO on the CPU in float32.
+
+    It is compiled for the very shapes of the example. Without `masks` all masks are removed from the graph.
 
     Raises:
-        PeerAbsentError: it cannot be installed or imported, or does not take the graph.
+        PeerAbsentError: OpenVINO cannot be installed or imported, or does not take the graph.
     """
     openvino = load_package("openvino")
-    with _graph_file(subject, masks) as file:
+    with _graph_file(workload, masks) as file:
         # Its ONNX reader loses the ranks inside local functions; written out, it reads the same graph.
         written = onnx.inliner.inline_local_functions(onnx.load(file))
     options = {
-        "INFERENCE_NUM_THREADS": subject.threads,
+        "INFERENCE_NUM_THREADS": workload.threads,
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "f32",
     }
@@ -65,7 +76,7 @@ def open_openvino(subject: Subject, *, masks: bool = True) -> Iterator[Compute]:
         core = openvino.Core()
         model = core.read_model(written.SerializeToString())
         known = {name for port in model.inputs for name in port.names}  # it drops an input that nothing reads
-        model.reshape({name: list(value.shape) for name, value in subject.example.items() if name in known})
+        model.reshape({name: list(value.shape) for name, value in workload.example.items() if name in known})
         request = core.compile_model(model, "CPU", options).create_infer_request()
     except RuntimeError as error:
         raise PeerAbsentError(f"OpenVINO cannot compile the graph: {first_line(error)}") from error
@@ -73,28 +84,30 @@ def open_openvino(subject: Subject, *, masks: bool = True) -> Iterator[Compute]:
     def compute(feeds: Arrays) -> Arrays:
         given = {name: feeds[name] for name in known}
         results = request.infer(given, share_inputs=True, share_outputs=True)
-        return {name: results[name] for name in subject.outputs}
+        return {name: results[name] for name in workload.outputs}
 
     yield compute
 
 
 @contextlib.contextmanager
-def open_eager(subject: Subject) -> Iterator[Compute]:
-    """PyTorch, as the module stands."""
-    yield _in_torch(subject, subject.module)
+def open_eager(workload: Workload) -> Iterator[Compute]:
+    """Open the module on PyTorch as it stands."""
+    yield _in_torch(workload, workload.module)
 
 
 @contextlib.contextmanager
-def open_compiled(subject: Subject) -> Iterator[Compute]:
-    """torch.compile for the very shapes of the example; compiling takes minutes.
+def open_compiled(workload: Workload) -> Iterator[Compute]:
+    """Compile the module with torch.compile for the example's shapes.
+
+    Compiling takes minutes.
 
     Raises:
-        PeerAbsentError: it does not compile here, for want of a C++ compiler for example.
+        PeerAbsentError: it does not compile here, for example because a C++ compiler is missing.
     """
-    compute = _in_torch(subject, torch.compile(subject.module, dynamic=False))
+    compute = _in_torch(workload, torch.compile(workload.module, dynamic=False))
     try:
-        compute(subject.example)
-    except Exception as error:  # of whatever the compiler's stages raise
+        compute(workload.example)
+    except Exception as error:  # the compiler's stages raise errors of many types
         raise PeerAbsentError(f"torch.compile fails: {first_line(error)}") from error
     try:
         yield compute
@@ -102,40 +115,40 @@ def open_compiled(subject: Subject) -> Iterator[Compute]:
         torch.compiler.reset()
 
 
-def _in_torch(subject: Subject, module: Callable) -> Compute:
-    torch.set_num_threads(subject.threads)
+def _in_torch(workload: Workload, module: Callable) -> Compute:
+    torch.set_num_threads(workload.threads)
 
     def compute(feeds: Arrays) -> Arrays:
         with torch.inference_mode():
-            values = module(*(torch.from_numpy(feeds[name]) for name in subject.example))
+            values = module(*(torch.from_numpy(feeds[name]) for name in workload.example))
         tensors: Sequence[torch.Tensor] = values if isinstance(values, tuple) else (values,)
-        return {name: value.numpy() for name, value in zip(subject.outputs, tensors, strict=True)}
+        return {name: value.numpy() for name, value in zip(workload.outputs, tensors, strict=True)}
 
     return compute
 
 
 @contextlib.contextmanager
-def _graph_file(subject: Subject, masks: bool) -> Iterator[Path]:
+def _graph_file(workload: Workload, masks: bool) -> Iterator[Path]:
     if masks:
-        yield subject.graph
+        yield workload.graph
         return
-    model = onnx.load(subject.graph)
+    model = onnx.load(workload.graph)
     remove_masks(model)
     with tempfile.TemporaryDirectory(prefix="spair-maskless-") as folder:
-        file = Path(folder) / subject.graph.name
+        file = Path(folder) / workload.graph.name
         onnx.save(model, file)
         yield file
 
 
 @contextlib.contextmanager
-def _bare_onnxruntime(subject: Subject) -> Iterator[Compute]:
-    with open_onnxruntime(subject, masks=False) as compute:
+def _bare_onnxruntime(workload: Workload) -> Iterator[Compute]:
+    with open_onnxruntime(workload, masks=False) as compute:
         yield compute
 
 
 @contextlib.contextmanager
-def _bare_openvino(subject: Subject) -> Iterator[Compute]:
-    with open_openvino(subject, masks=False) as compute:
+def _bare_openvino(workload: Workload) -> Iterator[Compute]:
+    with open_openvino(workload, masks=False) as compute:
         yield compute
 
 
@@ -146,6 +159,6 @@ DENSE_PEERS: dict[str, OpenPeer] = {
     "maskless": _bare_onnxruntime,
     "maskless-openvino": _bare_openvino,
 }
-"""Who is compared with the dense export on ONNX Runtime. The last two compute something else (no masks at all) and
-bound what any dense implementation can reach."""
+"""Peers that are compared with the dense export on ONNX Runtime. The last two compute something else, without any
+masks, and bound the speed of every dense implementation."""
 MASKLESS = ("maskless", "maskless-openvino")

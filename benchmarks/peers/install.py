@@ -1,7 +1,8 @@
-"""Packages that only benchmarks use: installed at exact versions into a folder of the user's cache, never beside ours.
+"""Packages that only benchmarks use, installed into the user's cache.
 
-Every package of a set is pinned, so pip resolves nothing; what the toolkit depends on anyway (numpy, torch, …) is left
-out and taken from there. One that cannot be installed or imported is absent, with a reason that the report repeats.
+Each set has exact versions and a folder of its own, apart from the toolkit's packages. Every package of a set is
+pinned, so pip resolves nothing. Packages that the toolkit depends on anyway (numpy, torch, …) are left out and taken
+from there. A package that cannot be installed or imported is absent, with a reason that the report repeats.
 """
 
 from __future__ import annotations
@@ -17,32 +18,38 @@ from pathlib import Path
 from types import ModuleType
 
 SECONDS = 600
-"""After so long without an answer a package index counts as out of reach."""
+"""Seconds without an answer after which a package index counts as out of reach."""
 
 
 class PeerAbsentError(Exception):
-    """A peer cannot be had here; the message is one line and says why."""
+    """A peer cannot be had here.
+
+    The message is one line and says why.
+    """
 
 
 @dataclass(frozen=True)
 class PeerPackage:
-    """A package to compare with, or to draw with."""
+    """Package to compare with, or to draw with."""
 
     name: str
     version: str
     module: str
-    """What to import."""
+    """Name of the module to import."""
     requirements: tuple[str, ...] = ()
-    """Pins of everything else it needs and the toolkit does not."""
+    """Pins of everything else that it needs and the toolkit does not."""
 
     @property
     def pins(self) -> tuple[str, ...]:
-        """Everything that gets installed."""
+        """Pins of everything that gets installed."""
         return (f"{self.name}=={self.version}", *self.requirements)
 
     @property
     def folder(self) -> str:
-        """Name of its folder: another for other pins or another Python, whose compiled modules would not load."""
+        """Name of its folder.
+
+        Other pins give another folder, and so does another Python, whose compiled modules would not load.
+        """
         digest = hashlib.sha256("\n".join(self.pins).encode()).hexdigest()[:8]
         return f"{self.name}-{self.version}-{sys.implementation.cache_tag}-{digest}"
 
@@ -88,18 +95,25 @@ PACKAGES = (
 
 
 def find_package(name: str) -> PeerPackage:
-    """The package of that name; KeyError for another."""
+    """Find the package of that name.
+
+    Raises:
+        KeyError: the name is not known.
+    """
     return {package.name: package for package in PACKAGES}[name]
 
 
 def cache_folder() -> Path:
-    """Where they are installed: $XDG_CACHE_HOME/spair-rt/peers, by default below ~/.cache."""
+    """Return the folder where the packages are installed.
+
+    It is $XDG_CACHE_HOME/spair-rt/peers, by default below ~/.cache.
+    """
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "spair-rt" / "peers"
 
 
 def load_package(name: str) -> ModuleType:
-    """Import a package, installing it first where its folder is missing.
+    """Import a package, after installing it where it is missing.
 
     Raises:
         PeerAbsentError: it cannot be installed or imported here; the message says why.
@@ -113,12 +127,15 @@ def load_package(name: str) -> ModuleType:
     importlib.invalidate_caches()
     try:
         return importlib.import_module(package.module)
-    except Exception as error:  # modules of other people fail in their own ways; all of them mean absent
+    except Exception as error:  # foreign modules fail with errors of many types; every one means absent
         raise PeerAbsentError(f"{name} {package.version} cannot be imported: {first_line(error)}") from error
 
 
 def _install(package: PeerPackage, folder: Path) -> None:
-    """Into a folder of another name first, so that one that is there is complete."""
+    """Install a package into a new folder.
+
+    The folder gets its name when it is complete.
+    """
     print(f"installing {package.name} {package.version} into {folder}", file=sys.stderr, flush=True)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -137,10 +154,13 @@ def _install(package: PeerPackage, folder: Path) -> None:
 
 def _complaint(output: str) -> str:
     errors = [line for line in output.splitlines() if line.startswith("ERROR")] or output.splitlines()
-    return errors[-1].strip() if errors else "it says nothing"
+    return errors[-1].strip() if errors else "it printed nothing"
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its type where it has none."""
+    """Return the first line of an error's message.
+
+    The error's type stands before it, or alone where the message is empty.
+    """
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

@@ -1,8 +1,9 @@
-"""A graph with all masks removed from its `spair` operators: as fast as any dense implementation could be.
+"""Graphs with all masks removed from their `spair` operators.
 
-It computes what the operators compute where every mask is 1, with plain nodes that runtimes fuse: a sparse convolution
-is a convolution with its activation, the modulator nothing, the non-local module plain attention. What prepares masks
-and clean keys outside of the operators stays; it is a thousandth of the work.
+Such a graph is as fast as any dense implementation could be. It computes what the operators compute where every mask is
+1, with plain nodes that runtimes fuse: a sparse convolution becomes a convolution with its activation, the modulator
+becomes nothing, and the non-local module becomes plain attention. The preparation of masks and clean keys outside of
+the operators stays; it is a thousandth of the work.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from spair.export.operators.bodies import DOMAIN
-
-MASK_INPUTS = {"SparseConv2d": (1,), "MaskedModulation": (1,), "SparseNonLocal": (3, 4)}
-"""Which inputs of each operator are masks."""
+from spair.export.operators.table import BY_NAME, DOMAIN
 
 
 def remove_masks(model: onnx.ModelProto) -> None:
-    """Rewrite in place; ValueError for an operator that is not known."""
+    """Replace the `spair` operators by plain nodes, in place.
+
+    Raises:
+        ValueError: an operator is not known.
+    """
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
         nodes += _without_masks(node, model.graph) if node.domain == DOMAIN else [node]
@@ -34,11 +36,14 @@ def remove_masks(model: onnx.ModelProto) -> None:
 
 
 def fill_masks(model: onnx.ModelProto) -> None:
-    """Give every `spair` operator masks of 1, in place: the reference that `remove_masks` is held to."""
+    """Give every `spair` operator masks of 1, in place.
+
+    The result is the reference for `remove_masks`.
+    """
     model.graph.initializer.append(numpy_helper.from_array(np.ones((1, 1, 1, 1), np.float32), "maskless_one"))
     for node in model.graph.node:
         if node.domain == DOMAIN:
-            for index in MASK_INPUTS[node.op_type]:
+            for index in BY_NAME[node.op_type].positions_of("mask"):
                 node.input[index] = "maskless_one"
 
 

@@ -1,7 +1,8 @@
-"""PReNet (Ren et al., CVPR 2019, "Progressive Image Deraining Networks"): a peer with published checkpoints.
+"""PReNet, a deraining network with published checkpoints.
 
-Written from the description of the network; parameter names are those of the published files, so that they
-load strictly. `spair export CKPT --factory benchmarks.peers.prenet:prenet` takes it from the repository root.
+Source: Ren et al., CVPR 2019, "Progressive Image Deraining Networks". The module is written from the description of the
+network; parameter names are those of the published files, so that they load strictly. `spair export CKPT --factory
+benchmarks.peers.prenet:prenet` takes it from the repository root.
 """
 
 import torch
@@ -26,13 +27,17 @@ def _block() -> nn.Sequential:
 
 
 class PReNet(nn.Module):
-    """Six passes of one recurrent residual network, each refining the picture of the pass before.
+    """Six passes of one recurrent residual network.
 
-    In and out: float32 [N, 3, H, W], RGB, 0..1, any H and W >= 1; the output is clamped to 0..1.
+    Each pass refines the picture of the pass before. Input and output are float32 [N, 3, H, W], RGB, 0..1, any H and W
+    >= 1; the output is clamped to 0..1.
     """
 
     def __init__(self, shared_blocks: bool = False) -> None:
-        """`shared_blocks`: the PReNet_r variant, which applies one residual block five times."""
+        """Make the network with fresh weights.
+
+        `shared_blocks` makes the variant PReNet_r, which applies one residual block five times.
+        """
         super().__init__()
         self.shared_blocks = shared_blocks
         self.conv0 = _conv(6, CHANNELS, nn.ReLU())
@@ -45,14 +50,14 @@ class PReNet(nn.Module):
         self.conv = _conv(CHANNELS, 3)
 
     def _refine(self, x: Tensor) -> Tensor:
-        """The residual blocks: features [N, 32, H, W] to features of the same shape."""
+        """Apply the residual blocks to features [N, 32, H, W]."""
         for i in range(1, BLOCKS + 1):
             block = self.get_submodule("res_conv1" if self.shared_blocks else f"res_conv{i}")
             x = torch.relu(block(x) + x)
         return x
 
     def forward(self, image: Tensor) -> Tensor:
-        """Rainy [N, 3, H, W] to restored [N, 3, H, W], both float32 RGB 0..1."""
+        """Restore rainy pictures [N, 3, H, W], float32 RGB 0..1."""
         current = image
         # new_zeros with the input's own sizes keeps N, H and W symbolic in an exported graph.
         hidden = image.new_zeros(image.shape[0], CHANNELS, image.shape[2], image.shape[3])
@@ -67,10 +72,16 @@ class PReNet(nn.Module):
 
 
 def prenet() -> PReNet:
-    """PReNet with five residual blocks of their own weights: 168,963 parameters in 32 tensors."""
+    """Make PReNet, whose residual blocks have their own weights.
+
+    It has five residual blocks, and 168,963 parameters in 32 tensors.
+    """
     return PReNet(shared_blocks=False)
 
 
 def prenet_r() -> PReNet:
-    """PReNet_r, whose residual blocks share their weights: 94,979 parameters in 16 tensors."""
+    """Make PReNet_r, whose residual blocks share their weights.
+
+    It has 94,979 parameters in 16 tensors.
+    """
     return PReNet(shared_blocks=True)

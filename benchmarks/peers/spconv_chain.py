@@ -1,10 +1,10 @@
-"""A chain of submanifold 3x3 convolutions on spconv's CPU path, the way that suits spconv best.
+"""Chain of submanifold 3x3 convolutions on spconv's CPU path.
 
-The mask changes with every picture, so its rule book is built in every run: once for the chain (`shared`, through one
-indice_key) or once a layer. In and out of rows goes through index_select and index_copy, several times faster here than
-spconv's own `dense()`.
+It is used in the way that suits spconv best. The mask changes with every picture, so its rule book is built in every
+run: once for the chain (`shared`, through one indice_key) or once a layer. In and out of rows goes through index_select
+and index_copy, several times faster here than spconv's own `dense()`.
 
-It runs on one thread: with two, version 2.3.8 adds up products of several threads without a lock, and its results are
+It runs on one thread. With two, version 2.3.8 adds up products of several threads without a lock, and its results are
 wrong by as much as they are large.
 """
 
@@ -24,7 +24,11 @@ class SpconvChain:
     """Convolution, bias and ReLU, layer after layer."""
 
     def __init__(self, layers: Sequence[nn.Module], *, shared: bool = True) -> None:
-        """`layers`: with `weight` [D,C,3,3] and `bias` [D], as `SparseConv2d`.
+        """Convert the layers to spconv and try them.
+
+        Args:
+            layers: modules with `weight` [D,C,3,3] and `bias` [D], as `SparseConv2d`.
+            shared: whether all layers share one rule book.
 
         Raises:
             PeerAbsentError: spconv cannot be installed, imported or run.
@@ -34,11 +38,14 @@ class SpconvChain:
         channels = layers[0].get_parameter("weight").shape[1]
         try:
             self.on_picture(np.ones((1, channels, 4, 4), np.float32), np.ones((1, 1, 4, 4), np.float32))()
-        except Exception as error:  # a package of other people: whatever it raises, it does not run here
+        except Exception as error:  # a foreign package; any error means that it does not run here
             raise PeerAbsentError(f"spconv does not run here: {first_line(error)}") from error
 
     def on_picture(self, x: np.ndarray, mask: np.ndarray) -> Callable[[], np.ndarray]:
-        """A run that does what the graphs do: x [1,C,H,W] and mask [1,1,H,W] float32 in, [1,D,H,W] out."""
+        """Make a run from picture to picture.
+
+        The graphs run in the same way. x [1,C,H,W] and mask [1,1,H,W] are float32; the run gives [1,D,H,W].
+        """
         features, chosen = torch.from_numpy(x), torch.from_numpy(mask)
 
         def run() -> np.ndarray:
@@ -52,7 +59,11 @@ class SpconvChain:
         return run
 
     def on_rows(self, x: np.ndarray, mask: np.ndarray) -> Callable[[], np.ndarray]:
-        """A run on rows that are there already and stay rows: [n,C] in, [n,D] out; nobody else is spared that."""
+        """Make a run on rows, which stay rows.
+
+        The rows exist before the run. They are [n,C], and the run gives [n,D]. No other contender is spared the
+        conversion.
+        """
         where = torch.from_numpy(mask).flatten().nonzero()[:, 0]
         rows, sites = _rows(torch.from_numpy(x), where), _sites(where, x.shape[3])
 
@@ -82,7 +93,7 @@ class SpconvChain:
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """OpenMP's threads, torch's and spconv's alike, held to one."""
+    """Hold the OpenMP threads of torch and spconv to one."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -92,10 +103,16 @@ def one_thread() -> Iterator[None]:
 
 
 def _rows(features: Tensor, where: Tensor) -> Tensor:
-    """[1,C,H,W] and [n] flat positions to [n,C]."""
+    """Gather pixels of [1,C,H,W] as rows [n,C].
+
+    `where` has their flat positions [n].
+    """
     return features.reshape(features.shape[1], -1).index_select(1, where).t().contiguous()
 
 
 def _sites(where: Tensor, width: int) -> Tensor:
-    """[n] flat positions to [n,3] int32: picture 0, row, column."""
+    """Convert flat positions [n] to sites [n,3] int32.
+
+    A site is picture 0, row and column.
+    """
     return torch.stack((torch.zeros_like(where), where // width, where % width), 1).int()

@@ -1,0 +1,1 @@
+"""Networks, layers and GPUs that the benchmarks are about."""

@@ -1,4 +1,7 @@
-"""The chain that `benchmarks.sparse_chain` measures: its module, graphs, inputs, reference and floor."""
+"""Chain of sparse convolutions that `benchmarks.sparse_chain` measures.
+
+It has the module, the graphs, the inputs, the reference and the floor.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from spair.runtime.backends.onnxruntime import OnnxGraph
 
 
 class Chain(nn.Module):
-    """Sparse 3x3 convolutions with ReLU."""
+    """Sparse 3x3 convolutions with ReLU, one after the other."""
 
     def __init__(self, channels: int, count: int) -> None:
         super().__init__()
@@ -29,14 +32,20 @@ class Chain(nn.Module):
         self.layers = nn.ModuleList(layers)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x [N,C,H,W]; mask [N,1,H,W] 0 or 1."""
+        """Run the chain on x [N,C,H,W] under a mask [N,1,H,W].
+
+        The mask is 0 or 1.
+        """
         for layer in self.layers:
             x = layer(x, mask)
         return x
 
 
 def count_pairs(mask: np.ndarray) -> int:
-    """Pairs of distorted pixels of a mask [H,W] bool that a 3x3 kernel connects, each pixel with itself included."""
+    """Count pairs of distorted pixels that a 3x3 kernel connects.
+
+    The mask is [H,W] bool. Each pixel is a pair with itself as well.
+    """
     height, width = mask.shape
     padded = np.pad(mask, 1)
     return sum(
@@ -47,12 +56,18 @@ def count_pairs(mask: np.ndarray) -> int:
 
 
 def floor_ms(pairs: int, channels: int, layers: int, gigaflops: float) -> float:
-    """Milliseconds of the multiply-adds that no submanifold chain can leave out, at a given speed."""
+    """Compute the milliseconds that no submanifold chain can fall below.
+
+    They are the time of the multiply-adds of existing pairs at a given speed.
+    """
     return 2.0 * channels * channels * pairs * layers / (gigaflops * 1e9) * 1e3
 
 
 def measure_peak(threads: int, folder: Path, side: int = 1024, seconds: float = 1.0) -> float:
-    """GFLOP/s of the fastest of many products of two square matrices on ONNX Runtime, the second one a constant."""
+    """Measure the GFLOP/s of the fastest matrix product.
+
+    Two square matrices are multiplied many times on ONNX Runtime; the second one is a constant.
+    """
     weight = np.random.default_rng(0).standard_normal((side, side), np.float32)
     shape = [side, side]
     graph = helper.make_graph(
@@ -64,9 +79,10 @@ def measure_peak(threads: int, folder: Path, side: int = 1024, seconds: float = 
     )
     file = folder / "product.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), file)
-    best, end = float("inf"), time.perf_counter() + seconds
+    best = float("inf")
     with OnnxGraph(file, threads=threads) as product:
-        while time.perf_counter() < end:
+        end = time.perf_counter() + seconds
+        while best == float("inf") or time.perf_counter() < end:
             began = time.perf_counter()
             product.run({"x": weight})
             best = min(best, time.perf_counter() - began)
@@ -74,13 +90,19 @@ def measure_peak(threads: int, folder: Path, side: int = 1024, seconds: float = 
 
 
 def make_input(channels: int, side: int, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """x [1,C,S,S], normal and zero at clean pixels, and the mask [1,1,S,S], both float32."""
+    """Make a random input and its mask.
+
+    x [1,C,S,S] is normal, and zero at clean pixels; the mask is [1,1,S,S]. Both are float32.
+    """
     x = np.random.default_rng(1).standard_normal((1, channels, side, side), np.float32)
     return x * mask, mask[None, None].astype(np.float32)
 
 
 def export_chain(chain: Chain, channels: int, folder: Path) -> tuple[Path, Path]:
-    """The dense graph with its function bodies, and the packed one."""
+    """Export the chain as a dense and a packed graph.
+
+    The dense graph has the function bodies of its operators.
+    """
     example = torch.rand(2, channels, 16, 24)
     inputs = {"x": (example, 1), "mask": ((torch.rand(2, 1, 16, 24) < 0.5).float(), 1)}
     dense = export_graph(GraphSpec(chain, inputs, ("y",), multiple=1, any_size=False))
@@ -93,7 +115,7 @@ def export_chain(chain: Chain, channels: int, folder: Path) -> tuple[Path, Path]
 
 
 def compute_reference(chain: Chain, x: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """What PyTorch computes in float64, [1,C,H,W]."""
+    """Compute the chain with PyTorch in float64, [1,C,H,W]."""
     with torch.inference_mode():
         exact = copy.deepcopy(chain).double()
         return exact(torch.from_numpy(x).double(), torch.from_numpy(mask).double()).numpy()

@@ -1,15 +1,16 @@
-"""Nominal peaks of the GPUs that plugin libraries are built for.
+"""Nominal peaks of the GPUs of the plugin targets.
 
-All without structured sparsity, which these networks do not have: where a sheet gives the number with it, half of that.
-FP16 is the rate with FP32 accumulators, as the kernels have them, where a sheet tells the two apart. A peak is what the
-silicon can do at its boost clock, not what a board's power limit lets it do for long.
+No peak counts structured sparsity, which these networks do not have: where a sheet gives the number with it, half of
+that is taken. FP16 is the rate with FP32 accumulators, as the kernels have them, where a sheet tells the two apart. A
+peak is the rate of the silicon at its boost clock, not a rate that a board's power limit allows for long.
 
-How far they were checked: NVIDIA's own documents were out of reach, so each number was compared with quotations of them
-by others, and every peak is the product of multiprocessors, boost clock and operations in a clock, which
-`tests/benchmarks/subjects/test_gpus.py` computes. Unverified: INT8 of Thor, taken as FP8 (as quoted from NVIDIA's
-blog); the tensor rates of Orin NX, which has the multiprocessors of AGX Orin; that L4 multiplies FP16 with FP32
-accumulators at the full rate, as the other Ada boards that are no GeForce do; and the bandwidths, which no other number
-confirms.
+NVIDIA's own documents were out of reach, so each number was compared with quotations by others. Every peak is the
+product of multiprocessors, boost clock and operations in a clock, which `tests/benchmarks/subjects/test_gpus.py`
+computes.
+
+Unverified: INT8 of Thor, taken as FP8 (as quoted from NVIDIA's blog); the tensor rates of Orin NX, which has the
+multiprocessors of AGX Orin; that L4 multiplies FP16 with FP32 accumulators at the full rate, as the other Ada boards
+outside of GeForce do; and the bandwidths, which no other number confirms.
 """
 
 from __future__ import annotations
@@ -19,29 +20,32 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU."""
+    """GPU with its nominal peaks."""
 
     name: str
     target: str
-    """Of `spair build`."""
+    """Target of `spair build`."""
     bandwidth: float
-    """GB/s, 10^9 bytes."""
+    """GB/s, a GB being 10^9 bytes."""
     fp32: float
-    """TFLOPS (10^12 a second, a multiply-add is two) of the ordinary cores."""
+    """TFLOPS of the ordinary cores (10^12 operations a second; a multiply-add is two)."""
     fp16: float
     """TFLOPS of the tensor cores."""
     int8: float
     """TOPS of the tensor cores."""
 
     def seconds(self, moved: int, products: int, kind: str) -> float:
-        """The least time for bytes moved and multiply-adds of a kind: whichever takes longer."""
+        """Compute the least seconds for bytes moved and multiply-adds.
+
+        The longer of the two counts. `kind` is the type of the factors.
+        """
         rate = {"fp32": self.fp32, "fp16": self.fp16, "int8": self.int8}[kind]
         return max(moved / (self.bandwidth * 1e9), 2 * products / (rate * 1e12))
 
 
 GPUS = (
-    # Jetson Orin NX Series data sheet, 16 GB: 102.4 GB/s, 1024 CUDA and 32 tensor cores at 918 MHz. The peaks are those
-    # of the AGX Orin below, by cores and clock: 1/2 * 918 / 1300.
+    # Jetson Orin NX Series data sheet, 16 GB: 102.4 GB/s, 1024 CUDA and 32 tensor cores at 918 MHz. The peaks follow
+    # from the AGX Orin below by cores and clock: 1/2 * 918 / 1300.
     Gpu("Orin NX 16GB", "jetson-orin-jp6", 102.4, 1.88, 15.0, 30.0),
     # Jetson AGX Orin Series technical brief, 64 GB: 204.8 GB/s, 2048 CUDA cores at 1.3 GHz, 5.3 FP32 TFLOPS, 170 sparse
     # INT8 TOPS of the GPU alone (275 are with the DLAs, which run no plugins). FP16 is half of INT8.
@@ -67,5 +71,8 @@ GPUS = (
 
 
 def find_gpus(names: tuple[str, ...]) -> tuple[Gpu, ...]:
-    """Those of the given names, in the order of the table; all when none is named."""
+    """List the GPUs of these names in the table's order.
+
+    Without a name all GPUs are listed.
+    """
     return tuple(gpu for gpu in GPUS if not names or gpu.name in names)

@@ -1,4 +1,7 @@
-"""The layers of the network as engines run them: read from the exported graph after the passes that engines get."""
+"""Layers of the network as engines run them.
+
+They are read from the exported graph after the passes for engines.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,18 @@ import torch
 from onnx import helper
 
 from spair.export.graphs import export_graph, spair_graphs
-from spair.export.operators.bodies import DOMAIN
-from spair.export.passes.residuals import MASK_INPUT, FuseResiduals
+from spair.export.operators.table import BY_NAME, DOMAIN
+from spair.export.passes.residuals import FuseResiduals
 from spair.export.passes.unread import ATTRIBUTE, SkipUnreadPixels
 from spair.network import SPAIR
 
 
 @dataclass(frozen=True)
 class SparseLayer:
-    """A sparse convolution."""
+    """Sparse convolution."""
 
     scale: int
-    """0, 1, 2 at full, half and quarter size."""
+    """Scale: 0, 1, 2 at full, half and quarter size."""
     channels: int
     outputs: int
     kernel: int
@@ -32,7 +35,7 @@ class SparseLayer:
 
 @dataclass(frozen=True)
 class Attention:
-    """A sparse non-local operator."""
+    """Sparse non-local operator."""
 
     scale: int
     channels: int
@@ -42,7 +45,7 @@ class Attention:
 
 @dataclass(frozen=True)
 class Modulation:
-    """A masked modulation."""
+    """Masked modulation."""
 
     scale: int
     channels: int
@@ -50,10 +53,11 @@ class Modulation:
 
 @dataclass(frozen=True)
 class DenseLayer:
-    """An ordinary convolution; pixels of its input and its output."""
+    """Ordinary convolution."""
 
     name: str
     pixels: tuple[int, int]
+    """Pixels of its input and of its output."""
     channels: int
     outputs: int
     kernel: int
@@ -63,19 +67,22 @@ Operator = SparseLayer | Attention | Modulation
 
 
 def make_engine_graph(model: SPAIR) -> onnx.ModelProto:
-    """The whole network as an ONNX graph, rewritten as for engines."""
+    """Export the whole network and rewrite it as for engines."""
     return rewrite(export_graph(spair_graphs(model)["model"]))
 
 
 def rewrite(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """In place, by the passes that a graph goes through on its way to an engine."""
+    """Rewrite a graph in place as for engines.
+
+    The passes are those that a graph goes through on its way to an engine.
+    """
     FuseResiduals()(graph)
     SkipUnreadPixels()(graph)
     return graph
 
 
 def list_operators(model: SPAIR, graph: onnx.ModelProto) -> list[Operator]:
-    """Every `spair` node of the graph, in its order."""
+    """List every `spair` node of the graph, in its order."""
     preset = model.preset
     weights = {tensor.name: tuple(tensor.dims) for tensor in graph.graph.initializer}
     makers = {name: node for node in graph.graph.node for name in node.output}
@@ -89,25 +96,29 @@ def list_operators(model: SPAIR, graph: onnx.ModelProto) -> list[Operator]:
             scale = _count_pools(node.input[1], makers)
             found.append(Modulation(scale, preset.feature_channels[scale]))
             continue
-        scale = _count_pools(node.input[MASK_INPUT[node.op_type]], makers)
+        operator = BY_NAME[node.op_type]
+        scale = _count_pools(node.input[operator.position(operator.mask or "")], makers)
         if node.op_type == "SparseNonLocal":
             found.append(Attention(scale, preset.attention_channels, preset.attention_channels, clear))
         else:
-            outputs, channels, kernel, _ = weights[node.input[2]]
-            residual = node.op_type.endswith("Add")
+            outputs, channels, kernel, _ = weights[node.input[operator.position("weight")]]
+            residual = operator.has_input("residual")
             clean_input = bool(attributes["clean_input"])
             found.append(SparseLayer(scale, channels, outputs, kernel, clean_input, residual, clear))
     return found
 
 
 def _count_pools(mask: str, makers: dict[str, onnx.NodeProto]) -> int:
-    """How often a mask was pooled from the first one."""
+    """Count the poolings from the first mask to this one."""
     node = makers.get(mask)
     return 1 + _count_pools(node.input[0], makers) if node is not None and node.op_type == "MaxPool" else 0
 
 
 def list_dense(model: SPAIR, height: int, width: int) -> list[DenseLayer]:
-    """Every ordinary convolution for a picture of that size, both multiples of 8: Net_L, and the projection of keys."""
+    """List every ordinary convolution for a picture of that size.
+
+    Both sides are multiples of 8. The convolutions are Net_L's, and the projection of keys.
+    """
     with torch.device("meta"):
         shapes = SPAIR(model.preset).eval()
         image = torch.zeros(1, 3, height, width)

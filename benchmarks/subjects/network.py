@@ -1,10 +1,12 @@
-"""The networks that `benchmarks.network` measures: bundles, pictures, and the gates that everything timed passes."""
+"""Networks that `benchmarks.network` measures, with their gates.
+
+It makes bundles and pictures, and checks everything before it is timed.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.util
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,69 +19,70 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from benchmarks.common.measuring import TOLERANCE, require_equal, say
-from benchmarks.peers.graphs import Compute, OpenPeer, Subject, open_onnxruntime
+from benchmarks.common.measuring import TOLERANCE, require_equal
+from benchmarks.peers.graphs import Compute, OpenPeer, Workload, open_onnxruntime
 from benchmarks.peers.maskless import fill_masks
-from spair.export import export_checkpoint
+from spair.export.exporter import export_checkpoint
 from spair.export.parity.check import restore_under
 from spair.network import SPAIR, load_checkpoint, save_checkpoint
 from spair.network.presets import find_preset
 from spair.runtime import Bundle, GateError, Restorer
 from spair.runtime.backends.onnxruntime import OnnxGraph
 from spair.runtime.pixels import from_network, to_network
+from spair.runtime.profiling.costs import measure_tuning
+from spair.runtime.tuning import save_tuning
 
 SHIPPED = {"tiny": "rain-tiny.safetensors"}
-"""Presets with trained weights; the others get seeded random ones."""
+"""Checkpoint of each preset with trained weights; other presets get seeded random ones."""
 LEAST_CHANGE = 100 * TOLERANCE
-"""The reference has to change some distorted pixel by as much, or agreement with it would mean nothing."""
-DIFFERING = 1e-3
-"""Share of 8-bit samples that may differ by more than one step between two ways that each find their own mask: a pixel
-whose logit lies at the threshold may fall on either side."""
-
+"""Least change of some distorted pixel in the reference, without which agreement with it would mean nothing."""
 PictureRun = Callable[[np.ndarray], np.ndarray]
-"""[H, W, 3] uint8 or float32 to the same, restored."""
+"""Function from a picture [H, W, 3], uint8 or float32, to the restored one."""
 
 
 class WholePicture(nn.Module):
-    """image -> restored, mask: what the graph "model" is, as a module."""
+    """Module that computes the same as the graph "model"."""
 
     def __init__(self, model: SPAIR) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """image [N,3,H,W] -> restored [N,3,H,W], mask [N,1,H,W]."""
+        """Restore image [N,3,H,W] and return it with the mask [N,1,H,W]."""
         result = self.model(image)
         return result.image, result.mask
 
 
 @dataclass(frozen=True)
-class Network:
-    """A preset, exported and opened."""
+class OpenedNetwork:
+    """Preset that is exported and opened."""
 
     preset: str
     weights: str
-    """Where they come from, in words."""
-    tuning: dict[str, float] | None
-    """What tiles cost on this machine, as it was measured for the routing; None: it runs on built-in values."""
+    """Source of the weights, in words."""
+    tuning: dict[str, float]
+    """Measured costs of tiles on this machine, which the routing uses."""
     model: SPAIR
     bundle: Bundle
     restorer: Restorer
-    """The adaptive way."""
+    """Restorer, which adapts to the mask."""
     dense: Compute
-    """The graph of the whole network on ONNX Runtime: the baseline."""
+    """Graph of the whole network on ONNX Runtime, the baseline."""
     net_l: OnnxGraph
-    """The localization network alone."""
+    """Graph of the localization network alone."""
     threads: int
 
-    def subject(self, image: np.ndarray) -> Subject:
-        """For peers: the same network on pictures of this size."""
+    def workload(self, image: np.ndarray) -> Workload:
+        """Describe the network on pictures of this size for peers."""
         file, example = self.bundle.graph("fp32", "model"), {"image": to_network(image, 1)}
-        return Subject(file, WholePicture(self.model).eval(), ("restored", "mask"), example, self.threads)
+        return Workload(file, WholePicture(self.model).eval(), ("restored", "mask"), example, self.threads)
 
 
 def make_bundle(preset: str, folder: Path) -> tuple[Path, Path, str]:
-    """Export a preset: the checkpoint, the bundle, and where the weights come from."""
+    """Export a preset.
+
+    Returns the checkpoint, the bundle, and the source of the weights in words.
+    """
     checkpoint, bundle = folder / f"{preset}.safetensors", folder / f"{preset}.spair"
     if preset in SHIPPED:
         with as_file(files("spair.network.weights") / SHIPPED[preset]) as file:
@@ -93,7 +96,10 @@ def make_bundle(preset: str, folder: Path) -> tuple[Path, Path, str]:
 
 
 def save_random(preset: str, checkpoint: Path, seed: int = 0) -> None:
-    """Random weights under which every layer changes the result, and masks of about a third of a picture."""
+    """Save random weights under which every layer changes the result.
+
+    The masks are about a third of a picture.
+    """
     state = torch.random.get_rng_state()
     torch.manual_seed(seed)
     model = SPAIR(find_preset(preset)).eval()
@@ -113,8 +119,11 @@ def save_random(preset: str, checkpoint: Path, seed: int = 0) -> None:
 
 
 @contextlib.contextmanager
-def open_network(preset: str, folder: Path, threads: int) -> Iterator[Network]:
-    """Export and open a preset; everything is closed again."""
+def open_network(preset: str, folder: Path, threads: int) -> Iterator[OpenedNetwork]:
+    """Export and open a preset.
+
+    Everything is closed at the end.
+    """
     checkpoint, path, weights = make_bundle(preset, folder)
     torch.set_num_threads(threads)
     bundle = Bundle.open(path)
@@ -123,29 +132,26 @@ def open_network(preset: str, folder: Path, threads: int) -> Iterator[Network]:
     with contextlib.ExitStack() as stack:
         restorer = stack.enter_context(Restorer.open(path, threads=threads))
         net_l = stack.enter_context(OnnxGraph(bundle.graph("fp32", "net_l"), threads=threads))
-        whole = Subject(bundle.graph("fp32", "model"), model, (), {}, threads)
+        whole = Workload(bundle.graph("fp32", "model"), model, (), {}, threads)
         dense = stack.enter_context(open_onnxruntime(whole))
-        yield Network(preset, weights, tuning, model, bundle, restorer, dense, net_l, threads)
+        yield OpenedNetwork(preset, weights, tuning, model, bundle, restorer, dense, net_l, threads)
 
 
-def tune_routing(bundle: Bundle, threads: int) -> dict[str, float] | None:
-    """Measure what dense and packed windows cost here and store it where `Restorer.open` looks it up; what it says.
+def tune_routing(bundle: Bundle, threads: int) -> dict[str, float]:
+    """Measure the cost of dense and of packed windows.
 
-    None where this version of the runtime has no such measurement.
+    They are measured on this machine. The result is stored where `Restorer.open` looks it up, and returned.
     """
-    if importlib.util.find_spec("spair.runtime.tuning") is None:
-        say("routing is not tuned: this version has no spair.runtime.tuning")
-        return None
-    from spair.runtime.profiling.costs import measure_tuning
-    from spair.runtime.tuning import save_tuning
-
     tuning = measure_tuning(bundle, "fp32", threads)
     save_tuning(bundle, "fp32", threads, tuning)
     return dataclasses.asdict(tuning)
 
 
 def make_picture(height: int, width: int) -> np.ndarray:
-    """Smooth colours, some noise and bright streaks, [height, width, 3] uint8."""
+    """Make a picture [height, width, 3] uint8.
+
+    It has smooth colours, some noise and bright streaks.
+    """
     random = np.random.default_rng(0)
     down, right = np.ogrid[:height, :width]
     waves = [np.sin(down / 37.0 + right / 53.0 * (channel + 1) / 2.0) for channel in range(3)]
@@ -155,7 +161,10 @@ def make_picture(height: int, width: int) -> np.ndarray:
 
 
 def run_with(compute: Compute) -> PictureRun:
-    """The way of a dense contender from picture to picture: as `spair demo` runs its baseline."""
+    """Make a dense contender run from picture to picture.
+
+    `spair demo` runs its baseline in this way.
+    """
 
     def run(image: np.ndarray) -> np.ndarray:
         outputs = compute({"image": to_network(image, 1)})
@@ -164,19 +173,21 @@ def run_with(compute: Compute) -> PictureRun:
     return run
 
 
-def check_adaptive(network: Network, image: np.ndarray, mask: np.ndarray | None) -> float:
-    """The restorer against PyTorch under the same mask, in float32 and in 8 bit.
+def check_adaptive(network: OpenedNetwork, image: np.ndarray, mask: np.ndarray | None) -> float:
+    """Compare the restorer with PyTorch under the same mask.
+
+    Both float32 and 8 bit are compared.
 
     Args:
-        network: what is checked.
+        network: network to check.
         image: [H, W, 3] uint8.
-        mask: [H, W] bool, or None for the one that Net_L finds.
+        mask: [H, W] bool, or None for the mask that Net_L finds.
 
     Returns:
-        The largest error in float32.
+        the largest error in float32.
 
     Raises:
-        GateError: they differ, a clean pixel was touched, or the reference is no test of anything.
+        GateError: they differ, a clean pixel was touched, or the reference changes too little to test anything.
     """
     real = image.astype(np.float32) / np.float32(255)
     result = network.restorer(real, mask=mask)
@@ -192,8 +203,11 @@ def check_adaptive(network: Network, image: np.ndarray, mask: np.ndarray | None)
     return worst
 
 
-def _check_rounded(network: Network, image: np.ndarray, expected: np.ndarray, mask: np.ndarray | None) -> None:
-    """The 8-bit call, the one that gets timed: within one step of the reference, clean pixels identical."""
+def _check_rounded(network: OpenedNetwork, image: np.ndarray, expected: np.ndarray, mask: np.ndarray | None) -> None:
+    """Check the 8-bit call, which gets timed.
+
+    It has to be within one step of the reference, and clean pixels identical.
+    """
     result = network.restorer(image, mask=mask)
     assert result.mask is not None
     steps = np.abs(result.image - np.rint(expected * 255.0))
@@ -202,7 +216,11 @@ def _check_rounded(network: Network, image: np.ndarray, expected: np.ndarray, ma
 
 
 def _restore_in_torch(model: SPAIR, real: np.ndarray, mask: np.ndarray, *, own: bool) -> np.ndarray:
-    """[H, W, 3] float32 under a mask [H, W] bool; `own`: it is Net_L's, checked against PyTorch's."""
+    """Restore a picture under a mask with PyTorch.
+
+    `real` is [H, W, 3] float32 and so is the result; the mask is [H, W] bool. `own` says that the mask is Net_L's,
+    which is then checked against PyTorch's.
+    """
     image, given = torch.from_numpy(to_network(real, 1)), torch.from_numpy(mask[None, None].astype(np.float32))
     with torch.inference_mode():
         if own:
@@ -214,11 +232,13 @@ def _restore_in_torch(model: SPAIR, real: np.ndarray, mask: np.ndarray, *, own: 
     return restored[0].permute(1, 2, 0).numpy()
 
 
-def check_dense(network: Network, name: str, compute: Compute, image: np.ndarray) -> float:
-    """A dense contender against PyTorch under the mask that the contender found; the largest error.
+def check_dense(network: OpenedNetwork, name: str, compute: Compute, image: np.ndarray) -> float:
+    """Compare a dense contender with PyTorch.
+
+    PyTorch restores under the mask that the contender found. Returns the largest error.
 
     Raises:
-        GateError: restored picture or mask are wrong.
+        GateError: the restored picture or the mask is wrong.
     """
     real = image.astype(np.float32) / np.float32(255)
     outputs = compute({"image": to_network(real, 1)})
@@ -227,29 +247,24 @@ def check_dense(network: Network, name: str, compute: Compute, image: np.ndarray
     return require_equal(f"{name} {network.preset}", restored, expected, clean=~mask[..., None])
 
 
-def check_agreement(name: str, adaptive: np.ndarray, dense: np.ndarray) -> None:
-    """Raise GateError unless two uint8 pictures are equal up to rounding and DIFFERING."""
-    share = float((np.abs(adaptive.astype(np.int16) - dense) > 1).mean())
-    if share > DIFFERING:
-        raise GateError(f"{name}: {share:.2%} of the samples differ between adaptive and dense; no times are reported")
+def check_maskless(network: OpenedNetwork, name: str, open_peer: OpenPeer) -> float:
+    """Compare a contender without masks with full masks.
 
-
-def check_maskless(network: Network, name: str, open_peer: OpenPeer) -> float:
-    """A dense contender without masks against the graph's own operators under masks of 1; the largest error.
+    The reference is the graph, whose own operators run under masks of 1. Returns the largest error.
 
     Raises:
         GateError: they differ.
     """
     small = make_picture(72, 104)
-    subject = network.subject(small)
-    filled = onnx.load(subject.graph)
+    workload = network.workload(small)
+    filled = onnx.load(workload.graph)
     fill_masks(filled)
     with tempfile.TemporaryDirectory(prefix="spair-filled-") as folder:
         file = Path(folder) / "filled.onnx"
         onnx.save(filled, file)
         with OnnxGraph(file, threads=network.threads) as graph:
-            expected = graph.run(subject.example)
-    with open_peer(subject) as compute:
-        got = compute(subject.example)
+            expected = graph.run(workload.example)
+    with open_peer(workload) as compute:
+        got = compute(workload.example)
         require_equal(f"mask of {name} {network.preset}", got["mask"], expected["mask"])
         return require_equal(f"{name} {network.preset}", got["restored"], expected["restored"])

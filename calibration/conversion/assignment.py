@@ -9,13 +9,15 @@ import onnx
 from onnx import TensorProto
 from onnxruntime.transformers.float16 import ALWAYS_FLOAT_INPUTS, DEFAULT_OP_BLOCK_LIST
 
-from ...export.passes.graph import element_types
+from ...export.operators.table import OPERATORS
+from ...export.passes.graph import bodies_of, element_types, names_read_inside
 from .layers import element_counts, layer_name, weight_of
 from .plan import PrecisionPlan
 
 FULL, HALF = 32, 16
 STATISTICS = frozenset(
-    {"MaskedModulation", "SparseNonLocal", "Softmax", "LogSoftmax", "InstanceNormalization", "LayerNormalization"}
+    {operator.name for operator in OPERATORS if operator.full_precision}
+    | {"Softmax", "LogSoftmax", "InstanceNormalization", "LayerNormalization"}
     | {"GroupNormalization", "GlobalAveragePool", "BatchNormalization", "Exp", "Log", "Pow"}
     | {"ReduceSum", "ReduceMean", "ReduceSumSquare", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "ReduceProd"}
 )
@@ -78,14 +80,14 @@ class Assignment:
         return [name for name in self._graph.node[index].output if name in self.floats]
 
     def _fix(self, plan: PrecisionPlan, full: frozenset[str]) -> dict[int, int]:
-        inside = {name for node in self._graph.node for name in _names_inside(node)}
+        inside = {name for node in self._graph.node for name in names_read_inside(node)}
         bypass = self._bypass()
         mixed = plan.rest != "fp32" or any(kind == "fp16" for kind in plan.layers.values())
         fixed = {}
         for index, node in enumerate(self._graph.node):
             layer = self._layer(node)
             touched = full & {*node.input, *node.output} or inside & set(node.output)
-            if touched or not mixed or index in bypass or node.op_type in ALWAYS_FULL or _bodies(node):
+            if touched or not mixed or index in bypass or node.op_type in ALWAYS_FULL or bodies_of(node):
                 fixed[index] = FULL
             elif layer is not None:
                 kind = plan.of(layer)
@@ -186,11 +188,3 @@ class Assignment:
         names = [*self._inputs, *self._makers]
         casts = sum(self._cast_cost(name, kinds) for name in names if name in self.floats)
         return casts + sum(self._node_cost(index, kinds) for index in kinds if index in self._reads)
-
-
-def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:
-    return [attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]
-
-
-def _names_inside(node: onnx.NodeProto) -> set[str]:
-    return {name for body in _bodies(node) for inner in body.node for name in (*inner.input, *_names_inside(inner))}

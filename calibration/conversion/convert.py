@@ -10,15 +10,26 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, numpy_helper
 
-from ...export.operators.bodies import DOMAIN, add_function_bodies
-from ...export.passes.graph import drop_unused
+from ...export.operators.bodies import renew_function_bodies
+from ...export.operators.table import BY_NAME, Operator
+from ...export.passes.base import GraphPass, PassError, PassResult
+from ...export.passes.graph import (
+    attribute_of,
+    drop_unused,
+    initializers_of,
+    make_cast,
+    make_node,
+    operator_of,
+    replace_nodes,
+)
 from .assignment import FULL, HALF, Assignment, NodeKinds, stays_float
-from .layers import Use, layer_name, uses_of, weight_of
+from .layers import Use, is_quantized, layer_name, uses_of, weight_of
 from .plan import PrecisionPlan
 from .weights import QuantizedWeights, channel_axis, quantize_weights
 
@@ -32,45 +43,56 @@ EXACT = frozenset(
 
 
 @dataclasses.dataclass(frozen=True)
-class Conversion:
-    """What the pass did."""
+class Conversion(PassResult):
+    """Report of a conversion."""
 
-    casts: int
-    """Between FP32 and FP16."""
-    cast_bytes: int
-    """Bytes those move on one picture of 64x64."""
-    quantized: int
-    """Nodes that compute from int8."""
-    quantizers: int
-    """QuantizeLinear nodes: an activation that several layers read with one scale has one."""
+    casts: int = 0
+    """Number of casts between FP32 and FP16."""
+    cast_bytes: int = 0
+    """Bytes that the casts move on one picture of 64x64."""
+    quantized: int = 0
+    """Number of nodes that compute from int8."""
+    quantizers: int = 0
+    """Number of QuantizeLinear nodes; an activation that several layers read with one scale has one."""
 
 
-class ConvertPrecision:
-    """Rewrites a float32 graph to a plan, in place.
+class ConvertPrecision(GraphPass[Conversion]):
+    """Pass that writes a plan's precisions into a graph.
 
-    Requires: an FP32 graph without quantized nodes; a scale for every use of an int8 layer.
-    Ensures: the same inputs and outputs, float32; valid ONNX; every type stated, none mixed.
+    Requires: an FP32 graph without quantized values and halves, and a scale for every use of an int8 layer.
+    Ensures: the same inputs and outputs, float32; every type is stated, and no node mixes types.
     """
 
+    infers_types: ClassVar[bool] = True
+
     def __init__(self, plan: PrecisionPlan, part: str, *, twin: bool = False) -> None:
-        """`part`: which graph of the bundle it is; `twin`: float32 with rounding instead of halves."""
+        """Set what to write.
+
+        Args:
+            plan: precision of every layer.
+            part: name of the graph in the bundle.
+            twin: compute in float32 with rounding, instead of halves.
+        """
         self.plan, self.part, self.twin = plan, part, twin
 
-    def __call__(self, model: onnx.ModelProto) -> Conversion:
-        """Rewrite in place."""
-        uses = {use.node: use for use in uses_of(model)}
-        assignment = Assignment(model, self.plan, self.plan.full.get(self.part, frozenset()))
-        writer = _Writer(model, self.plan, self.twin, uses, assignment.solve(), assignment.floats)
-        conversion = writer.run()
-        self.ensures(model)
-        return conversion
-
-    def ensures(self, model: onnx.ModelProto) -> None:
-        """Raise if the rewritten graph is not valid ONNX or has other inputs and outputs than float32 ones."""
-        onnx.checker.check_model(model, full_check=True)
+    def requires(self, model: onnx.ModelProto) -> None:
+        """Raise PassError for a converted graph and for a missing scale."""
+        if is_quantized(model):
+            raise PassError("it holds quantized or half values already, expected an FP32 graph")
         for value in (*model.graph.input, *model.graph.output):
             if value.type.tensor_type.elem_type == TensorProto.FLOAT16:
-                raise ValueError(f"{value.name} of the converted graph is a half, expected float32 outside")
+                raise PassError(f"{value.name} is a half, expected float32 inputs and outputs")
+        if self.plan.quantize == "weights":
+            return
+        for use in uses_of(model):
+            if self.plan.of(use.layer) == "int8" and use.key not in self.plan.scales:
+                raise PassError(f"the plan has no scale for use {use.index} of the int8 layer {use.layer}")
+
+    def rewrite(self, model: onnx.ModelProto) -> Conversion:
+        """Write the plan's precisions."""
+        uses = {use.node: use for use in uses_of(model)}
+        assignment = Assignment(model, self.plan, self.plan.full.get(self.part, frozenset()))
+        return _Writer(model, self.plan, self.twin, uses, assignment.solve(), assignment.floats).run()
 
 
 class _Writer:
@@ -86,7 +108,7 @@ class _Writer:
         floats: set[str],
     ) -> None:
         self.model, self.plan, self.twin, self.uses, self.kinds, self.floats = model, plan, twin, uses, kinds, floats
-        self.stored = {tensor.name: tensor for tensor in model.graph.initializer}
+        self.stored = initializers_of(model.graph)
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
         self.made: dict[object, str] = {}
@@ -100,23 +122,18 @@ class _Writer:
         for value in graph.output:
             if self.kinds.tensors.get(value.name) == HALF and not self.twin:
                 self._rename_output(value.name)
-        del graph.node[:]
-        graph.node.extend(self.nodes)
+        replace_nodes(graph, self.nodes)
         graph.initializer.extend(self.constants.values())
         drop_unused(graph)
         del graph.value_info[:]
         self._finish_functions()
-        return Conversion(self.kinds.casts, self.kinds.cast_bytes, self.quantized, self.quantizers)
+        return Conversion(True, self.kinds.casts, self.kinds.cast_bytes, self.quantized, self.quantizers)
 
     def _finish_functions(self) -> None:
-        model = self.model
-        others = [function for function in model.functions if function.domain != DOMAIN]
-        del model.functions[:]
-        model.functions.extend(others)
         if self.quantized:
-            for opset in model.opset_import:
+            for opset in self.model.opset_import:
                 opset.version = opset.version if opset.domain else max(opset.version, OPSET)
-        add_function_bodies(model)
+        renew_function_bodies(self.model)
 
     def _rename_output(self, name: str) -> None:
         """A half that the graph returns gets another name, and its float32 form the graph's."""
@@ -125,12 +142,12 @@ class _Writer:
             node.input[:] = [inner if given == name else given for given in node.input]
             node.output[:] = [inner if given == name else given for given in node.output]
         cast = self.made.get((name, FULL))
-        if cast is not None:  # somebody inside reads the float32 form already
+        if cast is not None:  # a node inside the graph reads the float32 form already
             for node in self.nodes:
                 node.input[:] = [name if given == cast else given for given in node.input]
                 node.output[:] = [name if given == cast else given for given in node.output]
             return
-        self.nodes.append(helper.make_node("Cast", [inner], [name], name=f"{name}_cast", to=TensorProto.FLOAT))
+        self.nodes.append(make_cast(inner, name, TensorProto.FLOAT, f"{name}_cast"))
 
     def _write(self, node: onnx.NodeProto, kind: int) -> None:
         use = self.uses.get(node.output[0])
@@ -160,8 +177,8 @@ class _Writer:
 
     def _round(self, source: str, target: str) -> None:
         half = f"{target}_rounding"
-        self.nodes.append(helper.make_node("Cast", [source], [half], name=half, to=TensorProto.FLOAT16))
-        self.nodes.append(helper.make_node("Cast", [half], [target], name=f"{target}_rounded", to=TensorProto.FLOAT))
+        self.nodes.append(make_cast(source, half, TensorProto.FLOAT16))
+        self.nodes.append(make_cast(half, target, TensorProto.FLOAT, f"{target}_rounded"))
 
     def _as_kind(self, name: str, kind: int) -> str:
         """A tensor in the type that a node computes in."""
@@ -178,8 +195,7 @@ class _Writer:
             if self.twin:
                 self._round(name, target)
             else:
-                to = TensorProto.FLOAT16 if kind == HALF else TensorProto.FLOAT
-                self.nodes.append(helper.make_node("Cast", [name], [target], name=target, to=to))
+                self.nodes.append(make_cast(name, target, TensorProto.FLOAT16 if kind == HALF else TensorProto.FLOAT))
         return self.made[key]
 
     def _half_constant(self, name: str) -> str:
@@ -201,11 +217,12 @@ class _Writer:
         weight = weight_of(node, self.stored)
         assert weight is not None
         place = list(node.input).index(weight)
-        axis = channel_axis(node.op_type, any(a.name == "transB" and a.i for a in node.attribute))
+        axis = channel_axis(node.op_type, bool(attribute_of(node, "transB")))
         what = self.plan.quantize
         values = quantize_weights(numpy_helper.to_array(self.stored[weight]), axis)
-        if node.domain == DOMAIN and what == "both":
-            self._quantize_sparse(copy, use, kind, weight, values)
+        operator = operator_of(node)
+        if operator is not None and what == "both":
+            self._quantize_sparse(copy, operator, use, kind, weight, values)
             return
         if what != "activations":
             copy.input[place] = self._scaled_weights(weight, values, kind)
@@ -214,12 +231,20 @@ class _Writer:
             copy.input[0] = self._scaled(source, use, kind)
 
     def _quantize_sparse(
-        self, copy: onnx.NodeProto, use: Use, kind: int, weight: str, values: QuantizedWeights
+        self, copy: onnx.NodeProto, operator: Operator, use: Use, kind: int, weight: str, values: QuantizedWeights
     ) -> None:
-        copy.op_type = "SparseConv2dInt8"
-        copy.input[0] = self._steps(copy.input[0], use, kind)
-        copy.input[2] = self._constant(f"{weight}_int8", values.values)
-        copy.input.extend([self._scale(use, FULL), self._constant(f"{weight}_scale", values.scales)])
+        """Give a sparse convolution its INT8 form."""
+        form = BY_NAME[operator.int8_form or ""]
+        source = self._steps(copy.input[operator.position("x")], use, kind)
+        given = {
+            **{part.name: copy.input[place] for place, part in enumerate(operator.inputs)},
+            "x": source,
+            "weight": self._constant(f"{weight}_int8", values.values),
+            "x_scale": self._scale(use, FULL),
+            "weight_scale": self._constant(f"{weight}_scale", values.scales),
+        }
+        copy.op_type = form.name
+        copy.input[:] = [given[part.name] for part in form.inputs]
 
     def _fresh(self, name: str) -> str:
         """That name, or with a number where it is taken. Names are kept short: of a small network that is unrolled
@@ -242,7 +267,7 @@ class _Writer:
         if key not in self.made:
             self.made[key] = name = self._fresh(f"{source}_q")
             zero = self._constant("zero_int8", np.array(0, np.int8))
-            self.nodes.append(helper.make_node("QuantizeLinear", [source, scale, zero], [name], name=name))
+            self.nodes.append(make_node("QuantizeLinear", [source, scale, zero], name))
             self.quantizers += 1
         return self.made[key]
 
@@ -252,7 +277,7 @@ class _Writer:
         if key not in self.made:
             self.made[key] = name = self._fresh(f"{steps}dq")
             zero = self._constant("zero_int8", np.array(0, np.int8))
-            self.nodes.append(helper.make_node("DequantizeLinear", [steps, scale, zero], [name], name=name))
+            self.nodes.append(make_node("DequantizeLinear", [steps, scale, zero], name))
         return self.made[key]
 
     def _scaled_weights(self, weight: str, values: QuantizedWeights, kind: int) -> str:
@@ -263,7 +288,7 @@ class _Writer:
             steps = self._constant(f"{weight}_int8", values.values)
             scales = values.scales.astype(np.float16) if half else values.scales
             scale = self._constant(f"{weight}_scale{'_half' if half else ''}", scales)
-            self.nodes.append(helper.make_node("DequantizeLinear", [steps, scale], [name], name=name, axis=values.axis))
+            self.nodes.append(make_node("DequantizeLinear", [steps, scale], name, axis=values.axis))
         return self.made[key]
 
 

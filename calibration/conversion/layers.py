@@ -8,13 +8,17 @@ from collections.abc import Mapping
 
 import onnx
 import onnx.inliner
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
-from ...export.operators.bodies import DOMAIN
-from ...export.passes.graph import element_types
+from ...export.operators.table import OPERATORS
+from ...export.passes.graph import attribute_of, element_types, initializers_of, operator_of
 
-WEIGHT_INPUT = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1, "SparseConv2d": 2}
-"""Operators with weights -> which input those are."""
+WEIGHT_INPUT = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1}
+"""Position of the weights among the inputs of standard operators. The table of `spair` operators has it for those."""
+QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv"}) | {
+    operator.name for operator in OPERATORS if any(part.type == "int8" for part in operator.inputs)
+}
+"""Names of the operators that make or take quantized values."""
 SIDE = 64
 """Side of the picture that work and sizes are counted on; only their ratios matter."""
 
@@ -73,17 +77,23 @@ def layer_name(initializer: str) -> str:
 
 
 def weight_of(node: onnx.NodeProto, stored: Mapping[str, onnx.TensorProto] | Mapping[str, object]) -> str | None:
-    """The initializer that holds a node's weights; None if it has none."""
-    position = WEIGHT_INPUT.get(node.op_type)
-    if position is None or (node.domain == DOMAIN) != (node.op_type == "SparseConv2d"):
-        return None
-    name = node.input[position]
+    """Return the initializer that holds a node's weights, or None."""
+    position = _weight_position(node)
+    name = "" if position is None else node.input[position]
     return name if name in stored else None
 
 
+def _weight_position(node: onnx.NodeProto) -> int | None:
+    """Return the position of a node's float weights, or None."""
+    operator = operator_of(node)
+    if operator is not None:
+        return operator.position("weight") if operator.int8_form and operator.in_bundles else None
+    return WEIGHT_INPUT.get(node.op_type)
+
+
 def uses_of(model: onnx.ModelProto) -> list[Use]:
-    """Every use of a layer in a graph, in its order."""
-    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    """Return every use of a layer in a graph, in its order."""
+    stored = initializers_of(model.graph)
     counts: dict[str, int] = {}
     uses = []
     for node in model.graph.node:
@@ -94,9 +104,10 @@ def uses_of(model: onnx.ModelProto) -> list[Use]:
         index = counts.get(name, 0)
         counts[name] = index + 1
         mask, radius = "", 0
-        if node.op_type == "SparseConv2d":
-            mask = node.input[1]
-            radius = stored[weight].dims[2] // 2 if _reads_clean(node) else 0
+        operator = operator_of(node)
+        if operator is not None and operator.mask is not None:
+            mask = node.input[operator.position(operator.mask)]
+            radius = stored[weight].dims[2] // 2 if attribute_of(node, "clean_input") else 0
         uses.append(Use(name, index, node.output[0], node.input[0], mask, radius))
     return uses
 
@@ -105,7 +116,7 @@ def find_layers(graphs: Mapping[str, onnx.ModelProto]) -> list[Layer]:
     """The layers of graphs that together are the network (net_l and net_r, or model), in their order."""
     layers = []
     for part, model in graphs.items():
-        stored = {tensor.name: tensor for tensor in model.graph.initializer}
+        stored = initializers_of(model.graph)
         nodes = {node.output[0]: node for node in model.graph.node}
         sizes = element_counts(model)
         grouped: dict[str, list[Use]] = {}
@@ -157,16 +168,15 @@ def float_tensors(model: onnx.ModelProto) -> list[str]:
 
 def is_quantized(model: onnx.ModelProto) -> bool:
     """Whether a graph holds quantized or half values already."""
-    kinds = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "SparseConv2dInt8"}
     halves = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
-    return any(node.op_type in kinds for node in model.graph.node) or any(
+    return any(node.op_type in QUANTIZED for node in model.graph.node) or any(
         tensor.data_type in halves for tensor in model.graph.initializer
     )
 
 
 def weights_of(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
     """The weight tensors of a graph by layer."""
-    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    stored = initializers_of(model.graph)
     names = (weight_of(node, stored) for node in model.graph.node)
     return {layer_name(name): stored[name] for name in names if name is not None}
 
@@ -174,10 +184,6 @@ def weights_of(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
 def largest_weight(tensor: onnx.TensorProto) -> float:
     """Largest magnitude among weights."""
     return float(abs(numpy_helper.to_array(tensor)).max(initial=0.0))
-
-
-def _reads_clean(node: onnx.NodeProto) -> bool:
-    return any(a.name == "clean_input" and helper.get_attribute_value(a) for a in node.attribute)
 
 
 def _work(node: onnx.NodeProto, shape: tuple[int, ...], sizes: Mapping[str, int]) -> float:

@@ -97,7 +97,7 @@ def find_shipped() -> Path:
 
 def export_bundle(checkpoint: Path, out: Path, progress: Any) -> dict[str, Any]:
     """Export a checkpoint and return facts about the model."""
-    from ...export import export_checkpoint
+    from ...export.exporter import export_checkpoint
     from ...network import load_checkpoint
     from ...network.cost import parameters
     from ...runtime.files import sha256

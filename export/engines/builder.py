@@ -1,4 +1,8 @@
-"""One engine from one graph, in a child process, and the proof that the plugins took their nodes and nothing else."""
+"""Build of one engine from one graph.
+
+TensorRT runs in a child process. The layers of the parsed network prove that each plugin took its node, and that no
+other node changed.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,6 @@ import json
 import os
 import platform
 import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
@@ -19,30 +22,35 @@ from typing import Any
 import onnx
 
 from ...plugins.compiler.targets import Target
+from ...runtime.children import make_python_command
 from ...runtime.errors import GateError, UserError
 from ...runtime.machine.gpu import Device, find_device
+from ..operators.table import DOMAIN
 
-DOMAIN = "spair"
 PLUGIN_LAYER = "PLUGIN_V3"
+"""TensorRT's name of the type of a plugin layer."""
 _WORKER = Path(__file__).with_name("worker.py")
-_RUN = "import runpy, sys; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
-"""Runs a file without its folder on the path of modules, where ours would hide others."""
+_RUN = "import runpy; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+"""Python statements that run a file. Its folder is not on the module path, where our files would hide other modules."""
 
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How an engine is built; pictures of sizes up to the largest and batches up to `batch` run on it."""
+    """Options of an engine's build.
+
+    Pictures up to the largest size, and batches up to `batch`, run on the engine.
+    """
 
     usual: tuple[int, int] = (1280, 720)
-    """Width and height that it is tuned for."""
+    """Width and height in pixels that the engine is tuned for."""
     largest: tuple[int, int] = (1920, 1080)
-    """Largest width and height."""
+    """Largest width and height in pixels."""
     batch: int = 1
-    """Most pictures at a time."""
+    """Largest number of pictures at a time."""
     tf32: bool = False
-    """Let FP32 products lose 13 bits, as TensorRT does by default."""
+    """Whether FP32 products may lose 13 bits, as they do by TensorRT's own default."""
     level: int | None = None
-    """Optimization level of TensorRT's builder, 0 to 5; None: its own default."""
+    """Optimization level of TensorRT's builder, 0 to 5. None: its own default."""
 
     def __post_init__(self) -> None:
         fits = all(1 <= usual <= most for usual, most in zip(self.usual, self.largest, strict=True))
@@ -55,26 +63,31 @@ class EngineOptions:
             raise UserError(f"the optimization level must be 0 to 5, got {self.level}")
 
     def shapes(self, channels: int = 3) -> list[list[int]]:
-        """Least, usual and largest shape of the picture, [N,C,H,W]."""
+        """Return the least, usual and largest shape `[N,C,H,W]` of pictures."""
         usual, most = ([*reversed(size)] for size in (self.usual, self.largest))
         return [[1, channels, 1, 1], [1, channels, *usual], [self.batch, channels, *most]]
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A built engine."""
+    """Engine that TensorRT built."""
 
     plan: bytes
+    """Content of the engine's file."""
     layers: int
-    """Of the parsed network."""
+    """Number of layers of the parsed network."""
     plugin_layers: int
+    """Number of plugins among them."""
 
 
 def builder_of(target: Target) -> tuple[str, str]:
-    """The package that builds engines for a target here, and its version.
+    """Return the package that builds a target's engines.
+
+    The second value is its version.
 
     Raises:
-        UserError: it is not installed, or this machine or its GPU is not the target's: the message says where to build.
+        UserError: the package is not installed, or this machine or its GPU is not the target's. The message says where
+            to build.
     """
     if target.rtx:
         package, name = "tensorrt_rtx", "tensorrt-rtx-cu13"
@@ -92,10 +105,12 @@ def builder_of(target: Target) -> tuple[str, str]:
 
 
 def find_target_device(target: Target) -> Device | None:
-    """The GPU for which engines are built and timed here; None for a target whose engines are built without one.
+    """Return this machine's GPU that a target's engines need.
+
+    It is None for a target whose engines are built without a GPU.
 
     Raises:
-        UserError: there is none, or it is not one of the target's.
+        UserError: the machine has no GPU, or a GPU that the target does not have.
     """
     if target.rtx:
         return None
@@ -122,13 +137,13 @@ def _version(package: str, name: str) -> str:
 
 
 def build_engine(graph: Path, library: Path | None, target: Target, options: EngineOptions) -> Engine:
-    """Build the engine of a graph whose only input is `image`.
+    """Build the engine of a graph.
 
     Args:
-        graph: the ONNX file.
+        graph: the ONNX file, whose only input is `image`.
         library: libspair_plugins.so for the nodes of domain `spair`; None: they run as their function bodies.
-        target: what to build for; TensorRT-RTX builds ahead of time, TensorRT for the GPU of this machine.
-        options: how.
+        target: the machine to build for; TensorRT-RTX builds ahead of time, TensorRT for the GPU of this machine.
+        options: how the engine is built.
 
     Raises:
         UserError: the builder is missing, or refuses the graph or the library.
@@ -159,10 +174,10 @@ def build_engine(graph: Path, library: Path | None, target: Target, options: Eng
 
 
 def read_nodes(model: onnx.ModelProto, where: Path) -> dict[str, str]:
-    """The nodes of a graph that have a name of their own, with the domain each is from.
+    """Return the domains of nodes with unique names.
 
     Raises:
-        UserError: a node of domain `spair` has none, so that its layer could not be told from others.
+        UserError: a node of domain `spair` shares its name or has none, so its layer could not be told from others.
     """
     nodes = model.graph.node
     count = Counter(node.name for node in nodes)
@@ -174,15 +189,17 @@ def read_nodes(model: onnx.ModelProto, where: Path) -> dict[str, str]:
 
 
 def check_layers(nodes: Mapping[str, str], layers: list[list[str]], bodies: list[list[str]] | None) -> int:
-    """How many layers are plugins: exactly one for each node of domain `spair`, and all else as without plugins.
+    """Count the plugin layers and check that they are right.
+
+    Each node of domain `spair` must be one plugin. All other nodes must have the layers that they have without plugins.
 
     Args:
-        nodes: name -> domain of the graph's nodes.
+        nodes: domain of the graph's nodes, by name.
         layers: name and type of the network's layers; the parser gives them the names of their nodes.
-        bodies: the same of the network that was parsed without plugins; None for a graph that has no function bodies.
+        bodies: name and type of the layers without plugins; None for a graph without function bodies.
 
     Raises:
-        GateError: a node of domain `spair` is no plugin, another layer is, or a layer of another node has another type.
+        GateError: a node of domain `spair` is not a plugin, another layer is one, or another node changed its type.
     """
     found = _by_name(layers)
     expected = {name for name, domain in nodes.items() if domain == DOMAIN}
@@ -198,7 +215,7 @@ def check_layers(nodes: Mapping[str, str], layers: list[list[str]], bodies: list
         if domain != DOMAIN and found.get(name) != before.get(name):
             raise GateError(
                 f"with the plugins the node {name} became {found.get(name)}, without them {before.get(name)}; "
-                "its operator is not ours, and has to stay as it is"
+                "a plugin may change nodes of the domain spair only"
             )
     return len(plugins)
 
@@ -210,7 +227,7 @@ def _by_name(layers: list[list[str]]) -> dict[str, str]:
 def _run_worker(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     request, result = folder / "job.json", folder / "result.json"
     request.write_text(json.dumps(job))
-    command = [sys.executable, "-c", _RUN, str(_WORKER), str(request), str(result)]
+    command = make_python_command(_RUN, str(_WORKER), str(request), str(result))
     environment = _make_environment(job["module"], folder)
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if not result.is_file():
@@ -221,10 +238,11 @@ def _run_worker(job: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _make_environment(package: str, folder: Path) -> dict[str, str]:
-    """The environment of a process in which the parser of TensorRT-RTX finds its own library.
+    """Make the environment of a process that parses with TensorRT-RTX.
 
-    It opens `libtensorrt_rtx.so` and ends the process when there is none; the package has `libtensorrt_rtx.so.1`
-    alone, and the loader reads LD_LIBRARY_PATH only when a process starts.
+    Its parser opens `libtensorrt_rtx.so`, and ends the process when the file is missing. The package has only
+    `libtensorrt_rtx.so.1`, so links of the short names are made, and the loader reads LD_LIBRARY_PATH only when a
+    process starts.
     """
     links = folder / "links"
     links.mkdir()
@@ -240,7 +258,7 @@ def _make_environment(package: str, folder: Path) -> dict[str, str]:
 
 
 def describe_options(options: EngineOptions) -> dict[str, Any]:
-    """The options as JSON values."""
+    """Return the options as JSON values."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()}
 
 

@@ -1,4 +1,4 @@
-"""The graph that engines are built from: the bundle's, rewritten for plugins that do more than the function bodies."""
+"""Graphs that engines are built from."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ from pathlib import Path
 
 import onnx
 
+from ..operators.bodies import remove_function_bodies
 from ..passes.quantizers import QuantizeWhereRead
 from ..passes.residuals import FuseResiduals
 from ..passes.unread import SkipUnreadPixels
 
 
 def prepare_engine_graph(path: Path, *, bodies: bool = True) -> bytes:
-    """A graph of the bundle for a builder with plugins: sums and quantizers fused, zeros that nobody reads not written.
+    """Rewrite a bundle's graph for a builder with plugins.
 
-    The result computes the same, with plugins and, through its function bodies, without them.
+    Sums and quantizers are fused into sparse convolutions, and zeros that no node reads are not written. The result
+    computes the same values, with plugins and, through its function bodies, without them.
 
     Args:
         path: the ONNX file.
-        bodies: keep the function bodies; False for parsers that would take a body even where a plugin is registered.
+        bodies: keep the function bodies; False for parsers that get the plugins from elsewhere: where a plugin is
+            missing, they then refuse the graph, and never build a dense engine from the bodies.
 
     Returns:
         the ONNX file's content; equal for equal inputs.
@@ -28,5 +31,5 @@ def prepare_engine_graph(path: Path, *, bodies: bool = True) -> bytes:
     QuantizeWhereRead()(model)
     SkipUnreadPixels()(model)
     if not bodies:
-        del model.functions[:]
+        remove_function_bodies(model)
     return model.SerializeToString(deterministic=True)

@@ -1,56 +1,129 @@
-"""A target's part of a bundle: its plugin library, the report, and the engines with their keys."""
+"""Build of a target's part of a bundle.
+
+The part is the plugin library, the report on its kernels, and the engines with their keys.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shlex
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...plugins.compiler.build import Build
+from ...plugins.compiler.build import Build, build_plugins, take_library
 from ...plugins.compiler.cache import Cache
+from ...plugins.compiler.kernels.compilation import Settings
 from ...plugins.compiler.library.linking import LIBRARY
 from ...plugins.compiler.report import format_report
-from ...plugins.compiler.targets import Target
+from ...plugins.compiler.targets import Target, find_target
 from ...runtime.bundle.engine_key import EngineKey
 from ...runtime.bundle.reader import Bundle
 from ...runtime.bundle.writer import Content, check_target, extend_bundle
+from ...runtime.cache import cache_folder
 from ...runtime.errors import UserError
-from .builder import DOMAIN, Engine, EngineOptions, build_engine, builder_of, describe_options, find_target_device
+from ..operators.table import DOMAIN
+from .builder import Engine, EngineOptions, build_engine, builder_of, describe_options, find_target_device
+from .commands import make_trtexec_command
 from .graph import prepare_engine_graph
-from .worker import BODIES_BEHIND_PLUGINS
 
 PART = "model"
-"""The graph that engines are built from: a whole picture in, a whole picture out."""
+"""Name of the graph that engines are built from. It takes and returns whole pictures."""
 
 Progress = Callable[[str], None]
+"""Function that is called with a few words before each step."""
 
 
 @dataclass(frozen=True)
 class TargetFiles:
-    """What a build adds to a bundle."""
+    """Files and facts that a build adds to a bundle."""
 
     files: dict[str, Content] = field(default_factory=dict)
-    """Path inside the bundle -> content."""
+    """Content of each file, by its path inside the bundle."""
     entry: dict[str, Any] = field(default_factory=dict)
-    """Of the manifest's "targets", under the target's name."""
+    """Entry of the manifest's "targets" under the target's name."""
     engines: list[dict[str, Any]] = field(default_factory=list)
-    """For the report of `spair build`."""
+    """Facts about each built engine, for the report of `spair build`."""
     commands: list[str] = field(default_factory=list)
-    """What builds the engines on the target, where they cannot be built here."""
+    """Command lines that build the engines on the target, where they cannot be built here."""
     notes: list[str] = field(default_factory=list)
-    """Sentences for the user: why engines were not built."""
+    """Sentences that say why engines were not built."""
+
+
+def build_target(
+    path: Path,
+    name: str,
+    options: EngineOptions | None,
+    *,
+    precisions: Sequence[str] = (),
+    library: Path | None = None,
+    jobs: int | None = None,
+    cache: bool = True,
+    progress: Progress = lambda step: None,
+) -> dict[str, Any]:
+    """Build a target's plugins and engines into a bundle.
+
+    All that can be refused is checked before minutes of compiling, and a failure leaves the bundle as it was.
+
+    Args:
+        path: the bundle's folder.
+        name: name of the target.
+        options: how engines are built; None: the library alone.
+        precisions: see `check_operators`.
+        library: plugin library that was built for the target before; None: it is compiled.
+        jobs: kernels compiled side by side; None: as many as the machine has cores.
+        cache: use and keep what was compiled before.
+        progress: called before each step.
+
+    Returns:
+        The JSON of `spair build`.
+
+    Raises:
+        UserError, PluginError: the bundle, the target or a tool cannot be used.
+        GateError, RuleError: an engine or a kernel is not as it must be.
+    """
+    target = find_target(name)
+    bundle = Bundle.open(path)
+    chosen = check_operators(bundle, precisions)
+    check_place(bundle)
+    if options and target.rtx:
+        builder_of(target)
+    kept = Cache(cache_folder() / "builds" if cache else None)
+    progress(f"building for {target.name}")
+    settings = Settings(jobs or os.cpu_count() or 1, kept)
+    build = take_library(library, target) if library else build_plugins(target, settings, progress=progress)
+    found = collect_target(bundle, target, build, chosen, options, kept, progress=progress)
+    progress("writing the bundle")
+    write_target(bundle, target, found)
+    return _report(bundle, build, found)
+
+
+def _report(bundle: Bundle, build: Build, found: TargetFiles) -> dict[str, Any]:
+    return {
+        "target": build.label.target,
+        "library": str(bundle.path / found.entry["library"]),
+        "architectures": list(build.label.architectures),
+        "fallback": build.label.fallback,
+        "operators": dict(bundle.manifest.operators),
+        "engines": [{**engine, "path": str(bundle.path / engine["path"])} for engine in found.engines],
+        "on_target": list(found.commands),
+        "notes": list(found.notes),
+        "kernels": list(build.report["kernels"]) if build.report else [],
+    }
 
 
 def check_operators(bundle: Bundle, precisions: Sequence[str]) -> tuple[str, ...]:
-    """The precisions to build; all that have graphs with `spair` nodes where none are named.
+    """Return the precisions to build.
+
+    Args:
+        bundle: the bundle to build from.
+        precisions: names of precisions; empty: all for which the bundle has the graph.
 
     Raises:
-        UserError: the bundle has no such nodes, or not this precision, or its graph was changed.
+        UserError: the bundle has no nodes of the domain `spair` or no such precision, or its graph was changed.
     """
     if not bundle.manifest.operators:
         raise UserError(
@@ -66,10 +139,10 @@ def check_operators(bundle: Bundle, precisions: Sequence[str]) -> tuple[str, ...
 
 
 def check_place(bundle: Bundle) -> None:
-    """Refuse, before minutes of building, a bundle that could not be replaced by the one with the target's files.
+    """Refuse a bundle that could not be replaced.
 
     Raises:
-        UserError: a foreign file is in it, or its folder cannot be written.
+        UserError: the bundle holds a file that is not its own, or the folder beside it cannot be written.
     """
     place = bundle.path.resolve()
     check_target(place, force=True)
@@ -92,16 +165,18 @@ def collect_target(
     *,
     progress: Progress = lambda step: None,
 ) -> TargetFiles:
-    """Everything that a build adds to a bundle; nothing is written but the cache.
+    """Collect the files that a build adds to a bundle.
+
+    Engines are built here; nothing but the cache is written.
 
     Args:
-        bundle: what to build from.
-        target: what to build for.
-        build: its plugin library.
+        bundle: the bundle to build from.
+        target: the machine to build for.
+        build: the target's plugin library.
         precisions: see `check_operators`.
-        options: of the engines; None: the library alone.
+        options: how engines are built; None: the library alone.
         cache: keeps engines by their keys.
-        progress: called with a few words before each step.
+        progress: called before each step.
 
     Raises:
         UserError, GateError: see `build_engine`.
@@ -142,7 +217,10 @@ def _make_key(
     options: EngineOptions,
     made: dict[str, bytes],
 ) -> EngineKey:
-    """The key of an engine from the bundle's graph and what was made of it: the prepared graph, the library."""
+    """Make the key of an engine.
+
+    `made` has the contents that were made for it: the prepared graph and the library.
+    """
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in made.items()}
     return EngineKey(
         target=target.name,
@@ -161,9 +239,8 @@ def _make_key(
 
 def write_target(bundle: Bundle, target: Target, found: TargetFiles) -> Bundle:
     """Replace the target's part of a bundle, atomically."""
-    targets = {**bundle.manifest.targets, target.name: found.entry}
     stale = (f"plugins/{target.name}/", f"engines/{target.name}/")
-    return extend_bundle(bundle, {"targets": targets}, found.files, without=stale)
+    return extend_bundle(bundle, {"targets": {target.name: found.entry}}, found.files, without=stale)
 
 
 def _build(
@@ -201,20 +278,11 @@ def _add_engine(found: TargetFiles, key: EngineKey, engine: Engine) -> None:
 def _leave_to_target(
     found: TargetFiles, bundle: Bundle, target: Target, precisions: Sequence[str], options: EngineOptions
 ) -> None:
-    """Add the graphs that the target's parser needs, and say what to call there."""
-    least, usual, most = ("x".join(map(str, shape)) for shape in options.shapes())
+    """Add graphs and commands for a build on the target."""
     for precision in precisions:
         graph = f"engines/{target.name}/{precision}.onnx"
-        bodies = target.tensorrt >= BODIES_BEHIND_PLUGINS
-        found.files[graph] = prepare_engine_graph(bundle.graph(precision, PART), bodies=bodies)
+        found.files[graph] = prepare_engine_graph(bundle.graph(precision, PART), bodies=False)
+        library = bundle.path / found.entry["library"]
         found.commands.append(
-            f"trtexec --onnx={_quote(bundle.path / graph)} "
-            f"--staticPlugins={_quote(bundle.path / found.entry['library'])} "
-            f"--minShapes=image:{least} --optShapes=image:{usual} --maxShapes=image:{most} "
-            f"--saveEngine={precision}.engine{'' if options.tf32 else ' --noTF32'}"
-            f"{' --stronglyTyped' if target.tensorrt < (11, 0) else ''}"
+            make_trtexec_command(bundle.path / graph, library, f"{precision}.engine", target, options)
         )
-
-
-def _quote(path: Path) -> str:
-    return shlex.quote(str(path))

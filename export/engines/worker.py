@@ -1,7 +1,8 @@
-"""The process that runs TensorRT's builder: a job file in, a result file out.
+"""Script of the child process that runs TensorRT's builder.
 
-Apart from the caller because the parser ends the whole process on some inputs, and because the libraries have to be on
-the loader's path before it starts. Run as a script, so that nothing of this package is imported.
+It reads a job file and writes a result file. It is a process of its own because the parser ends the whole process on
+some inputs, and because the libraries must be on the loader's path before a process starts. It runs as a script and
+imports nothing of this package.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+DOMAIN = "spair"
+"""ONNX domain of the operators that have plugins; the worker imports nothing of the toolkit."""
 BODIES_BEHIND_PLUGINS = (10, 7)
-"""From this TensorRT on the parser prefers a plugin to a function body of the same name."""
+"""TensorRT version from which the parser prefers a plugin to a function body of the same name."""
 
 
 def build(job: dict[str, Any]) -> dict[str, Any]:
@@ -28,8 +31,11 @@ def build(job: dict[str, Any]) -> dict[str, Any]:
             the library).
 
     Returns:
-        layers: [name, type] of the parsed network; bodies: the same of the network without plugins (None where it was
-        not parsed); version; or error: a sentence.
+        layers ([name, type] of each layer of the parsed network), bodies ([name, type] of each layer without plugins,
+        or None where that network was not parsed) and version.
+
+    Raises:
+        BuildError: TensorRT refuses the graph, the library or the options.
     """
     trt = importlib.import_module(job["module"])
     log = _make_log(trt)
@@ -46,7 +52,7 @@ def build(job: dict[str, Any]) -> dict[str, Any]:
             bodies = _list_layers(_parse(trt, builder, log, plain, graph)[0])
         if builder.get_plugin_registry().load_library(job["library"]) is None:
             raise BuildError(f"the plugin library does not load: {log.last()}")
-        content = _without_bodies(content) if early else content
+        content = _without_bodies(content)  # a plugin that is missing is an error then, and no dense engine
     network, parser = _parse(trt, builder, log, content, graph)
     config = _configure(trt, builder, network, job)
     plan = builder.build_serialized_network(network, config)
@@ -58,12 +64,14 @@ def build(job: dict[str, Any]) -> dict[str, Any]:
 
 
 class BuildError(Exception):
-    """TensorRT refuses; its own words."""
+    """Refusal by TensorRT, in its own words."""
 
 
 def _make_log(trt: Any) -> Any:
     class Log(trt.ILogger):
-        """Keeps errors; all else is noise about names and defaults."""
+        """Log that keeps errors only.
+
+        Other messages are about names and defaults."""
 
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
@@ -127,19 +135,32 @@ def _without_bodies(content: bytes) -> bytes:
     import onnx
 
     model = onnx.load_model_from_string(content)
-    del model.functions[:]
+    remove_bodies(model)
     return bytes(model.SerializeToString())
 
 
-def prepare_bodies(content: bytes, early: bool) -> bytes:
-    """A graph for a parser that has no plugins: the very graph, unless the parser cannot take its function bodies.
+def remove_bodies(model: Any) -> None:
+    """Remove the bodies of our operators from a graph.
 
-    Then each body is written out in its node's place, under names of its own. Parsers before `BODIES_BEHIND_PLUGINS`
-    may wire the inside of a body wrongly. Later ones, and TensorRT-RTX's, call the layers of a body alike wherever it
-    is used; most get another number, but a DequantizeLinear its plain name, and the network refuses a second layer of
-    that name. A body has no way around it (tried with TensorRT-RTX 1.7.1): Cast and Mul in place of DequantizeLinear
-    parse, but then the builder says that quantized constants may stand before a DQ or a plugin only; and there can be
-    no body for each node, since the parser finds functions by the operator's name alone, which is the plugin's too.
+    Functions of other domains stay, since no plugin replaces them.
+    """
+    kept = [function for function in model.functions if function.domain != DOMAIN]
+    del model.functions[:]
+    model.functions.extend(kept)
+
+
+def prepare_bodies(content: bytes, early: bool) -> bytes:
+    """Return a graph that a parser without plugins can take.
+
+    It is the given graph, unless the parser cannot take its function bodies. Then each body is written out in its
+    node's place, under names of its own.
+
+    Parsers before `BODIES_BEHIND_PLUGINS` may wire the inside of a body wrongly. Later parsers, and the one of
+    TensorRT-RTX, give the layers of a body the same names wherever the body is used. They add a number to most names,
+    but not to that of a DequantizeLinear, and the network refuses a second layer of one name. The body cannot be
+    changed to avoid this (tried with TensorRT-RTX 1.7.1). Cast and Mul in place of DequantizeLinear parse, but then the
+    builder says that quantized constants may stand before a DQ or a plugin only. A body for each node is not possible,
+    because the parser finds functions by the operator's name alone, which is the plugin's name too.
 
     Args:
         content: an ONNX file with function bodies.
@@ -164,7 +185,7 @@ def _repeats_a_quantizer(model: Any) -> bool:
 
 
 def main() -> None:
-    """Do the job in the file named first, and write the result to the file named second."""
+    """Do the job of the first file; write the second."""
     job, result = map(Path, sys.argv[1:3])
     try:
         answer = build(json.loads(job.read_text()))

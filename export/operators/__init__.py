@@ -1,1 +1,1 @@
-"""Facts and definitions of the `spair` operators."""
+"""Operators of the domain `spair`, with their facts and meaning."""

@@ -1,15 +1,19 @@
-"""The function bodies of the `spair` operators: their meaning in standard operators, carried inside every graph.
+"""Function bodies of the `spair` operators.
 
-ONNX Runtime inlines them, and TensorRT's parser (10.7 and later, TensorRT-RTX) falls back to them when no plugin of
-the name is registered. Earlier parsers, JetPack 6's TensorRT 10.3 among them, prefer a body to a plugin and may wire a
-body wrongly. Give them a copy instead: for plugins one without bodies (`del model.functions[:]`), and to run without
-plugins one whose bodies are written out (`onnx.inliner.inline_local_functions(model)`), never the file of the bundle.
 
-TensorRT-RTX's parser gives the layers of a body the same names wherever it is used, and refuses a second
-DequantizeLinear of one name. Without the plugin, graphs with several SparseConv2dInt8 have to be written out for it as
-well; with the plugin nothing has to be done.
+A function body defines an operator in standard operators, and every graph carries the bodies of the operators it
+uses. ONNX Runtime inlines them. TensorRT's parser (10.7 and later, TensorRT-RTX) falls back to them when no plugin of
+the name is registered: the engine is then several times as slow, and nothing reports an error. Earlier parsers, such
+as TensorRT 10.3 of JetPack 6, prefer a body to a plugin and may wire a body wrongly. Do not give the file of the
+bundle to a parser. For plugins, give it a copy without bodies (`del model.functions[:]`), so that a missing plugin is
+an error. To run without plugins, give it a copy whose bodies are written out
+(`onnx.inliner.inline_local_functions(model)`).
 
-The Python below is the source text of ONNX functions (opset 18) and is never run as Python.
+TensorRT-RTX's parser gives the layers of a body the same names wherever the body is used, and refuses a second
+DequantizeLinear of one name. Without the plugin, a graph with several SparseConv2dInt8 must be written out for
+TensorRT-RTX as well.
+
+The Python functions below are the source text of ONNX functions (opset 18). They are never run as Python.
 """
 
 from __future__ import annotations
@@ -23,11 +27,12 @@ from onnxscript import script
 from onnxscript.onnx_types import FLOAT, INT8
 from onnxscript.values import Opset
 
+from .table import DOMAIN
+
 OPSET = 18
-"""TensorRT 10.3 (JetPack 6) reads no later one in full."""
+"""Version of the standard operators in float graphs. TensorRT 10.3 (JetPack 6) reads no later version in full."""
 IR_VERSION = 9
-"""Of the ONNX files (that of ONNX 1.14): the graphs use nothing newer, and older readers refuse higher numbers."""
-DOMAIN = "spair"
+"""Version of the file format, as in ONNX 1.14. The graphs use nothing newer, and older readers refuse higher ones."""
 _spair = Opset(DOMAIN, 1)
 _ZERO = helper.make_tensor("zero", TensorProto.INT8, [], [0])
 
@@ -42,7 +47,7 @@ def SparseConv2d(  # noqa: D103, N802
     negative_slope: float,
     clean_input: float,
 ) -> FLOAT:
-    # max(mask, clean_input) for masks of 0 and 1, without a constant: those have a type, and halves take no FP32 ones.
+    # max(mask, clean_input) for masks of 0 and 1. A constant would have one type, but mask may be FP16 or FP32.
     readable = op.HardSigmoid(mask, alpha=1.0, beta=clean_input)
     y = op.Conv(op.Mul(x, readable), weight, bias, pads=pads)
     return op.Mul(op.LeakyRelu(y, alpha=negative_slope), mask)
@@ -60,7 +65,7 @@ def SparseConv2dInt8(  # noqa: D103, N802
     negative_slope: float,
     clean_input: float,
 ) -> FLOAT:
-    # Summed in FP32, as the plugin's INT32 sums are scaled; mask and bias may be halves, and then the result is one.
+    # Summed in FP32, as the plugin scales its INT32 sums. Where mask and bias are FP16, the result is FP16.
     readable = op.HardSigmoid(op.Cast(mask, to=1), alpha=1.0, beta=clean_input)
     values = op.Mul(op.DequantizeLinear(x, x_scale), readable)
     y = op.Conv(values, op.DequantizeLinear(weight, weight_scale, axis=0), op.Cast(bias, to=1), pads=pads)
@@ -79,7 +84,7 @@ def SparseConv2dQuantize(  # noqa: D103, N802
     negative_slope: float,
     clean_input: float,
 ) -> FLOAT:
-    # Quotients are FP32 ones, whatever type x has, as in the plugin.
+    # Quotients are FP32 for every type of x, as in the plugin.
     steps = op.QuantizeLinear(op.Cast(x, to=1), x_scale, op.Constant(value=_ZERO))
     readable = op.HardSigmoid(op.Cast(mask, to=1), alpha=1.0, beta=clean_input)
     values = op.Mul(op.DequantizeLinear(steps, x_scale), readable)
@@ -186,9 +191,9 @@ def SparseNonLocal(  # noqa: D103, N802
     return op.Mul(op.Reshape(found, size), query_mask)
 
 
-# A body is the source text of one flat function: those of the six convolutions repeat lines, since a body that called
-# another would be one more function for parsers that confuse the names inside.
-OPERATORS = {
+# The six convolutions repeat lines. A body that called another would be one more function, and parsers confuse names
+# inside nested functions.
+BODIES = {
     "SparseConv2d": SparseConv2d,
     "SparseConv2dInt8": SparseConv2dInt8,
     "SparseConv2dAdd": SparseConv2dAdd,
@@ -198,24 +203,43 @@ OPERATORS = {
     "MaskedModulation": MaskedModulation,
     "SparseNonLocal": SparseNonLocal,
 }
+"""Body of each operator of the table, by name."""
 
 
 def add_function_bodies(model: onnx.ModelProto) -> None:
-    """Append the body of every `spair` operator that the graph uses, in place.
+    """Append the bodies of a graph's `spair` operators, in place.
 
-    Tensors of a body are prefixed with its operator's name: TensorRT's parser confuses a body's names with the outer
-    graph's when they coincide. Bodies are written in the graph's own opset, 18 or later.
+    The names of a body's tensors begin with the operator's name, because TensorRT's parser confuses a body's names with
+    equal names of the outer graph. Bodies are written in the graph's own opset, 18 or later.
     """
     used = {node.op_type for node in model.graph.node if node.domain == DOMAIN}
     version = next(opset.version for opset in model.opset_import if not opset.domain)
     for name in sorted(used):
-        body = _prefixed(OPERATORS[name].to_function_proto())
+        body = _prefixed(BODIES[name].to_function_proto())
         for opset in body.opset_import:
             opset.version = opset.version if opset.domain else version
         model.functions.append(body)
 
 
+def remove_function_bodies(model: onnx.ModelProto) -> None:
+    """Remove the bodies of all `spair` operators, in place."""
+    others = [function for function in model.functions if function.domain != DOMAIN]
+    del model.functions[:]
+    model.functions.extend(others)
+
+
+def renew_function_bodies(model: onnx.ModelProto) -> None:
+    """Replace the bodies of `spair` operators, in place.
+
+    This is needed after a change of operators or of the opset.
+    """
+    remove_function_bodies(model)
+    add_function_bodies(model)
+
+
 def _prefixed(function: onnx.FunctionProto) -> onnx.FunctionProto:
+    """Put the operator's name before a body's tensor names."""
+
     def rename(names: Sequence[str]) -> list[str]:
         return [f"{function.name}_{name}" if name else "" for name in names]
 
@@ -224,5 +248,5 @@ def _prefixed(function: onnx.FunctionProto) -> onnx.FunctionProto:
     for node in function.node:
         node.input[:] = rename(node.input)
         node.output[:] = rename(node.output)
-        node.name = ""  # a body is inlined many times; parsers then number its nodes themselves
+        node.name = ""  # a body is inlined many times, and parsers number unnamed nodes themselves
     return function

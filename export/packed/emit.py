@@ -1,4 +1,4 @@
-"""Writing standard ONNX nodes in order, with names of their own and constants stored once."""
+"""Emitter of standard ONNX nodes."""
 
 from __future__ import annotations
 
@@ -12,34 +12,37 @@ from onnx import helper, numpy_helper
 
 
 class Emitter:
-    """Collects nodes and initializers for a graph that is being rewritten."""
+    """Collector of nodes and constants for a rewritten graph.
+
+    Nodes stand in the order of the calls, every tensor gets a name of its own, and equal constants are stored once.
+    """
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
         self.nodes: list[onnx.NodeProto] = []
-        """Where nodes are appended: the graph's, or a body's while it is built."""
+        """List that nodes are appended to: the graph's, or a body's while the body is built."""
         self._graph_nodes = self.nodes
         self.initializers: list[onnx.TensorProto] = []
         self._named = 0
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
     def name(self) -> str:
-        """A fresh tensor name."""
+        """Return a new tensor name."""
         self._named += 1
         return f"{self.prefix}_{self._named}"
 
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Append a node; the name of its only output."""
+        """Append a node with one output; return its name."""
         return self.ops(kind, *inputs, outputs=1, **attributes)[0]
 
     def ops(self, kind: str, *inputs: str, outputs: int, **attributes: Any) -> list[str]:
-        """Append a node with several outputs; their names."""
+        """Append a node with several outputs and return their names."""
         names = [self.name() for _ in range(outputs)]
         self.nodes.append(helper.make_node(kind, list(inputs), names, name=names[0], **attributes))
         return names
 
     def const(self, value: Any, dtype: Any = np.int64) -> str:
-        """The name of a constant; equal constants share one."""
+        """Return the name of a constant; equal constants share one."""
         array = np.asarray(value, dtype, order="C")
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._constants:
@@ -49,7 +52,10 @@ class Emitter:
 
     @contextlib.contextmanager
     def outermost(self) -> Iterator[None]:
-        """Append to the graph itself, whatever body is being built: what is shared must not hide inside one."""
+        """Append to the graph itself while a body is built.
+
+        Tensors that several bodies share must not be made inside one of them.
+        """
         inner, self.nodes = self.nodes, self._graph_nodes
         try:
             yield
@@ -57,16 +63,16 @@ class Emitter:
             self.nodes = inner
 
     def scan(self, inputs: Sequence[tuple[str, int, int]], build: Callable[..., str], rank: int = 2) -> str:
-        """Run a piece of graph once per slice of the first axis, and stack what it gives.
+        """Emit a loop over slices of the first axis.
 
         Args:
             inputs: (name, ONNX element type, rank of a slice) of every sliced tensor; all have the same first axis.
-            build: given the slices' names, emits the piece and returns its float32 result; it may read any tensor
-                emitted so far.
-            rank: of that result.
+            build: emits the loop's body from the slices' names, and returns the name of its float32 result. It may read
+                every tensor emitted so far.
+            rank: number of axes of that result.
 
         Returns:
-            [slices, *result].
+            [slices, *result], the results of all slices.
         """
         slices = [self.name() for _ in inputs]
         values = [
@@ -77,7 +83,10 @@ class Emitter:
         return self.op("Scan", *(name for name, _, _ in inputs), body=body, num_scan_inputs=len(inputs))
 
     def choose(self, condition: str, then: Callable[[], str], otherwise: Callable[[], str], rank: int = 2) -> str:
-        """Run one of two pieces of graph, by a bool []; both give a float32 result of that rank."""
+        """Emit a choice between two pieces of graph.
+
+        `condition` is a bool []. Both pieces give a float32 result with `rank` axes.
+        """
         branches = {"then_branch": self._body(then, [], rank), "else_branch": self._body(otherwise, [], rank)}
         return self.op("If", condition, **branches)
 

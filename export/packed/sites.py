@@ -1,4 +1,7 @@
-"""The active pixels of one mask inside a packed graph: their rows, their neighbours, and back to full size."""
+"""Active pixels of a mask inside a packed graph.
+
+The graph looks up their rows and neighbours, gathers them from full-size tensors, and writes them back.
+"""
 
 from __future__ import annotations
 
@@ -12,39 +15,43 @@ from onnx import TensorProto
 from .emit import Emitter
 
 MARGIN = 2
-"""Clean border of the padded map, so that neighbours outside the picture are absent: half of the largest kernel, 5."""
+"""Width in pixels of the clean border of the padded map. Neighbours outside the picture are absent there; it is half of
+the largest kernel, 5."""
 
 BLOCK = 1024
-"""Rows whose neighbours are gathered at a time: 2 to 3 MB with 64 channels, which stays in the cache."""
+"""Number of rows whose neighbours are gathered at a time: 2 to 3 MB with 64 channels, which stays in the cache."""
 
 FEW = 5
-"""A map with more than this many times the pixels wanted is read value by value, else transposed first. Reading 64
-channels of 256x256 on two threads takes 1.4 against 7.7 ms at 2 % of the pixels, 3.9 against 7.9 at 10 %, and 10.7
-against 4 to 8 at 35 %."""
+"""Ratio of a map's pixels to the wanted pixels. Above it the map is read value by value, below it is transposed first.
+Reading 64 channels of 256x256 on two threads takes 1.4 against 7.7 ms at 2 % of the pixels, 3.9 against 7.9 at 10 %,
+and 10.7 against 4 to 8 at 35 %."""
 
 SIDES = ((False, False), (True, False), (False, True), (True, True))
-"""The groups: whether pixels of it have an active neighbour in the column to the left, and to the right."""
+"""Groups of pixels: whether they have an active neighbour in the column to the left, and in the column to the right."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Active pixels that miss the same columns of neighbours, cut into equal blocks; the last may be padded."""
+    """Active pixels that miss the same columns of neighbours.
+
+    They are cut into equal blocks, of which the last may be padded.
+    """
 
     left: bool
     right: bool
     blocks: str
-    """[2] int64: number of blocks, and rows in each."""
+    """Number of blocks and of rows in each, [2] int64."""
     size: str
-    """[1] int64: their product."""
+    """Number of rows of all blocks, padding included, [1] int64."""
     numbers: str
-    """[n] int64: row numbers of the real pixels; padding follows them."""
+    """Row numbers of the real pixels, [n] int64; padding follows them."""
     real: str
-    """[n] int64: positions of the real pixels in the padded map."""
+    """Positions of the real pixels in the padded map, [n] int64."""
     place: str
-    """[size] int64: the same and, for padding, that of the top left pixel of the first picture."""
+    """Positions of all rows, [size] int64; padding has the position of the first picture's top left pixel."""
 
     def columns(self, kernel: int) -> range:
-        """Columns of a kernel that can meet an active pixel."""
+        """Return the kernel's columns that can meet active pixels."""
         radius = kernel // 2
         if kernel != 3:  # wider kernels see further than the next column
             return range(-radius, radius + 1)
@@ -52,45 +59,51 @@ class Group:
 
 
 class Sites:
-    """Emits, once each and only if asked for, what layers under one mask share.
+    """Emitter of the tensors that layers under one mask share.
 
-    Features live in a tensor of rows: row 0 stands for every absent neighbour and is all zeros wherever neighbours are
-    read (see `Packed.cleared`), then come the pixels, group by group, in raster order of the batch inside each. Rows
-    that pad a group hold nothing of meaning and are nobody's neighbour. A pixel of the padded map [N, H+2m, W+2m] holds
-    its row's number, or 0 where it is clean.
+    Each tensor is emitted at its first use, and once.
+
+    Features live in a tensor of rows. Row 0 stands for every absent neighbour, and is all zeros where neighbours are
+    read (see `Packed.cleared`). The pixels follow group by group, in raster order of the batch inside each group. Rows
+    that pad a group hold meaningless values, and no pixel has them as neighbours. A pixel of the padded map
+    [N, H+2m, W+2m], where m is MARGIN, holds its row's number, or 0 where it is clean.
     """
 
     def __init__(self, emit: Emitter, mask: str) -> None:
+        """Take the name of a mask `[N,1,H,W]`."""
         self.emit, self.mask = emit, mask
         self._memo: dict[Any, Any] = {}
 
     def once(self, key: Any, make: Callable[[], Any]) -> Any:
-        """What `make` emits, at its first use; `key` names it."""
+        """Return the result of `make`, called once for each key."""
         if key not in self._memo:
             with self.emit.outermost():
                 self._memo[key] = make()
         return self._memo[key]
 
     def side(self, axis: int) -> str:
-        """[1] int64: N (0), H (2) or W (3)."""
+        """Emit N, H or W (axis 0, 2, 3), `[1] int64`."""
         return self.once(("side", axis), lambda: self.emit.op("Shape", self.mask, start=axis, end=axis + 1))
 
     def padded_side(self, axis: int) -> str:
-        """[1] int64: the same of the padded map."""
+        """Emit a side of the padded map, `[1] int64`."""
         margins = self.emit.const([2 * MARGIN])
         return self.once(("padded", axis), lambda: self.emit.op("Add", self.side(axis), margins))
 
     def map(self) -> str:
-        """[N*(H+2m)*(W+2m)] float32: the padded mask."""
+        """Emit the padded mask, `[N*(H+2m)*(W+2m)] float32`."""
         return self.once("map", lambda: self.padded(self.mask))
 
     def padded(self, mask: str) -> str:
-        """A mask of this one's size [N,1,H,W] -> [N*(H+2m)*(W+2m)]."""
+        """Pad a mask `[N,1,H,W]` to `[N*(H+2m)*(W+2m)]`."""
         padded = self.emit.op("Pad", mask, self.emit.const([0, 0, MARGIN, MARGIN] * 2))
         return self.emit.op("Reshape", padded, self.emit.const([-1]))
 
     def _steps(self, columns: range, kernel: int) -> str:
-        """[1, k*columns] int64: steps in the padded map to the neighbours, column by column, downwards in each."""
+        """Emit the steps to the neighbours, `[1, k*columns] int64`.
+
+        Steps are in the padded map, column by column, and downwards in each column.
+        """
         emit, radius = self.emit, kernel // 2
 
         def make() -> str:
@@ -101,12 +114,12 @@ class Sites:
         return self.once(("steps", columns, kernel), make)
 
     def _around(self, place: str, columns: range, kernel: int) -> str:
-        """[n, k*columns] int64: positions of the neighbours of places [n]."""
+        """Emit the neighbours' positions of places `[n]`, `[n, k*columns] int64`."""
         rows = self.emit.op("Unsqueeze", place, self.emit.const([1]))
         return self.emit.op("Add", rows, self._steps(columns, kernel))
 
     def groups(self) -> tuple[Group, ...]:
-        """The active pixels by the columns of neighbours that they miss."""
+        """Emit the active pixels, grouped by missing neighbour columns."""
         return self.once("groups", self._make_groups)
 
     def _make_groups(self) -> tuple[Group, ...]:
@@ -115,7 +128,8 @@ class Sites:
         beside = []
         for column in (-1, 1):
             values = emit.op("Gather", self.map(), self._around(found, range(column, column + 1), 3))
-            beside.append(emit.op("Greater", emit.op("ReduceMax", values, emit.const([1]), keepdims=0), self._half()))
+            largest = emit.op("ReduceMax", values, emit.const([1]), keepdims=0)
+            beside.append(emit.op("Greater", largest, emit.const(0.5, np.float32)))
         groups, start = [], emit.const([1])
         for left, right in SIDES:
             has = [side if wanted else emit.op("Not", side) for side, wanted in zip(beside, (left, right), strict=True)]
@@ -123,9 +137,6 @@ class Sites:
             groups.append(self._make_group(left, right, emit.op("Gather", found, mine), start))
             start = emit.op("Add", start, groups[-1].size)
         return tuple(groups)
-
-    def _half(self) -> str:
-        return self.emit.const(0.5, np.float32)
 
     def _make_group(self, left: bool, right: bool, real: str, start: str) -> Group:
         emit, one = self.emit, self.emit.const([1])
@@ -151,7 +162,7 @@ class Sites:
         )
 
     def _first(self) -> str:
-        """[] int64: position of the first pixel of the first picture in the padded map."""
+        """Emit the first pixel's position in the padded map, `[] int64`."""
         emit = self.emit
 
         def make() -> str:
@@ -161,43 +172,49 @@ class Sites:
         return self.once("first", make)
 
     def _all(self, what: str) -> str:
-        """A field of all groups, one after the other."""
+        """Emit a field of all groups, one after the other."""
         return self.once(
             ("all", what), lambda: self.emit.op("Concat", *(getattr(g, what) for g in self.groups()), axis=0)
         )
 
     def place(self) -> str:
-        """[rows] int64: position of every row in the padded map; row 0 is in its corner, which is always clean."""
+        """Emit every row's position in the padded map, `[rows] int64`.
+
+        Row 0 lies in the map's corner, which is always clean.
+        """
         return self.once("place", lambda: self.emit.op("Concat", self.emit.const([0]), self._all("place"), axis=0))
 
     def row_map(self) -> str:
-        """[N*(H+2m)*(W+2m)] int32: row of the active pixel there, 0 where clean or outside."""
+        """Emit each active pixel's row, `[N*(H+2m)*(W+2m)] int32`.
+
+        It is 0 where the map is clean or outside the picture.
+        """
         return self.once("row map", lambda: self.numbered(self._all("real"), self._all("numbers")))
 
     def numbered(self, places: str, numbers: str) -> str:
-        """[N*(H+2m)*(W+2m)] int32: numbers [n] at places [n], 0 elsewhere."""
+        """Put numbers `[n]` at places `[n]` of a padded map."""
         emit = self.emit
         zeros = emit.op("Expand", emit.const(0, np.int32), emit.op("Shape", self.map()))
         return emit.op("ScatterElements", zeros, places, emit.op("Cast", numbers, to=TensorProto.INT32), axis=0)
 
     def blocked(self, tensor: str, group: Group, *sides: int) -> str:
-        """[size, ...] of one group -> [blocks, rows, ...], with the sizes after the rows given."""
+        """Reshape a group's `[size, ...]` to `[blocks, rows, *sides]`."""
         return self.emit.op(
             "Reshape", tensor, self.emit.op("Concat", group.blocks, self.emit.const(list(sides)), axis=0)
         )
 
     def neighbours(self, group: Group, kernel: int) -> str:
-        """[blocks, rows, k*columns] int32: rows of a group's neighbours, 0 where they are clean or outside."""
+        """Emit a group's neighbour rows, `[blocks, rows, k*columns] int32`, 0 where absent."""
         columns = group.columns(kernel)
         return self.once(("neighbours", group, kernel), lambda: self.table(group, self.row_map(), columns, kernel))
 
     def table(self, group: Group, numbers: str, columns: range, kernel: int) -> str:
-        """[blocks, rows, k*columns] int32: what `numbers`, a padded map, says of the neighbours of a group's pixels."""
+        """Look a group's neighbours up in a padded map, `[blocks, rows, k*columns] int32`."""
         found = self.emit.op("Gather", numbers, self._around(group.place, columns, kernel))
         return self.blocked(found, group, kernel * len(columns))
 
     def parts(self, rows: str, channels: int) -> list[str]:
-        """Rows [rows, C] as [blocks, rows, C] of each group."""
+        """Split `[rows, C]` into each group's `[blocks, rows, C]`."""
         emit = self.emit
 
         def make() -> list[str]:
@@ -208,18 +225,21 @@ class Sites:
         return self.once(("parts", rows), make)
 
     def joined(self, parts: list[str], channels: int) -> str:
-        """[blocks, rows, C] of each group -> [rows, C] with the row of zeros before them."""
+        """Join each group's `[blocks, rows, C]` after a row of zeros."""
         emit = self.emit
         flat = [emit.op("Reshape", part, emit.const([-1, channels])) for part in parts]
         return emit.op("Concat", emit.const(np.zeros((1, channels)), np.float32), *flat, axis=0)
 
     def cleared(self, rows: str, channels: int) -> str:
-        """Rows whose first one is set to zeros; ONNX Runtime does that in place."""
+        """Set the first row to zeros, without a copy."""
         emit = self.emit
         return emit.op("ScatterND", rows, emit.const([[0]]), emit.const(np.zeros((1, channels)), np.float32))
 
     def coordinates(self, place: str) -> tuple[str, str, str]:
-        """[n] int64 each: image, row and column of places in the padded map; -MARGIN is the first of the margin."""
+        """Emit image, row and column of places, each `[n] int64`.
+
+        Rows and columns of the margin begin at -MARGIN.
+        """
         emit, margin = self.emit, self.emit.const([MARGIN])
 
         def make() -> tuple[str, str, str]:
@@ -231,7 +251,10 @@ class Sites:
         return self.once(("coordinates", place), make)
 
     def unfold(self, rows: str, fine: Sites, channels: int) -> str:
-        """rows [rows, 4*C] of this coarse mask, position outermost -> [fine rows, C]: each fine pixel's own quarter."""
+        """Spread rows of this coarse mask over a fine one.
+
+        Rows [rows, 4*C] have the position outermost; each fine pixel takes its own quarter, [fine rows, C].
+        """
         emit, two, margin = self.emit, self.emit.const([2]), self.emit.const([MARGIN])
         image, row, column = fine.coordinates(fine.place())
 
@@ -246,14 +269,15 @@ class Sites:
         return emit.op("Gather", emit.op("Reshape", rows, emit.const([-1, channels])), index)
 
     def image_of(self, place: str) -> str:
-        """[n] int64: the image of the batch that places in the padded map belong to."""
+        """Emit the image number of places, `[n] int64`."""
         lines = self.emit.op("Div", place, self.padded_side(3))
         return self.emit.op("Div", lines, self.padded_side(2))
 
     def pixels(self, place: str, channels: int = 1) -> str:
-        """[n] int64: numbers of the pixels at places [n] of the padded map, counted through N, H, W.
+        """Emit the numbers of the pixels at places `[n]`.
 
-        With channels: where the first channel of those pixels lies in a flat [N,C,H,W].
+        Pixels are counted through N, H, W, [n] int64. With channels, the result is the position of each pixel's first
+        channel in a flat [N,C,H,W].
         """
         emit = self.emit
 
@@ -266,14 +290,17 @@ class Sites:
         return self.once(("pixels", place, channels), make)
 
     def elements(self, first: str, channels: int) -> str:
-        """[n, C] int64: where all channels of pixels lie in a flat [N,C,H,W], from where the first ones do."""
+        """Emit the positions of pixels' channels, `[n, C] int64`.
+
+        They are positions in a flat [N,C,H,W]; `first` has the positions of the first channels.
+        """
         emit = self.emit
         plane = self.once("plane", lambda: emit.op("Mul", self.side(2), self.side(3)))
         planes = emit.op("Mul", emit.const(np.arange(channels)[None]), plane)
         return emit.op("Add", emit.op("Unsqueeze", first, emit.const([1])), planes)
 
     def gathered(self, x: str, place: str, channels: int) -> str:
-        """x [N,C,H,W] -> [n, C]: its pixels at places [n] of the padded map, all inside the picture."""
+        """Gather pixels `[n, C]` of x `[N,C,H,W]` at places `[n]`."""
         emit, flat = self.emit, self.emit.const([-1])
         pixels, first = self.pixels(place), self.pixels(place, channels)
 
@@ -291,12 +318,15 @@ class Sites:
         return self.once(("gathered", x, place), make)
 
     def lift(self, x: str, channels: int) -> str:
-        """x [N,C,H,W] -> [rows, C]: its active pixels."""
+        """Gather the active pixels of x `[N,C,H,W]` as rows."""
         rows = self.gathered(x, self._all("place"), channels)
         return self.emit.op("Concat", self.emit.const(np.zeros((1, channels)), np.float32), rows, axis=0)
 
     def write(self, rows: str, channels: int, onto: str = "") -> str:
-        """rows [rows, C] -> [N,C,H,W]: active pixels from the rows, the others from `onto`, or zeros as row 0."""
+        """Write rows [rows, C] back to [N,C,H,W].
+
+        Clean pixels come from `onto`; without it they have the values of row 0, which are zeros.
+        """
         if not onto:
             return self._spread(rows, channels)
         emit, flat = self.emit, self.emit.const([-1])
@@ -307,7 +337,10 @@ class Sites:
         return emit.op("Reshape", filled, shape)
 
     def _spread(self, rows: str, channels: int) -> str:
-        """Every pixel fetches its row, clean ones row 0: one pass, where filling and scattering take three."""
+        """Write rows to full size, each pixel fetching its row.
+
+        Clean pixels fetch row 0. This is one pass, where filling and scattering take three.
+        """
         emit = self.emit
         sides = emit.op("Concat", self.side(0), self.padded_side(2), self.padded_side(3), axis=0)
         numbers = emit.op("Reshape", self.row_map(), sides)

@@ -1,4 +1,7 @@
-"""What layers read that look at clean neighbours too: dense tensors as rows, of active pixels and those around them."""
+"""Active pixels and their neighbours as rows.
+
+Layers whose window reaches clean pixels read these rows.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +9,36 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import onnx
-from onnx import helper
 
-from ..passes.graph import Shape, channels_of
+from ..passes.base import PassError
+from ..passes.graph import Shape, attribute_of, channels_of
 from .sites import Sites
 
 _BY_ELEMENT = ("Add", "Sub", "Mul")
 
 
 class Surroundings:
-    """The pixels within a radius of a mask's active ones, as rows; row 0 is all zeros and stands for what is outside.
+    """Rows of the pixels around a mask's active pixels.
 
-    What is joined or computed pixel by pixel from dense tensors (the modulation of features) is joined and computed on
-    the rows alone.
+    Row 0 is all zeros and stands for pixels outside the picture. Tensors that are joined or computed pixel by pixel
+    from dense tensors, as the modulation of features, are joined and computed on the rows alone.
     """
 
     def __init__(self, sites: Sites, radius: int, shapes: Mapping[str, Shape]) -> None:
-        """For the mask of `sites`; `shapes` are those of the dense graph's tensors."""
+        """Describe the surroundings of a mask.
+
+        Args:
+            sites: active pixels of the mask.
+            radius: largest distance from an active pixel, in rows and in columns.
+            shapes: shapes of the dense graph's tensors.
+        """
         self.sites, self.emit, self._radius, self._shapes = sites, sites.emit, radius, shapes
 
     def _key(self, what: str) -> tuple[str, str, int]:
         return ("around", what, self._radius)
 
     def places(self) -> str:
-        """[n] int64: positions in the padded map."""
+        """Emit the pixels' positions in the padded map, `[n] int64`."""
         emit, radius, side = self.emit, self._radius, 2 * self._radius + 1
 
         def make() -> str:
@@ -39,7 +48,10 @@ class Surroundings:
         return self.sites.once(self._key("places"), make)
 
     def row_map(self) -> str:
-        """[N*(H+2m)*(W+2m)] int32: the row of each pixel, 0 for those that have none."""
+        """Emit each pixel's row, `[N*(H+2m)*(W+2m)] int32`.
+
+        It is 0 for pixels without a row.
+        """
         emit = self.emit
 
         def make() -> str:
@@ -50,37 +62,38 @@ class Surroundings:
         return self.sites.once(self._key("row map"), make)
 
     def joined(self, rows: str, channels: int) -> str:
-        """Rows [n, C] with the row of zeros before them."""
+        """Put the row of zeros before rows [n, C]."""
         return self.emit.op("Concat", self.emit.const(np.zeros((1, channels)), np.float32), rows, axis=0)
 
     def rows(self, name: str, made_by: Callable[[str], onnx.NodeProto | None]) -> str:
-        """A dense tensor [N,C,H,W] of the mask's size -> [n, C].
+        """Emit the rows [n, C] of a dense tensor [N,C,H,W].
 
         Args:
-            name: the tensor.
-            made_by: the dense graph's node that makes a tensor; None if it is an input or a constant.
+            name: the tensor, of the mask's size.
+            made_by: returns the dense graph's node that makes a tensor; None for an input or a constant.
 
         Raises:
-            ValueError: its number of channels is not known.
+            PassError: its number of channels is unknown.
         """
         return self.sites.once(("rows around", name, self._radius), lambda: self._rows(name, made_by))
 
     def _rows(self, name: str, made_by: Callable[[str], onnx.NodeProto | None]) -> str:
         emit, node = self.emit, made_by(name)
-        if node is not None and node.op_type == "Concat" and _axis(node) == 1:
+        if node is not None and node.op_type == "Concat" and attribute_of(node, "axis") == 1:
             return emit.op("Concat", *(self.rows(part, made_by) for part in node.input), axis=1)
         if node is not None and node.op_type in _BY_ELEMENT and all(map(self._is_broadcast, node.input)):
             return emit.op(node.op_type, *(self._operand(part, made_by) for part in node.input))
         channels = channels_of(self._shapes, name)
         if channels is None:
-            raise ValueError(f"{name}, which a clean_input layer reads, has an unknown number of channels")
+            raise PassError(f"{name}, which a clean_input layer reads, has an unknown number of channels")
         return self.sites.gathered(name, self.places(), channels)
 
     def _is_broadcast(self, name: str) -> bool:
-        """Whether an operand is a map, one value per channel and image, or a number.
+        """Return whether an operand can be read as rows.
 
-        Inference follows no sizes through strides, so a map is what is not known to be anything else; the comparison
-        with the dense graph at export would notice.
+        It may be a map, one value for each channel and image, or a number. Shape inference follows no sizes through
+        strides, so every tensor [N,C,?,?] of other sizes counts as a map. The comparison with the dense graph at export
+        would show a mistake.
         """
         shape = self._shapes.get(name)
         return shape is not None and (_is_number(shape) or len(shape) == 4)
@@ -92,14 +105,10 @@ class Surroundings:
         if shape[2:] != (1, 1):
             return self.rows(name, made_by)
         values = emit.op("Squeeze", name, emit.const([2, 3]))
-        if shape[0] == 1:  # the same for all images
+        if shape[0] == 1:  # one value for all images
             return values
         return emit.op("Gather", values, self.sites.coordinates(self.places())[0])
 
 
 def _is_number(shape: Shape) -> bool:
     return all(size == 1 for size in shape) and len(shape) < 4
-
-
-def _axis(node: onnx.NodeProto) -> int:
-    return next(helper.get_attribute_value(attribute) for attribute in node.attribute if attribute.name == "axis")

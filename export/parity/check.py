@@ -1,4 +1,7 @@
-"""The parity report: every exported graph against PyTorch, over sizes, batches and mask densities."""
+"""Comparison of exported graphs with PyTorch.
+
+Every graph runs over several sizes, batches and mask densities.
+"""
 
 from __future__ import annotations
 
@@ -22,23 +25,23 @@ from .measures import TOLERANCE, Errors, ModuleParity
 from .samples import DENSITIES, SIZES, STEERED, find_threshold, make_inputs, make_picture, pad_inputs
 
 LOGIT_SLACK = 1e-3
-"""A mask may differ only where the logit is this close to the threshold."""
+"""Largest distance of a logit from the threshold at which the masks may differ."""
 
 
 def check_parity(
     specs: dict[str, GraphSpec], files: dict[str, Path], model: SPAIR | None, progress: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Run every graph on ONNX Runtime and in PyTorch and compare.
+    """Compare every graph on ONNX Runtime with PyTorch.
 
     Args:
-        specs: what was exported, by part.
+        specs: descriptions of the exported graphs, by part.
         files: the .onnx file of each part.
         model: the SPAIR network, or None for a foreign one.
-        progress: called with the name of each part.
+        progress: called with a few words before each part.
 
     Returns:
-        {"cases", "max_abs", "mean_abs", "passed", "tolerance", "modules": {part: …}}, errors relative to
-        1 + |PyTorch's value|, apart for masked and clean pixels in each module.
+        {"cases", "max_abs", "mean_abs", "passed", "tolerance", "modules": {part: …}}. Errors are relative to
+        1 + |PyTorch's value|, and each module has one set for masked and one for clean pixels.
     """
     modules: dict[str, ModuleParity] = {}
     with torch.no_grad():
@@ -74,7 +77,7 @@ def _summary(modules: dict[str, ModuleParity]) -> dict[str, Any]:
 
 
 def _check_whole(model: SPAIR, graph: OnnxGraph, result: ModuleParity) -> None:
-    """The whole network on pictures, under whatever masks it finds there."""
+    """Compare the whole network under the masks that it finds."""
     result.sparse = True
     for case, (height, width) in enumerate(SIZES):
         for batch in (1, 3):
@@ -83,9 +86,9 @@ def _check_whole(model: SPAIR, graph: OnnxGraph, result: ModuleParity) -> None:
 
 
 def _check_densities(model: SPAIR, file: Path, result: ModuleParity) -> None:
-    """The whole network at every share of distorted pixels: the bias of Net_L's head moves the mask as asked.
+    """Compare the whole network at every share of distorted pixels.
 
-    In a copy of the graph that bias is an input; everything else is as exported.
+    The bias of Net_L's head sets the share. It is an input in a copy of the graph, which is otherwise as exported.
     """
     steered = copy.deepcopy(model)
     bias = steered.net_l.head.bias
@@ -105,7 +108,11 @@ def _check_densities(model: SPAIR, file: Path, result: ModuleParity) -> None:
 
 
 def _release(source: Path, parameter: str, target: Path) -> str:
-    """Copy a graph to `target` with the initializer of a parameter turned into an input; returns its name."""
+    """Copy a graph, with a parameter as an input.
+
+    Returns:
+        the name of that input.
+    """
     onnx_model = onnx.load(source)
     stored = onnx_model.graph.initializer
     (tensor,) = (tensor for tensor in stored if tensor.name.endswith(parameter))
@@ -116,7 +123,10 @@ def _release(source: Path, parameter: str, target: Path) -> str:
 
 
 def _compare_whole(model: SPAIR, image: Tensor, outputs: dict[str, np.ndarray], result: ModuleParity) -> None:
-    """PyTorch restores under the mask that the graph chose, and the masks are compared apart."""
+    """Compare the restored picture under the graph's mask.
+
+    The masks are compared apart.
+    """
     expected, wrong_mask = restore_under(model, image, torch.from_numpy(outputs["mask"]))
     result.wrong_mask += wrong_mask
     result.add(outputs["restored"], expected.numpy(), outputs["mask"])
@@ -124,10 +134,10 @@ def _compare_whole(model: SPAIR, image: Tensor, outputs: dict[str, np.ndarray], 
 
 
 def restore_under(model: SPAIR, image: Tensor, mask: Tensor) -> tuple[Tensor, int]:
-    """PyTorch's result under a mask that another runtime found.
+    """Restore in PyTorch under another runtime's mask.
 
-    A pixel whose logit lies at the threshold may fall on either side, and everything around it follows; with the
-    mask handed over, what remains to compare is arithmetic.
+    A pixel whose logit lies at the threshold may fall on either side, and all results around it follow. With one mask
+    for both, only arithmetic remains to compare.
 
     Args:
         model: the network.
@@ -135,7 +145,7 @@ def restore_under(model: SPAIR, image: Tensor, mask: Tensor) -> tuple[Tensor, in
         mask: [N,1,H,W], 0 or 1.
 
     Returns:
-        restored [N,3,H,W], and how many pixels of the mask differ although their logit is not near the threshold.
+        restored [N,3,H,W], and the number of mask pixels that differ although their logit is not near the threshold.
     """
     height, width = image.shape[2:]
     padded = pad_to_multiple(image)
@@ -147,14 +157,21 @@ def restore_under(model: SPAIR, image: Tensor, mask: Tensor) -> tuple[Tensor, in
 
 
 def _count_wrong(model: SPAIR, found: Localized, mask: Tensor) -> int:
-    """Pixels of a mask [N,1,H,W] that differ from Net_L's, on a padded picture, where its logit is decided."""
+    """Count the wrong pixels of a mask [N,1,H,W].
+
+    A pixel is wrong if it differs from Net_L's mask and the logit is not near the threshold. `found` may be larger,
+    because it belongs to a padded picture.
+    """
     height, width = mask.shape[2:]
     decided = (found.logits - model.logit_threshold).abs() > LOGIT_SLACK
     return int(((found.mask[..., :height, :width] != mask) & decided[..., :height, :width]).sum())
 
 
 def _check_localize(model: SPAIR, spec: GraphSpec, graph: OnnxGraph, result: ModuleParity) -> None:
-    """Net_L: its features, and its mask where the logit, which is no output, is not near the threshold."""
+    """Compare the features and the mask of Net_L.
+
+    The logit is not an output of the graph. Masks are compared where PyTorch's logit is not near the threshold.
+    """
     for inputs in make_inputs(spec):
         found = model.localize(inputs["image"])
         got = graph.run({name: value.numpy() for name, value in inputs.items()})
@@ -165,7 +182,7 @@ def _check_localize(model: SPAIR, spec: GraphSpec, graph: OnnxGraph, result: Mod
 
 
 def _check_restore(spec: GraphSpec, graph: OnnxGraph, result: ModuleParity) -> None:
-    """Net_R in any form: the module and the graph get the same tile and mask."""
+    """Compare Net_R, dense or packed, on equal tiles and masks."""
     result.sparse = True
     for inputs in make_inputs(spec):
         expected = spec.module(*inputs.values())
@@ -175,7 +192,10 @@ def _check_restore(spec: GraphSpec, graph: OnnxGraph, result: ModuleParity) -> N
 
 
 def _check_module(spec: GraphSpec, graph: OnnxGraph, result: ModuleParity) -> None:
-    """A foreign network: the module and the graph get the same inputs; its outputs have no clean pixels."""
+    """Compare a foreign network on equal inputs.
+
+    All its pixels count as clean.
+    """
     for inputs in make_inputs(spec):
         height, width = next(iter(inputs.values())).shape[2:]
         given = [pad_inputs(value, spec) if spec.any_size else value for value in inputs.values()]

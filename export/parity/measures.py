@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 TOLERANCE = 1e-4
-"""Largest error allowed, relative to 1 + |PyTorch's value|: a fortieth of an 8-bit step on pictures.
+"""Largest allowed error, relative to 1 + |PyTorch's value|. On pictures it is a fortieth of an 8-bit step.
 
-Both sides sum up to 9 x 192 float32 products (preset large) in their own order, layer after layer. Measured on tiny:
-6e-7 at most with the shipped rain weights (64 cases), 1.5e-5 with random weights (52 cases). A wrong weight, mask or
-border moves results by 1e-2 and more.
+Both sides sum up to 9 x 192 float32 products (preset large) in their own order, layer after layer. The errors of preset
+tiny were at most 6e-7 with the shipped rain weights (64 cases) and 1.5e-5 with random weights (52 cases). A wrong
+weight, mask or border moves results by 1e-2 and more.
 """
 
 
@@ -25,7 +25,10 @@ class Errors:
     count: int = 0
 
     def add(self, got: np.ndarray, expected: np.ndarray, where: np.ndarray | None = None) -> None:
-        """Add the errors |got - expected| / (1 + |expected|) at `where` (all if None); NaN counts as infinite."""
+        """Add the errors |got - expected| / (1 + |expected|).
+
+        They are taken at `where`, or everywhere if it is None. NaN counts as an infinite error.
+        """
         error = np.abs(got.astype(np.float64) - expected) / (1.0 + np.abs(expected))
         error = np.where(np.isfinite(error), error, np.inf)
         chosen = error if where is None else error[np.broadcast_to(where, error.shape)]
@@ -41,34 +44,37 @@ class Errors:
         self.count += other.count
 
     def to_json(self) -> dict[str, float]:
-        """{"max_abs", "mean_abs"}; infinity as a huge number, which JSON can hold."""
+        """Return {"max_abs", "mean_abs"}.
+
+        Infinity becomes a huge number, because JSON has no infinity.
+        """
         mean = self.total / max(1, self.count)
         return {"max_abs": min(self.max_abs, 1e30), "mean_abs": min(mean, 1e30)}
 
 
 @dataclasses.dataclass
 class ModuleParity:
-    """What one graph showed."""
+    """Errors of one graph."""
 
     sparse: bool = False
-    """The graph restores under a mask, so distorted and clean pixels must both have been compared."""
+    """Whether the graph restores under a mask. Distorted and clean pixels must then both have been compared."""
     cases: int = 0
     masked: Errors = dataclasses.field(default_factory=Errors)
     clean: Errors = dataclasses.field(default_factory=Errors)
     wrong_mask: int = 0
-    """Pixels whose mask differs although the logit is not near the threshold."""
+    """Number of pixels whose mask differs although the logit is not near the threshold."""
     densities: set[float] = dataclasses.field(default_factory=set)
-    """Shares of distorted pixels that were restored under."""
+    """Shares of distorted pixels among the cases, 0..1."""
 
     def add(self, got: np.ndarray, expected: np.ndarray, mask: np.ndarray) -> None:
-        """Add the errors of a restored picture [N,3,H,W] under a mask [N,1,H,W]."""
+        """Add the errors of pictures [N,3,H,W] under masks [N,1,H,W]."""
         distorted = mask > 0.5
         self.masked.add(got, expected, distorted)
         self.clean.add(got, expected, ~distorted)
         self.densities.add(float(distorted.mean()))
 
     def to_json(self) -> dict[str, Any]:
-        """The entry in the bundle's manifest."""
+        """Return the entry for the bundle's manifest."""
         return {
             "cases": self.cases,
             "masked": self.masked.to_json(),
@@ -81,12 +87,15 @@ class ModuleParity:
 
     @property
     def passed(self) -> bool:
-        """Within tolerance, and everything was compared that has to be."""
+        """Whether errors are within tolerance and all pixels were compared."""
         return max(self.masked.max_abs, self.clean.max_abs) <= TOLERANCE and not self.problem
 
     @property
     def problem(self) -> str:
-        """Why it fails, if not by the size of an error; else empty."""
+        """Sentence that says why the comparison is not valid.
+
+        It is empty where only the size of errors decides.
+        """
         if self.wrong_mask:
             return f"{self.wrong_mask} wrong mask pixels"
         if self.cases == 0:

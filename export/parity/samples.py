@@ -1,4 +1,7 @@
-"""What parity is shown on: pictures, masks of given densities, and tensors for the other inputs of a graph."""
+"""Inputs on which graphs are compared with PyTorch.
+
+They are pictures, masks of given densities, and tensors for the other inputs of a graph.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,20 @@ from torch.nn import functional as F
 from ..graphs import GraphSpec
 
 SIZES = ((1, 1), (7, 13), (8, 8), (37, 50), (64, 96))
-"""Heights and widths for graphs that take any size: tiny, odd, exact multiples."""
+"""Heights and widths in pixels for graphs that take any size. Some are tiny, some odd, some exact multiples."""
 MULTIPLES = ((1, 1), (2, 5), (8, 9))
-"""Heights and widths for graphs that do not, in multiples."""
+"""Heights and widths in multiples, for graphs that take only multiples."""
 STEERED = ((1, 3, 24, 40), (2, 3, 19, 37))
-"""Shapes of the pictures on which the whole network is shown at every density."""
+"""Shapes of the pictures on which the whole network is compared at every density."""
 DENSITIES: tuple[float | str, ...] = (0.0, "one pixel", 0.02, 0.1, 0.5, 1.0)
-"""Shares of distorted pixels."""
+"""Shares of distorted pixels, 0..1, or one pixel in every plane."""
 
 
 def make_picture(shape: tuple[int, int, int, int], seed: int) -> Tensor:
-    """Smooth colours with bright streaks, [N,C,H,W] 0..1: something that a localization network reacts to."""
+    """Make pictures [N,C,H,W] of smooth colours with bright streaks.
+
+    Values lie in 0..1. A localization network reacts to the streaks.
+    """
     batch, channels, height, width = shape
     generator = torch.Generator().manual_seed(1000 + seed)
     coarse = torch.rand(batch, channels, max(1, height // 8), max(1, width // 8), generator=generator)
@@ -31,7 +37,10 @@ def make_picture(shape: tuple[int, int, int, int], seed: int) -> Tensor:
 
 
 def random_mask(shape: tuple[int, int, int, int], density: float | str, seed: int) -> Tensor:
-    """Random [N,C,H,W] of 0 and 1 with that share of ones, or one pixel in every plane."""
+    """Make random masks [N,C,H,W] of 0 and 1.
+
+    `density` is the share of ones, or "one pixel" for a single 1 in every plane.
+    """
     if density == "one pixel":
         mask = torch.zeros(shape)
         mask[:, :, shape[2] // 2, shape[3] // 3] = 1.0
@@ -40,7 +49,10 @@ def random_mask(shape: tuple[int, int, int, int], density: float | str, seed: in
 
 
 def find_threshold(logits: Tensor, density: float | str) -> float:
-    """The threshold that leaves the share `density` of logits above it, or just one of them."""
+    """Find the threshold that a share of logits exceeds.
+
+    `density` is the share, or "one pixel" for a single logit.
+    """
     ordered = logits.flatten().sort(descending=True).values
     count = 1 if density == "one pixel" else round(float(density) * len(ordered))
     if count in (0, len(ordered)):
@@ -49,7 +61,10 @@ def find_threshold(logits: Tensor, density: float | str) -> float:
 
 
 def make_inputs(spec: GraphSpec) -> Iterator[dict[str, Tensor]]:
-    """Inputs by name, over sizes and batches; an input "mask" takes every density."""
+    """Yield inputs by name, over sizes and batches.
+
+    A graph with an input "mask" gets masks of every density.
+    """
     step = spec.multiple
     sizes = SIZES if spec.any_size or step == 1 else tuple((rows * step, columns * step) for rows, columns in MULTIPLES)
     densities = DENSITIES if "mask" in spec.inputs else (0.5,)
@@ -62,7 +77,10 @@ def make_inputs(spec: GraphSpec) -> Iterator[dict[str, Tensor]]:
 
 
 def pad_inputs(value: Tensor, spec: GraphSpec) -> Tensor:
-    """What the graph does by itself: repeat the last row and column up to the multiple and the smallest size."""
+    """Pad an input as the graph does by itself.
+
+    The last row and column are repeated up to the multiple and the smallest size.
+    """
     smallest = spec.min_size + -spec.min_size % spec.multiple
     down, right = (max(-side % spec.multiple, smallest - side) for side in value.shape[2:])
     return F.pad(value, (0, right, 0, down), mode="replicate")

@@ -1,41 +1,48 @@
-"""A graph pass: accept any height and width by repeating the last row and column, and crop what comes out."""
+"""Pass that makes a graph take pictures of any size."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
+
+from .base import GraphPass, PassError, PassResult
+from .graph import make_node, replace_nodes
 
 
-class PadToMultiple:
-    """Wraps a graph whose height and width must be multiples so that it takes any size.
+class PadToMultiple(GraphPass[PassResult]):
+    """Pass that pads a graph's inputs and crops its outputs.
 
-    Requires: image-shaped inputs and outputs [N,C,H,W], the outputs of the inputs' size.
-    Ensures: the same names, shapes [N,C,H,W] with free H and W; equal results where no padding is needed.
+    The graph must have height and width that are multiples of a number; afterwards it takes any size. It repeats the
+    last row and column up to the next multiple, and crops what comes out. This is done on the graph because an exporter
+    cannot prove that a padded size is a multiple.
 
-    This is done on the graph because an exporter cannot prove that a padded size is a multiple.
+    Requires: inputs and outputs [N,C,H,W], the outputs of the inputs' size.
+    Ensures: inputs and outputs [N,C,H,W] of the same names with free H and W; equal results where no padding is needed.
     """
 
     def __init__(self, multiple: int, smallest: int = 1) -> None:
-        """Height and width inside become multiples of `multiple`, and at least `smallest` rounded up to one."""
+        """Set the sizes inside the graph, in pixels.
+
+        Args:
+            multiple: height and width become multiples of this.
+            smallest: height and width become at least this, rounded up to a multiple.
+        """
         self.multiple = multiple
         self.smallest = smallest + -smallest % multiple
 
     def requires(self, model: onnx.ModelProto) -> None:
-        """Raise ValueError unless every graph input and output has four dimensions."""
+        """Raise PassError unless all inputs and outputs have four dimensions."""
         for value in (*model.graph.input, *model.graph.output):
             if len(value.type.tensor_type.shape.dim) != 4:
-                raise ValueError(
+                raise PassError(
                     f"{value.name} has {len(value.type.tensor_type.shape.dim)} dimensions, expected [N,C,H,W]"
                 )
 
-    def __call__(self, model: onnx.ModelProto) -> bool:
-        """Rewrite in place; True if the graph changed."""
-        self.requires(model)
+    def rewrite(self, model: onnx.ModelProto) -> PassResult:
+        """Pad the inputs and crop the outputs."""
         if self.smallest == 1:
-            return False
+            return PassResult(False)
         graph = model.graph
         outer_inputs = [value.name for value in graph.input]
         outer_outputs = [value.name for value in graph.output]
@@ -43,42 +50,35 @@ class PadToMultiple:
             node.input[:] = [f"{name}_padded" if name in outer_inputs else name for name in node.input]
             node.input[:] = [f"{name}_uncropped" if name in outer_outputs else name for name in node.input]
             node.output[:] = [f"{name}_uncropped" if name in outer_outputs else name for name in node.output]
-        inner = list(graph.node)
-        del graph.node[:]
-        graph.node.extend([*self._pad(outer_inputs), *inner, *self._crop(outer_outputs)])
+        replace_nodes(graph, [*self._pad(outer_inputs), *graph.node, *self._crop(outer_outputs)])
         graph.initializer.extend(self._constants())
         for value in (*graph.input, *graph.output):
             for axis, name in ((2, "height"), (3, "width")):
                 value.type.tensor_type.shape.dim[axis].ClearField("value")
                 value.type.tensor_type.shape.dim[axis].dim_param = name
         del graph.value_info[:]  # they name the old sizes
-        self.ensures(model)
-        return True
-
-    def ensures(self, model: onnx.ModelProto) -> None:
-        """Raise if the rewritten graph is not valid ONNX."""
-        onnx.checker.check_model(model)
+        return PassResult(True)
 
     def _pad(self, names: list[str]) -> list[onnx.NodeProto]:
-        # Rounded up by a division: with Neg and Mod TensorRT-RTX 1.7 fails to infer the sizes of later Resize nodes.
+        # A division rounds up: with Neg and Mod TensorRT-RTX 1.7 fails to infer the sizes of later Resize nodes.
         nodes = [
-            _node("Shape", ["pad_size"], [names[0]], start=2, end=4),
-            _node("Add", ["pad_raised"], ["pad_size", "pad_multiple_less_1"]),
-            _node("Div", ["pad_count"], ["pad_raised", "pad_multiple"]),
-            _node("Mul", ["pad_rounded"], ["pad_count", "pad_multiple"]),
+            make_node("Shape", [names[0]], "pad_size", start=2, end=4),
+            make_node("Add", ["pad_size", "pad_multiple_less_1"], "pad_raised"),
+            make_node("Div", ["pad_raised", "pad_multiple"], "pad_count"),
+            make_node("Mul", ["pad_count", "pad_multiple"], "pad_rounded"),
         ]
         if self.smallest > self.multiple:
-            nodes.append(_node("Max", ["pad_wanted"], ["pad_rounded", "pad_smallest"]))
+            nodes.append(make_node("Max", ["pad_rounded", "pad_smallest"], "pad_wanted"))
         nodes += [
-            _node("Sub", ["pad_missing"], [nodes[-1].output[0], "pad_size"]),
-            _node("Concat", ["pad_amounts"], ["pad_zeros6", "pad_missing"], axis=0),
+            make_node("Sub", [nodes[-1].output[0], "pad_size"], "pad_missing"),
+            make_node("Concat", ["pad_zeros6", "pad_missing"], "pad_amounts", axis=0),
         ]
-        pads = [_node("Pad", [f"{name}_padded"], [name, "pad_amounts"], f"pad_{name}", mode="edge") for name in names]
+        pads = [make_node("Pad", [name, "pad_amounts"], f"{name}_padded", f"pad_{name}", mode="edge") for name in names]
         return nodes + pads
 
     def _crop(self, names: list[str]) -> list[onnx.NodeProto]:
         window = ["crop_start", "pad_size", "crop_axes"]
-        return [_node("Slice", [name], [f"{name}_uncropped", *window], f"crop_{name}") for name in names]
+        return [make_node("Slice", [f"{name}_uncropped", *window], name, f"crop_{name}") for name in names]
 
     def _constants(self) -> list[onnx.TensorProto]:
         values = {
@@ -91,7 +91,3 @@ class PadToMultiple:
         if self.smallest > self.multiple:
             values["pad_smallest"] = [self.smallest] * 2
         return [numpy_helper.from_array(np.array(value, np.int64), name) for name, value in values.items()]
-
-
-def _node(operator: str, outputs: list[str], inputs: list[str], name: str = "", **attributes: Any) -> onnx.NodeProto:
-    return helper.make_node(operator, inputs, outputs, name=name or outputs[0], **attributes)

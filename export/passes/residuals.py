@@ -1,46 +1,33 @@
-"""A graph pass: sparse convolutions take the sums that follow them, for engines whose plugins add in the same pass."""
+"""Pass that lets sparse convolutions add the residual after them."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+
 import onnx
 
-from ..operators.bodies import DOMAIN, add_function_bodies
-
-FORMS = {
-    "SparseConv2d": "SparseConv2dAdd",
-    "SparseConv2dInt8": "SparseConv2dInt8Add",
-    "SparseConv2dQuantize": "SparseConv2dQuantizeAdd",
-}
-"""Operator -> its form with a residual as last input."""
-MASK_INPUT = {
-    "SparseConv2d": 1,
-    "SparseConv2dAdd": 1,
-    "SparseConv2dInt8": 1,
-    "SparseConv2dInt8Add": 1,
-    "SparseConv2dQuantize": 1,
-    "SparseConv2dQuantizeAdd": 1,
-    "SparseNonLocal": 3,
-}
-"""Operator -> the input that holds the mask outside which its output is zero."""
+from ..operators.bodies import renew_function_bodies
+from .base import GraphPass, PassResult
+from .graph import makers_of, operator_of, output_names, replace_nodes
 
 
-class FuseResiduals:
-    """Replaces a sparse convolution and the Add after it by the operator's form with a residual.
+class FuseResiduals(GraphPass[PassResult]):
+    """Pass that fuses sparse convolutions with sums after them.
 
-    The sum is then made where the convolution writes, at active pixels only: a residual costs one read of those, where
-    an Add of its own reads two whole tensors and writes a third.
+    The residual form of the convolution adds where it writes, at active pixels only. The residual then costs one read
+    of active pixels, where an Add reads two whole tensors and writes a third. Only plugins of engines have this form.
 
-    Requires: nothing; graphs without such sums stay as they are.
-    Ensures: the same results, also at clean pixels, since only residuals that are zero there are taken: sums, ReLUs and
-    products with the same mask of operators under the same mask.
+    Requires: any graph; a graph without such sums stays as it is.
+    Ensures: the same results at all pixels. The pass takes only residuals that are zero at clean pixels: operators
+    under the convolution's mask, products with that mask, and sums, ReLUs and casts of such tensors.
     """
 
-    def __call__(self, model: onnx.ModelProto) -> bool:
-        """Rewrite in place; True if the graph changed."""
+    def rewrite(self, model: onnx.ModelProto) -> PassResult:
+        """Fuse every sum whose residual is zero at clean pixels."""
         graph = model.graph
-        makers = {name: node for node in graph.node for name in node.output}
-        uses = _count_uses(graph)
-        fused: dict[str, onnx.NodeProto] = {}
+        makers, uses = makers_of(graph), _count_uses(graph)
+        convolutions: dict[str, onnx.NodeProto] = {}
         for node in graph.node:
             if node.op_type != "Add" or node.domain:
                 continue
@@ -50,47 +37,44 @@ class FuseResiduals:
                 if convolution is None or not _may_fuse(convolution, residual, uses, makers):
                     continue
                 _add_residual(convolution, node, residual)
-                makers[node.output[0]] = convolution
-                fused[node.output[0]] = node
+                makers[node.output[0]] = convolutions[node.output[0]] = convolution
                 break
-        if not fused:
-            return False
-        _replace_nodes(graph, fused)
-        del model.functions[:]
-        add_function_bodies(model)
-        self.ensures(model)
-        return True
-
-    def ensures(self, model: onnx.ModelProto) -> None:
-        """Raise if the rewritten graph is not valid ONNX."""
-        onnx.checker.check_model(model)
+        if not convolutions:
+            return PassResult(False)
+        _move_convolutions(graph, convolutions)
+        renew_function_bodies(model)
+        return PassResult(True)
 
 
-def _count_uses(graph: onnx.GraphProto) -> dict[str, int]:
-    uses: dict[str, int] = {value.name: 1 for value in graph.output}
-    for node in graph.node:
-        for name in node.input:
-            uses[name] = uses.get(name, 0) + 1
-    return uses
+def _count_uses(graph: onnx.GraphProto) -> Counter[str]:
+    """Count the reads of each tensor, outputs included."""
+    return Counter([*output_names(graph), *(name for node in graph.node for name in node.input)])
 
 
 def _may_fuse(
-    convolution: onnx.NodeProto, residual: str, uses: dict[str, int], makers: dict[str, onnx.NodeProto]
+    convolution: onnx.NodeProto, residual: str, uses: Mapping[str, int], makers: Mapping[str, onnx.NodeProto]
 ) -> bool:
-    """Whether the node is a sparse convolution for this sum alone, and the residual zero at its clean pixels."""
-    if convolution.domain != DOMAIN or convolution.op_type not in FORMS:
+    """Return whether a node may take a residual.
+
+    It must have a residual form, only the sum may read its output, and the residual must be zero at its clean pixels.
+    """
+    operator = operator_of(convolution)
+    if operator is None or operator.residual_form is None or operator.mask is None:
         return False
-    return uses[convolution.output[0]] == 1 and _is_masked(residual, convolution.input[1], makers)
+    mask = convolution.input[operator.position(operator.mask)]
+    return uses[convolution.output[0]] == 1 and _is_masked(residual, mask, makers)
 
 
-def _is_masked(name: str, mask: str, makers: dict[str, onnx.NodeProto]) -> bool:
-    """Whether a tensor is zero wherever the mask is, by the operators that made it."""
+def _is_masked(name: str, mask: str, makers: Mapping[str, onnx.NodeProto]) -> bool:
+    """Return whether a tensor is zero where a mask is."""
     node = makers.get(name)
     if node is None:
         return False
-    if node.domain == DOMAIN:
-        index = MASK_INPUT.get(node.op_type)
-        return index is not None and node.input[index] == mask
+    if node.domain:
+        operator = operator_of(node)
+        return (
+            operator is not None and operator.mask is not None and node.input[operator.position(operator.mask)] == mask
+        )
     if node.op_type == "Mul":
         return mask in node.input or any(_is_masked(part, mask, makers) for part in node.input)
     if node.op_type in ("Add", "Sub"):
@@ -99,20 +83,24 @@ def _is_masked(name: str, mask: str, makers: dict[str, onnx.NodeProto]) -> bool:
 
 
 def _add_residual(convolution: onnx.NodeProto, add: onnx.NodeProto, residual: str) -> None:
-    convolution.op_type = FORMS[convolution.op_type]
+    """Let a convolution add a residual and replace `add`."""
+    operator = operator_of(convolution)
+    assert operator is not None and operator.residual_form is not None
+    convolution.op_type = operator.residual_form
     convolution.input.append(residual)
     convolution.output[0] = add.output[0]
 
 
-def _replace_nodes(graph: onnx.GraphProto, fused: dict[str, onnx.NodeProto]) -> None:
-    """Drop the sums; each fused convolution takes its sum's place, where the residual is there already."""
-    by_output = {node.output[0]: node for node in graph.node if node.op_type in FORMS.values()}
+def _move_convolutions(graph: onnx.GraphProto, convolutions: Mapping[str, onnx.NodeProto]) -> None:
+    """Put each fused convolution in the place of its sum.
+
+    Its residual has been computed there, but not always where the convolution stood.
+    """
     kept = []
     for node in graph.node:
-        if node.op_type in FORMS.values() and node.output[0] in fused:
-            continue
-        output = node.output[0] if node.output else ""
-        kept.append(by_output[output] if output in fused else node)
-    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in kept]
-    del graph.node[:]
-    graph.node.extend(copies)
+        fused = convolutions.get(node.output[0]) if node.output else None
+        if fused is None:
+            kept.append(node)
+        elif node.op_type == "Add" and not node.domain:
+            kept.append(fused)
+    replace_nodes(graph, [onnx.NodeProto.FromString(node.SerializeToString()) for node in kept])

@@ -1,83 +1,84 @@
-"""A graph pass: operators whose clean pixels nobody reads need not set them to zero."""
+"""Pass that leaves unread clean pixels unwritten."""
 
 from __future__ import annotations
-
-from collections import defaultdict
 
 import onnx
 from onnx import helper, numpy_helper
 
-from ..operators.bodies import DOMAIN
-from .residuals import MASK_INPUT
+from ..operators.table import Operator
+from .base import GraphPass, PassError, PassResult
+from .graph import attribute_of, initializers_of, makers_of, operator_of, output_names, readers_of
 
 ATTRIBUTE = "clear_output"
-"""0: the plugin may leave whatever was in memory at the output's clean pixels. Function bodies know nothing of it."""
+"""Attribute of a sparse operator: 1, or 0 if its plugin may leave the output's clean pixels unwritten. Function bodies
+ignore it."""
 SUMS = frozenset({"Add", "Sub", "Mul"})
 """Operators whose output at a pixel depends on all their inputs at that pixel alone."""
 MAPS = frozenset({"Relu", "LeakyRelu", "Clip", "Cast", "QuantizeLinear", "DequantizeLinear"})
 """Operators whose output at a pixel depends on their first input at that pixel alone."""
 
 
-class SkipUnreadPixels:
-    """Marks the sparse operators whose output is read at distorted pixels only.
+class SkipUnreadPixels(GraphPass[PassResult]):
+    """Pass that marks sparse operators read at distorted pixels only.
 
-    Zeros at clean pixels are part of an operator's meaning, and writing them costs what a whole tensor costs, however
-    few pixels are distorted. Where every reader, followed through elementwise operators and pixel shuffles, looks at
-    distorted pixels only, the zeros are left out, so that the cost follows the distortion.
+    Zeros at clean pixels are part of an operator's meaning, but writing them costs as much as writing a whole tensor,
+    however few pixels are distorted. The pass follows every reader of an operator's output through elementwise
+    operators and pixel shuffles. Where all of them look at distorted pixels only, it sets the attribute to 0, and the
+    cost of the operator follows the share of distorted pixels.
 
-    Requires: nothing.
-    Ensures: the same outputs of the graph whatever lies at the unwritten pixels, NaN included. Every operator with the
-    attribute carries it, 0 or 1.
+    Requires: any graph.
+    Ensures: the same outputs of the graph for all values at the unwritten pixels, NaN included. Every operator whose
+    output is zero at clean pixels has the attribute.
     """
 
-    def __call__(self, model: onnx.ModelProto) -> bool:
-        """Rewrite in place; True if an operator was marked with 0."""
+    def rewrite(self, model: onnx.ModelProto) -> PassResult:
+        """Set the attribute of every operator with an output mask."""
         readers = _Readers(model.graph)
-        marked = False
+        modified = False
         for node in model.graph.node:
-            if node.domain != DOMAIN or node.op_type not in MASK_INPUT:
+            operator = operator_of(node)
+            if operator is None or operator.mask is None:
                 continue
-            unread = readers.only_read_where(node.output[0], node.input[MASK_INPUT[node.op_type]])
-            _set_attribute(node, 0 if unread else 1)
-            marked |= unread
-        self.ensures(model)
-        return marked
+            unread = readers.only_read_where(node.output[0], node.input[operator.position(operator.mask)])
+            modified |= _set_attribute(node, 0 if unread else 1)
+        return PassResult(modified)
 
     def ensures(self, model: onnx.ModelProto) -> None:
-        """Raise if the rewritten graph is not valid ONNX."""
-        onnx.checker.check_model(model)
+        """Raise PassError for an operator without the attribute."""
+        for node in model.graph.node:
+            operator = operator_of(node)
+            if operator is not None and operator.mask is not None and attribute_of(node, ATTRIBUTE) not in (0, 1):
+                raise PassError(f"{node.op_type} {node.output[0]} has no attribute {ATTRIBUTE} of 0 or 1")
 
 
 class _Readers:
-    """Who reads which tensor of a graph, and where."""
+    """Readers of a graph's tensors and the pixels they read."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
-        self._nodes: dict[str, list[onnx.NodeProto]] = defaultdict(list)
-        self._makers: dict[str, onnx.NodeProto] = {}
-        for node in graph.node:
-            for name in set(node.input):
-                self._nodes[name].append(node)
-            self._makers.update(dict.fromkeys(node.output, node))
-        self._outputs = {value.name for value in graph.output}
-        self._constants = {tensor.name: tensor for tensor in graph.initializer}
+        self._nodes, self._makers = readers_of(graph), makers_of(graph)
+        self._outputs, self._constants = output_names(graph), initializers_of(graph)
 
     def only_read_where(self, name: str, mask: str) -> bool:
-        """Whether nothing depends on the tensor at pixels where the mask is 0."""
+        """Return whether a tensor matters under a mask only."""
         mask = self._origin(mask)
-        if name in self._outputs or not self._nodes[name]:
+        if name in self._outputs or name not in self._nodes:
             return False
         return all(self._reads_only(node, name, mask) for node in self._nodes[name])
 
     def _origin(self, mask: str) -> str:
-        """The tensor that a mask was cast from: 0 at the same pixels, in another type."""
+        """Return the tensor that a mask was cast from.
+
+        It is 0 at the same pixels.
+        """
         node = self._makers.get(mask)
         return self._origin(node.input[0]) if node is not None and node.op_type == "Cast" else mask
 
     def _reads_only(self, node: onnx.NodeProto, name: str, mask: str) -> bool:
-        if node.domain == DOMAIN:
-            index = MASK_INPUT.get(node.op_type)
-            own = index is not None and self._origin(node.input[index]) == mask
-            return own and _operator_reads_only(node, name)
+        operator = operator_of(node)
+        if operator is not None:
+            if operator.mask is None or self._origin(node.input[operator.position(operator.mask)]) != mask:
+                return False
+            return _operator_reads_only(operator, node, name)
         if node.op_type in SUMS or (node.op_type in MAPS and name not in node.input[1:]):
             return self.only_read_where(node.output[0], mask)
         if node.op_type == "DepthToSpace":
@@ -87,16 +88,22 @@ class _Readers:
         return False
 
     def _finer_masks(self, shuffle: onnx.NodeProto, mask: str) -> list[str]:
-        """Masks of the shuffled size that are 0 wherever `mask` is: those that it is the maximum of, block by block."""
+        """Return masks of a shuffle's output that refine a mask.
+
+        They are 0 wherever `mask` is: `mask` is their maximum over the blocks of the shuffle.
+        """
         pool = self._makers.get(mask)
         if pool is None or pool.op_type != "MaxPool":
             return []
-        size = _attribute(shuffle, "blocksize")
-        windows = (_attribute(pool, "kernel_shape"), _attribute(pool, "strides"))
+        size = attribute_of(shuffle, "blocksize")
+        windows = (attribute_of(pool, "kernel_shape"), attribute_of(pool, "strides"))
         return [pool.input[0]] if windows == ([size, size], [size, size]) else []
 
     def _is_where_distorted(self, condition: str, mask: str) -> bool:
-        """Whether a condition holds at distorted pixels only: that the mask exceeds a constant which 0 does not."""
+        """Return whether a condition holds at distorted pixels only.
+
+        It must say that the mask exceeds a constant of 0 or more.
+        """
         node = self._makers.get(condition)
         if node is None or node.op_type != "Greater" or self._origin(node.input[0]) != mask:
             return False
@@ -104,21 +111,19 @@ class _Readers:
         return bound is not None and bool((numpy_helper.to_array(bound) >= 0).all())
 
 
-def _operator_reads_only(node: onnx.NodeProto, name: str) -> bool:
-    """Whether a `spair` operator reads the tensor under its mask: as queries, as a residual, or as masked input."""
-    places = {position for position, read in enumerate(node.input) if read == name}
-    residual = {len(node.input) - 1} if node.op_type.endswith("Add") else set()
-    if node.op_type == "SparseNonLocal" or not _attribute(node, "clean_input"):
-        return places <= {0} | residual
-    return places <= residual
+def _operator_reads_only(operator: Operator, node: onnx.NodeProto, name: str) -> bool:
+    """Return whether a node reads a tensor under its mask."""
+    active = {operator.position(part) for part in operator.active_inputs}
+    if attribute_of(node, "clean_input"):
+        active.discard(operator.position("x"))
+    return {position for position, read in enumerate(node.input) if read == name} <= active
 
 
-def _attribute(node: onnx.NodeProto, name: str) -> object:
-    """The value of an attribute, None where it is not given."""
-    return next((helper.get_attribute_value(part) for part in node.attribute if part.name == name), None)
-
-
-def _set_attribute(node: onnx.NodeProto, value: int) -> None:
+def _set_attribute(node: onnx.NodeProto, value: int) -> bool:
+    """Set a node's attribute; return whether it changed."""
+    if attribute_of(node, ATTRIBUTE) == value:
+        return False
     kept = [part for part in node.attribute if part.name != ATTRIBUTE]
     del node.attribute[:]
     node.attribute.extend([*kept, helper.make_attribute(ATTRIBUTE, value)])
+    return True

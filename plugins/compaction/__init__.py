@@ -1,1 +1,1 @@
-"""Mask compaction: the list of active pixels that the sparse operators share."""
+"""Mask compaction, which lists active pixels for the operators."""

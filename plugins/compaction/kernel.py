@@ -1,7 +1,8 @@
-"""Mask compaction: from a mask to the list of its active pixels, once for all operators that share the mask.
+"""Mask compaction kernel, which lists a mask's active pixels.
 
-Grids, layouts and the meaning of the arguments are in README.md. Run in Triton's interpreter and compiled ahead of time
-by the tests; of GPUs only on an H100, by the tests marked `gpu` (docs/h100.md).
+All operators that share the mask share the list. README.md describes grids, layouts and the meaning of the arguments.
+Tests run the kernel in Triton's interpreter and compile it ahead of time; the tests marked `gpu` ran it on one GPU, an
+H100 (docs/results/gpu.md).
 """
 
 import triton
@@ -10,14 +11,16 @@ import triton.language as tl
 
 @triton.jit
 def compact_mask(p_mask, p_index, p_count, pixels, BLOCK: tl.constexpr):  # noqa: N803
-    """Append the active pixels of one block of an image to its list. Grid (ceil(pixels / BLOCK), N).
+    """Append one block's active pixels to their image's list.
+
+    The grid is (ceil(pixels / BLOCK), N).
 
     Args:
-        p_mask: fp32 or fp16 [N, pixels]; active where not 0.
-        p_index: i32 [N, pixels]: the first count[n] entries of row n receive the active pixels, ascending inside a
-            block, the blocks in any order; the rest is left alone.
+        p_mask: fp32 or fp16 [N, pixels]; a pixel is active where it is not 0.
+        p_index: i32 [N, pixels]. The first count[n] entries of row n receive the active pixels: ascending inside a
+            block, the blocks in any order. The other entries stay as they are.
         p_count: i32 [N], zero before the launch.
-        pixels: of one image.
+        pixels: number of pixels of one image.
         BLOCK: pixels of a program, a power of two.
     """
     i_block, i_n = tl.program_id(0), tl.program_id(1)

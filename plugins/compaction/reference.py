@@ -1,4 +1,4 @@
-"""Mask compaction, pixel by pixel: the definition."""
+"""Mask compaction, defined pixel by pixel."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import numpy as np
 
 
 def compact_mask(mask: np.ndarray) -> list[list[int]]:
-    """The active pixels of every image, ascending.
+    """List the active pixels of every image in ascending order.
 
-    Kernels find the same pixels in an order of their own, ascending inside a block of pixels; no operator depends on
-    it.
+    Kernels find the same pixels in another order, ascending inside a block of pixels. No operator depends on the order.
 
     Args:
-        mask: float [N,1,H,W]; active where not 0.
+        mask: float [N,1,H,W]; a pixel is active where it is not 0.
 
     Returns:
         for each image the indices y * W + x of its active pixels.

@@ -1,1 +1,1 @@
-"""Kernels to machine code ahead of time, and the plugin library around them; needs no GPU."""
+"""Ahead-of-time compiler for kernels and library, without a GPU."""

@@ -1,4 +1,7 @@
-"""A target's plugin library and its report: what `spair build` makes, and the check of one that was made before."""
+"""Building and checking of a target's plugin library.
+
+`spair build` makes the library and its report here, or takes a library that was made before.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,13 @@ from .targets import FIRST_SPECIFIC, Target, newest_ptx
 
 @dataclass(frozen=True)
 class Build:
-    """A library, in memory."""
+    """Plugin library in memory."""
 
     label: Label
     library: bytes
     """Content of libspair_plugins.so."""
     report: dict[str, Any] | None
-    """See `resource_report`; None for a library that came as a file."""
+    """Report of `resource_report`; None for a library that came as a file."""
 
 
 def build_plugins(
@@ -35,12 +38,14 @@ def build_plugins(
     variants: Callable[[int], Sequence[Variant]] = list_variants,
     progress: Progress = lambda step: None,
 ) -> Build:
-    """Compile the kernels and the library of a target. Nothing is written but the cache.
+    """Compile the kernels and the library of a target.
+
+    Nothing is written but the cache.
 
     Raises:
         PluginError: see `compile_target` and `build_library`.
     """
-    find_toolchain(target)  # before minutes of compiling kernels
+    find_toolchain(target)  # a missing compiler fails here, before minutes of compiling kernels
     kernels = compile_target(target, settings, variants=variants, progress=progress)
     library = build_library(target, kernels, settings, progress=progress)
     label = library_label(target)
@@ -48,11 +53,13 @@ def build_plugins(
 
 
 def take_library(path: Path, target: Target) -> Build:
-    """A library from a file, refused unless the target can use it with this version.
+    """Read a library from a file and check it.
+
+    The target has to be able to use it with this version of spair-rt.
 
     Raises:
-        PluginError: no library of spair-rt; one of another version, ABI or processor, without kernels for an
-            architecture of the target, or with code that its drivers do not read.
+        PluginError: the file is no library of spair-rt; its version, ABI or processor is another one; it has no kernels
+            for an architecture of the target; or the target's drivers do not read its code.
     """
     label, expected = read_label(path), library_label(target)
     remedy = f"make one with spair build --target {target.name}"
@@ -73,23 +80,26 @@ def take_library(path: Path, target: Target) -> Build:
             )
         if is_too_new(label, architecture, target.cuda):
             raise PluginError(
-                f"the plugin library {path} was built for drivers of CUDA {label.cuda[0]}.{label.cuda[1]}, those of "
-                f"{target.name} may be of {target.cuda[0]}.{target.cuda[1]} and not read its code; {remedy}"
+                f"the plugin library {path} was built for drivers of CUDA {label.cuda[0]}.{label.cuda[1]}, the drivers "
+                f"of {target.name} may be of CUDA {target.cuda[0]}.{target.cuda[1]} and not read its code; {remedy}"
             )
     check_symbols(path, target)
     return Build(label, path.read_bytes(), None)
 
 
 def has_code(label: Label, architecture: int) -> bool:
-    """Whether GPUs of an architecture run the library: its own code, that of its major version, or PTX."""
+    """Tell whether GPUs of an architecture run the library.
+
+    They run its machine code for them or for their major version, or its PTX.
+    """
     return _has_machine_code(label, architecture) or label.fallback <= architecture
 
 
 def is_too_new(label: Label, architecture: int, cuda: tuple[int, int]) -> bool:
-    """Whether drivers of a CUDA version refuse what the library has for an architecture.
+    """Tell whether drivers refuse the library's code for an architecture.
 
-    Machine code loads on every driver of its major version (CUDA minor version compatibility), PTX on those that know
-    its PTX version.
+    Machine code loads on every driver of its major CUDA version (CUDA minor version compatibility). PTX loads on
+    drivers that know its PTX version.
     """
     if _has_machine_code(label, architecture):
         return label.cuda[0] > cuda[0]

@@ -1,4 +1,7 @@
-"""Compiled things by content: what decides a result is its key, so that nothing stale is ever found."""
+"""Cache of compiled kernels and libraries, by content.
+
+A key is a hash of everything that decides a result, so a stale result is never found.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,18 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder of archives, one per key; without a folder nothing is kept."""
+    """Folder with one archive for each key.
+
+    Without a folder nothing is kept.
+    """
 
     folder: Path | None = None
 
     def load(self, key: str) -> dict[str, bytes] | None:
-        """The parts kept under a key; None where there are none, or damaged ones (then they are made again)."""
+        """Read the parts kept under a key.
+
+        Returns None where nothing is kept, or where the archive is damaged; the caller then makes the parts again.
+        """
         if self.folder is None:
             return None
         try:
@@ -35,7 +44,9 @@ class Cache:
             return None
 
     def store(self, key: str, parts: Mapping[str, bytes]) -> None:
-        """Keep the parts of a result; a failure leaves what was kept before.
+        """Keep the parts of a result under a key.
+
+        A failure leaves what was kept before.
 
         Raises:
             PluginError: the folder cannot be written.
@@ -61,10 +72,14 @@ class Cache:
 
 
 def make_key(facts: Mapping[str, Any]) -> str:
-    """The key of a result from all that decides it: JSON values, and hashes of files."""
+    """Hash all facts that decide a result.
+
+    Args:
+        facts: JSON values, among them the hashes of files.
+    """
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def hash_files(files: Mapping[str, Path]) -> dict[str, str]:
-    """SHA-256 of files by their names."""
+    """Compute the SHA-256 of files by their names."""
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sorted(files.items())}

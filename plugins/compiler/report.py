@@ -1,4 +1,7 @@
-"""The resource report: what every kernel of a library takes of a GPU, as JSON and as text."""
+"""Resource report of a library's kernels.
+
+The report is JSON or a text table. It says what every kernel takes of a GPU: registers, shared memory, warps.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +23,14 @@ _COLUMNS = {
     "tile": "tile",
     "embedded": "embedded",
 }
-"""Entry of `describe` -> heading."""
+"""Heading of each entry of `describe_kernel` that the text table shows."""
 
 
-def describe(kernel: Kernel, label: Label) -> dict[str, Any]:
-    """A kernel's entry in the report: JSON values; bytes for shared memory, spills, stack and code.
+def describe_kernel(kernel: Kernel, label: Label) -> dict[str, Any]:
+    """Describe a kernel as JSON values for the report.
 
-    "embedded" is what the library has of it: "cubin", "ptx" (then the numbers are those of an architecture that only
-    lends its PTX) or both.
+    Shared memory, spills, stack and code are in bytes. "embedded" says in which form the library has the kernel:
+    "cubin", "ptx", or "cubin+ptx". With "ptx" alone the numbers are those of an architecture that only lends its PTX.
     """
     forms = {"cubin": kernel.architecture in label.architectures, "ptx": kernel.architecture == label.fallback}
     return {
@@ -50,18 +53,21 @@ def describe(kernel: Kernel, label: Label) -> dict[str, Any]:
 
 
 def resource_report(label: Label, kernels: Sequence[Kernel]) -> dict[str, Any]:
-    """The whole report; "kernels" has one entry for each kernel and architecture."""
+    """Report on all kernels of a library.
+
+    "kernels" has one entry for each kernel and architecture.
+    """
     return {
         "target": label.target,
         "version": label.version,
         "architectures": list(label.architectures),
         "fallback": label.fallback,
-        "kernels": [describe(kernel, label) for kernel in kernels],
+        "kernels": [describe_kernel(kernel, label) for kernel in kernels],
     }
 
 
 def format_report(report: dict[str, Any]) -> str:
-    """The report as a text table."""
+    """Format the report as a text table."""
     rows = [["kernel", *_COLUMNS.values()]]
     for entry in report["kernels"]:
         cells = [f"{100 * entry[key]:.0f} %" if key == "occupancy" else _text(entry[key]) for key in _COLUMNS]

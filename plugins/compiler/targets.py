@@ -1,4 +1,7 @@
-"""What a plugin library is built for: data only, so that a new machine is a new record."""
+"""Targets, the kinds of machines that libraries run on.
+
+A target is data only, so that a new machine is a new record.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from dataclasses import dataclass
 from ..errors import PluginError
 
 FIRST_SPECIFIC = 90
-"""From this architecture on Triton's PTX is for one architecture only ("sm_90a"): no later GPU takes it."""
+"""First architecture whose PTX from Triton is for one architecture only ("sm_90a"), so that no later GPU takes it."""
 
 ARCHITECTURES = (80, 86, 87, 89, 90, 100, 110, 120)
 """Compute capabilities (87 is 8.7) whose tensor cores Triton uses for FP16 and INT8; it leaves those of 75 idle."""
@@ -19,24 +22,24 @@ MACHINES = ("x86_64", "aarch64")
 
 @dataclass(frozen=True)
 class Target:
-    """A kind of machine that runs the library."""
+    """Kind of machine that runs the library."""
 
     name: str
     description: str
     architectures: tuple[int, ...]
     """Compute capabilities that get machine code of their own."""
     fallback: int
-    """Compute capability whose PTX is embedded: the driver compiles it for any later GPU. Below `FIRST_SPECIFIC`."""
+    """Compute capability of the embedded PTX, below `FIRST_SPECIFIC`; the driver compiles it for any later GPU."""
     cuda: tuple[int, int]
-    """CUDA version of the oldest driver there."""
+    """CUDA version of the oldest driver on such machines."""
     machine: str
-    """Processor, as `platform.machine()` says it."""
+    """Processor, as `platform.machine()` names it."""
     tensorrt: tuple[int, int]
-    """Oldest TensorRT there."""
+    """Oldest TensorRT version on such machines."""
     glibc: tuple[int, int]
-    """C library there."""
+    """Version of the C library on such machines."""
     rtx: bool = False
-    """Whether it runs TensorRT-RTX, whose engines are built ahead of time without a GPU."""
+    """Whether the machine runs TensorRT-RTX, whose engines are built ahead of time without a GPU."""
 
     def __post_init__(self) -> None:
         unknown = {*self.architectures, self.fallback} - set(ARCHITECTURES)
@@ -49,7 +52,7 @@ class Target:
 
     @property
     def ptx(self) -> tuple[int, int]:
-        """The newest PTX version that the oldest driver compiles."""
+        """Newest PTX version that the oldest driver compiles."""
         return newest_ptx(self.cuda)
 
 
@@ -75,14 +78,14 @@ TARGETS = (
         True,
     ),
 )
-"""Every target that `spair build` knows."""
+"""Targets that `spair build` knows."""
 
 
 def find_target(name: str) -> Target:
-    """The target of that name.
+    """Find a target by its name.
 
     Raises:
-        PluginError: there is none; the message lists all.
+        PluginError: no target has this name; the message lists all names.
     """
     for target in TARGETS:
         if target.name == name:
@@ -94,9 +97,10 @@ def find_target(name: str) -> Target:
 
 
 def newest_ptx(cuda: tuple[int, int]) -> tuple[int, int]:
-    """The PTX version that came with a CUDA version: 12.6 -> 8.5, 12.9 -> 8.8, 13.0 -> 9.0.
+    """Look up the PTX version of a CUDA version.
 
-    Source: table "PTX release history" of NVIDIA's PTX ISA manual (12.3, 12.4, …: one version each, but none in 12.6).
+    CUDA 12.6 came with PTX 8.5, 12.9 with 8.8, 13.0 with 9.0. Source: table "PTX release history" of NVIDIA's PTX ISA
+    manual. From 12.3 on each CUDA version brought one PTX version, but 12.6 brought no new one.
     """
     major, minor = cuda
     if major == 12:
@@ -107,5 +111,8 @@ def newest_ptx(cuda: tuple[int, int]) -> tuple[int, int]:
 
 
 def specific_name(architecture: int) -> str:
-    """What compilers call the machine code that Triton's PTX is for: "sm_87", "sm_90a"."""
+    """Name the machine code that Triton's PTX is for.
+
+    Compilers call it "sm_87" or "sm_90a".
+    """
     return f"sm_{architecture}a" if architecture >= FIRST_SPECIFIC else f"sm_{architecture}"

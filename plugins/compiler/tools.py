@@ -1,4 +1,7 @@
-"""Where the compilers and headers are, and which package brings those that are missing."""
+"""Search for the compilers and headers that build a library.
+
+The message about a missing one names the package that brings it.
+"""
 
 from __future__ import annotations
 
@@ -17,33 +20,34 @@ from ..errors import PluginError
 from .targets import newest_ptx
 
 FIRST_CUDA = {80: (11, 0), 86: (11, 1), 87: (11, 4), 89: (11, 8), 90: (11, 8), 100: (12, 8), 110: (13, 0), 120: (12, 8)}
-"""Architecture -> the first CUDA whose ptxas knows it."""
+"""First CUDA version whose ptxas knows an architecture."""
 
 OLDEST_TENSORRT = (10, 3)
-"""The first whose headers have all that the plugins use, and the one of JetPack 6."""
+"""Oldest TensorRT version whose headers have all that the plugins use; JetPack 6 has it."""
 TENSORRT_HEADER = "NvInferRuntime.h"
 CUDA_HEADER = "cuda_runtime_api.h"
 
 
 @dataclass(frozen=True)
 class Assembler:
-    """A ptxas: PTX to machine code."""
+    """The program ptxas, which turns PTX into machine code."""
 
     path: str
     cuda: tuple[int, int]
     """CUDA version it belongs to; its machine code loads on drivers of the same major version and on later ones."""
     release: str
-    """In full, "12.6.85"."""
+    """Full release, "12.6.85"."""
 
 
 def choose_assembler(architecture: int, cuda: tuple[int, int], found: Iterable[Assembler]) -> Assembler:
-    """The ptxas for an architecture under drivers of a CUDA version.
+    """Choose the ptxas for an architecture and a CUDA version.
 
-    The newest that is not newer than the driver; else the oldest of the driver's major version, whose machine code
-    the driver still loads (CUDA minor version compatibility; PTX is held to the driver's own version anyway).
+    The driver is of this CUDA version. The newest ptxas that is not newer than the driver is best. Else the oldest one
+    of the driver's major version is taken, whose machine code the driver still loads (CUDA minor version compatibility;
+    PTX is held to the driver's own version anyway).
 
     Raises:
-        PluginError: there is none.
+        PluginError: no ptxas that was found fits.
     """
     usable = [tool for tool in found if tool.cuda >= FIRST_CUDA[architecture] and tool.cuda[0] <= cuda[0]]
     older = [tool for tool in usable if tool.cuda <= cuda]
@@ -60,13 +64,15 @@ def choose_assembler(architecture: int, cuda: tuple[int, int], found: Iterable[A
 
 
 def choose_ptx(cuda: tuple[int, int], assembler: Assembler) -> tuple[int, int]:
-    """The newest PTX version that both the driver and the ptxas read."""
+    """Choose the newest PTX version that driver and ptxas read."""
     return min(newest_ptx(cuda), newest_ptx(assembler.cuda))
 
 
 @functools.cache
 def find_assemblers() -> tuple[Assembler, ...]:
-    """Every ptxas of Triton and of NVIDIA's packages in this environment.
+    """Find every ptxas of Triton and of NVIDIA's packages.
+
+    Only this Python environment is searched.
 
     Raises:
         PluginError: Triton is not installed.
@@ -93,10 +99,13 @@ def _read_assembler(path: Path) -> Assembler | None:
 
 
 def find_compiler(machine: str) -> str:
-    """The C++ compiler whose code runs on a processor ("x86_64" or "aarch64").
+    """Find the C++ compiler whose code runs on a processor.
+
+    Args:
+        machine: "x86_64" or "aarch64".
 
     Raises:
-        PluginError: it is not installed.
+        PluginError: the compiler is not installed.
     """
     name = "g++" if machine == platform.machine() else f"{machine}-linux-gnu-g++"
     path = shutil.which(name)
@@ -110,13 +119,13 @@ def find_compiler(machine: str) -> str:
 
 
 def find_tensorrt_headers(environment: Mapping[str, str] = os.environ) -> Path:
-    """The folder with TensorRT's headers.
+    """Find the folder with TensorRT's headers.
 
-    $TENSORRT_INCLUDE_DIR, else where JetPack and Debian put them, else those that the package kernel-lens carries.
-    Headers before `OLDEST_TENSORRT` are passed over.
+    $TENSORRT_INCLUDE_DIR names it. Without the variable the folders of JetPack and Debian are searched, then the
+    headers that the package kernel-lens carries. Headers before `OLDEST_TENSORRT` are passed over.
 
     Raises:
-        PluginError: there are none, or none where the variable points.
+        PluginError: the headers are found nowhere, or not where the variable points.
     """
     oldest = "{}.{}".format(*OLDEST_TENSORRT)
     chosen = environment.get("TENSORRT_INCLUDE_DIR")
@@ -141,21 +150,27 @@ def find_tensorrt_headers(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def read_tensorrt_version(folder: Path) -> tuple[int, int] | None:
-    """Major and minor version of the TensorRT headers in a folder; None where there are none."""
+    """Read the version of the TensorRT headers in a folder.
+
+    Returns major and minor version, or None where the folder has no such headers.
+    """
     version = folder / "NvInferVersion.h"
     if not (folder / TENSORRT_HEADER).is_file() or not version.is_file():
         return None
     defined = dict(re.findall(r"#define\s+(\w+)\s+(\w+)", version.read_text(encoding="utf-8", errors="replace")))
     words = [defined.get(f"NV_TENSORRT_{part}", "") for part in ("MAJOR", "MINOR")]
-    numbers = [defined.get(word, word) for word in words]  # later ones name another definition
+    numbers = [defined.get(word, word) for word in words]  # later headers name another definition here
     return (int(numbers[0]), int(numbers[1])) if all(number.isdecimal() for number in numbers) else None
 
 
 def find_cuda_headers(environment: Mapping[str, str] = os.environ) -> Path:
-    """The folder with CUDA's headers: of $CUDA_HOME, else of /usr/local/cuda, else those that Triton carries.
+    """Find the folder with CUDA's headers.
+
+    $CUDA_HOME names the toolkit. Without the variable /usr/local/cuda is searched, then the headers that Triton
+    carries.
 
     Raises:
-        PluginError: there are none, or none where the variable points.
+        PluginError: the headers are found nowhere, or not where the variable points.
     """
     chosen = environment.get("CUDA_HOME")
     if chosen:

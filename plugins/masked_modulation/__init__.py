@@ -1,1 +1,1 @@
-"""MaskedModulation: distorted pixels take the mean and variance of the clean ones."""
+"""MaskedModulation, which gives distorted pixels the statistics of clean ones."""

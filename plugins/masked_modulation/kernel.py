@@ -1,7 +1,8 @@
-"""MaskedModulation in three launches: moments of blocks, their merge, and the affine map.
+"""MaskedModulation kernels for moments, their merge, and the affine map.
 
-Grids, layouts and derivation are in README.md. Run in Triton's interpreter and compiled ahead of time by the tests;
-of GPUs only on an H100, by the tests marked `gpu` (docs/h100.md).
+The operator takes three launches. README.md describes grids, layouts and the derivation. Tests run the kernels in
+Triton's interpreter and compile them ahead of time; the tests marked `gpu` ran them on one GPU, an H100
+(docs/results/gpu.md).
 """
 
 import triton
@@ -12,7 +13,11 @@ from ..layouts import load_channels, locate, store_channels
 
 @triton.jit
 def store_moments(p_row, b_x, m_x, m_c):
-    """Write count, mean and sum of squared distances from it over the pixels `m_x` [P,1] of `b_x` [P,C]: C times 3."""
+    """Store count, mean and squared distances of C channels.
+
+    The moments are over the pixels `m_x` [P,1] of `b_x` [P,C]; the squared distances from the mean are summed. `p_row`
+    receives three numbers for each channel.
+    """
     count = tl.sum(tl.where(m_x, 1.0, 0.0), 0)  # [1]
     b_mean = tl.sum(tl.where(m_x, b_x, 0.0), 0) / tl.maximum(count, 1.0)
     b_centred = tl.where(m_x, b_x - b_mean[None, :], 0.0)
@@ -34,18 +39,21 @@ def masked_moments(
     BP: tl.constexpr,  # noqa: N803
     BC: tl.constexpr,  # noqa: N803
 ):
-    """Moments of the clean and of the distorted pixels of one block. Grid (blocks, ceil(channels / BC), N).
+    """Compute moments of one block's clean and distorted pixels.
+
+    The grid is (blocks, ceil(channels / BC), N).
 
     Args:
         p_x: fp32 or fp16, layout IN.
-        p_mask: fp32 or fp16 [N, pixels]; distorted where not 0.
-        p_partial: fp32 [N, channels, blocks, 6]: count, mean, sum of squared distances of the clean pixels, then of
+        p_mask: fp32 or fp16 [N, pixels]; a pixel is distorted where it is not 0.
+        p_partial: fp32 [N, channels, blocks, 6]: count, mean and sum of squared distances of the clean pixels, then of
             the distorted ones.
-        pixels: of an image.
-        channels: of x.
-        x_pitch: see `layouts`.
+        pixels: number of pixels of an image.
+        channels: number of channels of x.
+        x_pitch: pitch of x, see `layouts`.
         blocks: ceil(pixels / BP).
-        BP: pixels of a program; BC channels: powers of two.
+        BP: pixels of a program, a power of two.
+        BC: channels of a program, a power of two.
     """
     i_b, i_n = tl.program_id(0), tl.program_id(2)
     o_p = i_b * BP + tl.arange(0, BP)
@@ -61,7 +69,10 @@ def masked_moments(
 
 @triton.jit
 def merge_blocks(p_row, o_b, blocks, count, mean, squares):
-    """Fold BLOCK blocks' moments into running ones (Chan, Golub, LeVeque 1979, applied to a whole chunk)."""
+    """Fold the moments of BLOCK blocks into running ones.
+
+    The formula is that of Chan, Golub and LeVeque (1979), applied to BLOCK blocks at once.
+    """
     m_b = o_b < blocks
     b_count = tl.load(p_row + o_b * 6, mask=m_b, other=0)  # [BLOCK]
     b_mean = tl.load(p_row + o_b * 6 + 1, mask=m_b, other=0)  # [BLOCK]
@@ -77,13 +88,16 @@ def merge_blocks(p_row, o_b, blocks, count, mean, squares):
 
 @triton.jit
 def merge_moments(p_partial, p_affine, blocks, channels, eps, BLOCK: tl.constexpr):  # noqa: N803
-    """Scale and shift of one channel of one image. Grid (channels, N).
+    """Compute scale and shift of one channel of one image.
+
+    The grid is (channels, N).
 
     Args:
-        p_partial: of `masked_moments`.
+        p_partial: moments that `masked_moments` wrote.
         p_affine: fp32 [N, channels, 2]: scale and shift; 1 and 0 where an image lacks clean or distorted pixels.
-        blocks: see `masked_moments`; so is `channels`.
-        eps: added to both variances.
+        blocks: number of blocks, see `masked_moments`.
+        channels: number of channels of x.
+        eps: number added to both variances.
         BLOCK: blocks merged at a time, a power of two.
     """
     i_row = tl.program_id(1).to(tl.int64) * channels + tl.program_id(0)
@@ -117,19 +131,22 @@ def apply_affine(
     BP: tl.constexpr,  # noqa: N803
     BC: tl.constexpr,  # noqa: N803
 ):
-    """`x * scale + shift` at distorted pixels, x bit for bit at clean ones.
+    """Scale and shift distorted pixels, and copy clean ones.
 
-    Grid (ceil(pixels / BP), ceil(channels / BC), N).
+    Distorted pixels become `x * scale + shift`; clean ones stay x bit for bit. The grid is (ceil(pixels / BP),
+    ceil(channels / BC), N).
 
     Args:
         p_x: fp32 or fp16, layout IN.
         p_mask: fp32 or fp16 [N, pixels].
-        p_affine: of `merge_moments`.
+        p_affine: scale and shift that `merge_moments` wrote.
         p_out: type of x, layout OUT; every pixel is written.
-        pixels: of an image.
-        channels: of x.
-        x_pitch: see `layouts`; so is `out_pitch`.
-        BP: pixels of a program; BC channels: powers of two, BC from 8.
+        pixels: number of pixels of an image.
+        channels: number of channels of x.
+        x_pitch: pitch of x, see `layouts`.
+        out_pitch: pitch of the output.
+        BP: pixels of a program, a power of two.
+        BC: channels of a program, a power of two from 8.
     """
     i_n = tl.program_id(2)
     o_p = tl.program_id(0) * BP + tl.arange(0, BP)

@@ -1,4 +1,4 @@
-// MaskedModulation: distorted pixels take the mean and variance of the clean ones. See README.md.
+// MaskedModulation gives distorted pixels the mean and variance of the clean ones. See README.md.
 #include <stdexcept>
 
 #include "../native/creators.h"
@@ -11,7 +11,7 @@ using namespace nvinfer1;
 
 constexpr int32_t kX = 0, kMask = 1, kOut = 2;
 
-constexpr int32_t kLeastBlock = 64;   // pixels: no kernel has smaller blocks, so that the workspace always suffices
+constexpr int32_t kLeastBlock = 64;   // pixels of a kernel's smallest block; the workspace is planned for it
 constexpr size_t kPartialBytes = 6 * sizeof(float);  // count, mean and squared deviations of clean and of distorted pixels
 constexpr size_t kAffineBytes = 2 * sizeof(float);   // scale and shift
 

@@ -1,4 +1,4 @@
-"""MaskedModulation, image by image and channel by channel: the definition."""
+"""MaskedModulation, defined image by image and channel by channel."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import numpy as np
 
 
 def masked_modulation(x: np.ndarray, mask: np.ndarray, *, eps: float = 1e-5) -> np.ndarray:
-    """Re-normalise distorted pixels to the statistics of clean ones (spatial feature modulator of SPAIR).
+    """Normalise distorted pixels to the statistics of clean ones.
 
-    `out = (x - mean1) / sqrt(var1 + eps) * sqrt(var0 + eps) + mean0` where the mask is 1; mean0, var0 over the
-    pixels with mask 0 and mean1, var1 over those with mask 1, biased. `out = x` where the mask is 0, and for images
-    that lack clean or distorted pixels.
+    This is the spatial feature modulator of SPAIR. Where the mask is 1, `out = (x - mean1) / sqrt(var1 + eps) *
+    sqrt(var0 + eps) + mean0`. mean0 and var0 are over the pixels with mask 0, mean1 and var1 over those with mask 1;
+    the variances are biased. `out = x` where the mask is 0, and for images without clean or without distorted pixels.
 
     Args:
         x: float32 [N,C,H,W].
         mask: float32 [N,1,H,W], 0 or 1.
-        eps: added to both variances, > 0.
+        eps: number added to both variances, > 0.
 
     Returns:
         float32 [N,C,H,W], computed in float64.

@@ -1,1 +1,4 @@
-"""C++ sources of the TensorRT plugin library that all operators share; see README.md."""
+"""C++ sources of the TensorRT plugin library.
+
+All operators share them; see README.md.
+"""

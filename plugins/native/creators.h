@@ -1,4 +1,4 @@
-// The creators of all operators, one for each name that a node may have.
+// Creators of all operators, one for each name that a node may have.
 #pragma once
 #include "NvInferRuntime.h"
 

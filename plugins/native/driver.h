@@ -1,4 +1,4 @@
-// The CUDA driver, found at run time: the library links neither with CUDA nor with TensorRT.
+// The CUDA driver, which is found at run time, because the library links neither with CUDA nor with TensorRT.
 #pragma once
 #include <cuda.h>
 #include <string>
@@ -17,11 +17,11 @@ struct Driver {
     decltype(&::cuMemsetD8Async) set_bytes;
     decltype(&::cuLaunchKernel) launch;
 
-    // What a failed call says, in words.
+    // Returns the driver's words about a failed call.
     std::string explain(CUresult result) const;
 };
 
-// The driver of this process, opened once. Throws std::runtime_error where there is none.
+// Returns the driver of this process, which is opened once. Throws std::runtime_error where no driver is installed.
 const Driver& driver();
 
 }  // namespace spair

@@ -1,4 +1,4 @@
-// Attributes of a node: read from the fields that a parser or an engine hands over, and given back for the engine.
+// Attributes of a node, read from the fields that a parser or an engine hands over, and written for an engine.
 #pragma once
 #include "NvInferRuntime.h"
 
@@ -8,7 +8,7 @@
 
 namespace spair {
 
-// Version of what is serialized into engines; an engine with another one is refused.
+// Version of the fields that are serialized into engines; an engine with another version is refused.
 constexpr int32_t kSerialVersion = 1;
 
 // Reads fields by name, checking type and length.
@@ -16,11 +16,11 @@ class FieldReader {
 public:
     explicit FieldReader(const nvinfer1::PluginFieldCollection& fields) : fields_(fields) {}
 
-    // The value, or `absent` where there is no such field. Throws std::runtime_error on another type or length.
+    // Returns the value, or `absent` without such a field. Throws std::runtime_error on another type or length.
     float real(const char* name, float absent) const;
     int32_t integer(const char* name, int32_t absent) const;
 
-    // All values; empty where there is no such field.
+    // Returns all values, or an empty list without such a field.
     std::vector<int32_t> integers(const char* name) const;
 
 private:

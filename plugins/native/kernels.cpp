@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kMostParameters = 32;
 constexpr size_t kMostScratch = 2;         // scratch pointers that Triton adds
-constexpr int kDefaultShared = 48 * 1024;  // bytes of dynamic shared memory that need no permission
+constexpr int kDefaultShared = 48 * 1024;  // bytes of dynamic shared memory that a kernel gets without asking
 
 void check(CUresult result, const std::string& what) {
     if (result != CUDA_SUCCESS) {
@@ -33,8 +33,9 @@ int compute_capability() {
            attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
 }
 
-// Machine code runs on devices of its major version whose minor version is not below its own; architecture-specific
-// code (Triton's from 9.0 on) only on its very device. PTX is compiled by the driver for any later device.
+// Tells whether an image runs on a device. Machine code runs on devices of its major version whose minor version is
+// not below its own; architecture-specific code (Triton's from 9.0 on) runs only on its very device. The driver
+// compiles PTX for any later device.
 bool runs_on(const KernelImage& image, int sm) {
     if (image.ptx) {
         return image.sm <= sm;
@@ -42,7 +43,7 @@ bool runs_on(const KernelImage& image, int sm) {
     return image.sm >= 90 ? image.sm == sm : image.sm / 10 == sm / 10 && image.sm <= sm;
 }
 
-// The best code for a device: its own, else the closest below of the same major version, else PTX.
+// Chooses the best code for a device: its own, else the closest below of the same major version, else PTX.
 const KernelImage* choose_image(const std::string& variant, int sm, bool& known) {
     const KernelImage* best = nullptr;
     for (size_t i = 0; i < kernel_image_count; ++i) {
@@ -118,7 +119,7 @@ void launch(const Kernel& kernel, std::array<unsigned, 3> grid, CUstream stream,
     }
     const void* scratch = nullptr;
     std::array<void*, kMostParameters> parameters{};
-    parameters.fill(&scratch);  // what Triton adds after the arguments
+    parameters.fill(&scratch);  // Triton adds scratch pointers after the arguments
     size_t position = 0;
     for (const Argument& argument : arguments) {
         parameters[position++] = const_cast<void*>(argument.address());

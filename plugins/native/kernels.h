@@ -1,4 +1,4 @@
-// Kernels by variant, loaded once per CUDA context, and their launch.
+// Loading and launching of kernels, which are loaded once per CUDA context.
 #pragma once
 #include <cuda.h>
 
@@ -39,15 +39,15 @@ struct Kernel {
     int tile(int index) const { return image->tile[index]; }
 };
 
-// The kernel for the device of the current context, loading its module the first time it is asked for there.
-// Throws std::runtime_error: no such variant, no code for this device, or the driver refuses the code.
+// Returns the kernel for the device of the current context. Its module is loaded at the first call in a context.
+// Throws std::runtime_error where the library has no such variant or no code for this device, or the driver refuses it.
 Kernel load_kernel(const std::string& variant);
 
-// Number of streaming multiprocessors of the current device.
+// Returns the number of streaming multiprocessors of the current device.
 int multiprocessors();
 
 // Launches on `stream`, and does nothing else: no allocation, no synchronization, so that CUDA graphs capture it.
-// Throws std::runtime_error where the driver refuses, or the arguments are not those that the kernel was compiled for.
+// Throws std::runtime_error where the driver refuses, or the kernel was compiled for another number of arguments.
 void launch(const Kernel& kernel, std::array<unsigned, 3> grid, CUstream stream,
             std::initializer_list<Argument> arguments);
 

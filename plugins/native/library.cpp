@@ -1,4 +1,4 @@
-// What the library exports: TensorRT's entry points, and what tells this library from others.
+// Functions that the library exports: TensorRT's entry points, and facts about this library.
 #include "NvInferRuntime.h"
 
 #include <cstdint>
@@ -22,17 +22,18 @@ SPAIR_EXPORT nvinfer1::IPluginCreatorInterface* const* getCreators(int32_t& coun
 
 SPAIR_EXPORT void setLoggerFinder(nvinfer1::ILoggerFinder* finder) { spair::set_logger_finder(finder); }
 
-// Version of spair-rt that the library was built by, and what it was built for.
+// Version of spair-rt that built the library, and the target that it was built for.
 SPAIR_EXPORT const char* spair_plugins_version() { return spair::library_version; }
 SPAIR_EXPORT const char* spair_plugins_target() { return spair::library_target; }
 
 // Version of the fields that the library writes into engines and reads from them.
 SPAIR_EXPORT int32_t spair_plugins_serial_version() { return spair::kSerialVersion; }
 
-// The TensorRT whose headers the library was compiled with, as 10000 * major + 100 * minor + patch.
+// Version of the TensorRT headers that the library was compiled with, as 10000 * major + 100 * minor + patch.
 SPAIR_EXPORT int32_t spair_plugins_tensorrt() { return NV_TENSORRT_MAJOR * 10000 + NV_TENSORRT_MINOR * 100 + NV_TENSORRT_PATCH; }
 
-// The kernels inside: reports list them, and an emulated driver tells by the address of the code what is launched.
+// Table of the kernels inside. Reports list them; the emulated driver of the tests finds a launched kernel by the
+// address of its code.
 SPAIR_EXPORT const spair::KernelImage* spair_plugins_kernels(uint64_t* count) {
     *count = spair::kernel_image_count;
     return spair::kernel_images;

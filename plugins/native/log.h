@@ -1,4 +1,4 @@
-// Messages to whichever logger TensorRT has.
+// Messages to TensorRT's logger.
 #pragma once
 #include "NvInferRuntime.h"
 #include <string>
@@ -7,7 +7,7 @@ namespace spair {
 
 void set_logger_finder(nvinfer1::ILoggerFinder* finder) noexcept;
 
-// An error to the engine's logger, or to stderr before TensorRT handed one over.
+// Logs an error with TensorRT's logger, or on stderr before TensorRT handed a logger over.
 void log_error(const std::string& message) noexcept;
 
 }  // namespace spair

@@ -12,7 +12,7 @@ constexpr int32_t kOk = 0;
 constexpr int32_t kFailed = -1;
 constexpr size_t kNumbersPerKind = 3;
 
-// The static shapes of a call whose sizes are still open, at their largest.
+// Returns the tensors of a call whose sizes are still open, with their largest shapes.
 Tensors largest(DynamicPluginTensorDesc const* in, int32_t inputs, DynamicPluginTensorDesc const* out, int32_t outputs) {
     Tensors tensors;
     for (int32_t i = 0; i < inputs + outputs; ++i) {
@@ -45,7 +45,7 @@ void require_inputs(int32_t expected, int32_t inputs, int32_t outputs) {
     }
 }
 
-// The result of `call`, or `failed` and a sentence in the log: no exception may reach TensorRT.
+// Returns the result of `call`. On an exception it logs a sentence and returns `failed`: none may reach TensorRT.
 template <typename Result, typename Call>
 Result guarded(const std::string& name, Result failed, Call&& call) noexcept {
     try {
@@ -188,7 +188,7 @@ PluginFieldCollection const* Plugin::getFieldsToSerialize() noexcept {
     });
 }
 
-// The types, formats and channels that the engine was built for.
+// Returns tensors with the types, formats and channels that the engine was built for.
 Tensors Plugin::built_for() const {
     Tensors tensors;
     for (size_t i = 0; i + kNumbersPerKind <= kinds_.size(); i += kNumbersPerKind) {

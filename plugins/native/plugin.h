@@ -1,4 +1,4 @@
-// What all operators share: one class that is TensorRT's core, build and runtime interface, and its creator.
+// Base class of all operators, which is TensorRT's core, build and runtime interface at once, and its creator.
 #pragma once
 #include "NvInferRuntime.h"
 
@@ -21,8 +21,8 @@ constexpr const char* kPluginVersion = "1";
 // Descriptions of a call's tensors: inputs, then the output.
 using Tensors = std::vector<nvinfer1::PluginTensorDesc>;
 
-// An operator with one output. The protected functions, which operators define, throw; TensorRT's interfaces, which call
-// them, catch, log one sentence, and return failure.
+// Operator with one output. Operators define the protected functions, which throw. TensorRT calls the public ones,
+// which catch, log one sentence, and return failure.
 //
 // TensorRT owns all tensors and the workspace. A plugin owns nothing on the device: kernels belong to the library, one
 // set per CUDA context, and are loaded by attachToContext or onShapeChange, so that enqueue only launches.
@@ -31,7 +31,7 @@ class Plugin : public nvinfer1::IPluginV3,
                public nvinfer1::IPluginV3OneBuild,
                public nvinfer1::IPluginV3OneRuntime {
 public:
-    // Reads what `getFieldsToSerialize` wrote beside the attributes; a node of a graph has none of it.
+    // Reads the fields that `getFieldsToSerialize` adds to the attributes; a node of a graph does not have them.
     Plugin(const char* name, const FieldReader& reader);
 
     nvinfer1::IPluginCapability* getCapabilityInterface(nvinfer1::PluginCapabilityType type) noexcept final;
@@ -66,19 +66,19 @@ public:
 protected:
     Plugin(const Plugin&) = default;
 
-    // A copy, for TensorRT to own.
+    // Returns a copy that TensorRT owns.
     virtual Plugin* copy() const = 0;
-    // How many inputs the operator takes.
+    // Returns the number of inputs that the operator takes.
     virtual int32_t input_count() const = 0;
-    // Type of the output by those of the inputs.
+    // Returns the type of the output for these types of the inputs.
     virtual nvinfer1::DataType output_type(const nvinfer1::DataType* in) const = 0;
-    // Number of channels of the output; its other dimensions are those of the first input.
+    // Returns the number of channels of the output, whose other dimensions equal the first input's.
     virtual const nvinfer1::IDimensionExpr* output_channels(const nvinfer1::DimsExprs* in) const = 0;
-    // Whether the tensor at `position` may have its type and format, given those before it.
+    // Tells whether the tensor at `position` may have its type and format, given the tensors before it.
     virtual bool supports(int32_t position, const Tensors& tensors) const = 0;
-    // Throws a sentence unless the shapes fit together and the kernels can do them.
+    // Throws a sentence unless the shapes fit together and the kernels exist for them.
     virtual void check(const Tensors& tensors) const = 0;
-    // Bytes of workspace for these shapes; larger shapes never need less.
+    // Returns the bytes of workspace for these shapes; larger shapes never need less.
     virtual size_t workspace_bytes(const Tensors& tensors) const = 0;
     // Loads the kernels for these types, formats and channels; batch, height and width may be unknown (-1).
     virtual void load(const Tensors& tensors) = 0;
@@ -87,7 +87,7 @@ protected:
                      CUstream stream) const = 0;
     // Adds the attributes as fields whose data lives in this plugin.
     virtual void describe(std::vector<nvinfer1::PluginField>& fields) const = 0;
-    // The attributes in words: nodes of equal words may share their timings.
+    // Returns the attributes in words; nodes with equal words may share their timings.
     virtual std::string settings() const = 0;
 
 private:
@@ -104,8 +104,8 @@ private:
     nvinfer1::PluginFieldCollection collection_{};
 };
 
-// Creator of the plugins called `name`, of class `Operator`: a constructor from (name, FieldReader) and
-// `attributes()`, the fields that a node of a graph may carry.
+// Creator of the plugins called `name`. Their class `Operator` has a constructor from (name, FieldReader), and
+// `attributes()`, which lists the fields that a node of a graph may carry.
 template <typename Operator>
 class Creator final : public nvinfer1::IPluginCreatorV3One {
 public:
@@ -113,8 +113,8 @@ public:
         collection_ = {static_cast<int32_t>(attributes_.size()), attributes_.data()};
     }
 
-    // A plugin for TensorRT to own, from a node's attributes or from an engine's fields; null, and a sentence in the
-    // log, where they are unusable.
+    // Makes a plugin, which TensorRT owns, from a node's attributes or from an engine's fields. Where they are unusable
+    // it logs a sentence and returns null.
     nvinfer1::IPluginV3* createPlugin(nvinfer1::AsciiChar const* node, nvinfer1::PluginFieldCollection const* fields,
                                       nvinfer1::TensorRTPhase) noexcept override {
         try {

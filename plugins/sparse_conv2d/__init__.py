@@ -1,1 +1,1 @@
-"""SparseConv2d: convolution that reads and writes distorted pixels only."""
+"""SparseConv2d, a convolution that reads and writes distorted pixels only."""

@@ -1,31 +1,36 @@
-"""Cost of `SparseConv2d`."""
+"""Cost of `SparseConv2d` and of the dense convolution.
+
+>>> mask = Activity(pixels=1920 * 1080, active=(207_360,), neighbours=(300_000,), pairs=(1_000_000,))
+>>> launches = count_sparse_conv2d(mask, channels=48, outputs=48, kernel=3)
+>>> [launch.name for launch in launches]
+['pack_weight', 'clear', 'compact_mask', 'clear', 'sparse_conv2d']
+>>> sum(launch.written for launch in launches) // 2**20  # MiB, most of them zeros at clean pixels
+209
+"""
 
 from __future__ import annotations
 
-from ..compaction.cost import compact
+from ..compaction.cost import count_compaction
 from ..cost import (
-    BYTES,
     COUNT_BYTES,
     INDEX_BYTES,
-    PACKED,
-    REST,
+    NUMBER_BYTES,
     SCALE_BYTES,
     Activity,
     Launch,
     Layout,
     NumberType,
-    _read_channels,
-    _round_up,
-    stored_channels,
+    pad_channels,
+    round_up,
 )
 
+PACKED_STEP = 16
+"""Columns of the packed weights are a multiple of this."""
+REST_STEP: dict[NumberType, int] = {"fp32": 16, "fp16": 16, "int8": 32}
+"""Input channels beyond whole blocks are multiplied in blocks of this."""
 
-def needed_products(activity: Activity, channels: int, outputs: int) -> int:
-    """Multiply-adds of a convolution that its definition asks for: the least that any kernel can do."""
-    return sum(activity.pairs) * channels * outputs
 
-
-def sparse_conv2d(
+def count_sparse_conv2d(
     activity: Activity,
     channels: int,
     outputs: int,
@@ -40,49 +45,56 @@ def sparse_conv2d(
     clear_output: bool = True,
     tile: tuple[int, int, int] = (64, 64, 32),
 ) -> tuple[Launch, ...]:
-    """One call of SparseConv2d and its forms.
+    """Count the launches of `SparseConv2d` or of its forms.
 
     Args:
-        activity: of the mask, for this kernel size and `clean_input`.
+        activity: activity of the mask, for this kernel size and `clean_input`.
         channels: C of x.
-        outputs: D.
-        kernel: k.
-        kind: of the weights and of the products.
-        x_kind: of x in memory; None: that of the weights. Others become INT8 as they are read.
-        out_kind: of the rest; None: that of x, or FP16 where x is INT8.
-        layouts: of x and out.
-        clean_input: see README.md of the operator; so are `residual` and `clear_output`.
+        outputs: D of the output.
+        kernel: k, the side of the window in taps.
+        kind: type of the weights and of the products.
+        x_kind: type of x in memory; None stands for the type of the weights. Another x becomes INT8 as it is read.
+        out_kind: type of mask, bias, residual and output; None stands for the type of x, or FP16 where x is INT8.
+        layouts: layouts of x and of the output.
+        clean_input: whether clean neighbours are read, see README.md of the operator.
+        residual: whether a residual is added.
+        clear_output: whether clean pixels of the output become zero.
         tile: pixels, output channels and input channels of a step.
     """
     of_x = x_kind or kind
     of_out = out_kind or ("fp16" if of_x == "int8" else of_x)
-    size, out_size, taps = BYTES[kind], BYTES[of_out], kernel * kernel
-    columns, stored = _round_up(outputs, PACKED), stored_channels(outputs, layouts[1], of_out)
-    packed = taps * (_round_up(channels, 32) if kind == "int8" else channels) * columns * size
+    size, out_size, taps = NUMBER_BYTES[kind], NUMBER_BYTES[of_out], kernel * kernel
+    columns, stored = round_up(outputs, PACKED_STEP), pad_channels(outputs, layouts[1], of_out)
+    packed = taps * (round_up(channels, 32) if kind == "int8" else channels) * columns * size
     active, images = sum(activity.active), activity.batch
     launches = [Launch("pack_weight", outputs * channels * taps * size, packed)]
     if kind == "int8":
         launches.append(Launch("combine_scales", (outputs + 1) * SCALE_BYTES, outputs * SCALE_BYTES))
-    launches += compact(activity, of_out)
+    launches += count_compaction(activity, of_out)
     if clear_output:
         launches.append(Launch("clear", written=images * activity.pixels * stored * out_size))
     read = images * COUNT_BYTES + active * INDEX_BYTES + sum(activity.neighbours) * out_size
     gathered = sum(activity.neighbours if clean_input else activity.active)
-    read += gathered * _read_channels(channels, layouts[0], of_x) * BYTES[of_x]
+    read += gathered * pad_channels(channels, layouts[0], of_x) * NUMBER_BYTES[of_x]
     if residual:
         read += active * stored * out_size
     if active:
         read += packed + outputs * out_size + (outputs * SCALE_BYTES if kind == "int8" else 0)
         read += SCALE_BYTES if of_x != kind else 0
-    bm, bn, bk = tile
-    rows = sum(_round_up(count, bm) for count in activity.active)
-    multiplied = channels // bk * bk + _round_up(channels % bk, REST[kind])
-    products = rows * taps * multiplied * _round_up(outputs, bn)
+    products = taps * _count_products(activity, channels, outputs, REST_STEP[kind], tile)
     launches.append(Launch("sparse_conv2d", read, active * stored * out_size, products, kind))
     return tuple(launches)
 
 
-def dense_conv2d(
+def _count_products(activity: Activity, channels: int, outputs: int, rest_step: int, tile: tuple[int, int, int]) -> int:
+    """Count the multiply-adds of one tap on whole tiles."""
+    bm, bn, bk = tile
+    rows = sum(round_up(count, bm) for count in activity.active)
+    multiplied = channels // bk * bk + round_up(channels % bk, rest_step)
+    return rows * multiplied * round_up(outputs, bn)
+
+
+def count_dense_conv2d(
     batch: int,
     pixels: tuple[int, int],
     channels: int,
@@ -93,17 +105,26 @@ def dense_conv2d(
     out_kind: NumberType | None = None,
     residual: bool = False,
 ) -> Launch:
-    """The convolution of all pixels, at its best: x and weights read once, all fused, nothing padded or re-packed.
+    """Count a convolution of all pixels at its best.
+
+    x and the weights are read once, everything is fused, and nothing is padded or packed again.
 
     Args:
         batch: images.
-        pixels: of an image of x and of out, which strides make different.
-        channels: C; so is `outputs` D and `kernel` k.
-        kind: of x and the weights; `out_kind` that of the rest.
-        residual: whether one is added.
+        pixels: pixels of an image of x and of an image of the output; strides make them different.
+        channels: C of x.
+        outputs: D of the output.
+        kernel: k, the side of the window in taps.
+        kind: type of x and of the weights.
+        out_kind: type of bias, residual and output; None stands for the type of x, or FP16 where x is INT8.
+        residual: whether a residual is added.
     """
     of_out = out_kind or ("fp16" if kind == "int8" else kind)
     weights = kernel * kernel * channels * outputs
-    out = batch * pixels[1] * outputs * BYTES[of_out]
-    read = (batch * pixels[0] * channels + weights) * BYTES[kind] + outputs * BYTES[of_out] + (out if residual else 0)
+    out = batch * pixels[1] * outputs * NUMBER_BYTES[of_out]
+    read = (
+        (batch * pixels[0] * channels + weights) * NUMBER_BYTES[kind]
+        + outputs * NUMBER_BYTES[of_out]
+        + (out if residual else 0)
+    )
     return Launch("dense_conv2d", read, out, batch * pixels[1] * weights, kind)

@@ -1,7 +1,8 @@
-"""SparseConv2d: a gathered matrix product over the active pixels, FP32, FP16 and INT8.
+"""SparseConv2d kernels in FP32, FP16 and INT8.
 
-Grids, layouts and derivation are in README.md. Run in Triton's interpreter and compiled ahead of time by the tests;
-of GPUs only on an H100, by the tests marked `gpu` (docs/h100.md).
+The convolution is a matrix product over the active pixels, whose left factor is gathered. README.md describes grids,
+layouts and the derivation. Tests run the kernels in Triton's interpreter and compile them ahead of time; the tests
+marked `gpu` ran them on one GPU, an H100 (docs/results/gpu.md).
 """
 
 import triton
@@ -12,11 +13,14 @@ from ..layouts import load_channels, locate, store_channels
 
 @triton.jit
 def pack_weight(p_weight, p_packed, channels, outputs, taps, packed_outputs, BLOCK: tl.constexpr):  # noqa: N803
-    """[D,C,k,k] to [taps, C, packed_outputs], INT8 to [taps, packed_outputs, C rounded up to 32]; a grid over all.
+    """Pack the weights for wide reads.
+
+    [D,C,k,k] becomes [taps, C, packed_outputs]; INT8 becomes [taps, packed_outputs, C rounded up to 32]. The grid
+    covers all elements of the result.
 
     Args:
         p_weight: any type [outputs, channels, taps].
-        p_packed: same type; what is beyond `outputs` and `channels` becomes zero.
+        p_packed: same type; elements beyond `outputs` and `channels` become zero.
         channels: C.
         outputs: D.
         taps: k * k; tap = row * k + column.
@@ -41,7 +45,9 @@ def pack_weight(p_weight, p_packed, channels, outputs, taps, packed_outputs, BLO
 
 @triton.jit
 def combine_scales(p_x_scale, p_weight_scale, p_scale, outputs, BLOCK: tl.constexpr):  # noqa: N803
-    """The scale of each INT8 output channel: grid (ceil(outputs / BLOCK),).
+    """Multiply the scales of each INT8 output channel.
+
+    The grid is (ceil(outputs / BLOCK),).
 
     Args:
         p_x_scale: fp32 [1].
@@ -57,7 +63,10 @@ def combine_scales(p_x_scale, p_weight_scale, p_scale, outputs, BLOCK: tl.conste
 
 @triton.jit
 def find_neighbour(p_mask, o_y, o_x, m_m, tap, height, width, kernel, dilation, clean_input):
-    """The pixel under a tap for each of the rows, and whether it is read: [M], [M]."""
+    """Find the pixel under a tap for each row.
+
+    Returns the pixels [M], and whether each of them is read [M].
+    """
     o_qy = o_y + (tap // kernel - kernel // 2) * dilation
     o_qx = o_x + (tap % kernel - kernel // 2) * dilation
     m_q = m_m & (o_qy >= 0) & (o_qy < height) & (o_qx >= 0) & (o_qx < width)
@@ -68,12 +77,14 @@ def find_neighbour(p_mask, o_y, o_x, m_m, tap, height, width, kernel, dilation, 
 
 @triton.jit
 def quantize(b_x, scale):
-    """x / scale in FP32, rounded half to even, clamped to -128..127, as QuantizeLinear does: any block, as int8.
+    """Quantize a block to int8 as QuantizeLinear does.
 
-    Adding 1.5 * 2^23 + 128 leaves the rounded number + 128 in the lowest byte. The 128 is taken off the integer again:
-    where a sum of floats itself is stored as a byte, ptxas converts its value to U8 instead of storing its bits. Of
-    halves no quotient is taken: in the sum with 768 the product with 1 / scale lands on the quotient's side of each
-    half step, or exactly on it (README.md, for scales that are halves as well).
+    The result is x / scale in FP32, rounded half to even, clamped to -128..127. Adding 1.5 * 2^23 + 128 leaves the
+    rounded number + 128 in the lowest byte. An integer operation then takes the 128 off: where the sum of floats itself
+    is stored as a byte, ptxas converts its value to U8 instead of storing its bits.
+
+    FP16 needs no division: in the sum with 768 the product with 1 / scale lands on the quotient's side of each half
+    step, or exactly on it, for scales that FP16 holds as well (README.md).
     """
     if b_x.dtype == tl.float16:
         b_steps = b_x.to(tl.float32) * tl.div_rn(1.0, scale) + 768.0
@@ -109,10 +120,10 @@ def multiply_taps(
     BK: tl.constexpr,  # noqa: N803
     WHOLE: tl.constexpr,  # noqa: N803
 ):
-    """Add to `b_acc` the products of all taps with `blocks` blocks of BK channels, from the channel `first` on.
+    """Add the products of all taps to the accumulator.
 
-    WHOLE: they all exist, so that nothing has to look at the channels' end, which would cost a detour of x through
-    shared memory.
+    Every tap is multiplied with `blocks` blocks of BK channels, from the channel `first` on. WHOLE says that all of
+    these channels exist: then nothing looks at the channels' end, which would cost a detour of x through shared memory.
     """
     QUANTIZE: tl.constexpr = p_x.dtype != p_packed.dtype  # noqa: N806
     turns = tl.maximum(blocks, 1)  # the pipeline's first steps are computed before it is known whether there are any
@@ -171,28 +182,37 @@ def sparse_conv2d(
     BN: tl.constexpr,  # noqa: N803
     BK: tl.constexpr,  # noqa: N803
 ):
-    """Active pixels of the output; the caller has zeroed the others. Grid (any, ceil(outputs / BN), N).
+    """Compute the active pixels of the output.
+
+    The caller has set the other pixels to zero. The grid is (any, ceil(outputs / BN), N).
 
     Args:
         p_x: fp32, fp16 or int8, layout IN.
         p_mask: fp32 or fp16 [N, pixels].
-        p_index: i32 [N, pixels] of `compact_mask`.
-        p_count: i32 [N] of `compact_mask`.
-        p_packed: of `pack_weight`; type of x, or int8 where x is fp32 or fp16 and becomes int8 as it is gathered.
-        p_bias: [outputs], type of out.
+        p_index: i32 [N, pixels] that `compact_mask` wrote.
+        p_count: i32 [N] that `compact_mask` wrote.
+        p_packed: weights that `pack_weight` wrote, in the type of x; or int8 where x is fp32 or fp16 and becomes int8
+            as it is gathered.
+        p_bias: [outputs], type of the output.
         p_x_scale: fp32 [1], read where x becomes int8; with fp16 it must have no more digits than fp16 has.
-        p_scale: fp32 [outputs] of `combine_scales`; read with int8 weights alone.
-        p_residual: type and layout of out; read where `has_residual` is not 0.
+        p_scale: fp32 [outputs] that `combine_scales` wrote; read with int8 weights alone.
+        p_residual: type and layout of the output; read where `has_residual` is not 0.
         p_out: type of x (fp32 or fp16 with int8 x), layout OUT.
-        height: of an image; so are `width`, `channels` of x and `outputs`.
+        height: height of an image in pixels.
+        width: width of an image in pixels.
+        channels: C of x.
+        outputs: D of the output.
         packed_outputs: columns of the packed weight, a multiple of 16.
-        x_pitch: see `layouts`; so is `out_pitch`.
+        x_pitch: pitch of x, see `layouts`.
+        out_pitch: pitch of the output.
         kernel: k, odd.
-        dilation: distance of taps, in pixels.
-        clean_input: 1: neighbours are read whatever their mask; else 0.
-        has_residual: not 0: the residual is added after the activation.
-        slope: of the activation below zero.
-        BM: pixels of a tile; BN output channels, BK input channels: powers of two from 16 (BK 32 with int8).
+        dilation: distance of taps in pixels.
+        clean_input: 1 where neighbours are read whatever their mask, else 0.
+        has_residual: not 0 where the residual is added after the activation.
+        slope: slope of the activation below zero.
+        BM: pixels of a tile, a power of two from 16.
+        BN: output channels of a tile, a power of two from 16.
+        BK: input channels of a step, a power of two from 16 (32 with int8).
     """
     i_d, i_n = tl.program_id(1), tl.program_id(2)
     pixels = height * width
@@ -202,7 +222,7 @@ def sparse_conv2d(
     o_d = i_d * BN + tl.arange(0, BN)
     integer: tl.constexpr = p_packed.dtype.element_ty == tl.int8
     total: tl.constexpr = tl.int32 if integer else tl.float32
-    REST: tl.constexpr = 32 if integer else 16  # noqa: N806  the least that tensor cores take: what is left wastes least
+    REST: tl.constexpr = 32 if integer else 16  # noqa: N806  the fewest channels that tensor cores take waste the least
     whole = channels // BK
     x_scale = tl.load(p_x_scale) if p_x.dtype != p_packed.dtype else 1.0
     for i_m in range(tl.program_id(0), tl.cdiv(count, BM), tl.num_programs(0)):

@@ -1,5 +1,5 @@
-// SparseConv2d and its forms with a residual (…Add), with INT8 input and weights (…Int8…), and with INT8 weights and an
-// input that becomes INT8 as it is gathered (…Quantize…). See README.md.
+// SparseConv2d and its forms: a residual is added (…Add), input and weights are INT8 (…Int8…), or the weights are INT8
+// and the input becomes INT8 as it is gathered (…Quantize…). See README.md.
 #include <stdexcept>
 
 #include "../native/compaction.h"
@@ -11,18 +11,18 @@ namespace {
 
 using namespace nvinfer1;
 
-// Positions of the inputs. A residual comes after all the others, the output last.
+// Positions of the inputs. A residual comes after all other inputs, and the output last.
 constexpr int32_t kX = 0, kMask = 1, kWeight = 2, kBias = 3, kXScale = 4, kWeightScale = 5;
 
-// What x is, and what it is multiplied as.
+// Types of x and of the numbers that are multiplied.
 enum class Values {
     kFloat,     // both are FP32 or FP16
     kInt8,      // both are INT8
     kQuantize,  // x is FP32 or FP16, the weights are INT8
 };
 
-constexpr int32_t kChannelStep = 16;  // packed weights have rows of whole multiples of it
-constexpr int32_t kInt8Step = 32;  // packed INT8 weights have, for each output channel, whole multiples of it of input channels
+constexpr int32_t kChannelStep = 16;  // output channels of packed weights are padded to a multiple of this
+constexpr int32_t kInt8Step = 32;     // input channels of packed INT8 weights are padded to a multiple of this
 
 class SparseConv2d : public Plugin {
 public:
@@ -151,7 +151,7 @@ protected:
                                            static_cast<unsigned>(divide_up(out.channels, convolve_.tile(1))),
                                            static_cast<unsigned>(x.batch)};
         const void* residual = residual_ ? inputs[input_count() - 1] : output;
-        const void* x_scale = int8_ ? inputs[kXScale] : scales;  // not read by the kernels of other forms
+        const void* x_scale = int8_ ? inputs[kXScale] : scales;  // kernels without INT8 do not read it
         launch(convolve_, grid, stream,
                {inputs[kX], inputs[kMask], active.index, active.count, packed, inputs[kBias], x_scale, scales, residual, output,
                 x.height, x.width, x.channels, out.channels, packed_channels(weight),
@@ -214,9 +214,9 @@ private:
                {from, to, weight.channels, weight.batch, weight.height * weight.width, packed_channels(weight)});
     }
 
-    bool x_int8_, int8_, residual_;  // x is INT8; the products are
+    bool x_int8_, int8_, residual_;  // whether x is INT8, whether the products are INT8, whether a residual is added
     float negative_slope_, clean_input_;
-    int32_t clear_output_;  // 0: nobody reads the output's clean pixels, so they need not become zero
+    int32_t clear_output_;  // 0: no later node reads the output's clean pixels, so they need not become zero
     std::vector<int32_t> pads_, dilations_;
     Kernel compact_, pack_, combine_, convolve_;
     int32_t processors_ = 1;

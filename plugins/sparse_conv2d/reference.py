@@ -1,4 +1,4 @@
-"""SparseConv2d as loops over distorted pixels: the definition, not a fast path."""
+"""SparseConv2d, defined as loops over distorted pixels."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ def sparse_conv2d(
     dilation: int = 1,
     residual: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Equation (1) of SPAIR (ICCV 2021), with bias and activation.
+    """Convolve distorted pixels by equation (1) of SPAIR.
 
-    `out[n,:,p] = act(bias + sum_k weight[:,:,k] x[n,:,p+k]) + residual[n,:,p]` over the neighbours p+k inside the
-    picture whose mask is 1 (all neighbours if `clean_input`), where mask[n,p] = 1; zeros elsewhere.
+    The equation is from the paper (ICCV 2021); bias and activation are added here. Where mask[n,p] = 1, `out[n,:,p] =
+    act(bias + sum_k weight[:,:,k] x[n,:,p+k]) + residual[n,:,p]` over the neighbours p+k inside the picture whose mask
+    is 1, or over all neighbours with `clean_input`. The output is zero elsewhere.
 
     Args:
         x: float32 [N,C,H,W].
         mask: float32 [N,1,H,W], 0 or 1.
         weight: float32 [D,C,k,k], k odd; stride 1, centred on p.
         bias: float32 [D].
-        negative_slope: slope of the activation below zero: 0 is ReLU, 1 is none.
-        clean_input: also read clean neighbours.
+        negative_slope: slope of the activation below zero: 0 is ReLU, 1 is no activation.
+        clean_input: whether clean neighbours are read as well.
         dilation: distance of neighbouring taps in pixels, 1 or more.
         residual: float32 [N,D,H,W], added after the activation; None adds nothing.
 
@@ -53,8 +54,9 @@ def sparse_conv2d_int8(
     dilation: int = 1,
     residual: np.ndarray | None = None,
 ) -> np.ndarray:
-    """`sparse_conv2d` of the values that 8-bit integers stand for: `x_scale * x` and `weight_scale[d] * weight[d]`.
+    """Convolve the values that 8-bit integers stand for.
 
+    The integers stand for `x_scale * x` and `weight_scale[d] * weight[d]`, and the result is `sparse_conv2d` of these.
     The sum of products is exact; scales, bias, activation and residual come after it.
 
     Args:
@@ -62,8 +64,8 @@ def sparse_conv2d_int8(
         mask: float32 [N,1,H,W], 0 or 1.
         weight: int8 [D,C,k,k].
         bias: float32 [D].
-        x_scale: > 0.
-        weight_scale: float32 [D], > 0.
+        x_scale: value of a step of x, > 0.
+        weight_scale: float32 [D], values of a step of the weights, > 0.
         negative_slope: see `sparse_conv2d`; so are `clean_input`, `dilation` and `residual`.
 
     Returns:
@@ -74,16 +76,18 @@ def sparse_conv2d_int8(
 
 
 def quantize(x: np.ndarray, scale: float) -> np.ndarray:
-    """QuantizeLinear without a zero point: `x / scale` in float32, rounded half to even, clamped to -128..127.
+    """Quantize as QuantizeLinear does without a zero point.
+
+    The result is `x / scale` in float32, rounded half to even, clamped to -128..127.
 
     Args:
-        x: float32, or float16 and then `scale` has no more digits than float16 has.
-        scale: > 0, float32.
+        x: float32; or float16, and then `scale` has no more digits than float16 has.
+        scale: value of a step, > 0, float32.
 
     Returns:
         int8; NaN gives any number.
     """
-    with np.errstate(all="ignore"):  # of infinities and NaN
+    with np.errstate(all="ignore"):  # infinities and NaN are allowed here
         steps = np.rint(x.astype(np.float32) / np.float32(scale))
     return np.nan_to_num(steps, nan=-128).clip(-128, 127).astype(np.int8)
 
@@ -97,7 +101,10 @@ def sparse_conv2d_quantize(
     weight_scale: np.ndarray,
     **options: Any,
 ) -> np.ndarray:
-    """`sparse_conv2d_int8` of a float x, which becomes int8 where it is read; the other arguments as there."""
+    """Convolve a float x that becomes int8 when read.
+
+    The other arguments are those of `sparse_conv2d_int8`.
+    """
     return sparse_conv2d_int8(quantize(x, x_scale), mask, weight, bias, x_scale, weight_scale, **options)
 
 
@@ -112,7 +119,10 @@ def _convolve(
     clean_input: bool,
     dilation: int,
 ) -> np.ndarray:
-    """Both operators, in float64: it holds sums of products of 8-bit integers exactly."""
+    """Convolve for both operators, in float64.
+
+    float64 holds sums of products of 8-bit integers exactly.
+    """
     batch, _, height, width = x.shape
     outputs, _, kernel, _ = weight.shape
     out = np.zeros((batch, outputs, height, width), np.float32)

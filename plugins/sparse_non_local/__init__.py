@@ -1,1 +1,1 @@
-"""SparseNonLocal: attention from distorted pixels to clean ones."""
+"""SparseNonLocal, attention from distorted pixels to clean ones."""

@@ -1,7 +1,8 @@
-"""SparseNonLocal: exact attention of the active pixels over all clean keys, softmax in one pass.
+"""SparseNonLocal kernel for exact attention in one pass.
 
-Grids, layouts and derivation are in README.md. Run in Triton's interpreter and compiled ahead of time by the tests;
-of GPUs only on an H100, by the tests marked `gpu` (docs/h100.md).
+Active pixels attend to all clean keys, and the softmax is kept running over blocks of keys. README.md describes grids,
+layouts and the derivation. Tests run the kernel in Triton's interpreter and compile it ahead of time; the tests marked
+`gpu` ran it on one GPU, an H100 (docs/results/gpu.md).
 """
 
 import triton
@@ -14,10 +15,11 @@ LOG2_E = tl.constexpr(1.4426950408889634)
 
 @triton.jit
 def fold_keys(b_query, b_acc, b_peak, b_sum, p_key, p_value, p_key_mask, o_j, keys, channels, outputs, o_c, o_d, scale):
-    """Fold one block of keys into the running softmax: accumulator [BM, BD], peak [BM] and sum [BM].
+    """Fold one block of keys into the running softmax.
 
-    The peak is the largest score so far in base 2, -inf before the first clean key: then nothing was accumulated, and
-    subtracting 0 instead keeps inf - inf away.
+    The softmax is an accumulator [BM, BD], a peak [BM] and a sum [BM]. The peak is the largest score so far in base 2.
+    It is -inf before the first clean key: then nothing was accumulated, and 0 is subtracted instead, which keeps inf -
+    inf away.
     """
     m_j = o_j < keys
     m_j = m_j & (tl.load(p_key_mask + o_j, mask=m_j, other=0) != 0)  # [BJ]
@@ -58,23 +60,29 @@ def sparse_non_local(
     BC: tl.constexpr,  # noqa: N803
     BD: tl.constexpr,  # noqa: N803
 ):
-    """Active pixels of the output; the caller has zeroed the others. Grid (any, 1, N).
+    """Compute the active pixels of the output.
+
+    The caller has set the other pixels to zero. The grid is (any, 1, N).
 
     Args:
         p_query: fp32 or fp16, layout IN.
-        p_key: type of query, [N, channels, keys].
-        p_value: type of query, [N, outputs, keys].
-        p_index: i32 [N, pixels] of `compact_mask`.
-        p_count: i32 [N] of `compact_mask`.
-        p_key_mask: fp32 or fp16 [N, keys]; a key takes part where not 0.
-        p_out: type of query, layout OUT.
-        pixels: queries of an image.
-        keys: of an image.
-        channels: of queries and keys; `outputs` those of values.
-        query_pitch: see `layouts`; so is `out_pitch`.
+        p_key: type of the query, [N, channels, keys].
+        p_value: type of the query, [N, outputs, keys].
+        p_index: i32 [N, pixels] that `compact_mask` wrote.
+        p_count: i32 [N] that `compact_mask` wrote.
+        p_key_mask: fp32 or fp16 [N, keys]; a key takes part where it is not 0.
+        p_out: type of the query, layout OUT.
+        pixels: number of queries of an image.
+        keys: number of keys of an image.
+        channels: channels of queries and keys.
+        outputs: channels of values.
+        query_pitch: pitch of the queries, see `layouts`.
+        out_pitch: pitch of the output.
         scale: factor on the scores.
-        BM: queries of a tile, BJ keys of a step: powers of two from 16.
-        BC: power of two from 16, not below `channels`; BD likewise for `outputs`.
+        BM: queries of a tile, a power of two from 16.
+        BJ: keys of a step, a power of two from 16.
+        BC: power of two from 16, at least `channels`.
+        BD: power of two from 16, at least `outputs`.
     """
     i_n = tl.program_id(2)
     o_c, o_d = tl.arange(0, BC), tl.arange(0, BD)

@@ -1,4 +1,4 @@
-// SparseNonLocal: attention from the distorted pixels to clean keys. See README.md.
+// SparseNonLocal, attention from the distorted pixels to clean keys. See README.md.
 #include <algorithm>
 #include <stdexcept>
 
@@ -13,7 +13,7 @@ using namespace nvinfer1;
 
 constexpr int32_t kQuery = 0, kKey = 1, kValue = 2, kQueryMask = 3, kKeyMask = 4, kOut = 5;
 
-constexpr int32_t kWidths[] = {16, 32, 64, 128};  // channels that kernels exist for; fewer are padded with zeros
+constexpr int32_t kWidths[] = {16, 32, 64, 128};  // numbers of channels with a kernel; others are padded with zeros
 
 class SparseNonLocal final : public Plugin {
 public:
@@ -103,7 +103,7 @@ private:
         return a.batch == b.batch && a.height == b.height && a.width == b.width;
     }
 
-    // The narrowest kernel that holds the channels of queries and values.
+    // Returns the width of the narrowest kernel that holds the channels of queries and of values.
     static int32_t width(const Tensors& tensors) {
         const int32_t channels = static_cast<int32_t>(std::max(tensors[kQuery].dims.d[1], tensors[kValue].dims.d[1]));
         for (const int32_t candidate : kWidths) {
@@ -115,7 +115,7 @@ private:
     }
 
     float scale_;
-    int32_t clear_output_;  // 0: nobody reads the output's clean pixels, so they need not become zero
+    int32_t clear_output_;  // 0: no later node reads the output's clean pixels, so they need not become zero
     Kernel compact_, attend_;
     int32_t processors_ = 1;
 };

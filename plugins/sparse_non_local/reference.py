@@ -1,4 +1,4 @@
-"""SparseNonLocal, one query at a time: the definition."""
+"""SparseNonLocal, defined one query at a time."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def sparse_non_local(
     *,
     scale: float,
 ) -> np.ndarray:
-    """Exact softmax attention from distorted pixels to clean keys.
+    """Attend from distorted pixels to clean keys, exactly.
 
-    `out[n,:,p] = sum_j softmax_j(scale * query[n,:,p] . key[n,:,j]) value[n,:,j]` over the keys with key_mask 1, where
-    query_mask[n,p] = 1; zeros elsewhere, and zeros for images without a clean key.
+    The softmax is exact. Where query_mask[n,p] = 1, `out[n,:,p] = sum_j softmax_j(scale * query[n,:,p] . key[n,:,j])
+    value[n,:,j]` over the keys with key_mask 1. The output is zero elsewhere, and in images without a clean key.
 
     Args:
         query: float32 [N,C,H,W].

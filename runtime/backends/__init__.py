@@ -1,4 +1,4 @@
-"""Backends that run graphs, and the list of them."""
+"""Backends that run graphs."""
 
 from .base import Backend, Graph, OpenGraph
 from .registry import find_backend

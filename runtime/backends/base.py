@@ -11,11 +11,11 @@ import numpy as np
 
 
 class Graph(Protocol):
-    """One loaded graph; whoever opened it closes it."""
+    """Loaded graph, which belongs to the caller that opened it."""
 
     @property
     def inputs(self) -> Mapping[str, str]:
-        """Names and ONNX types of the inputs."""
+        """ONNX types of the inputs by name."""
         ...
 
     @property
@@ -24,23 +24,31 @@ class Graph(Protocol):
         ...
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Arrays by input name -> arrays by output name."""
+        """Run the graph.
+
+        Args:
+            feeds: arrays by input name.
+
+        Returns:
+            Arrays by output name.
+        """
         ...
 
     def close(self) -> None:
-        """Release memory and device."""
+        """Release memory and device; may be called twice."""
         ...
 
 
 OpenGraph = Callable[[Path, int | None], Graph]
+"""Function that loads a .onnx file; the number is that of threads, None takes all cores."""
 
 
 @dataclass(frozen=True)
 class Backend:
-    """A way to run graphs."""
+    """Library and device that run graphs."""
 
     name: str
     unavailable: Callable[[], str | None]
-    """Why it cannot be used on this machine; None when it can."""
+    """Function that says why the backend cannot be used on this machine; it returns None if it can."""
     open_graph: OpenGraph
-    """Loads a .onnx file with a number of threads (None: all cores)."""
+    """Function that loads a graph."""

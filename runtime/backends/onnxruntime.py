@@ -1,4 +1,4 @@
-"""Graphs on ONNX Runtime, the backend that needs no GPU."""
+"""Backend of ONNX Runtime, which needs no GPU."""
 
 from __future__ import annotations
 
@@ -6,18 +6,31 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime as ort
 
+from ..arrays import make_native
 from ..errors import UserError
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 
 
 def unavailable(device: str) -> str | None:
-    """Why ONNX Runtime cannot use a device ("cpu" or "cuda") here; None when it can."""
+    """Say why ONNX Runtime cannot use a device.
+
+    Args:
+        device: "cpu" or "cuda".
+
+    Returns:
+        The reason, with the remedy; None if the device can be used.
+    """
+    import onnxruntime as ort  # inside the functions that need it: the commands that run no graph start without it
+
     if device not in _PROVIDERS:
         return f"ONNX Runtime knows the devices {' and '.join(_PROVIDERS)} here, not {device!r}"
     if _PROVIDERS[device] not in ort.get_available_providers():
@@ -26,7 +39,10 @@ def unavailable(device: str) -> str | None:
 
 
 class OnnxGraph:
-    """One graph in one ONNX Runtime session; a context manager that owns the session until `close`."""
+    """Graph in a session of ONNX Runtime.
+
+    It is a context manager that owns the session until `close`.
+    """
 
     def __init__(
         self,
@@ -40,23 +56,25 @@ class OnnxGraph:
 
         Args:
             path: the .onnx file.
-            threads: threads inside an operator, >= 1; None lets ONNX Runtime use every core.
+            threads: number of threads inside an operator, >= 1; None lets ONNX Runtime use every core.
             device: "cpu" or "cuda".
-            trace: an existing folder for ONNX Runtime's profile of this session, see `end_trace`; None: no profile.
+            trace: existing folder for ONNX Runtime's profile of this session, see `end_trace`; None writes no profile.
 
         Raises:
-            UserError: threads < 1; a device that is not available, or that ONNX Runtime did not really
-                use (it falls back to the CPU silently); a file that is no valid graph.
+            UserError: threads is less than 1; the device is not available, or ONNX Runtime does not really use it (it
+                falls back to the CPU silently); the file is no valid graph.
         """
         if threads is not None and threads < 1:
             raise UserError(f"the number of threads is {threads}, expected 1 or more")
         reason = unavailable(device)
         if reason:
             raise UserError(f"cannot run {path} on {device}: {reason}")
+        import onnxruntime as ort
+
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3
-        # A restorer runs several sessions in turn: threads of one that spin for its next run hold up the others'.
+        # A restorer runs several sessions in turn. Threads that spin while they wait would slow down the others.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         if trace is not None:
             options.enable_profiling = True
@@ -66,7 +84,7 @@ class OnnxGraph:
         self._session: ort.InferenceSession | None = _session(self.path, options, _PROVIDERS[device])
         self._check_provider(device)
         self.inputs = {i.name: i.type for i in self._session.get_inputs()}
-        """Names and ONNX types of the inputs."""
+        """ONNX types of the inputs by name."""
         self.outputs = tuple(o.name for o in self._session.get_outputs())
         """Names of the outputs."""
 
@@ -74,13 +92,13 @@ class OnnxGraph:
         """Run the graph.
 
         Args:
-            feeds: an array per input; float arrays are converted to the input's own float type.
+            feeds: an array per input; float arrays are converted to the float type of the input.
 
         Returns:
             An array per output; float16 comes back as float32.
 
         Raises:
-            ValueError: a missing or unknown input, or a closed session.
+            ValueError: an input is missing or unknown, or the session is closed.
             MemoryError: ONNX Runtime could not allocate what the shapes need.
         """
         if self._session is None:
@@ -97,10 +115,13 @@ class OnnxGraph:
         return {name: _widened(np.asarray(v)) for name, v in zip(self.outputs, values, strict=True)}
 
     def end_trace(self) -> Path:
-        """End the profile that `trace` asked for; `runtime.trace.read_trace` reads the file.
+        """End the profile that `trace` asked for.
+
+        Returns:
+            The file of the profile, for `read_trace`.
 
         Raises:
-            ValueError: no profile was asked for, it was ended before, or the session is closed.
+            ValueError: no profile was asked for, the profile was ended before, or the session is closed.
         """
         if self._session is None or not self._traced:
             raise ValueError(f"{self.path} is not being traced")
@@ -130,7 +151,7 @@ class OnnxGraph:
 
     def _converted(self, name: str, value: np.ndarray) -> np.ndarray:
         wanted = _TYPES.get(self.inputs[name])
-        return np.ascontiguousarray(value, dtype=wanted)
+        return np.ascontiguousarray(make_native(np.asarray(value)), dtype=wanted)  # ONNX Runtime has no other order
 
 
 def _widened(value: np.ndarray) -> np.ndarray:
@@ -138,6 +159,8 @@ def _widened(value: np.ndarray) -> np.ndarray:
 
 
 def _session(path: Path, options: ort.SessionOptions, provider: str) -> ort.InferenceSession:
+    import onnxruntime as ort
+
     try:
         return ort.InferenceSession(os.fspath(path), options, providers=[provider])
     except Exception as error:  # onnxruntime's exceptions share no base class

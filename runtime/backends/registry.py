@@ -1,4 +1,7 @@
-"""The backends a restorer can run on: an explicit list, each with its own reason when it is not available."""
+"""List of the backends that a restorer can run on.
+
+A backend that is not available on a machine says why.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,13 @@ BACKENDS = (
 
 
 def find_backend(name: str) -> Backend:
-    """Look a backend up by name; "auto" is the first one that is available.
+    """Find a backend by its name.
+
+    Args:
+        name: a name of `BACKENDS`; "auto" takes the first backend that is available.
 
     Raises:
-        UserError: an unknown name, or one that is not available here (with its reason).
+        UserError: the name is unknown, or the backend is not available here; the message says why.
     """
     if name == "auto":
         return next(backend for backend in BACKENDS if backend.unavailable() is None)

@@ -1,4 +1,7 @@
-"""ONNX Runtime's own profile of a graph: its trace file, read into layers that a person can place."""
+"""Reader of the profiles that ONNX Runtime writes.
+
+It names each layer so that a person can find it in the network.
+"""
 
 from __future__ import annotations
 
@@ -19,42 +22,47 @@ _LAYOUT = {"ReorderInput": "to blocked channels", "ReorderOutput": "from blocked
 
 @dataclass(frozen=True)
 class LayerTime:
-    """One node of a graph as ONNX Runtime ran it, which may be several of the file fused into one."""
+    """Time of one node of a graph.
+
+    ONNX Runtime may have fused several nodes of the file into it.
+    """
 
     name: str
-    """Readable: "SparseConv2d 19", "conv2d_3", "packed_268_60"."""
+    """Readable name, such as "SparseConv2d 19", "conv2d_3" or "packed_268_60"."""
     operator: str
     """ONNX Runtime's operator type."""
     what: str
-    """What it does with what sizes; of the call that took longest, where sizes vary."""
+    """Description of the operation and its sizes; where sizes vary, those of the longest call."""
     ms: float
-    """Milliseconds for one picture, all calls together, without the nodes inside of it (they are layers too)."""
+    """Milliseconds of all calls for one picture, without the nodes in the body of the node, which are layers too."""
     share: float
-    """Of the graph's time, 0..1."""
+    """Share of the graph's time, 0..1."""
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What a graph did for one picture."""
+    """Times of a graph for one picture."""
 
     total_ms: float
-    """Milliseconds inside ONNX Runtime, what lies between the nodes included."""
+    """Milliseconds inside ONNX Runtime, including those between the nodes."""
     calls: int
-    """Runs of the graph for one picture: one for each piece."""
+    """Number of runs of the graph for one picture, one for each piece."""
     layers: tuple[LayerTime, ...]
-    """Longest first."""
+    """Layers, the longest first."""
 
 
 def read_trace(path: Path, *, warm_up: int, pictures: int) -> Trace:
-    """Read a profile that an ONNX Runtime session wrote while it restored the same picture several times.
+    """Read the profile of a session.
+
+    The session must have restored the same picture several times.
 
     Args:
         path: the JSON file.
-        warm_up: pictures at the start that do not count.
-        pictures: pictures after those; times are divided by it.
+        warm_up: number of pictures at the start that do not count.
+        pictures: number of pictures after them; times are divided by it.
 
     Raises:
-        ValueError: the number of runs is no multiple, above 0, of the number of pictures.
+        ValueError: the number of runs is 0, or no multiple of the number of pictures.
     """
     events = json.loads(path.read_text(encoding="utf-8"))
     runs = sorted((e for e in events if e["name"] == "model_run"), key=lambda event: event["ts"])
@@ -67,7 +75,7 @@ def read_trace(path: Path, *, warm_up: int, pictures: int) -> Trace:
     for event in _without_inner(
         [e for e in events if e["cat"] == "Node" and e["name"].endswith("_kernel_time") and e["ts"] >= runs[0]["ts"]]
     ):
-        # Nodes may lack names, or share them; numbers begin anew in the body of a loop.
+        # Nodes may lack a name or share one, and their numbers begin anew in the body of a loop.
         key = event["name"].removesuffix("_kernel_time"), event["args"].get("node_index"), event["args"]["op_name"]
         calls[key].append(event)
     layers = [_layer(name, group, total, pictures) for (name, *_), group in calls.items()]
@@ -76,7 +84,11 @@ def read_trace(path: Path, *, warm_up: int, pictures: int) -> Trace:
 
 
 def sum_by_operator(layers: Sequence[LayerTime]) -> list[dict[str, Any]]:
-    """[{"operator", "count", "ms", "share"}], longest first."""
+    """Sum the times of layers by their operator.
+
+    Returns:
+        [{"operator", "count", "ms", "share"}], the longest first.
+    """
     count = Counter(layer.operator for layer in layers)
     rows = [
         {
@@ -91,7 +103,9 @@ def sum_by_operator(layers: Sequence[LayerTime]) -> list[dict[str, Any]]:
 
 
 def name_layer(node: str) -> str:
-    """A node's name without what exporter and optimizer wrapped around it.
+    """Shorten the name of a node.
+
+    Prefixes and suffixes of the exporter and the optimizer are cut off.
 
     >>> name_layer("_inlfunc_SparseConv2d_token_19_SparseConv2d_tmp_1_nchwc")
     'SparseConv2d 19'
@@ -105,7 +119,7 @@ def name_layer(node: str) -> str:
 
 
 def describe_layer(operator: str, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> str:
-    """What a node does with what sizes.
+    """Describe the operation of a node and its sizes.
 
     >>> describe_layer("Conv", [(1, 16, 90, 160), (24, 16, 3, 3), (24,)], [(1, 24, 90, 160)])
     'convolution 3x3, 16 to 24 channels, 160x90'
@@ -129,8 +143,11 @@ def describe_layer(operator: str, inputs: Sequence[Shape], outputs: Sequence[Sha
 
 
 def _without_inner(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The events, each with the time that it spent itself: a Scan or If covers the nodes of its body as well."""
-    # Of two with the same times, the outer one is written last, when it is over.
+    """Subtract from each event the time of events inside it.
+
+    The event of a Scan or If covers the nodes of its body too.
+    """
+    # An event is written when it is over, so of two events with the same times the later one is the outer one.
     order = sorted(range(len(events)), key=lambda index: (events[index]["ts"], -events[index]["dur"], -index))
     own = [dict(event) for event in events]
     open_ones: dict[Any, list[int]] = defaultdict(list)
@@ -146,9 +163,9 @@ def _without_inner(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _is_inside(event: dict[str, Any], outer: dict[str, Any]) -> bool:
-    """Whether an event that began no earlier than another is a part of it."""
+    """Tell whether an event lies inside an earlier one."""
     end = outer["ts"] + outer["dur"]
-    # Start and duration are cut to microseconds, so that an inner event may seem to end up to two of them later.
+    # Start and duration are cut to microseconds, so an inner event may seem to end up to two microseconds later.
     return bool(event["ts"] < end and event["ts"] + event["dur"] <= end + 2)
 
 
@@ -171,7 +188,7 @@ def _milliseconds(microseconds: float, pictures: int) -> float:
 
 
 def _shapes(arguments: dict[str, Any], side: str) -> list[Shape]:
-    """Entries are {"float": [1, 3, 8, 8]}."""
+    """Read the shapes of a node; entries are `{"float": [1, 3, 8, 8]}`."""
     return [tuple(next(iter(entry.values()))) for entry in arguments.get(f"{side}_type_shape", [])]
 
 

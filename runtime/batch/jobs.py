@@ -1,9 +1,12 @@
-"""Restoring many files: bad ones are reported and the rest goes on; interrupted batches resume."""
+"""Restoration of many files.
+
+A bad file is reported, and the rest goes on. An interrupted batch can resume.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,17 +15,16 @@ import numpy as np
 
 from ..errors import GateError, UserError
 from ..images import Picture, read_image, write_image
-from ..images.finding import find_inputs
 from ..restorer import Result
-from ..tiling.two_stage import TileCounts
-from .planning import Job, plan_jobs
+from ..tiling.network import TileCounts
+from .planning import Job
 
 Progress = Callable[[int, int, Path], None]
-"""Called with (files done, files in all, the file just finished)."""
+"""Function that is called with the number of files done, the number of all files, and the file that was done last."""
 
 
 class RestoreFunction(Protocol):
-    """What a batch needs of a `Restorer`."""
+    """Part of a `Restorer` that a batch needs."""
 
     def __call__(self, image: np.ndarray) -> Result:
         """Restore one array."""
@@ -31,7 +33,10 @@ class RestoreFunction(Protocol):
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """One restored file; the fields are the keys of the command line's JSON."""
+    """Record of a restored file.
+
+    Its fields are the keys of the command line's JSON.
+    """
 
     input: str
     output: str
@@ -39,30 +44,31 @@ class ImageRecord:
     height: int
     density: float
     seconds: float
-    """Wall clock from reading the file to having written the result."""
+    """Seconds of wall clock from reading the file to the end of writing the result."""
     tiles: TileCounts
     timings: dict[str, float]
-    """Stage -> seconds: decode, those of the restorer, encode."""
+    """Seconds by stage: decode, the stages of the restorer, encode."""
     mask: str | None = None
-    """The mask file, when one was asked for."""
+    """Path of the mask file; None if no mask was asked for."""
 
 
 @dataclass(frozen=True)
 class FailureRecord:
-    """One file that could not be restored, and the sentence why."""
+    """Record of a file that could not be restored."""
 
     input: str
     error: str
+    """Sentence that says why."""
 
 
 @dataclass
 class BatchReport:
-    """What happened to each file of a batch."""
+    """Results of a batch, file by file."""
 
     images: list[ImageRecord] = field(default_factory=list)
     failed: list[FailureRecord] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
-    """Inputs whose results were there already (resume)."""
+    """Inputs that a resumed batch left alone, because their results existed."""
 
     @property
     def ok(self) -> bool:
@@ -74,40 +80,19 @@ class BatchReport:
         return asdict(self)
 
 
-def restore_files(
-    restorer: RestoreFunction,
-    specs: Iterable[str | Path],
-    out: str | Path,
-    *,
-    recursive: bool = False,
-    resume: bool = False,
-    save_mask: bool = False,
-    progress: Progress | None = None,
-) -> BatchReport:
-    """Restore files, folders and globs into a folder.
-
-    Args:
-        restorer: a `Restorer`, or any function with its signature.
-        specs: what to restore (see `find_inputs`).
-        out: the output folder, made when missing; the layout below input folders is kept.
-        recursive: look into the subfolders of input folders.
-        resume: leave inputs alone whose results all exist; otherwise results are replaced.
-        save_mask: also write `<stem>.mask.png`, 8 bit gray, 255 where distortion was found.
-        progress: called after each file.
-
-    Raises:
-        UserError: before any work: missing inputs, colliding results, a result that would overwrite an input.
-            What goes wrong with one file later is recorded as failed instead.
-    """
-    folder = Path(out)
-    jobs = plan_jobs(find_inputs(specs, recursive=recursive, exclude=folder), folder, save_mask=save_mask)
-    return run_jobs(restorer, jobs, resume=resume, progress=progress)
-
-
 def run_jobs(
     restorer: RestoreFunction, jobs: Sequence[Job], *, resume: bool = False, progress: Progress | None = None
 ) -> BatchReport:
-    """Run planned jobs in order; bad files and failed gates are recorded, bugs are raised."""
+    """Run planned jobs in order.
+
+    Bad files and failed gates are recorded; any other error is a bug and is raised.
+
+    Args:
+        restorer: a `Restorer`, or any function with its signature.
+        jobs: what to read and where to write it.
+        resume: leave jobs alone whose results all exist; otherwise results are replaced.
+        progress: called after each job.
+    """
     report = BatchReport()
     for done, job in enumerate(jobs, start=1):
         if resume and all(target.is_file() for target in job.targets):
@@ -129,7 +114,7 @@ def _restore_one(restorer: RestoreFunction, job: Job) -> ImageRecord:
     result = restorer(picture.pixels)
     restored = time.perf_counter()
     job.output.parent.mkdir(parents=True, exist_ok=True)
-    if job.mask is not None:  # first, so that an interrupted job never looks complete to resume
+    if job.mask is not None:  # first, so that an interrupted job never looks complete to a resumed batch
         _write_mask(job, result)
     write_image(job.output, replace(picture, pixels=result.image))
     end = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Plan of which file becomes which."""
+"""Plan of the files that a batch writes."""
 
 from __future__ import annotations
 
@@ -14,27 +14,32 @@ from ..images.writer import writable_suffixes
 
 @dataclass(frozen=True)
 class Job:
-    """One picture, and where its results go."""
+    """Picture to restore, with the paths of its results."""
 
     source: Path
     output: Path
     mask: Path | None = None
-    """Where the mask goes; None when it is not wanted."""
+    """Path of the mask; None if no mask is wanted."""
 
     @property
     def targets(self) -> tuple[Path, ...]:
-        """The files this job writes."""
+        """Files that the job writes."""
         return (self.output,) if self.mask is None else (self.output, self.mask)
 
 
 def plan_jobs(inputs: Sequence[InputFile], out: Path, *, save_mask: bool = False) -> list[Job]:
-    """Decide where every result goes, and refuse before any work is done.
+    """Choose the paths of all results.
 
-    The output is `out / relative`, with the suffix .png where the input's format is not written; the mask is
+    The output is `out / relative`, with the suffix .png where the input's format cannot be written. The mask is
     `<stem>.mask.png` beside it.
 
+    Args:
+        inputs: pictures to restore.
+        out: folder of the results.
+        save_mask: whether to write the masks too.
+
     Raises:
-        UserError: two results with the same name, or a result that would overwrite an input.
+        UserError: two results have the same path, or a result would overwrite an input.
     """
     jobs = [_job(item, out, save_mask) for item in inputs]
     sources = {Path(os.path.realpath(item.path)) for item in inputs}
@@ -46,7 +51,9 @@ def plan_jobs(inputs: Sequence[InputFile], out: Path, *, save_mask: bool = False
                 raise UserError(f"the result {target} would overwrite an input; choose another --out folder")
             owner = owners.setdefault(resolved, job.source)
             if owner != job.source:
-                raise UserError(f"{owner} and {job.source} would both be written to {target}; restore them apart")
+                raise UserError(
+                    f"{owner} and {job.source} would both be written to {target}; restore them into different folders"
+                )
     return jobs
 
 

@@ -1,4 +1,8 @@
-"""What an engine was built from: the sidecar beside it, compared before the engine is touched."""
+"""Key of an engine.
+
+It says what the engine was built from. It lies in a file beside the engine, and is compared before the engine is
+loaded.
+"""
 
 from __future__ import annotations
 
@@ -13,31 +17,34 @@ from ..errors import UserError
 
 @dataclass(frozen=True)
 class EngineKey:
-    """Everything that decides an engine; two engines with equal keys are interchangeable."""
+    """All facts that determine an engine.
+
+    Engines with equal keys are interchangeable.
+    """
 
     target: str
     precision: str
     part: str
-    """The graph of the bundle: "model", "net_l", …"""
+    """Name of the graph in the bundle, such as "model" or "net_l"."""
     graph: str
     """SHA-256 of the graph's file."""
     library: str
     """SHA-256 of libspair_plugins.so."""
     builder: str
-    """Package that built it: "tensorrt_rtx" or "tensorrt"."""
+    """Package that built the engine, "tensorrt_rtx" or "tensorrt"."""
     version: str
-    """Of that package: engines of another one are not loaded."""
+    """Version of that package; engines of another version are not loaded."""
     machine: str
-    """Processor of the machine that runs it."""
+    """Processor of the machine that runs the engine."""
     architectures: tuple[int, ...]
-    """Compute capabilities it runs on."""
+    """Compute capabilities times ten that the engine runs on, 87 for 8.7."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Every build option: JSON values."""
+    """All build options, as JSON values by name."""
     device: str = ""
-    """GPU and driver that it was built and timed on; empty for one that was built ahead of time."""
+    """GPU and driver on which the engine was built and timed; empty for one that was built ahead of time."""
 
     def to_json(self) -> str:
-        """The text of the sidecar."""
+        """Return the text of the key's file."""
         return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
 
     @property
@@ -47,20 +54,34 @@ class EngineKey:
 
 
 def read_key(text: str, where: str) -> EngineKey:
-    """A key from the text of a sidecar.
+    """Read a key from the text of its file.
+
+    Args:
+        text: the text.
+        where: path of the file, for messages.
 
     Raises:
-        UserError: it is not one.
+        UserError: the text is not a key.
     """
     try:
         raw = json.loads(text)
         return EngineKey(**{**raw, "architectures": tuple(raw["architectures"])})
     except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"cannot read {where}: it is no key of an engine ({error}); build the engine again") from error
+        raise UserError(
+            f"cannot read {where}: it is not the key of an engine ({error}); build the engine again"
+        ) from error
 
 
 def list_differences(found: EngineKey, expected: EngineKey) -> list[str]:
-    """What differs between the key of an engine and the one that is needed, in words; empty for equal ones."""
+    """Describe the differences between two keys.
+
+    Args:
+        found: key of an engine.
+        expected: key that is needed.
+
+    Returns:
+        A phrase for each difference; empty for equal keys.
+    """
     names = [entry.name for entry in fields(EngineKey) if entry.name != "options"]
     values = [(name, getattr(found, name), getattr(expected, name)) for name in names]
     for name in sorted({*found.options, *expected.options}):

@@ -1,4 +1,7 @@
-"""Engines of a bundle: taken only where their key says that they are what is needed here."""
+"""Search for the engines of a bundle.
+
+An engine is taken only if its key fits the bundle and the machine.
+"""
 
 from __future__ import annotations
 
@@ -14,42 +17,46 @@ from .reader import Bundle
 
 @dataclass(frozen=True)
 class Host:
-    """What runs an engine."""
+    """Machine and package that run an engine."""
 
     builder: str
-    """Package that loads it: "tensorrt_rtx" or "tensorrt"."""
+    """Package that loads the engine, "tensorrt_rtx" or "tensorrt"."""
     version: str
-    """Of that package."""
+    """Version of that package."""
     machine: str
-    """Processor, as `platform.machine()` says it."""
+    """Processor, as `platform.machine()` names it."""
     architecture: int
-    """Compute capability of the GPU, 87 for 8.7."""
+    """Compute capability of the GPU times ten, 87 for 8.7."""
     device: str = ""
-    """GPU and driver, in the words of `EngineKey.device`; they count for engines that were built on a GPU."""
+    """GPU and driver, written like `EngineKey.device`; compared only for engines that were built on a GPU."""
 
 
 @dataclass(frozen=True)
 class StoredEngine:
-    """An engine that fits, its files' hashes checked."""
+    """Engine that fits, whose files have the right hashes."""
 
     plan: Path
+    """File of the engine."""
     library: Path
-    """libspair_plugins.so that it was built with."""
+    """File of the plugin library that the engine was built with."""
     key: EngineKey
 
 
 def find_engine(bundle: Bundle, target: str, precision: str, host: Host) -> StoredEngine:
-    """The engine that `spair build` put into a bundle, before anything of it is loaded.
+    """Find an engine that `spair build` put into a bundle.
+
+    Its key is compared before the engine is loaded.
 
     Args:
         bundle: the bundle.
-        target: a target that it was built for.
-        precision: "fp32", "fp16", "int8".
+        target: name of the target that the engine was built for.
+        precision: "fp32", "fp16" or "int8".
         host: the machine at hand.
 
     Raises:
-        UserError: there is none, or it is stale (the graph or the library is another one now) or foreign (built by
-            another TensorRT, or for another processor or GPU); the message says what differs, and what builds it again.
+        UserError: the bundle has no such engine; the graph or the library has changed since it was built; another
+            TensorRT built it, or it is for another processor or GPU. The message says what differs, and which command
+            builds the engine again.
     """
     remedy = f"build it again: spair build {bundle.path} --target {target} --precision {precision}"
     built = bundle.manifest.targets
@@ -70,7 +77,11 @@ def find_engine(bundle: Bundle, target: str, precision: str, host: Host) -> Stor
 
 
 def _read_entry(entry: Mapping[str, Any], precision: str) -> tuple[str, str, str] | None:
-    """Files of the engine, its key and the library; None where the target has no such engine."""
+    """Return the files of engine, key and library.
+
+    Returns:
+        Names in the bundle; None if the target has no such engine.
+    """
     try:
         engine = entry["engines"][precision]
         return engine["engine"], engine["key"], entry["library"]
@@ -79,7 +90,10 @@ def _read_entry(entry: Mapping[str, Any], precision: str) -> tuple[str, str, str
 
 
 def _expect(key: EngineKey, bundle: Bundle, target: str, precision: str, library: str, host: Host) -> EngineKey:
-    """The key that the engine would have if it were built now, with its own options."""
+    """Return the key that a fitting engine would have.
+
+    Its options are those of `key`.
+    """
     manifest = bundle.manifest
     fits = host.architecture in key.architectures
     return replace(

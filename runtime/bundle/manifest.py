@@ -1,4 +1,7 @@
-"""The manifest of a bundle: typed access to `manifest.json`, checked once when it is parsed."""
+"""Manifest of a bundle, with types.
+
+The entries of `manifest.json` are checked once, when it is parsed.
+"""
 
 from __future__ import annotations
 
@@ -8,28 +11,32 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..errors import UserError
-from ..tiling.spec import ForeignNetwork, SpairNetwork, _network_from
+from ..tiling.spec import ForeignNetwork, NetworkSpec, SpairNetwork, network_from_json
 
 SCHEMA = 1
-"""Schema number this version writes; newer ones are refused, since unknown meaning cannot be guessed."""
+"""Number of the schema that this version writes; newer ones are refused, because their meaning is not known."""
 
 KINDS = ("spair", "foreign")
+"""Kinds of networks."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A parsed manifest; keys it does not know stay available in `raw`."""
+    """Parsed manifest.
+
+    Entries that this version does not know stay available in `raw`.
+    """
 
     kind: str
     """"spair" or "foreign"."""
     name: str
     task: str
     preset: str
-    network: SpairNetwork | ForeignNetwork
+    network: NetworkSpec
     graphs: Mapping[str, Mapping[str, str]]
-    """precision -> part ("model", "net_l", "net_r", ...) -> path inside the bundle."""
+    """Paths inside the bundle by precision and by part ("model", "net_l", "net_r", ...)."""
     files: Mapping[str, str]
-    """path inside the bundle -> SHA-256 in lower-case hexadecimal."""
+    """SHA-256 in lower-case hexadecimal by path inside the bundle."""
     checkpoint: Mapping[str, Any] = field(default_factory=dict)
     operators: Mapping[str, int] = field(default_factory=dict)
     opset: int = 0
@@ -38,12 +45,12 @@ class Manifest:
     inputs: tuple[Mapping[str, Any], ...] = ()
     outputs: tuple[str, ...] = ()
     targets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """name of a target -> what was built for it: "library", "architectures", "engines", ...; paths in the bundle."""
+    """Tables by name of a target, with "library", "architectures", "engines", ...; paths are inside the bundle."""
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def precisions(self) -> tuple[str, ...]:
-        """The precisions the bundle has graphs for."""
+        """Precisions that the bundle has graphs for."""
         return tuple(self.graphs)
 
 
@@ -52,10 +59,11 @@ def parse_manifest(text: str, where: str) -> Manifest:
 
     Args:
         text: the JSON.
-        where: what to call it in messages, usually its path.
+        where: name for messages, usually the path.
 
     Raises:
-        UserError: no JSON object; a missing, ill-typed or out-of-range entry; a newer schema or another kind.
+        UserError: the text is no JSON object; an entry is missing, of a wrong type or out of range; the schema is
+            newer, or the kind is not known.
     """
     try:
         raw = json.loads(text)
@@ -88,7 +96,7 @@ def _manifest_from(raw: dict[str, Any]) -> Manifest:
         if not isinstance(kept.setdefault(name, ""), str):
             raise TypeError(f"its {name} is {kept[name]!r}, expected text")
     network_type = SpairNetwork if raw["kind"] == "spair" else ForeignNetwork
-    kept["network"] = _network_from(network_type, raw["network"])
+    kept["network"] = network_from_json(network_type, raw["network"])
     kept["graphs"] = {str(key): _text_table("graphs", parts) for key, parts in raw["graphs"].items()}
     kept["files"] = _text_table("files", raw["files"])
     kept["inputs"] = tuple(raw.get("inputs", ()))

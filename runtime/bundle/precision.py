@@ -1,4 +1,7 @@
-"""Which precision each graph of a bundle runs in when the user leaves it open: what held its gate and is faster."""
+"""Choice of the fastest precision for each graph.
+
+A precision is chosen only if its calibration passed the accuracy gate.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,29 @@ from ..machine.processor import count_cores, read_cpu_name
 from .reader import Bundle
 
 AUTO = "auto"
+"""Precision that stands for the choice of the fastest one."""
+
 PLAIN = "fp32"
+"""Precision that every bundle has."""
+
 TIMED_BACKEND = "onnxruntime"
-"""The backend that calibrations time."""
+"""Name of the backend on which calibrations measure times."""
 
 
 def choose_precisions(bundle: Bundle, parts: Iterable[str], backend: str, threads: int | None) -> dict[str, str]:
-    """Part -> precision.
+    """Choose a precision for each part of a bundle.
 
-    A part leaves FP32 only where a calibration whose gate passed found it faster, on this processor, with this number
-    of threads and on this backend; of several such precisions the fastest against FP32 is taken.
+    A part leaves FP32 only if a calibration that passed its gate found the part faster, on this processor, with this
+    number of threads and on this backend. Of several such precisions the fastest against FP32 is taken.
 
     Args:
-        bundle: what was calibrated.
-        parts: "net_l", "net_r", …
-        backend: its name.
-        threads: as it will run; None: all cores.
+        bundle: a bundle, calibrated or not.
+        parts: names of graphs, such as "net_l" and "net_r".
+        backend: name of the backend.
+        threads: number of threads inside an operator; None takes all cores.
+
+    Returns:
+        Precisions by part.
     """
     calibrations = bundle.manifest.raw.get("calibration", {}) if backend == TIMED_BACKEND else {}
     here = {"machine": read_cpu_name(), "cores": count_cores(), "threads": threads}
@@ -43,7 +53,11 @@ def _fastest(bundle: Bundle, part: str, calibrations: Any, here: Mapping[str, An
 
 
 def _share(entry: Any, part: str, here: Mapping[str, Any]) -> float | None:
-    """Time against FP32's; None where the precision is not to be used, or an entry of the manifest is none of ours."""
+    """Return a part's time as a share of FP32's.
+
+    Returns:
+        The share; None if the precision may not be used, or if the entry of the manifest cannot be read.
+    """
     try:
         speed = entry["speed"]
         times = speed["parts"][part]

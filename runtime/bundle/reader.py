@@ -1,4 +1,7 @@
-"""A bundle on disk: a folder with a manifest, whose files are checked by hash before they are used."""
+"""Reader of bundles.
+
+A bundle is a folder with a manifest, whose files are checked by their hashes before they are used.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +14,31 @@ from ..files import sha256
 from .manifest import Manifest, parse_manifest
 
 MANIFEST = "manifest.json"
+"""Name of the manifest's file in a bundle."""
+
 CALIBRATED = ("fp16", "int8")
 """Precisions that `spair calibrate` makes."""
 
 
 class Bundle:
-    """An opened bundle: the manifest is valid, every file is present, each is hashed when it is asked for."""
+    """Opened bundle.
+
+    Its manifest is valid and all files are present. The hash of a file is checked when the file is asked for.
+    """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
-        """The bundle's folder."""
+        """Folder of the bundle."""
         self.manifest = manifest
-        """The parsed manifest."""
+        """Parsed manifest."""
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Bundle:
         """Open a bundle folder.
 
         Raises:
-            UserError: no such folder; no manifest, or one that does not parse or is of a newer schema; a path
-                in it that leaves the bundle (absolute, "..", or through a link); a file that is missing.
+            UserError: the folder does not exist; the manifest is missing, cannot be parsed or has a newer schema; a
+                path in it leaves the bundle (it is absolute, or leads out by ".." or by a link); a file is missing.
         """
         folder = Path(path)
         if not folder.is_dir():
@@ -53,22 +61,22 @@ class Bundle:
 
     @property
     def precisions(self) -> tuple[str, ...]:
-        """The precisions the bundle has graphs for."""
+        """Precisions that the bundle has graphs for."""
         return self.manifest.precisions
 
     def has_graph(self, precision: str, part: str) -> bool:
-        """Whether there is such a graph; `graph` refuses with a sentence where this is False."""
+        """Tell whether the bundle has a graph, see `graph`."""
         return part in self.manifest.graphs.get(precision, {})
 
     def graph(self, precision: str, part: str) -> Path:
-        """The file of one graph, its hash checked now.
+        """Return the file of a graph after checking its hash.
 
         Args:
             precision: "fp32", "fp16", "int8", ...
             part: "model", "net_l", "net_r", ...
 
         Raises:
-            UserError: no graph of that precision or part (the message lists what there is), or a wrong hash.
+            UserError: the bundle has no such precision or part (the message lists those it has), or the hash is wrong.
         """
         parts = self.manifest.graphs.get(precision)
         if parts is None:
@@ -81,10 +89,10 @@ class Bundle:
         return self.file(parts[part])
 
     def file(self, name: str) -> Path:
-        """A listed file, its hash checked now.
+        """Return the path of a file after checking its hash.
 
         Raises:
-            UserError: the name is not listed, leaves the bundle or is missing, or its hash is another.
+            UserError: the name is not listed or leaves the bundle, the file is missing, or its hash is wrong.
         """
         expected = self.manifest.files.get(name)
         if expected is None:
@@ -99,7 +107,11 @@ class Bundle:
         return path
 
     def contents(self) -> Mapping[str, Path]:
-        """Every listed file by its name in the bundle, hashes checked now."""
+        """Return the paths of all files after checking their hashes.
+
+        Returns:
+            Paths by name in the bundle.
+        """
         return {name: self.file(name) for name in self.manifest.files}
 
     def _locate(self, name: str) -> Path:
@@ -113,10 +125,12 @@ class Bundle:
 
 
 def check_name(name: str) -> None:
-    """Refuse a file name that could point outside of a bundle, on any platform.
+    """Check that a file name stays inside of a bundle.
+
+    The check holds for all platforms.
 
     Raises:
-        UserError: absolute, with "..", a drive letter or a backslash, empty, or the manifest itself.
+        UserError: the name is absolute or empty, has "..", a drive letter or a backslash, or is the manifest's.
     """
     parts = PurePosixPath(name).parts
     inside = bool(parts) and not name.startswith("/") and ".." not in parts

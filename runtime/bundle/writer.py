@@ -1,4 +1,8 @@
-"""Writing bundles: all of it or nothing, and never over something that is not a bundle."""
+"""Writer of bundles.
+
+A bundle is written completely or not at all, by one writer at a time. It never replaces something that is not a
+bundle.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,19 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
 from ..files import sha256
+from .lock import lock_bundle
 from .manifest import SCHEMA, parse_manifest
-from .reader import MANIFEST, Bundle, check_name
+from .reader import CALIBRATED, MANIFEST, Bundle, check_name
 
 Content = bytes | Path
-"""What a file of a bundle is made of: its bytes, or a file to copy."""
+"""Content of a file in a bundle, as bytes or as a file to copy."""
 
 
 def write_bundle(
@@ -28,9 +34,9 @@ def write_bundle(
 ) -> Bundle:
     """Write a bundle folder and open it.
 
-    The bundle is complete in a temporary sibling folder before it is moved into place; a failure leaves what
-    was at `path` as it was. (Killed between the two renames of a replacement, the old bundle remains
-    beside it as ".NAME.<id>.old".)
+    The bundle is completed in a temporary folder beside `path` before it is moved into place, so a failure leaves
+    `path` as it was. (If the process is killed between the two renames of a replacement, the old bundle remains beside
+    it as ".NAME.<id>.old".) Writers wait for each other, see `lock_bundle`.
 
     Args:
         path: the folder to make; its parent is made when missing.
@@ -39,26 +45,16 @@ def write_bundle(
         force: replace an existing bundle; only a bundle or an empty folder is ever replaced.
 
     Raises:
-        UserError: something exists at `path` and force is off, or it is no bundle; a name that leaves the
-            bundle; fields that do not make a valid manifest; a place that cannot be written.
+        UserError: something exists at `path` and force is off, or it is not a bundle; a name leaves the bundle; the
+            fields do not make a valid manifest; the place cannot be written.
     """
     target = Path(path)
     check_target(target, force)
     for name in files:
         check_name(name)
-    token = uuid.uuid4().hex[:12]
-    temporary = target.with_name(f".{target.name}.{token}.tmp")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _fill(temporary, manifest_fields, files)
-        _move_into_place(temporary, target, target.with_name(f".{target.name}.{token}.old"))
-    except OSError as error:
-        raise UserError(
-            f"cannot write the bundle {target}: {error.strerror or error}; give a place that can be written"
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return Bundle.open(target)
+    with _writing(target):
+        check_target(target, force)
+        return _replace(target, manifest_fields, files)
 
 
 def extend_bundle(
@@ -68,19 +64,88 @@ def extend_bundle(
     *,
     without: tuple[str, ...] = (),
 ) -> Bundle:
-    """Rewrite a bundle with more files and other top-level manifest entries; atomic like `write_bundle`.
+    """Add files and manifest entries to a bundle on disk.
 
-    Files already in the bundle are carried over (their hashes are checked first) unless their names start with one of
-    `without`; a name given again replaces the old content. An entry of `manifest_fields` replaces the whole entry of
-    that name.
+    It is rewritten completely or not at all, as by `write_bundle`.
+
+    Minutes of work may lie between the opening of a bundle and this call, in which another process adds to it as well.
+    Both additions are kept: the manifest is read anew, and what is given is merged into it.
+
+    Args:
+        bundle: what the additions were made from.
+        manifest_fields: top-level entries. A table is merged into the table of that name, each of its keys replacing
+            the old one; any other entry replaces the old one.
+        files: path inside the bundle -> content; replaces the old content.
+        without: files whose names start with one of these are not carried over.
+
+    Raises:
+        UserError: see `write_bundle`; a file was changed; the network was exported anew since the bundle was opened.
     """
-    fields = {**bundle.manifest.raw, **manifest_fields}
-    kept = {name: path for name, path in bundle.contents().items() if not name.startswith(without)}
-    return write_bundle(bundle.path.resolve(), fields, {**kept, **files}, force=True)
+    target = bundle.path.resolve()
+    with _writing(target):
+        current = Bundle.open(target)
+        _check_same_network(bundle, current)
+        check_target(target, force=True)
+        kept = {name: path for name, path in current.contents().items() if not name.startswith(without)}
+        return _replace(target, _merge(current.manifest.raw, manifest_fields), {**kept, **files})
+
+
+def _merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    tables = {
+        name: {**old[name], **value}
+        for name, value in new.items()
+        if isinstance(value, Mapping) and isinstance(old.get(name), Mapping)
+    }
+    return {**old, **new, **tables}
+
+
+def _check_same_network(opened: Bundle, current: Bundle) -> None:
+    if _exported_files(opened) != _exported_files(current):
+        raise UserError(
+            f"cannot add to the bundle {opened.path}: its network was exported anew while the work went on; "
+            "nothing was written: run the command again"
+        )
+
+
+def _exported_files(bundle: Bundle) -> dict[str, str]:
+    """Return the hashes of the exported graphs."""
+    graphs, hashes = bundle.manifest.graphs, bundle.manifest.files
+    exported = [parts for precision, parts in graphs.items() if precision not in CALIBRATED]
+    return {name: hashes[name] for parts in exported for name in parts.values()}
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    """Hold the lock of a bundle, and report errors of the system in one sentence."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with lock_bundle(target):
+            yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write the bundle {target}: {error.strerror or error}; give a place that can be written"
+        ) from error
+
+
+def _replace(target: Path, manifest_fields: Mapping[str, Any], files: Mapping[str, Content]) -> Bundle:
+    token = uuid.uuid4().hex[:12]
+    temporary = target.with_name(f".{target.name}.{token}.tmp")
+    try:
+        _fill(temporary, manifest_fields, files)
+        _move_into_place(temporary, target, target.with_name(f".{target.name}.{token}.old"))
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return Bundle.open(target)
 
 
 def check_target(target: Path, force: bool) -> None:
-    """Raise UserError unless a bundle may be written at `target` (see `write_bundle`); call it before long work."""
+    """Check that a bundle may be written at a place.
+
+    Call it before long work.
+
+    Raises:
+        UserError: see `write_bundle`.
+    """
     if not os.path.lexists(target):
         return
     if not target.is_dir() or target.is_symlink():
@@ -103,7 +168,10 @@ def check_target(target: Path, force: bool) -> None:
 
 
 def _unlisted_files(folder: Path) -> list[str]:
-    """Files in a folder that its manifest does not list; all of them if the manifest is none of ours."""
+    """List the files that a folder's manifest does not list.
+
+    If the manifest cannot be read, all files are listed.
+    """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         listed = {MANIFEST, *manifest["files"]} if "schema" in manifest else set()

@@ -1,4 +1,7 @@
-"""From what the user typed (files, folders, globs) to a list of pictures and where each result goes."""
+"""Search for the pictures that a user names.
+
+A name is a file, a folder or a glob pattern.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError
-from . import writable_suffixes
+from .writer import writable_suffixes
 
 READABLE_SUFFIXES = (*writable_suffixes(), ".gif", ".avif")
 """Suffixes by which pictures are recognised in folders."""
@@ -17,25 +20,28 @@ READABLE_SUFFIXES = (*writable_suffixes(), ".gif", ".avif")
 
 @dataclass(frozen=True)
 class InputFile:
-    """A picture to restore."""
+    """Picture file to restore."""
 
     path: Path
     relative: Path
-    """Where it lies below the folder or glob it was found by; this layout is kept in the output folder."""
+    """Path below the folder or pattern that the picture was found by; the output folder keeps this layout."""
 
 
 def find_inputs(
     specs: Iterable[str | os.PathLike[str]], *, recursive: bool = False, exclude: Path | None = None
 ) -> list[InputFile]:
-    """Find the pictures named by files, folders and glob patterns, each once, in a stable order.
+    """Find pictures by files, folders and glob patterns.
+
+    Each picture is found once, and the order is always the same.
 
     Args:
-        specs: files (any suffix), folders (their pictures, by suffix), patterns with * ? [ ] (** descends).
+        specs: files with any suffix, folders, whose pictures are recognised by their suffixes, and patterns with
+            * ? [ ] (** stands for any subfolders).
         recursive: look into the subfolders of folders too.
-        exclude: a folder to leave out of searches: the output folder, whose results are no inputs.
+        exclude: folder to leave out of searches, usually the output folder, whose results are no inputs.
 
     Raises:
-        UserError: something that does not exist, or holds or matches no picture.
+        UserError: an entry of `specs` does not exist, or holds or matches no picture.
     """
     found: dict[str, InputFile] = {}
     hidden = Path(os.path.realpath(exclude)) if exclude else None
@@ -60,7 +66,7 @@ def _in_folder(folder: Path, recursive: bool, hidden: Path | None) -> list[Input
     candidates = folder.rglob("*") if recursive else folder.iterdir()
     files = [f for f in candidates if _is_picture(f) and not _inside(f, hidden)]
     if not files:
-        remedy = "give another" if recursive else "subfolders are not looked into: give one of those, or another"
+        remedy = "give another" if recursive else "subfolders are not looked into: give one of them, or another folder"
         raise UserError(f"the folder {folder} holds no picture ({' '.join(READABLE_SUFFIXES)}); {remedy}")
     return [InputFile(file, file.relative_to(folder)) for file in sorted(files)]
 
@@ -70,12 +76,15 @@ def _matching(pattern: Path, hidden: Path | None) -> list[InputFile]:
     files = [Path(name) for name in glob.glob(str(pattern), recursive=True)]  # noqa: PTH207 (Path.glob takes no "/")
     kept = sorted(file for file in files if file.is_file() and not _inside(file, hidden))
     if not kept:
-        raise UserError(f"no file matches {pattern}; check the pattern and quote it")
+        raise UserError(f"no file matches {pattern}; check the pattern, and put it in quotes")
     return [InputFile(file, file.relative_to(base)) for file in kept]
 
 
 def _until_magic(pattern: Path) -> Path:
-    """The part of a pattern before its first wildcard: results keep the layout below it."""
+    """Return the folder of a pattern before its first wildcard.
+
+    Results keep the layout below it.
+    """
     magic = next(i for i, part in enumerate(pattern.parts) if glob.has_magic(part))
     return Path(*pattern.parts[:magic])
 

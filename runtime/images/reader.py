@@ -1,4 +1,7 @@
-"""Reading picture files with libvips: upright, in RGB or gray, whole or not at all."""
+"""Reader of picture files, by libvips.
+
+Pictures come upright, in RGB or gray, and a damaged file is refused.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,15 @@ from ..errors import UserError
 from .picture import Picture
 
 MAX_PIXELS = 500_000_000
-"""Largest picture read by default: a header that claims more is rather damaged or hostile than a photo."""
+"""Pixels of the largest picture read by default; a header that claims more is probably damaged or hostile."""
 
 _LOADERS = ("png", "jpeg", "webp", "tiff", "gif", "heif")  # raster formats only: no SVG, PDF or raw matrices
 _READABLE = "PNG, JPEG, WebP, TIFF, GIF or AVIF"
 _TYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32, "double": np.float32}
 _KEPT_SPACES = ("srgb", "rgb", "rgb16", "b-w", "grey16", "scrgb", "multiband")
-_MM_PER_INCH = 25.4
+
+MM_PER_INCH = 25.4
+"""Millimetres per inch: files count pixels per inch, libvips counts pixels per millimetre."""
 
 
 def read_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -26,7 +31,7 @@ def read_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) ->
 
     Args:
         path: PNG, JPEG, WebP, TIFF, GIF or AVIF; the content decides, not the suffix.
-        max_pixels: width x height beyond which the file is refused before its pixels are decoded.
+        max_pixels: largest number of pixels; a larger picture is refused before its pixels are decoded.
 
     Returns:
         The picture turned upright by its EXIF orientation: [H, W, C] with C = 1 (gray), 3 (RGB) or 4 (RGBA);
@@ -34,8 +39,9 @@ def read_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) ->
         ICC profile; CMYK, Lab and other spaces are converted to sRGB.
 
     Raises:
-        UserError: no such file; empty; not a picture; damaged or truncated; two channels (gray + alpha) or
-            more than four; signed or complex samples; more than max_pixels; several pages or frames.
+        UserError: the file does not exist, is empty, damaged or truncated, or is not a picture; the picture has two
+            channels (gray and alpha) or more than four, signed or complex samples, more than `max_pixels`, or several
+            pages or frames.
     """
     source = _check_file(Path(path))
     image = _to_rgb_or_gray(_decode(source, max_pixels), source)
@@ -51,7 +57,11 @@ def read_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) ->
 
 
 def load_pyvips() -> Any:
-    """Import pyvips, or say in one sentence how to get it."""
+    """Import pyvips.
+
+    Raises:
+        UserError: pyvips or libvips is not installed; the message says how to install them.
+    """
     try:
         import pyvips
     except (ImportError, OSError) as error:
@@ -62,7 +72,10 @@ def load_pyvips() -> Any:
 
 
 def first_reason(error: Exception) -> str:
-    """The last non-empty line of a libvips error, which is the decoder's own words."""
+    """Return the last non-empty line of a libvips error.
+
+    It is the message of the decoder itself.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 
@@ -83,7 +96,10 @@ def _check_file(path: Path) -> Path:
 
 
 def _decode(path: Path, max_pixels: int) -> Any:
-    """Decode into memory and turn upright; a lazy image would report damage long after this call."""
+    """Decode a file into memory and turn it upright.
+
+    The picture is decoded at once, because libvips would otherwise report damage long after this call.
+    """
     vips = load_pyvips()
     try:
         os.fspath(path).encode()
@@ -135,11 +151,11 @@ def _to_rgb_or_gray(image: Any, path: Path) -> Any:
 
 
 def _metadata(image: Any) -> dict[str, Any]:
-    """ICC, EXIF and resolution, as arguments of `Picture`."""
+    """Return ICC, EXIF and resolution as arguments of `Picture`."""
     has = image.get_typeof
-    known = (image.xres, image.yres) != (1.0, 1.0)  # 1 pixel per mm is what libvips says when a file is silent
+    known = (image.xres, image.yres) != (1.0, 1.0)  # libvips says 1 pixel per mm if a file names no resolution
     return {
         "icc": bytes(image.get("icc-profile-data")) if has("icc-profile-data") else None,
         "exif": bytes(image.get("exif-data")) if has("exif-data") else None,
-        "dpi": (image.xres * _MM_PER_INCH, image.yres * _MM_PER_INCH) if known else None,
+        "dpi": (image.xres * MM_PER_INCH, image.yres * MM_PER_INCH) if known else None,
     }

@@ -1,4 +1,7 @@
-"""Writing picture files with libvips: lossless where the format allows it, atomically always."""
+"""Writer of picture files, by libvips.
+
+Files are lossless where the format allows it, and are written completely or not at all.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,8 @@ import numpy as np
 from ..errors import UserError
 from ..files import write_atomically
 from .picture import Picture
-from .reader import first_reason, load_pyvips
+from .reader import MM_PER_INCH, first_reason, load_pyvips
 
-_MM_PER_INCH = 25.4
 _VIPS_TYPES = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
 _SPACES = {
     ("uint8", True): "b-w",
@@ -23,21 +25,22 @@ _SPACES = {
     ("uint16", True): "grey16",
     ("uint16", False): "rgb16",
     ("float32", True): "b-w",
-    ("float32", False): "scrgb",  # how libvips calls float RGB; the samples are written as they are
+    ("float32", False): "scrgb",  # the name of float RGB in libvips; the samples are written as they are
 }
 
 
 @dataclass(frozen=True)
 class FileFormat:
-    """What a file format can hold and how we write it."""
+    """File format with the pixels that it can hold."""
 
     name: str
     suffixes: tuple[str, ...]
     types: tuple[str, ...]
-    """Pixel types it holds without loss of range or precision."""
+    """Names of the pixel types that the format holds without loss of range or precision."""
     alpha: bool
+    """Whether the format holds an alpha channel."""
     options: Mapping[str, Any]
-    """Options of the libvips saver."""
+    """Options of the libvips saver by name."""
 
 
 FORMATS = (
@@ -50,20 +53,24 @@ FORMATS = (
 
 
 def writable_suffixes() -> tuple[str, ...]:
-    """The suffixes `write_image` knows, lower case, with the dot."""
+    """Return the suffixes that `write_image` knows.
+
+    They are in lower case and begin with a dot.
+    """
     return tuple(suffix for form in FORMATS for suffix in form.suffixes)
 
 
 def write_image(path: str | os.PathLike[str], picture: Picture) -> None:
-    """Write a picture in the format its suffix names; a failure leaves an existing file unchanged.
+    """Write a picture in the format of the path's suffix.
 
-    PNG, WebP and TIFF are lossless; JPEG is quality 95, 4:4:4. The ICC profile is kept byte for byte, EXIF is
-    kept with its orientation reset and without its thumbnail, which would still show the old picture (TIFF
-    files get no EXIF: libvips does not write it). WebP has no gray: it reads back as RGB.
+    A failure leaves an existing file unchanged. PNG, WebP and TIFF are lossless; JPEG is quality 95, 4:4:4. The ICC
+    profile is kept byte for byte, EXIF is kept with its orientation reset and without its thumbnail, which would still
+    show the old picture (TIFF files get no EXIF, because libvips does not write it). WebP has no gray, so gray reads
+    back as RGB.
 
     Raises:
-        UserError: unknown suffix; a format that cannot hold the pixels (16 bit or float in JPEG, alpha in
-            JPEG, float in anything but TIFF); no such folder, or one that cannot be written.
+        UserError: the suffix is unknown; the format cannot hold the pixels (16 bit or float in JPEG, alpha in JPEG,
+            float in any format but TIFF); the folder does not exist or cannot be written.
     """
     target = Path(path)
     form = _format_for(target, picture)
@@ -71,7 +78,7 @@ def write_image(path: str | os.PathLike[str], picture: Picture) -> None:
     options = dict(form.options)
     if form.name == "TIFF":
         options["predictor"] = "float" if picture.pixels.dtype == np.float32 else "horizontal"
-    # libvips writes the resolution of a JPEG into EXIF; without one to keep, none is made up.
+    # libvips writes the resolution of a JPEG into EXIF, so a picture with neither gets no EXIF.
     wants_exif = picture.exif is not None or (picture.dpi is not None and form.name == "JPEG")
     keep = vips.ForeignKeep.ICC | (vips.ForeignKeep.EXIF if wants_exif else vips.ForeignKeep.NONE)
     try:
@@ -102,7 +109,7 @@ def _to_vips(vips: Any, picture: Picture) -> Any:
     height, width, bands = pixels.shape
     raw = vips.Image.new_from_memory(pixels.data, width, height, bands, _VIPS_TYPES[kind])
     x_dpi, y_dpi = picture.dpi or (72.0, 72.0)
-    image = raw.copy(interpretation=_SPACES[kind, bands == 1], xres=x_dpi / _MM_PER_INCH, yres=y_dpi / _MM_PER_INCH)
+    image = raw.copy(interpretation=_SPACES[kind, bands == 1], xres=x_dpi / MM_PER_INCH, yres=y_dpi / MM_PER_INCH)
     if picture.icc is not None:
         image.set_type(vips.GValue.blob_type, "icc-profile-data", picture.icc)
     if picture.exif is not None:
@@ -111,8 +118,8 @@ def _to_vips(vips: Any, picture: Picture) -> Any:
 
 
 def _attach_exif(vips: Any, image: Any, block: bytes) -> None:
-    image.set_type(vips.GValue.blob_type, "exif-data", block)  # libvips parses it into fields here
-    # The block's orientation and thumbnail are those of the file the pixels came from; the fields win.
+    image.set_type(vips.GValue.blob_type, "exif-data", block)  # libvips parses the block into fields here
+    # Orientation and thumbnail in the block belong to the file that was read; the fields below replace them.
     image.set_type(vips.GValue.gint_type, "orientation", 1)
     if image.get_typeof("jpeg-thumbnail-data"):
         image.remove("jpeg-thumbnail-data")

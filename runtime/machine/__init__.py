@@ -1,1 +1,1 @@
-"""Facts about the machine: processor, GPUs and load."""
+"""Facts about the machine."""

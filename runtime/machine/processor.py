@@ -1,4 +1,4 @@
-"""The processor, as far as measured costs depend on it."""
+"""Facts about the processor that measured costs depend on."""
 
 from __future__ import annotations
 
@@ -8,12 +8,22 @@ from pathlib import Path
 
 
 def count_cores() -> int:
-    """Cores this process may use, which in a container are fewer than the machine's."""
+    """Count the cores that this process may use.
+
+    In a container they may be fewer than the machine has.
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def read_cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:
-    """The processor's name (x86), or the board's (ARM names no processor there)."""
+    """Read the name of the processor.
+
+    Args:
+        cpuinfo: file of the system, which on ARM names the board instead of the processor.
+
+    Returns:
+        The name; None if the system does not tell it.
+    """
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

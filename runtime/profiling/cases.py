@@ -13,7 +13,6 @@ from ..bundle.reader import Bundle
 from ..pixels import from_network, to_network
 from ..restorer import Restorer
 from ..tiling.planning import PathChoice
-from ..tiling.spec import SpairNetwork
 from .masks import make_mask
 
 Run = Callable[[np.ndarray], np.ndarray]
@@ -54,9 +53,8 @@ class RunSetting:
 
 
 def is_gated(bundle: Bundle) -> bool:
-    """Whether clean pixels are the picture's own."""
-    network = bundle.manifest.network
-    return isinstance(network, SpairNetwork) and network.gate_output
+    """Tell whether restored pictures keep the clean pixels of the input."""
+    return bundle.manifest.network.gate_output
 
 
 @contextmanager

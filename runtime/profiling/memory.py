@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..children import make_module_command
+
 
 class Peak(NamedTuple):
     """Peak memory, or why there is none."""
@@ -52,7 +54,7 @@ def _restore_elsewhere(bundle: Path, image: np.ndarray, options: dict[str, objec
     with tempfile.TemporaryDirectory(prefix="spair-") as folder:
         file = Path(folder) / "image.npy"
         np.save(file, image)
-        command = [sys.executable, "-m", __name__, str(bundle.absolute()), str(file), json.dumps(options)]
+        command = make_module_command(__name__, str(bundle.absolute()), str(file), json.dumps(options))
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

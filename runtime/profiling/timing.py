@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..opening import GraphTwoStage
 from ..restorer import Restorer
 
 Key = TypeVar("Key", bound=Hashable)
@@ -69,9 +68,6 @@ def warm_up(restorer: Restorer, image: np.ndarray, mask: np.ndarray | None) -> N
         image: see `Restorer`.
         mask: likewise; where it has no pixel, Net_R is not run.
     """
-    if not isinstance(restorer.network, GraphTwoStage):
-        restorer(image, mask=mask)
-        return
     for path in restorer.network.paths:
         forced, network = copy(restorer), copy(restorer.network)  # shares the graphs, and does not close them
         network.paths = (path,)

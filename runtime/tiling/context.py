@@ -1,4 +1,7 @@
-"""What every tile must know of the whole picture: feature statistics and clean keys, added up over blocks."""
+"""Statistics of a whole picture that every tile needs.
+
+They are feature statistics and clean keys, added up over blocks.
+"""
 
 from __future__ import annotations
 
@@ -11,34 +14,50 @@ from .geometry import Box
 from .moments import Moments, split_moments
 from .spec import SpairNetwork
 
-_CHUNK = 8192  # pixels per pass: 64 channels of it in float64 are 4 MB
+_CHUNK = 8192
+"""Pixels of a map that are summed up at a time; with 64 channels in float64 they take 4 MB."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """The whole-picture inputs of Net_R; all float32."""
+    """Inputs of Net_R that describe the whole picture.
+
+    All arrays are float32.
+    """
 
     scale: Mapping[int, np.ndarray]
-    """Per modulated scale [1, C, 1, 1]: sqrt((var0 + eps) / (var1 + eps))."""
+    """[1, C, 1, 1] by modulated scale, sqrt((var0 + eps) / (var1 + eps)), where 0 is clean and 1 is distorted."""
     shift: Mapping[int, np.ndarray]
-    """Per modulated scale [1, C, 1, 1]: mu0 - mu1 * scale."""
+    """[1, C, 1, 1] by modulated scale, mean0 - mean1 * scale."""
     keys: np.ndarray
-    """[1, C, G, G]: mean clean feature of each cell, 0 where the cell has no clean pixel."""
+    """[1, C, G, G], mean clean feature of each cell; 0 where the cell has no clean pixel."""
     key_mask: np.ndarray
-    """[1, 1, G, G]: 1 where the cell has a clean pixel, else 0."""
+    """[1, 1, G, G], 1 where the cell has a clean pixel, else 0."""
 
     @property
     def is_finite(self) -> bool:
-        """False when features overflowed, as FP16 networks can."""
+        """Whether all values are finite.
+
+        Features of FP16 networks can overflow.
+        """
         arrays = [*self.scale.values(), *self.shift.values(), self.keys]
         return all(bool(np.isfinite(array).all()) for array in arrays)
 
 
 class ContextStatistics:
-    """Accumulates a `Context` over blocks that partition a picture; the sum does not depend on the blocks."""
+    """Accumulator of a `Context` over blocks.
+
+    The blocks partition a picture, and the result does not depend on how they do.
+    """
 
     def __init__(self, spec: SpairNetwork, height: int, width: int) -> None:
-        """For a (padded) picture of height x width pixels, both multiples of `spec.multiple`."""
+        """Begin with no block.
+
+        Args:
+            spec: scales and grid.
+            height: height of the padded picture in pixels, a multiple of `spec.multiple`.
+            width: its width, likewise a multiple.
+        """
         self._spec = spec
         self._key_size = (height >> spec.key_scale, width >> spec.key_scale)
         self._clean: dict[int, Moments] = {}
@@ -50,9 +69,9 @@ class ContextStatistics:
         """Add one block.
 
         Args:
-            block: where it lies in the picture, in full-size pixels; edges are multiples of `spec.multiple`.
-            mask: [h, w] of the block, bool or 0 and 1.
-            features: scale -> [C, h / 2**scale, w / 2**scale] for every modulated scale and the key scale.
+            block: its place in the picture, in full-size pixels; the edges are multiples of `spec.multiple`.
+            mask: [h, w] of the block, as bool or as 0 and 1.
+            features: [C, h / 2**scale, w / 2**scale] by scale, for every modulated scale and the key scale.
         """
         masks = mask_pyramid(mask, max(self._spec.scales))
         for scale in self._spec.modulated:
@@ -63,7 +82,11 @@ class ContextStatistics:
         self._add_keys(block.reduced(2**key_scale), masks[key_scale], features[key_scale])
 
     def finish(self) -> Context:
-        """The context of all blocks added so far; at least one must have been."""
+        """Return the context of all blocks added so far.
+
+        Raises:
+            ValueError: no block was added.
+        """
         if self._key_sums is None:
             raise ValueError("no block was added")
         scale, shift = {}, {}
@@ -77,7 +100,7 @@ class ContextStatistics:
         rows = _membership(box.top, box.bottom, self._key_size[0], self._spec.grid)  # [h, G]
         columns = _membership(box.left, box.right, self._key_size[1], self._spec.grid)  # [w, G]
         clean = (~mask).astype(np.float64)
-        # A product with 0 would keep the NaN of a distorted pixel: select instead.
+        # Distorted pixels are replaced, not multiplied by 0, because 0 times NaN is NaN.
         values = np.where(mask, np.float32(0), features)
         sums = np.stack([rows.T @ (channel.astype(np.float64) @ columns) for channel in values])
         self._key_sums = sums if self._key_sums is None else self._key_sums + sums
@@ -85,7 +108,17 @@ class ContextStatistics:
 
 
 def mask_pyramid(mask: np.ndarray, levels: int) -> list[np.ndarray]:
-    """The mask at scales 0..levels, [H / 2**s, W / 2**s] bool each, by 2x2 maximum: no pixel gets lost."""
+    """Reduce a mask to coarser scales.
+
+    A pixel of a coarser scale is distorted if any of its 2x2 pixels is, so no distorted pixel gets lost.
+
+    Args:
+        mask: [H, W], as bool or as 0 and 1; H and W are multiples of 2**levels.
+        levels: the coarsest scale.
+
+    Returns:
+        [H / 2**s, W / 2**s] bool for each scale s of 0..levels.
+    """
     pyramid = [np.asarray(mask, dtype=bool)]
     for _ in range(levels):
         last = pyramid[-1]
@@ -95,9 +128,17 @@ def mask_pyramid(mask: np.ndarray, levels: int) -> list[np.ndarray]:
 
 
 def modulation(clean: Moments, distorted: Moments, eps: float) -> tuple[np.ndarray, np.ndarray]:
-    """Scale and shift [1, C, 1, 1] float32 that give distorted features the clean mean and variance.
+    """Compute the affine map from distorted to clean statistics.
 
-    If either set is empty there is nothing to match: scale 1, shift 0.
+    It gives distorted features the mean and variance of clean ones. If either set is empty, it changes nothing.
+
+    Args:
+        clean: moments of the clean features.
+        distorted: moments of the distorted features.
+        eps: number added to both variances before their ratio is taken.
+
+    Returns:
+        Scale and shift, [1, C, 1, 1] float32 each.
     """
     scale, shift = np.ones_like(clean.mean), np.zeros_like(clean.mean)
     if clean.count and distorted.count:
@@ -115,7 +156,12 @@ def _merged(sofar: Moments | None, new: Moments) -> Moments:
 
 
 def _map_moments(features: np.ndarray, mask: np.ndarray) -> tuple[Moments, Moments]:
-    """(clean, distorted) moments of a map [C, h, w], a few rows at a time."""
+    """Compute the moments of clean and of distorted pixels.
+
+    Args:
+        features: [C, h, w].
+        mask: [h, w] bool.
+    """
     channels, height, width = features.shape
     rows = max(_CHUNK // width, 1)
     clean = distorted = Moments.none(channels)
@@ -127,6 +173,10 @@ def _map_moments(features: np.ndarray, mask: np.ndarray) -> tuple[Moments, Momen
 
 
 def _membership(start: int, stop: int, length: int, grid: int) -> np.ndarray:
-    """[stop - start, grid] float64: 1 where row (or column) r lies in cell floor(r * grid / length)."""
+    """Assign rows or columns to cells.
+
+    Returns:
+        [stop - start, grid] float64, 1 where row (or column) r lies in cell floor(r * grid / length), else 0.
+    """
     cells = np.arange(start, stop) * grid // length
     return (cells[:, None] == np.arange(grid)).astype(np.float64)

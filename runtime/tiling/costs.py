@@ -8,16 +8,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Tuning:
-    """Costs of Net_R in nanoseconds of wall clock; only their ratios decide anything."""
+    """Costs of Net_R in nanoseconds of wall clock.
+
+    Only their ratios decide which path a piece takes.
+    """
 
     dense_ns: float
-    """Dense graph, per pixel of the window."""
+    """Nanoseconds of the dense graph per pixel of the window."""
     packed_ns: float
-    """Packed graph, per pixel that is distorted at every scale."""
+    """Nanoseconds of the packed graph per pixel that is distorted at every scale."""
     window_ns: float
-    """Packed graph, per pixel of the window, distorted or not."""
+    """Nanoseconds of the packed graph per pixel of the window, distorted or not."""
     call_ns: float
-    """Either graph, per call."""
+    """Nanoseconds of either graph per call."""
 
     def __post_init__(self) -> None:
         costs = (self.dense_ns, self.packed_ns, self.window_ns, self.call_ns)
@@ -26,19 +29,33 @@ class Tuning:
 
     @classmethod
     def assumed(cls, crossover: float) -> Tuning:
-        """Costs where nothing was measured: those of the development machine, with the given cross-over."""
+        """Assume the costs of the development machine.
+
+        They stand in where nothing was measured.
+
+        Args:
+            crossover: share of the work at which both paths cost the same.
+        """
         dense, window = 3000.0, 120.0
         return cls(dense, (dense - window) / max(crossover, 1e-6), window, 1e6)
 
     @property
     def crossover(self) -> float:
-        """Share of the work (0..1, about the density if the mask is coarse) where both ways cost the same."""
+        """Share of the work at which both paths cost alike.
+
+        It lies in 0..1 and is about the density if the mask is coarse.
+        """
         return min(max((self.dense_ns - self.window_ns) / self.packed_ns, 0.0), 1.0)
 
     def dense_cost(self, pixels: float) -> float:
-        """Nanoseconds of the dense graph on a window."""
+        """Return the nanoseconds of the dense graph on a window."""
         return self.call_ns + self.dense_ns * pixels
 
     def packed_cost(self, pixels: float, work: float) -> float:
-        """Nanoseconds of the packed graph on a window with an amount of work (see `WorkMap`)."""
+        """Return the nanoseconds of the packed graph on a window.
+
+        Args:
+            pixels: number of pixels of the window.
+            work: amount of work in the window, see `WorkMap`.
+        """
         return self.call_ns + self.window_ns * pixels + self.packed_ns * work

@@ -1,6 +1,7 @@
-"""Geometry of tiles: cores that partition a picture, windows that add a halo, weights that blend overlaps.
+"""Geometry of tiles and of their blending.
 
-Everything here is integer arithmetic on picture coordinates (row, column; half-open ranges); no pixels.
+Cores partition a picture, windows add a halo to them, and weights blend windows that overlap. Coordinates are rows and
+columns of the picture; ranges are half-open.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Box:
-    """A half-open rectangle [top, bottom) x [left, right) in pixels; never empty."""
+    """Rectangle of pixels, never empty.
+
+    It holds the rows from `top` to before `bottom` and the columns from `left` to before `right`.
+    """
 
     top: int
     left: int
@@ -26,20 +30,27 @@ class Box:
 
     @property
     def height(self) -> int:
-        """Rows."""
+        """Number of rows."""
         return self.bottom - self.top
 
     @property
     def width(self) -> int:
-        """Columns."""
+        """Number of columns."""
         return self.right - self.left
 
     def view(self, array: np.ndarray) -> np.ndarray:
-        """The box's pixels of an array [..., H, W], as a view."""
+        """Return a view of the box's pixels.
+
+        Args:
+            array: [..., H, W].
+        """
         return array[..., self.top : self.bottom, self.left : self.right]
 
     def grown(self, margin: int, within: Box) -> Box:
-        """This box with `margin` pixels more on each side, clipped to `within`."""
+        """Return this box with `margin` more pixels on each side.
+
+        The result is clipped to `within`.
+        """
         return Box(
             max(self.top - margin, within.top),
             max(self.left - margin, within.left),
@@ -48,61 +59,78 @@ class Box:
         )
 
     def relative_to(self, outer: Box) -> Box:
-        """The same pixels in the coordinates of `outer`, which must contain them."""
+        """Return this box in the coordinates of another box.
+
+        Raises:
+            ValueError: `outer` does not contain this box.
+        """
         if not outer.contains(self):
             raise ValueError(f"{self} does not lie inside {outer}")
         dy, dx = outer.top, outer.left
         return Box(self.top - dy, self.left - dx, self.bottom - dy, self.right - dx)
 
     def reduced(self, factor: int) -> Box:
-        """The same area on a map that is `factor` times smaller; every edge must be a multiple of it."""
+        """Return this box on a smaller map.
+
+        Args:
+            factor: number of pixels that become one, along each axis.
+
+        Raises:
+            ValueError: an edge is no multiple of `factor`.
+        """
         edges = (self.top, self.left, self.bottom, self.right)
         if any(edge % factor for edge in edges):
             raise ValueError(f"the edges of {self} are not multiples of {factor}")
         return Box(*(edge // factor for edge in edges))
 
     def contains(self, other: Box) -> bool:
-        """Whether every pixel of `other` is in this box."""
+        """Tell whether every pixel of `other` is in this box."""
         rows = self.top <= other.top and other.bottom <= self.bottom
         return rows and self.left <= other.left and other.right <= self.right
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A core, whose pixels the tile is responsible for, inside the window the network has to see."""
+    """Core of pixels to compute, inside the window to see."""
 
     core: Box
+    """Pixels that the tile is responsible for."""
     window: Box
+    """Pixels that the network has to see for them: the core and a halo."""
 
     @property
     def core_in_window(self) -> Box:
-        """The core in the window's coordinates."""
+        """Core in the window's coordinates."""
         return self.core.relative_to(self.window)
 
 
 def round_up(value: int, multiple: int) -> int:
-    """The smallest multiple of `multiple` that is >= value."""
+    """Return the smallest multiple of `multiple` that is >= value."""
     return -(-value // multiple) * multiple
 
 
 def round_down(value: int, multiple: int) -> int:
-    """The largest multiple of `multiple` that is <= value, but at least `multiple`."""
+    """Round a positive value down to a positive multiple.
+
+    Returns:
+        The largest multiple of `multiple` that is <= value, and at least `multiple`.
+    """
     return max(value // multiple, 1) * multiple
 
 
 def tile_grid(area: Box, *, core: int, halo: int, multiple: int, bounds: Box | None = None) -> tuple[Tile, ...]:
-    """Cut an area into cores of core x core pixels, row by row, and give each its window.
+    """Cut an area into square tiles, row by row.
 
     Args:
-        area: what the cores partition exactly; its edges are multiples of `multiple`.
-        core: side of a core in pixels, a multiple of `multiple`; the last row and column may be smaller.
-        halo: pixels the network has to see around a core, rounded up to `multiple`.
-        multiple: alignment of every edge, so that strided layers sample the same pixels as untiled.
-        bounds: what windows are clipped to (the picture); `area` when left out. Windows stop at the picture's
-            border because networks zero-pad there: a halo beyond it would show them other values.
+        area: box that the cores partition; its edges are multiples of `multiple`.
+        core: side of a core in pixels, a multiple of `multiple`; cores of the last row and column may be smaller.
+        halo: number of pixels that the network has to see around a core, rounded up to `multiple`.
+        multiple: alignment of every edge in pixels, so that strided layers sample the same pixels as untiled.
+        bounds: box that windows are clipped to, the picture; None takes `area`. Windows stop at the picture's border
+            because networks pad with zeros there: a halo beyond the border would show them other values.
 
     Raises:
-        ValueError: a misaligned area, bounds or core, or a negative halo.
+        ValueError: `area`, `bounds` or `core` is not aligned, or `halo` is negative.
     """
     limit = bounds or area
     if core < 1 or core % multiple or halo < 0:
@@ -118,10 +146,18 @@ def tile_grid(area: Box, *, core: int, halo: int, multiple: int, bounds: Box | N
 
 
 def axis_weights(cores: Sequence[tuple[int, int]], length: int, feather: int) -> list[np.ndarray]:
-    """Blending weights along one axis, one array of `length` float32 per core; at each pixel they sum to 1.
+    """Compute the blending weights of cores along one axis.
 
-    A core weighs 1 inside and falls linearly to 0 over `feather` pixels outside; where neighbours overlap the
-    weights are divided by their sum. feather 0 gives the cores themselves.
+    A core weighs 1 inside, and its weight falls linearly to 0 over `feather` pixels outside. The weights of each pixel
+    are divided by their sum, so that they sum to 1. Without a feather, a core weighs 1 inside and 0 outside.
+
+    Args:
+        cores: first and last-plus-one position of each core.
+        length: number of pixels of the axis.
+        feather: number of pixels over which a weight falls.
+
+    Returns:
+        For each core an array of `length` float32.
     """
     position = np.arange(length)
     raw = []
@@ -133,10 +169,17 @@ def axis_weights(cores: Sequence[tuple[int, int]], length: int, feather: int) ->
 
 
 def feather_weights(tiles: Iterable[Tile], area: Box, feather: int) -> list[np.ndarray]:
-    """Blending weights of the windows of a grid: [window height, window width] float32 each, summing to 1.
+    """Compute the blending weights of the windows of a grid.
 
-    The product of the two axes' weights, which sums to 1 because each factor does. Windows must reach
-    `feather` pixels beyond their core, or the border of `area` (a box at the origin).
+    They are products of the weights of both axes. At each pixel they sum to 1, because the weights of each axis do.
+
+    Args:
+        tiles: tiles whose windows reach `feather` pixels beyond their core, or to the border of `area`.
+        area: the picture, a box at the origin.
+        feather: number of pixels over which a weight falls.
+
+    Returns:
+        [window height, window width] float32 for each tile.
     """
     grid = list(tiles)
     rows = sorted({(tile.core.top, tile.core.bottom) for tile in grid})

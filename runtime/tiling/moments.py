@@ -1,4 +1,7 @@
-"""Mean and variance of many values seen piece by piece, in float64 (Chan, Golub and LeVeque, 1979)."""
+"""Mean and variance of values in pieces.
+
+The pieces are merged in float64 as Chan, Golub and LeVeque (1979) do.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,28 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, mean and sum of squared deviations per channel; the neutral element has count 0."""
+    """Count, mean and sum of squared deviations per channel.
+
+    Merging moments of count 0 changes nothing.
+    """
 
     count: float
     """Number of values per channel."""
     mean: np.ndarray
     """[C] float64."""
     m2: np.ndarray
-    """[C] float64: sum of (x - mean)**2."""
+    """[C] float64, sum of (x - mean)**2."""
 
     @classmethod
     def none(cls, channels: int) -> Moments:
-        """The moments of no values."""
+        """Return the moments of no values."""
         return cls(0.0, np.zeros(channels), np.zeros(channels))
 
     def merged(self, other: Moments) -> Moments:
-        """The moments of both sets of values together, without cancellation between large means."""
+        """Return the moments of both sets of values together.
+
+        Large means do not cancel, because only their difference is squared.
+        """
         count = self.count + other.count
         if self.count == 0 or other.count == 0:
             return self if other.count == 0 else other
@@ -35,19 +44,19 @@ class Moments:
 
     @property
     def variance(self) -> np.ndarray:
-        """[C] float64, biased (divided by the count); 0 for no values."""
+        """[C] float64, divided by the count; 0 for no values."""
         return self.m2 / max(self.count, 1.0)
 
 
 def split_moments(values: np.ndarray, mask: np.ndarray) -> tuple[Moments, Moments]:
-    """Moments of the values at mask 0 and at mask 1.
+    """Compute the moments of clean and of distorted values.
 
     Args:
-        values: [C, n] float64, few enough to stay in the cache: three passes are made over them.
-        mask: [n] float64 of 0 and 1.
+        values: [C, n] float64, few enough to stay in the processor's cache, since they are read three times.
+        mask: [n] float64, 0 at clean and 1 at distorted values.
 
     Returns:
-        (clean, distorted): the moments at mask 0 and at mask 1.
+        The moments of the clean values and those of the distorted ones.
     """
     pivot = values.mean(axis=1)  # near both means, so that the squares below do not cancel
     centred = values - pivot[:, None]

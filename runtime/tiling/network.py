@@ -1,77 +1,89 @@
-"""Protocols of the networks that a restorer runs."""
+"""Contract between a restorer and the networks that it runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
-from .context import Context
-from .costs import Tuning
-from .planning import TilePath
-from .spec import ForeignNetwork, SpairNetwork
+from ..clock import StageClock
+from .planning import Limits, TilePath
+from .spec import NetworkSpec
 
 
 @dataclass(frozen=True)
-class Localization:
-    """What Net_L says about a (piece of a) picture of H x W pixels, multiples of the network's multiple."""
+class PaddedPicture:
+    """Input of a network."""
 
-    mask: np.ndarray
-    """[1, 1, H, W] float32: 1 where distorted, else 0."""
-    features: Mapping[int, np.ndarray]
-    """scale -> [1, C, H / 2**scale, W / 2**scale] float32."""
+    image: np.ndarray
+    """[1, 3, Hp, Wp] float32 in 0..1, where Hp and Wp are H and W rounded up to the network's multiple."""
+    size: tuple[int, int]
+    """Height H and width W in pixels, without the padding at the bottom and at the right."""
+    mask: np.ndarray | None = None
+    """[H, W] bool, True at the pixels to restore; None lets the network find them."""
 
 
-class TwoStageNetwork(Protocol):
-    """A network that first finds the distorted pixels and then repairs those."""
+@dataclass(frozen=True)
+class TileCounts:
+    """Numbers of tiles by the path that they took."""
+
+    skipped: int = 0
+    """Tiles without a distorted pixel, which are returned as they are."""
+    packed: int = 0
+    """Tiles computed on their distorted pixels only."""
+    dense: int = 0
+    """Tiles computed on every pixel."""
+
+    def adding(self, path: str, more: int = 1) -> TileCounts:
+        """Return these counts with more tiles of one path.
+
+        Args:
+            path: "skipped", "packed" or "dense".
+            more: number of tiles to add.
+        """
+        return replace(self, **{path: getattr(self, path) + more})
+
+
+@dataclass(frozen=True)
+class NetworkOutput:
+    """Output of a network."""
+
+    image: np.ndarray
+    """[1, 3, Hp, Wp] float32 as the network gave it, neither clipped nor cropped."""
+    mask: np.ndarray | None
+    """[Hp, Wp] bool, True at distorted pixels; None for a network without a mask."""
+    tiles: TileCounts
+
+
+class Network(Protocol):
+    """Restoration network that a `Restorer` runs.
+
+    `TwoStageNetwork` and `WholeNetwork` are the two kinds; a network of its own inherits from one of them.
+    """
+
+    paths: Sequence[TilePath]
+    """Paths by which the network can compute a tile, at least one."""
 
     @property
-    def spec(self) -> SpairNetwork:
+    def spec(self) -> NetworkSpec:
         """Sizes and halos."""
         ...
 
-    @property
-    def paths(self) -> Sequence[TilePath]:
-        """The ways it has of computing stage 2, at least one."""
-        ...
+    def restore(self, picture: PaddedPicture, limits: Limits, clock: StageClock) -> NetworkOutput:
+        """Restore one picture.
 
-    @property
-    def tuning(self) -> Tuning:
-        """What those cost."""
-        ...
+        Args:
+            picture: the padded picture; it carries a mask only if `spec.has_mask`.
+            limits: bounds on the memory that the network takes.
+            clock: gets the seconds of the network's own stages.
 
-    def localize(self, image: np.ndarray) -> Localization:
-        """Stage 1 on [1, 3, H, W] float32 in 0..1."""
-        ...
-
-    def restore(self, image: np.ndarray, located: Localization, context: Context, path: TilePath) -> np.ndarray:
-        """Stage 2 on a window, computed in one of the ways of `paths`: restored [1, 3, H, W] float32."""
+        Raises:
+            GateError: the network gave values that are not finite.
+        """
         ...
 
     def close(self) -> None:
-        """Release what the network owns."""
-        ...
-
-
-class WholeNetwork(Protocol):
-    """Any other restoration network: a picture in, pictures out."""
-
-    @property
-    def spec(self) -> ForeignNetwork:
-        """Multiple and halo."""
-        ...
-
-    @property
-    def restored_name(self) -> str:
-        """The output that is the restored picture."""
-        ...
-
-    def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """[1, 3, H, W] float32 in 0..1 -> arrays by output name."""
-        ...
-
-    def close(self) -> None:
-        """Release what the network owns."""
+        """Release what the network owns; may be called twice."""
         ...

@@ -1,7 +1,8 @@
-"""Cutting a picture into pieces that are returned, computed packed or computed dense, whichever costs least.
+"""Division of a picture into the pieces that cost least.
 
-A picture is halved again and again as long as that is cheaper: large pieces waste less on halos, small ones separate
-clean from distorted areas and sparse from dense ones. Costs come from `Tuning`, measured on the machine.
+A piece without distortion is returned as it is; any other is computed packed or dense. A picture is halved again and
+again as long as that is cheaper: large pieces waste less on halos, small ones separate clean from distorted areas and
+sparse from dense ones. The costs come from `Tuning`.
 """
 
 from __future__ import annotations
@@ -18,46 +19,54 @@ from .geometry import Box, Tile, round_up
 from .spec import SpairNetwork
 
 TilePath = Literal["packed", "dense"]
-"""How Net_R computes a piece: on the packed list of distorted pixels, or on every pixel."""
+"""Path by which Net_R computes a piece: "packed" on a list of its distorted pixels, "dense" on every pixel."""
 
-SMALLEST = 128
-"""Pixels per side below which halving stops: a halo of 48 on both sides already triples such a piece."""
+PathChoice = Literal["auto", "dense", "packed"]
+"""Path that a user asks for: "auto" takes for each piece the one that costs less."""
+
+SMALLEST_PIECE = 128
+"""Side in pixels up to which a piece is not halved: a halo of 48 on both sides already triples it."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Largest pieces; they bound the memory of Net_R."""
+    """Largest parts of a picture that are computed at once.
 
-    side: int = 2048
-    """Side of a core in pixels."""
+    They bound the memory.
+    """
+
+    side: int = SpairNetwork.default_tile
+    """Side in pixels of the core of a piece."""
+    block_pixels: int = 4_000_000
+    """Pixels up to which Net_L sees a picture in one piece; a larger one is cut into blocks of that size."""
     dense_pixels: int = 2_200_000
-    """Pixels of a window that is computed dense: a picture of 1920x1080, so that it needs no halos."""
+    """Pixels of a window that is computed dense; a picture of 1920x1080 fits, so that it needs no halos."""
     packed_pixels: int = 600_000
-    """Work of a window that is computed packed, in pixels that are distorted at every scale."""
+    """Work in a window that is computed packed, in pixels that are distorted at every scale."""
 
     def __post_init__(self) -> None:
-        if min(self.side, self.dense_pixels, self.packed_pixels) < 1:
+        if min(self.side, self.block_pixels, self.dense_pixels, self.packed_pixels) < 1:
             raise ValueError(f"limits must be >= 1, got {self}")
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of the picture and how to compute it."""
+    """Part of a picture with the path that computes it."""
 
     tile: Tile
     path: TilePath
 
 
 class WorkMap:
-    """How much Net_R has to do in any box of a picture, from the mask at every scale."""
+    """Work of Net_R in any box of a picture."""
 
     def __init__(self, mask: np.ndarray, seen: np.ndarray, spec: SpairNetwork) -> None:
-        """Sum up a mask.
+        """Sum up a mask over all scales.
 
         Args:
-            mask: [H, W] bool, multiples of `spec.multiple`.
-            seen: [H, W] bool: the mask where somebody looks at the result; the rest need not be computed.
-            spec: sizes and shares of work.
+            mask: [H, W] bool; H and W are multiples of `spec.multiple`.
+            seen: [H, W] bool, the mask outside of the padding; the padding is cut off in the end.
+            spec: sizes, and shares of the scales in the work.
         """
         self._cell = spec.multiple
         work = np.zeros(tuple(side // self._cell for side in mask.shape))
@@ -67,11 +76,18 @@ class WorkMap:
         self._seen = _integral(_cell_sums(seen, self._cell))
 
     def work(self, box: Box) -> float:
-        """Work in a box, in pixels that are distorted at every scale: 0 to its area; edges are multiples."""
+        """Return the work in a box.
+
+        Args:
+            box: a box whose edges are multiples of `spec.multiple`.
+
+        Returns:
+            Number of pixels, between 0 and the box's area, that would be as much work if distorted at every scale.
+        """
         return self._sum(self._work, box)
 
     def is_empty(self, box: Box) -> bool:
-        """Whether nobody sees a distorted pixel in the box."""
+        """Tell whether a box has no distorted pixel outside padding."""
         return self._sum(self._seen, box) == 0
 
     def _sum(self, integral: np.ndarray, box: Box) -> float:
@@ -82,24 +98,24 @@ class WorkMap:
 
 @dataclass(frozen=True)
 class Planner:
-    """Finds the cheapest pieces of a picture."""
+    """Search for the cheapest pieces of a picture."""
 
     spec: SpairNetwork
     tuning: Tuning
     paths: Sequence[TilePath]
-    """The ways that the network has, or that the user wants."""
+    """Paths that the network has, or that the user wants, at least one."""
     limits: Limits
 
     def plan(self, work: WorkMap, area: Box, bounds: Box) -> tuple[list[Piece], int]:
-        """Cut an area.
+        """Cut an area into pieces.
 
         Args:
-            work: of the whole picture.
-            area: what the pieces cover, without those that have nothing to do.
-            bounds: what their windows are clipped to: the picture.
+            work: work of the whole picture.
+            area: box to cut.
+            bounds: box that windows are clipped to, the picture.
 
         Returns:
-            The pieces, and the number of parts that were left out because no pixel in them is distorted.
+            The pieces to compute, and the number of parts that were left out because they have no distorted pixel.
         """
         _, pieces, skipped = self._cheapest(work, area, bounds)
         return pieces, skipped
@@ -110,9 +126,9 @@ class Planner:
         window = core.grown(round_up(self.spec.halo_r, self.spec.multiple), bounds)
         whole = self._whole(work, core, window)
         halves = _halves(core, self.spec.multiple)
-        if whole is not None and (max(core.height, core.width) <= SMALLEST or halves is None):
+        if whole is not None and (max(core.height, core.width) <= SMALLEST_PIECE or halves is None):
             return whole
-        if halves is None:  # too large for the limits, too small to halve: computed as it is
+        if halves is None:  # over the limits, but too small to halve: computed all the same
             return 0.0, [Piece(Tile(core, window), self.paths[-1])], 0
         parts = [self._cheapest(work, half, bounds) for half in halves]
         cost = sum(part[0] for part in parts)
@@ -121,14 +137,18 @@ class Planner:
         return cost, [piece for part in parts for piece in part[1]], sum(part[2] for part in parts)
 
     def _whole(self, work: WorkMap, core: Box, window: Box) -> tuple[float, list[Piece], int] | None:
-        """The cheapest way to compute a core in one piece; None if every way is over a limit."""
+        """Find the cheaper path for a core in one piece.
+
+        Returns:
+            Cost, piece and number of skipped parts (0); None if every path is over a limit.
+        """
         if max(core.height, core.width) > self.limits.side:
             return None
         pixels, amount = window.height * window.width, work.work(window)
         costs: dict[TilePath, float] = {}
         if pixels <= self.limits.dense_pixels:
             costs["dense"] = self.tuning.dense_cost(pixels)
-        # Ungated, the last layer reads a map of all features of the window, whatever the mask.
+        # Without a gate, the last layer reads a map of all features of the window, whatever the mask.
         if amount <= self.limits.packed_pixels and (self.spec.gate_output or "dense" in costs):
             costs["packed"] = self.tuning.packed_cost(pixels, amount)
         allowed = [path for path in costs if path in self.paths]
@@ -139,7 +159,11 @@ class Planner:
 
 
 def _halves(core: Box, multiple: int) -> tuple[Box, Box] | None:
-    """The two halves of a box across its longer side; None if it is a single cell."""
+    """Halve a box across its longer side.
+
+    Returns:
+        Both halves; None if the box is a single cell.
+    """
     if max(core.height, core.width) < 2 * multiple:
         return None
     if core.height >= core.width:
@@ -150,16 +174,28 @@ def _halves(core: Box, multiple: int) -> tuple[Box, Box] | None:
 
 
 def _cell_sums(mask: np.ndarray, cell: int) -> np.ndarray:
-    """[H, W] bool -> [H/cell, W/cell] int: distorted pixels in each cell."""
+    """Count the distorted pixels in each cell.
+
+    Args:
+        mask: [H, W] bool.
+        cell: side of a cell in pixels.
+
+    Returns:
+        [H / cell, W / cell] int32.
+    """
     columns = np.add.reduceat(mask, np.arange(0, mask.shape[1], cell), axis=1, dtype=np.int32)
     return np.add.reduceat(columns, np.arange(0, mask.shape[0], cell), axis=0)
 
 
 def _integral(values: np.ndarray) -> np.ndarray:
-    """Sums of all values above and left of each corner: [H, W] -> [H+1, W+1] float64."""
+    """Sum all values above and left of each corner.
+
+    Args:
+        values: [H, W].
+
+    Returns:
+        [H + 1, W + 1] float64.
+    """
     total = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
     total[1:, 1:] = values.cumsum(axis=0).cumsum(axis=1)
     return total
-
-
-PathChoice = Literal["auto", "dense", "packed"]

@@ -1,85 +1,119 @@
-"""Restoring any size with a two-stage network in bounded memory, equal to running it on the whole picture.
+"""Restoration of pictures of any size with a two-stage network.
 
-Stage 1 runs on blocks (one block when the picture is small enough) and yields the mask and the statistics of
-the whole picture. Stage 2 runs on the pieces that a plan cuts each block into. With more than one block, features are
-not kept but computed again for the blocks that need them, so memory is bounded by one block and the picture.
+The memory is bounded, and the result equals that of the network on the whole picture. Stage 1 runs on blocks (a small
+picture is one block) and yields the mask and the statistics of the whole picture. Stage 2 runs on the pieces that a
+plan cuts each block into. With more than one block, features are not kept but computed again for the blocks that need
+them, so that the memory is bounded by one block and the picture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..clock import StageClock
 from ..errors import GateError
 from .context import Context, ContextStatistics
+from .costs import Tuning
 from .geometry import Box, Tile, round_down, round_up, tile_grid
-from .network import Localization, TwoStageNetwork
-from .planning import Limits, Piece, Planner, WorkMap
+from .network import NetworkOutput, PaddedPicture, TileCounts
+from .planning import Limits, Piece, Planner, TilePath, WorkMap
 from .spec import SpairNetwork
 
 
 @dataclass(frozen=True)
-class TileCounts:
-    """How many pieces of the picture took which way."""
+class Localization:
+    """Mask and features that Net_L finds in a window.
 
-    skipped: int = 0
-    """Mask empty: returned as they are."""
-    packed: int = 0
-    """Computed on their distorted pixels only."""
-    dense: int = 0
-    """Computed on every pixel."""
+    The window has H x W pixels, which are multiples of the network's multiple.
+    """
 
-    def adding(self, path: str, more: int = 1) -> TileCounts:
-        """These counts with more pieces of that path ("skipped", "packed" or "dense")."""
-        return replace(self, **{path: getattr(self, path) + more})
+    mask: np.ndarray
+    """[1, 1, H, W] float32, 1 where distorted, else 0."""
+    features: Mapping[int, np.ndarray]
+    """[1, C, H / 2**scale, W / 2**scale] float32 by scale."""
 
 
-BLOCK_PIXELS = 4_000_000
-"""Pixels up to which stage 1 sees the picture in one piece; else it is cut into blocks of that size."""
+class TwoStageNetwork(ABC):
+    """Network that finds the distorted pixels, then repairs them.
+
+    A subclass sets `spec`, `paths` and `tuning`, and implements `localize`, `restore_window` and `close`.
+    """
+
+    spec: SpairNetwork
+    """Sizes and halos."""
+    paths: Sequence[TilePath]
+    """Paths by which stage 2 can be computed, at least one."""
+    tuning: Tuning
+    """Costs of these paths."""
+
+    @abstractmethod
+    def localize(self, image: np.ndarray) -> Localization:
+        """Run stage 1 on a window.
+
+        Args:
+            image: [1, 3, H, W] float32 in 0..1; H and W are multiples of `spec.multiple`.
+        """
+
+    @abstractmethod
+    def restore_window(self, image: np.ndarray, located: Localization, context: Context, path: TilePath) -> np.ndarray:
+        """Run stage 2 on a window.
+
+        Args:
+            image: [1, 3, H, W] float32 in 0..1.
+            located: mask and features of the same pixels.
+            context: statistics of the whole picture.
+            path: one of `paths`.
+
+        Returns:
+            The restored window, [1, 3, H, W] float32.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what the network owns; may be called twice."""
+
+    def restore(self, picture: PaddedPicture, limits: Limits, clock: StageClock) -> NetworkOutput:
+        """Restore one picture.
+
+        Args:
+            picture: the padded picture.
+            limits: bounds on blocks and pieces.
+            clock: gets the seconds of "net_l", "context" and "net_r".
+
+        Raises:
+            GateError: the network gave values that are not finite.
+        """
+        run = TwoStageRun(self, picture, limits)
+        run.run(clock)
+        return NetworkOutput(run.restored, run.mask, run.counts)
 
 
 class TwoStageRun:
-    """One picture on its way through a two-stage network."""
+    """Restoration of one picture with a two-stage network."""
 
-    def __init__(
-        self,
-        network: TwoStageNetwork,
-        limits: Limits,
-        block_pixels: int,
-        image: np.ndarray,
-        size: tuple[int, int],
-        given: np.ndarray | None = None,
-    ) -> None:
-        """Prepare.
-
-        Args:
-            network: what runs.
-            limits: of the pieces of stage 2.
-            block_pixels: see `BLOCK_PIXELS`.
-            image: [1, 3, Hp, Wp] float32, padded to the multiple.
-            size: (H, W) without padding.
-            given: [H, W] bool: used instead of Net_L's mask.
-        """
+    def __init__(self, network: TwoStageNetwork, picture: PaddedPicture, limits: Limits) -> None:
         self._network, self._spec = network, network.spec
-        self._image = image
-        self._size = size
-        self._area = Box(0, 0, image.shape[2], image.shape[3])
+        self._image, self._size, self._given = picture.image, picture.size, picture.mask
+        self._area = Box(0, 0, *picture.image.shape[2:])
         self._planner = Planner(self._spec, network.tuning, network.paths, limits)
-        self._blocks = _block_grid(self._area, block_pixels, self._spec)
+        self._blocks = _block_grid(self._area, limits.block_pixels, self._spec)
         self._kept: dict[Box, Localization] = {}
-        self._given = given
-        self.mask = np.zeros(image.shape[2:], dtype=bool)
-        """[Hp, Wp] bool: distorted pixels, padding included; complete after `localize`."""
-        self.restored = image
+        self.mask = np.zeros(picture.image.shape[2:], dtype=bool)
+        """[Hp, Wp] bool, True at distorted pixels, also in the padding; complete after `localize`."""
+        self.restored = picture.image
         """[1, 3, Hp, Wp] float32; complete after `restore`."""
         self.counts = TileCounts()
         """Tiles by path; complete after `restore`."""
 
     def run(self, clock: StageClock) -> None:
-        """Do both stages; stages of the clock: net_l, context, net_r.
+        """Run both stages.
+
+        Args:
+            clock: gets the seconds of "net_l", "context" and "net_r".
 
         Raises:
             GateError: the network gave values that are not finite.
@@ -91,8 +125,12 @@ class TwoStageRun:
             self.restore(context, clock)
 
     def localize(self, clock: StageClock) -> Context | None:
-        """Find the mask and the statistics of the whole picture, block by block; None if there is nothing to do."""
-        if self._given is not None:  # padded by its edge, as the picture is
+        """Find the mask and the statistics of the whole picture.
+
+        Returns:
+            The statistics; None if no pixel has to be restored.
+        """
+        if self._given is not None:  # its edge is repeated in the padding, like the picture's
             down, right = (self.mask.shape[axis] - self._size[axis] for axis in (0, 1))
             self.mask[...] = np.pad(self._given, ((0, down), (0, right)), mode="edge")
         statistics = ContextStatistics(self._spec, self._area.height, self._area.width)
@@ -106,7 +144,7 @@ class TwoStageRun:
         return context
 
     def _localize_block(self, block: Tile, statistics: ContextStatistics, clock: StageClock) -> None:
-        """A method of its own, so that the features of one block are gone when the next one is computed."""
+        # A method of its own, so that the features of one block are freed before the next one is computed.
         with clock.stage("net_l"):
             located = self._network.localize(_cut(self._image, block.window))
         with clock.stage("context"):
@@ -122,14 +160,14 @@ class TwoStageRun:
             self._kept[block.core] = located
 
     def _is_clean(self) -> bool:
-        """Whether it is already known that nothing will be computed."""
+        """Tell whether certainly no pixel has to be computed."""
         return len(self._blocks) == 1 and self._spec.gate_output and not self.mask.any()
 
     def restore(self, context: Context, clock: StageClock) -> None:
         """Repair the pieces whose mask is not empty."""
         self.restored = self._image.copy()
         height, width = self._size
-        seen = self.mask.copy()  # padding is distorted for nobody: a piece of nothing else is skipped
+        seen = self.mask.copy()  # nobody sees the padding, so a piece that is distorted only there is skipped
         seen[height:], seen[:, width:] = False, False
         work = WorkMap(self.mask, seen, self._spec)
         for block in self._blocks:
@@ -145,7 +183,11 @@ class TwoStageRun:
                 self._restore_piece(piece, window, located, context)
 
     def _features(self, block: Tile, clock: StageClock) -> tuple[Box, Localization]:
-        """The features of a block and of a halo_r around it, with the window they cover."""
+        """Return the features of a block and its halo.
+
+        Returns:
+            The window that the features cover, which is the block and `halo_r` pixels around it, and the features.
+        """
         if block.core in self._kept:
             return block.core, self._kept[block.core]
         valid = block.core.grown(round_up(self._spec.halo_r, self._spec.multiple), self._area)
@@ -155,12 +197,12 @@ class TwoStageRun:
         return valid, _crop(located, valid.relative_to(window))
 
     def _restore_piece(self, piece: Piece, window: Box, located: Localization, context: Context) -> None:
-        # The mask of pass 1 holds everywhere: a pixel at the threshold must not flip between windows.
+        # Every window takes the mask of stage 1: a pixel at the threshold must not differ between windows.
         tile = piece.tile
         mask = _cut(self.mask[None, None], tile.window).astype(np.float32)
         features = _crop_features(located.features, tile.window.relative_to(window))
         image = _cut(self._image, tile.window)
-        restored = self._network.restore(image, Localization(mask, features), context, piece.path)
+        restored = self._network.restore_window(image, Localization(mask, features), context, piece.path)
         core = tile.core_in_window.view(restored)
         if not np.isfinite(core).all():
             raise GateError(
@@ -172,14 +214,18 @@ class TwoStageRun:
 
 
 def _check_finite(finite: bool) -> None:
-    if not finite:  # as the features of FP16 networks can be
+    if not finite:  # features of FP16 networks can overflow
         raise GateError(
             "the localization network gave values that are not finite; use --precision fp32 or another checkpoint"
         )
 
 
 def _block_grid(area: Box, block_pixels: int, spec: SpairNetwork) -> tuple[Tile, ...]:
-    """One block if the picture is small enough, else squares of at most `block_pixels` with Net_L's halo."""
+    """Cut a picture into the blocks of stage 1.
+
+    A picture of at most `block_pixels` pixels is one block. A larger one is cut into squares of at most that size,
+    whose windows add Net_L's halo.
+    """
     if area.height * area.width <= block_pixels:
         return (Tile(area, area),)
     side = round_down(int(block_pixels**0.5), spec.multiple)

@@ -1,53 +1,94 @@
-"""Restoring any size with somebody else's network: tiles with a halo, blended where they overlap."""
+"""Restoration of pictures of any size with a foreign network.
+
+The network runs on tiles with a halo, which are blended where they overlap.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
 import numpy as np
 
+from ..clock import StageClock
 from ..errors import GateError, UserError
 from .geometry import Box, feather_weights, round_down, tile_grid
-from .network import WholeNetwork
+from .network import NetworkOutput, PaddedPicture, TileCounts
+from .planning import Limits, TilePath
+from .spec import ForeignNetwork
 
 FEATHER = 16
-"""Pixels over which neighbouring tiles are blended, in addition to the network's halo."""
+"""Width in pixels of the strip over which neighbouring tiles are blended, in addition to the network's halo."""
 
 
-def restore_whole(
-    network: WholeNetwork, image: np.ndarray, tile: int, feather: int = FEATHER
-) -> tuple[np.ndarray, int]:
-    """Run a network over a picture tile by tile.
+class WholeNetwork(ABC):
+    """Network that computes every pixel of a picture.
 
-    Every pixel that gets a weight lies at least `spec.halo` pixels inside its window, so the result equals
-    the untiled one if the halo is the receptive field; where that is unknown, blending hides the seams.
+    A subclass sets `spec` and `restored_name`, and implements `run` and `close`.
+    """
 
-    Args:
-        network: the network.
-        image: [1, 3, Hp, Wp] float32 in 0..1, padded to `spec.multiple`.
-        tile: side of the cores in pixels, rounded down to the multiple.
-        feather: pixels of overlap that are blended.
+    spec: ForeignNetwork
+    """Multiple and halo."""
+    restored_name: str
+    """Name of the output that is the restored picture."""
+    paths: Sequence[TilePath] = ("dense",)
 
-    Returns:
-        [1, 3, Hp, Wp] float32 as the network gave it (not clipped), and the number of tiles.
+    @abstractmethod
+    def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """Compute all outputs of a window.
 
-    Raises:
-        UserError: the output is no picture of the input's size.
-        GateError: the network gave values that are not finite.
+        Args:
+            image: [1, 3, H, W] float32 in 0..1; H and W are multiples of `spec.multiple`.
+
+        Returns:
+            Arrays by output name.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what the network owns; may be called twice."""
+
+    def restore(self, picture: PaddedPicture, limits: Limits, clock: StageClock) -> NetworkOutput:
+        """Restore one picture.
+
+        Args:
+            picture: the padded picture.
+            limits: its side is that of the tiles.
+            clock: gets the seconds of "model".
+
+        Raises:
+            UserError: the output is no picture of the input's size.
+            GateError: the network gave values that are not finite.
+        """
+        with clock.stage("model"):
+            restored, tiles = _restore_tiles(self, picture.image, limits.side)
+        return NetworkOutput(restored, None, TileCounts(dense=tiles))
+
+
+def _restore_tiles(network: WholeNetwork, image: np.ndarray, tile: int) -> tuple[np.ndarray, int]:
+    """Run a network over a picture, and count the tiles.
+
+    Every pixel that gets a weight lies at least `spec.halo` pixels inside its window. So the result equals the untiled
+    one if the halo is the receptive field; where the receptive field is not known, blending hides the seams.
     """
     area = Box(0, 0, image.shape[2], image.shape[3])
-    multiple = network.spec.multiple
-    halo = network.spec.halo + feather
+    multiple, halo = network.spec.multiple, network.spec.halo + FEATHER
     grid = tile_grid(area, core=round_down(tile, multiple), halo=halo, multiple=multiple)
     restored = np.zeros_like(image)
-    for piece, weight in zip(grid, feather_weights(grid, area, feather), strict=True):
+    for piece, weight in zip(grid, feather_weights(grid, area, FEATHER), strict=True):
         window = np.ascontiguousarray(piece.window.view(image))
-        output = network.run(window)[network.restored_name]
-        if output.shape != window.shape:
-            raise UserError(
-                f"the output {network.restored_name!r} has shape {output.shape}, "
-                f"expected that of the image, {window.shape}; only such networks can restore a picture"
-            )
-        if not np.isfinite(output).all():
-            raise GateError("the network gave values that are not finite; use --precision fp32 or another checkpoint")
         target = piece.window.view(restored)
-        target += output * weight
+        target += _run_window(network, window) * weight
     return restored, len(grid)
+
+
+def _run_window(network: WholeNetwork, window: np.ndarray) -> np.ndarray:
+    output = network.run(window)[network.restored_name]
+    if output.shape != window.shape:
+        raise UserError(
+            f"the output {network.restored_name!r} has shape {output.shape}, "
+            f"expected that of the image, {window.shape}; only such networks can restore a picture"
+        )
+    if not np.isfinite(output).all():
+        raise GateError("the network gave values that are not finite; use --precision fp32 or another checkpoint")
+    return output

@@ -21,10 +21,9 @@ from benchmarks.subjects.gpus import GPUS, Gpu, find_gpus
 from benchmarks.subjects.layers import Attention, Modulation, SparseLayer, list_dense, list_operators, rewrite
 from spair.network import load_checkpoint
 from spair.network.cost import multiply_adds
-from spair.plugins import cost
 from spair.plugins.compiler.kernels.tiles import list_tilings
 from spair.plugins.compiler.targets import TARGETS
-from spair.plugins.cost import Launch
+from spair.plugins.cost import Launch, sum_launches
 from spair.runtime.bundle.reader import Bundle
 
 SIZE = ["--size", "128x96"]
@@ -46,7 +45,7 @@ def operators(model, graph):
 
 
 def masks(density, shape="blob"):
-    return roofline.Masks(shape, 96, 128, density, 16)
+    return roofline.ScaledMasks(shape, 96, 128, density, 16)
 
 
 # The network
@@ -80,7 +79,7 @@ def test_passes_for_engines_fuse_sums_and_spare_zeros(model, graph, operators):
 def test_dense_multiply_adds_are_those_that_pytorch_counts(model, operators):
     counted = multiply_adds(model.preset, 96, 128)
     launches = [*cost_rest(list_dense(model, 96, 128), "fp32"), *cost_dense(operators, masks(0.5), "fp32")]
-    assert cost.total(launches).products == counted["net_l"] + counted["net_r"]
+    assert sum_launches(launches).products == counted["net_l"] + counted["net_r"]
 
 
 # Launches

@@ -58,7 +58,7 @@ def test_floor_is_two_operations_a_multiply_add():
 
 
 def test_peak_is_a_speed(tmp_path):
-    assert 0.0 < measure_peak(1, tmp_path, side=16, seconds=0.01) < 1e6
+    assert 0.0 < measure_peak(1, tmp_path, side=16, seconds=0.0) < 1e6  # at least one product, however short
 
 
 def small_chain():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.training import FIRST, TASKS, WAYS, Trainee, check_equal, load_task, make_corpus
+from benchmarks.training import FIRST, MODES, TASKS, Trainee, check_equal, load_task, make_corpus
 from spair.training.data.patches import Sample
 from spair.training.loop.module import PatchModule
 
@@ -32,4 +32,4 @@ def test_steps_restore_under_true_masks(tmp_path, task):
 
 def test_all_ways_give_the_same_gradients(tmp_path):
     config, batch = small("rain", tmp_path)
-    assert check_equal(config, batch).keys() == {way.name for way in WAYS[1:]}
+    assert check_equal(config, batch).keys() == {mode.name for mode in MODES[1:]}

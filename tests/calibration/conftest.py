@@ -12,7 +12,7 @@ from spair.calibration import Options
 from spair.calibration.statistics.pictures import CalibrationPicture
 from spair.calibration.variants import Variant
 from spair.runtime import Bundle
-from spair.runtime.images import CalibrationPicture as FilePicture
+from spair.runtime.images import Picture as FilePicture
 from spair.runtime.images import write_image
 from tests.plugins.conftest import kernel_settings, plugins  # noqa: F401
 
@@ -24,7 +24,7 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SPAIR of a few channels with random weights, masks neither empty nor full, exported."""
     import torch
 
-    from spair.export import export_checkpoint
+    from spair.export.exporter import export_checkpoint
     from spair.network import SPAIR, Preset, save_checkpoint
 
     folder = tmp_path_factory.mktemp("small")

@@ -134,24 +134,25 @@ def test_a_rebuild_without_engines_leaves_no_stale_one(spair, bundle, host, monk
     assert list(Bundle.open(bundle).manifest.targets) == [host, "l4"]
 
 
-def test_for_tensorrt_the_command_that_builds_on_the_target_is_told(spair, bundle, host, plugins, monkeypatch):  # noqa: F811
+@pytest.mark.parametrize("target", ["l4", "blackwell"])
+def test_for_tensorrt_the_command_that_builds_on_the_target_is_told(spair, bundle, host, plugins, monkeypatch, target):  # noqa: F811
     monkeypatch.setattr(engine_module.importlib.util, "find_spec", lambda name: None)
-    run = spair("build", bundle, "--target", "l4", "--library", plugins.path, "--batch", "2", "--json")
+    run = spair("build", bundle, "--target", target, "--library", plugins.path, "--batch", "2", "--json")
     assert run.code == 0, run.err
     report = run.json
     assert report["engines"] == []
     assert report["notes"] == [
-        "engines for l4 are built by the package tensorrt, which is not installed; "
+        f"engines for {target} are built by the package tensorrt, which is not installed; "
         "it is part of JetPack and of NVIDIA's packages"
     ]
     (command,) = report["on_target"]
     assert command.startswith("trtexec --onnx=")
     words = dict(word.removeprefix("--").partition("=")[::2] for word in command.split()[1:])
-    assert Path(words["staticPlugins"]) == Path(report["library"])
+    assert Path(words["dynamicPlugins"]) == Path(report["library"]) and "staticPlugins" not in words
     assert words["maxShapes"] == "image:2x3x1080x1920"
     model = onnx.load(words["onnx"])
     assert sum(node.domain == "spair" for node in model.graph.node) == sum(report["operators"].values())
-    assert not model.functions, "TensorRT 10.3 would take the bodies"
+    assert not model.functions, "without a plugin the bodies would become a dense engine"
 
 
 @pytest.mark.parametrize(
@@ -159,10 +160,7 @@ def test_for_tensorrt_the_command_that_builds_on_the_target_is_told(spair, bundl
     [
         (["--target", "tpu"], "there is no target 'tpu': the targets are jetson-orin-jp6,"),
         (["--target", "l4", "--precision", "fp64"], r"has no fp64 graphs \(it has: fp32\)"),
-        (
-            ["--target", "l4", "--max-size", "huge"],
-            "the size 'huge' is not WIDTHxHEIGHT in pixels; give for example --max-size 1920x1080",
-        ),
+        (["--target", "l4", "--max-size", "huge"], "the size 'huge' is not WIDTHxHEIGHT .* --max-size 1920x1080"),
         (["--target", "l4", "--max-size", "64x64"], "the usual size 1280x720 must lie within the largest size 64x64"),
         (["--target", "l4", "--library", "absent.so"], r"cannot read the plugin library absent\.so: No such file"),
     ],
@@ -186,7 +184,7 @@ def test_a_library_for_other_gpus_is_refused(spair, bundle, plugins):  # noqa: F
 
 def test_a_builder_that_is_missing_is_told_before_the_compiling(spair, bundle, monkeypatch):
     monkeypatch.setattr(engine_module.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(plugin_build, "build_plugins", lambda *given, **more: pytest.fail("compiled"))
+    monkeypatch.setattr(engine_bundle, "build_plugins", lambda *given, **more: pytest.fail("compiled"))
     spair("build", bundle, "--target", "rtx").refused(r"which is not installed; pip install 'spair-rt\[rtx\]'")
 
 
@@ -205,7 +203,7 @@ def test_missing_tools_are_told_before_the_compiling(spair, bundle, monkeypatch)
 
 
 def test_a_place_that_cannot_be_written_is_told_before_the_compiling(spair, bundle, monkeypatch):
-    monkeypatch.setattr(plugin_build, "build_plugins", lambda *given, **more: pytest.fail("compiled"))
+    monkeypatch.setattr(engine_bundle, "build_plugins", lambda *given, **more: pytest.fail("compiled"))
     (bundle / "notes.txt").write_text("mine")
     spair("build", bundle, "--target", "l4").refused(r"notes\.txt in it is not part of a bundle and would be lost")
     (bundle / "notes.txt").unlink()
@@ -219,7 +217,7 @@ def test_a_place_that_cannot_be_written_is_told_before_the_compiling(spair, bund
 
 
 def test_a_damaged_graph_is_told_before_the_compiling(spair, bundle, monkeypatch):
-    monkeypatch.setattr(plugin_build, "build_plugins", lambda *given, **more: pytest.fail("compiled"))
+    monkeypatch.setattr(engine_bundle, "build_plugins", lambda *given, **more: pytest.fail("compiled"))
     with (bundle / "graphs/fp32/model.onnx").open("ab") as stream:
         stream.write(b"x")
     spair("build", bundle, "--target", "l4").refused("model.onnx was changed: its SHA-256 is")
@@ -257,8 +255,7 @@ def test_a_broken_rule_fails_and_leaves_the_bundle_as_it_was(spair, bundle, host
     def fail(*given, **more):
         raise error
 
-    where = engine_bundle if isinstance(error, GateError) else plugin_build
-    monkeypatch.setattr(where, "build_engine" if isinstance(error, GateError) else "build_plugins", fail)
+    monkeypatch.setattr(engine_bundle, "build_engine" if isinstance(error, GateError) else "build_plugins", fail)
     use_builder(monkeypatch)
     before = snapshot(bundle)
     run = spair("build", bundle, "--target", host, "--max-size", "1921x1080")

@@ -140,7 +140,7 @@ def test_the_options_reach_the_exporter(spair, monkeypatch, tiny_bundle, tiny_ch
         return {"bundle": str(target), "task": task, "preset": "tiny", "opset": 18, "operators": {}, "parity": parity}
 
     task = "rain"
-    monkeypatch.setattr("spair.export.export_checkpoint", fake)
+    monkeypatch.setattr("spair.export.exporter.export_checkpoint", fake)
     done = spair("export", tiny_checkpoint, "--out", out, "--force", "--preset", "tiny", "--task", task, "--json")
     assert seen == {"checkpoint": tiny_checkpoint, "out": out, "force": True, "preset": "tiny", "task": "rain"}
     assert done.json["bundle"] == str(out) and "chatter" in done.err

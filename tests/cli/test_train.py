@@ -28,10 +28,17 @@ patch = 16
 workers = 0
 """
 
+ROOTS = """
+[data.roots]
+wet = "somewhere"
+dry = {}
+"""
+
 REPORT = {
     "checkpoint": "c.safetensors",
     "steps": 2,
     "scores": {"psnr": 30.5, "odd": float("nan")},
+    "held_out": None,
     "steps_per_second": 4.0,
     "data_share": 0.0123,
     "rank": 0,
@@ -103,6 +110,64 @@ def test_the_report_for_people(spair, training, config, tmp_path):
     assert "30.5000" in out and "per second" not in out
 
 
+def test_the_report_shows_held_out_pictures_before_and_after(spair, training, config, tmp_path):
+    row = {"name": "wet/a", "psnr_y": 31.25, "ssim_y": 0.9375, "input": {"psnr_y": 25.0, "ssim_y": 0.75}}
+    held = {**row, "protocol": "rain", "count": 1, "images": [row], "folder": "held-out", "pictures": ["wet-a.png"]}
+    training(lambda *arguments, **options: {**REPORT, "checkpoint": "runs/r/r.safetensors", "held_out": held})
+    out = spair("train", config, "--out", tmp_path / "runs").out
+    lines = [line.split() for line in out.splitlines()]
+    assert ["wet/a", "25.00", "31.25", "+6.25", "0.750", "0.938"] in lines
+    assert ["mean", "of", "1", "25.00", "31.25", "+6.25", "0.750", "0.938"] in lines
+    assert ["runs/r/held-out/wet-a.png"] in lines
+
+
+def test_the_report_says_what_to_do_next(spair, training, config, tmp_path):
+    training(lambda *arguments, **options: {**REPORT, "checkpoint": "runs/r/r.safetensors"})
+    out = spair("train", config, "--out", tmp_path / "runs").out
+    assert "spair export runs/r/r.safetensors --out r.spair\n" in out
+    assert "spair restore r.spair PHOTOS --out restored\n" in out
+
+
+def test_data_roots_reach_the_configuration(spair, training, config, tmp_path):
+    seen = []
+
+    def run(settings, out, **options):
+        seen.append(settings.data.locate().photos)
+        return REPORT
+
+    training(run)
+    config.write_text(CONFIG.replace('["."]', '["${wet}/a", "${dry}"]').replace("[[stages]]", ROOTS + "[[stages]]", 1))
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    given = ("--data", f"wet={tmp_path / 'one'}", "--data", f"dry={tmp_path / 'other'}")
+    done = spair("train", config, "--out", tmp_path / "runs", *given)
+    assert done.code == 0, done.err
+    assert seen == [(tmp_path / "one" / "a", tmp_path / "other")]
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        (["wet"], "--data wet has the wrong form; expected NAME=FOLDER"),
+        (["wet="], "--data wet= has the wrong form"),
+        (["=there"], "--data =there has the wrong form"),
+        (["wet=a", "wet=b"], "gives the data root wet twice, as a and b; give it once"),
+        (["dry=there"], "--data dry=there is for no data root of this configuration; it has no data roots"),
+    ],
+)
+def test_data_roots_that_cannot_be_meant_are_refused(spair, config, tmp_path, given, match):
+    options = [part for text in given for part in ("--data", text)]
+    spair("train", config, "--out", tmp_path / "runs", *options).refused(match)
+
+
+def test_a_missing_data_root_is_refused_before_anything_is_written(spair, tmp_path, monkeypatch):
+    for name in ("SPAIR_RAIN", "SPAIR_PHOTOS"):
+        monkeypatch.delenv(name, raising=False)
+    done = spair("train", "rain-tiny-start", "--out", tmp_path / "runs")
+    done.refused(r"data root rain has no folder.*--data rain=FOLDER \(or set SPAIR_RAIN\) with pairs of Rain100L")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_only_the_first_process_of_several_reports(spair, training, config, tmp_path):
     training(lambda *arguments, **options: {**REPORT, "rank": 1})
     done = spair("train", config, "--out", tmp_path / "runs", "--json")
@@ -154,7 +219,8 @@ def test_a_run_shows_its_progress_on_stderr_and_its_report_on_stdout(spair, conf
     done = spair(*arguments)
     assert done.code == 0, done.err
     assert (done.json["steps"], set(done.json["scores"])) == (2, {"image_loss", "mask_loss"})
-    assert set(done.json) == {"checkpoint", "steps", "scores", "steps_per_second", "data_share"}
+    assert set(done.json) == {"checkpoint", "steps", "scores", "held_out", "steps_per_second", "data_share"}
+    assert done.json["held_out"] is None
     assert "training on 1 clean photograph; none held out; starting" in done.err
     assert "stage 2 of 2 (both)" in done.err
     again = {**done.json, "steps_per_second": None, "data_share": None}

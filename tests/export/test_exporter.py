@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from spair.export import exporter, graphs
-from spair.export.operators.bodies import DOMAIN
+from spair.export.operators.table import DOMAIN
 from spair.export.parity import check as parity
 from spair.export.parity import samples
 from spair.network import SPAIR, load_checkpoint

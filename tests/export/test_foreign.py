@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from spair.export import ForeignInterface, export_foreign, foreign
-from spair.export.foreign import foreign_spec, load_foreign, measure_reach
+from spair.export import foreign
+from spair.export.exporter import export_foreign
+from spair.export.foreign import ForeignInterface, foreign_spec, load_foreign, measure_reach
 from spair.export.parity import check as parity
 from spair.network import CheckpointError
 from spair.runtime import Bundle, Restorer, UserError

@@ -69,7 +69,7 @@ def test_what_is_missing_unreadable_or_for_another_gpu_is_refused(monkeypatch, t
     monkeypatch.setattr(plugin_host, "read_label", lambda path: label)
     assert "is built for hopper on" in str(plugin_host.find_reason())
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
-    assert f"names {harness}, which is no file" in str(plugin_host.find_reason())
+    assert f"names {harness}, which is not a file" in str(plugin_host.find_reason())
     harness.touch()
     assert plugin_host.find_reason() is None
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from benchmarks.gpu import training
-from benchmarks.training import Way, differ
+from benchmarks.training import StepMode, differ
 
-MIXED, FULL = Way("mixed", mixed=True), Way("full")
+MIXED, FULL = StepMode("mixed", mixed=True), StepMode("full")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here, so the benchmark would run")
@@ -24,13 +24,13 @@ def test_compiled_steps_give_the_gradients_of_the_others():
     assert set(report["gradient_differences"]) == set(report["steps"]) == {"eager", "compiled"}
 
 
-@pytest.mark.parametrize(("way", "expected"), [(MIXED, 0.5), (FULL, 1.0)], ids=["all weights", "the worst weight"])
-def test_gradients_differ_by_what_they_are_off(way, expected):
+@pytest.mark.parametrize(("mode", "expected"), [(MIXED, 0.5), (FULL, 1.0)], ids=["all weights", "the worst weight"])
+def test_gradients_differ_by_what_they_are_off(mode, expected):
     """One of two weights has no gradient where it should have 1.5, the other the right one of norm 2.6."""
     right = [torch.tensor([1.5]), torch.full((3,), 1.5)]
     wrong = [torch.tensor([0.0]), torch.full((3,), 1.5)]
-    assert differ(way, (1.0, wrong), (1.0, right)) == pytest.approx(expected, rel=1e-5)
-    assert differ(way, (1.0, right), (1.0, right)) == 0.0
+    assert differ(mode, (1.0, wrong), (1.0, right)) == pytest.approx(expected, rel=1e-5)
+    assert differ(mode, (1.0, right), (1.0, right)) == 0.0
 
 
 def test_a_wrong_loss_differs_though_its_gradients_do_not():

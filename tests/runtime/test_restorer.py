@@ -6,13 +6,10 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from spair.runtime import GateError, Restorer, UserError
+from spair.runtime import Restorer, UserError
 from spair.runtime.opening import GraphTwoStage
 from spair.runtime.tiling.context import Context
-from spair.runtime.tiling.costs import Tuning
-from spair.runtime.tiling.network import Localization
-from spair.runtime.tiling.spec import SpairNetwork
-from spair.runtime.tiling.two_stage import TileCounts
+from spair.runtime.tiling.network import TileCounts
 
 TOLERANCE = 1e-5  # float32 sums in another order, of values of about 1
 
@@ -109,7 +106,7 @@ def test_the_synthetic_network_really_depends_on_its_context(bundles, monkeypatc
     """Otherwise the tests above could not notice a wrong one."""
     bundle, image = bundles.spair(), photo(90, 131)
     expected, _ = untiled(bundle, image)
-    real = GraphTwoStage.restore
+    real = GraphTwoStage.restore_window
     wrong = {
         "scale": lambda c: Context({s: v * 1.1 for s, v in c.scale.items()}, c.shift, c.keys, c.key_mask),
         "shift": lambda c: Context(c.scale, {s: v + 0.1 for s, v in c.shift.items()}, c.keys, c.key_mask),
@@ -120,7 +117,7 @@ def test_the_synthetic_network_really_depends_on_its_context(bundles, monkeypatc
         with monkeypatch.context() as patch:
             patch.setattr(
                 GraphTwoStage,
-                "restore",
+                "restore_window",
                 lambda self, i, located, context, path, change=change: real(self, i, located, change(context), path),
             )
             result = restore(bundle, image)
@@ -139,13 +136,13 @@ def test_a_missing_halo_is_visible(bundles, halo):
 def test_one_dropped_tile_is_visible(bundles, monkeypatch):
     bundle, image = bundles.spair(), photo(64, 64)
     expected, _ = untiled(bundle, image)
-    real, calls = GraphTwoStage.restore, []
+    real, calls = GraphTwoStage.restore_window, []
 
     def drops_third(self, window, located, context, path):
         calls.append(window)
         return window if len(calls) == 3 else real(self, window, located, context, path)
 
-    monkeypatch.setattr(GraphTwoStage, "restore", drops_third)
+    monkeypatch.setattr(GraphTwoStage, "restore_window", drops_third)
     assert np.abs(restore(bundle, image, tile=32).image - expected).max() > 10 * TOLERANCE
 
 
@@ -286,52 +283,6 @@ def test_timings_name_the_stages(bundles):
     result = restore(bundles.spair(), photo(16, 16))
     assert list(result.timings) == ["pre", "net_l", "context", "net_r", "post"]
     assert all(seconds >= 0 for seconds in result.timings.values())
-
-
-class BrokenNetwork:
-    """A network outside of any bundle, as a PyTorch one would be; overflows where it is told to."""
-
-    spec = SpairNetwork(halo_l=0, halo_r=0, grid=4)
-    paths = ("dense",)
-    tuning = Tuning.assumed(0.5)
-
-    def __init__(self, stage):
-        self.stage, self.closed = stage, False
-
-    def localize(self, image):
-        _, _, h, w = image.shape
-        fill = np.inf if self.stage == "net_l" else 0.5
-        mask = np.zeros((1, 1, h, w), np.float32)
-        mask[..., 0] = 1
-        return Localization(mask, {s: np.full((1, 2, h >> s, w >> s), fill, np.float32) for s in range(3)})
-
-    def restore(self, image, located, context, path):
-        return np.full_like(image, np.nan if self.stage == "net_r" else 0.25)
-
-    def close(self):
-        self.closed = True
-
-
-@pytest.mark.parametrize(("stage", "which"), [("net_l", "localization"), ("net_r", "restoration")])
-@pytest.mark.filterwarnings("ignore:invalid value")
-def test_overflow_is_an_error_and_not_a_black_picture(stage, which):
-    with pytest.raises(GateError, match=rf"{which} network gave values that are not finite"):
-        Restorer(BrokenNetwork(stage))(photo(16, 16, "empty"))
-
-
-def test_overflow_is_an_error_where_nothing_seems_distorted():
-    """Comparing NaN with the threshold calls every pixel clean."""
-    network = BrokenNetwork("net_l")
-    with pytest.raises(GateError, match="localization network gave values that are not finite"):
-        Restorer(network)(photo(16, 16), mask=np.zeros((16, 16), bool))
-
-
-def test_any_object_with_the_protocol_can_be_restored_with_and_is_closed():
-    network = BrokenNetwork("none")
-    with Restorer(network) as restorer:
-        result = restorer(np.zeros((9, 9, 3), np.uint8))
-    assert network.closed
-    assert (result.image[:, 0] == 64).all() and (result.image[:, 1:] == 0).all()  # 0.25 * 255 = 63.75
 
 
 def test_restoring_after_close_is_refused(bundles):

@@ -7,7 +7,8 @@ import yaml
 
 from spair.network import PRESETS
 from spair.training.config import TrainingConfig
-from spair.training.config_file import load_config
+from spair.training.config_file import list_configs, load_config
+from spair.training.data.roots import split_reference
 
 SHIPPED = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.toml"))
 
@@ -96,7 +97,14 @@ def test_simulation_needs_clean_pictures_of_pairs_or_photos(configure, refuse):
 def test_nothing_but_photos_can_be_enlarged(configure, refuse):
     enlarged = ("transplant =", "enlarge = [1.5]\ntransplant =")
     call = lambda: configure(('photos = ["photos"]', ""), enlarged)  # noqa: E731
-    refuse("enlarge is for clean photos, and there are none: add photos, or remove enlarge", call)
+    refuse("enlarge is for clean photos, but photos is empty: add photos, or remove enlarge", call)
+
+
+def test_held_out_photos_are_some_of_the_photos(configure, refuse):
+    held = ("transplant =", 'held_out_photos = ["1"]\ntransplant =')
+    assert configure(held).data.held_out_photos == ("1",)
+    call = lambda: configure(('photos = ["photos"]', ""), held)  # noqa: E731
+    refuse("held_out_photos names clean photos, but photos is empty: add photos", call)
 
 
 def test_a_data_set_counts_as_pairs(configure):
@@ -161,7 +169,8 @@ def test_stages_are_needed_and_counted(configure, refuse):
 
 
 def test_a_missing_configuration_and_one_that_cannot_be_parsed_are_refused(tmp_path, refuse):
-    refuse("does not exist; see training/configs", load_config, tmp_path / "none.toml")
+    names = "give a TOML or YAML file, or one of the names .*quickstart, rain-tiny, "
+    refuse(f"none.toml does not exist; {names}", load_config, tmp_path / "none.toml")
     (tmp_path / "latin.toml").write_bytes("name = 'é'".encode("latin-1"))
     refuse("latin.toml is not valid TOML", load_config, tmp_path / "latin.toml")
     (tmp_path / "broken.yml").write_text("name: [1\ndata: 2")
@@ -205,17 +214,49 @@ def test_of_absolute_paths_the_last_two_parts_are_saved(configure, folder):
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_a_shipped_configuration_is_valid(path):
+def test_a_shipped_configuration_is_valid_and_names_no_folder_but_data_roots(path):
     config = load_config(path)
     assert config.name == path.stem
-    assert config.name.startswith(f"{config.task}-{config.preset}")
     assert config.preset in PRESETS
-    saved = config.model_dump(mode="json")["data"]
-    assert not any(Path(folder).is_absolute() for folder in saved["photos"])
+    if path.stem != "quickstart":
+        assert config.name.startswith(f"{config.task}-{config.preset}")
+    assert {split_reference(folder)[0] for folder in config.data.list_paths()} == set(config.data.roots)
+    assert config.start is None or split_reference(config.start)[0] == "runs"
+    assert ".." not in path.read_text(encoding="utf-8")
+    for root in config.data.roots.values():
+        assert root.holds
+        assert root.package or split_reference(root.path)[0] in {
+            "runs",
+            *(f"SPAIR_{name.upper()}" for name in config.data.roots),
+        }
+
+
+@pytest.mark.parametrize("name", list_configs())
+def test_a_shipped_configuration_is_known_by_its_name(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()  # a folder of that name is no configuration
+    assert load_config(Path(name)).name == name
+
+
+def test_a_file_comes_before_a_shipped_configuration(configure, folder, monkeypatch):
+    configure()
+    monkeypatch.chdir(folder)
+    (folder / "run.toml").rename(folder / "quickstart")
+    assert load_config(Path("quickstart")).name == "test"
 
 
 def test_configurations_are_shipped():
-    assert "rain-tiny" in [path.stem for path in SHIPPED]
+    assert {"quickstart", "rain-tiny"} <= set(list_configs())
+
+
+def test_the_quickstart_needs_nothing_but_scikit_image(monkeypatch):
+    for name in ("SPAIR_RAIN", "SPAIR_PHOTOS"):
+        monkeypatch.delenv(name, raising=False)
+    config = load_config(Path("quickstart"))
+    paths = config.data.locate().photos
+    assert all(path.is_file() for path in paths)
+    assert set(config.data.held_out_photos) < {path.stem for path in paths}
+    assert (config.start, config.data.pairs, config.data.simulate) == (None, (), 1.0)
 
 
 @pytest.mark.parametrize(("text", "words"), [("", "nothing"), ("just text", "a str"), ("- 1", "a list")])

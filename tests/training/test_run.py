@@ -16,6 +16,7 @@ import torch
 
 from spair.network import BASE, SPAIR, TINY, CheckpointError, load_checkpoint, save_checkpoint
 from spair.training import run
+from spair.training.config_file import load_config
 from spair.training.loop.module import RestorationModule
 from spair.training.loop.state import read_state
 from spair.training.run import STATE, Devices, _check_batches, train
@@ -29,7 +30,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from spair.training.config_file import load_config
-from spair.training.module import RestorationModule
+from spair.training.loop.module import RestorationModule
 from spair.training.run import Devices, train
 
 step = RestorationModule.training_step
@@ -62,7 +63,7 @@ def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], pr
 
 def without_pace(report: dict) -> dict:
     """What does not depend on the place and the speed."""
-    return {name: report[name] for name in ("steps", "scores", "rank")}
+    return {name: report[name] for name in ("steps", "scores", "held_out", "rank")}
 
 
 @pytest.fixture
@@ -82,7 +83,8 @@ def interrupt(monkeypatch):
 
 
 def test_the_report_of_a_run(whole, folder):
-    assert set(whole.report) == {"checkpoint", "steps", "scores", "steps_per_second", "data_share", "rank"}
+    keys = {"checkpoint", "steps", "scores", "held_out", "steps_per_second", "data_share", "rank"}
+    assert set(whole.report) == keys
     assert whole.report["checkpoint"] == str(whole.out / "test" / "test.safetensors")
     assert (whole.report["steps"], whole.report["rank"]) == (9, 0)
     assert set(whole.report["scores"]) >= {"image_loss", "mask_loss", f"psnr_y/{folder.name}", f"iou/{folder.name}"}
@@ -245,7 +247,13 @@ def test_a_finished_run_is_reported_again_without_its_data(configure, folder, wh
         assert (report["steps_per_second"], report["data_share"]) == (None, None)
         assert_same(weights(folder / "runs"), weights(whole.out))
         Path(report["checkpoint"]).unlink()  # is written again
-    assert {path.name for path in (folder / "runs" / "test").iterdir()} == {"log", "pictures", "stages", "state"}
+    assert {path.name for path in (folder / "runs" / "test").iterdir()} == {
+        "held-out",
+        "log",
+        "pictures",
+        "stages",
+        "state",
+    }
 
 
 def test_the_last_stage_goes_on_when_it_gets_more_steps(configure, folder, monkeypatch):
@@ -314,3 +322,24 @@ def test_compiling_without_a_compiler_is_refused_before_anything_is_read(configu
     call = functools.partial(train, config, folder / "runs", progress=False)
     refuse("hardware.compile = true needs the package triton", call)
     assert not (folder / "runs").exists()
+
+
+def test_runs_in_a_path_are_the_folder_that_is_trained_into(configure, folder, whole):
+    shutil.copytree(whole.out, folder / "elsewhere")
+    (folder / "elsewhere" / "test").rename(folder / "elsewhere" / "older")
+    start = ('task = "rain"', 'task = "rain"\nstart = "${runs}/older/test.safetensors"')
+    config = configure(start, stages=[("net_l", 1)])
+    train(config, folder / "elsewhere", progress=False)
+    assert_same(weights(folder / "elsewhere"), weights(whole.out), prefix="net_r")
+
+
+def test_a_run_goes_on_where_its_data_lies_elsewhere(configure, folder, tmp_path, refuse):
+    roots = ("[data]", '[data.roots]\nphotos = "photos"\n[data]')
+    paths = ('photos = ["photos"]', 'photos = ["${photos}"]')
+    train(configure(roots, paths, stages=[("net_l", 2)]), folder / "runs", progress=False)
+    (folder / "photos").rename(tmp_path / "moved")
+    configure(roots, paths, stages=[("net_l", 4)])
+    moved = load_config(folder / "run.toml", {"photos": tmp_path / "moved"})
+    assert train(moved, folder / "runs", progress=False)["steps"] == 4
+    train(moved, folder / "whole", progress=False)
+    assert_same(weights(folder / "runs"), weights(folder / "whole"), prefix="net_r")

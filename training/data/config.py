@@ -2,32 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PrivateAttr, model_validator
 
 from .datasets import LAYOUTS
+from .roots import RUNS, Places
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-def _portable(path: Path) -> str:
-    """As written; of an absolute path only the last two parts, since the rest tells about one machine."""
+def _make_portable(path: Path) -> str:
+    """Return a path as text that holds on every machine.
+
+    A relative path stays as written. An absolute path keeps its last two parts.
+    """
     return "/".join(path.parts[1:][-2:]) if path.is_absolute() else path.as_posix()
 
 
-Folder = Annotated[Path, PlainSerializer(_portable, return_type=str, when_used="json")]
+Folder = Annotated[Path, PlainSerializer(_make_portable, return_type=str, when_used="json")]
 
 
 class Section(BaseModel):
-    """A table of the file; unknown keys are errors, values do not change after loading."""
+    """Table of a configuration file.
+
+    Unknown entries are errors, and values do not change after loading.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class DataRoot(Section):
+    """Named folder that lies elsewhere on every machine.
+
+    Paths of the configuration begin with it as `${NAME}`. `--data NAME=FOLDER` replaces it. A text stands for a
+    table with `path` alone.
+    """
+
+    path: Folder | None = None
+    """Folder; it may begin with `${VARIABLE}` of the environment. Without it, `--data` is needed."""
+    package: str | None = None
+    """Installed Python package at whose folder `path` begins."""
+    holds: str = ""
+    """Content of the folder in words, which complete the sentence "a folder that holds ..."."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_text(cls, given: Any) -> Any:
+        return {"path": given} if isinstance(given, str) else given
+
+
 class PairFolders(Section):
-    """Two folders of pictures paired by file stem; a third one holds true masks where they are known."""
+    """Two folders of pictures paired by file stem.
+
+    A third one holds true masks where they are known.
+    """
 
     input: Folder
     target: Folder
@@ -35,7 +66,10 @@ class PairFolders(Section):
 
 
 class DataSet(Section):
-    """A published data set in the layout in which it is distributed; see `training.layouts`."""
+    """Published data set in its usual layout.
+
+    `training.data.datasets` lists the layouts.
+    """
 
     layout: str
     root: Folder
@@ -51,40 +85,65 @@ class DataSet(Section):
 
 
 class MaskedPhotos(Section):
-    """Degraded photographs with true masks but without a clean picture: only Net_L learns from them."""
+    """Degraded photographs with true masks but without clean pictures.
+
+    Only Net_L learns from them.
+    """
 
     input: Folder
     mask: Folder
 
 
 class Data(Section):
-    """Where the pictures are; relative paths start at the configuration file."""
+    """Folders and shares of the training pictures.
 
+    A path is relative to the configuration file, or it begins with `${NAME}`, where NAME is a data root, an
+    environment variable, or `runs` for the folder of all runs.
+    """
+
+    roots: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")], DataRoot] = {}
+    """Data roots by name."""
     pairs: tuple[PairFolders, ...] = ()
     """Degraded pictures with their clean ones."""
     sets: tuple[DataSet, ...] = ()
-    """The same, of published data sets."""
+    """Pairs of published data sets."""
     photos: tuple[Folder, ...] = ()
-    """Folders of clean pictures, for simulated and transplanted degradations."""
+    """Clean pictures, as folders or single files, for simulated and transplanted degradations."""
     masked: tuple[MaskedPhotos, ...] = ()
     """Photographs for Net_L alone."""
     held_out: tuple[str, ...] = ()
     """File stems of pairs and masked photographs that are kept for validation and never trained on."""
+    held_out_photos: tuple[str, ...] = ()
+    """File stems of clean photos that are kept for validation and never trained on.
+
+    The task's simulator degrades the middle of each several times, the same way in every run."""
     transplant: Share = 0.0
     """Share of samples that lay the degradation of a pair over a clean photo; rain only, which adds light."""
     simulate: Share = 0.0
     """Share of samples degraded by the task's simulator."""
     from_masked: Share = 0.0
-    """Share of samples cut from the masked photographs, where Net_L learns; what no share claims are crops of pairs."""
+    """Share of samples cut from the masked photographs, where Net_L learns.
+
+    The samples that belong to no share are crops of pairs."""
     mask_threshold: Annotated[int, Field(ge=1, le=254)] = 8
-    """A pixel of a pair without a mask file is distorted where a channel differs by more than this many of 255."""
+    """Difference, in 255ths, above which a pixel is distorted; it must occur in one channel.
+
+    It is used for pairs without a mask file."""
     scales: Annotated[tuple[Annotated[int, Field(ge=1, le=16)], ...], Field(min_length=1)] = (1,)
-    """Training pictures are used reduced by each of these whole factors (means of boxes): larger ones show a crop more
-    of the scene. Copies that become smaller than a patch are left out."""
+    """Whole factors by which training pictures are made smaller (means of boxes).
+
+    With larger factors a crop shows more of the scene. Copies that become smaller than a patch are left out."""
     enlarge: tuple[Annotated[float, Field(gt=1.0, le=4.0)], ...] = ()
-    """The clean photos are used enlarged by each of these factors too (bicubic): the frames of a video show less detail
-    per pixel than photographs that were made small."""
-    _root: Path = PrivateAttr(default=Path())
+    """Factors by which clean photos are enlarged as well (bicubic).
+
+    The frames of a video show less detail per pixel than photographs that were made small."""
+    _places: Places = PrivateAttr(default_factory=Places)
+
+    @model_validator(mode="after")
+    def _check_roots(self) -> Data:
+        if RUNS in self.roots:
+            raise ValueError(f"a data root cannot be called {RUNS}, which is the folder of all runs: rename it")
+        return self
 
     @model_validator(mode="after")
     def _check_shares(self) -> Data:
@@ -101,33 +160,64 @@ class Data(Section):
         if self.simulate and not (self.photos or pairs):
             raise ValueError("simulate needs clean pictures: add photos or pairs, or set simulate = 0")
         if self.enlarge and not self.photos:
-            raise ValueError("enlarge is for clean photos, and there are none: add photos, or remove enlarge")
+            raise ValueError("enlarge is for clean photos, but photos is empty: add photos, or remove enlarge")
+        if self.held_out_photos and not self.photos:
+            raise ValueError("held_out_photos names clean photos, but photos is empty: add photos")
         if self.from_masked and not self.masked:
             raise ValueError("from_masked needs photographs with masks: add data.masked, or set from_masked = 0")
         return self
 
     def without_masked(self) -> Data:
-        """The shares that Net_R learns from: that of the masked photographs goes to the others."""
+        """Return the data for Net_R, without masked photographs.
+
+        Their share goes to the others.
+        """
         rest = 1.0 - self.from_masked
         return self.model_copy(
             update={"from_masked": 0.0, "simulate": self.simulate / rest, "transplant": self.transplant / rest}
         )
 
-    def locate(self) -> Data:
-        """The same data with absolute paths. The paths as written are what is saved: they hold on any machine."""
-        root = self._root.absolute()
+    def at(self, places: Places) -> Data:
+        """Return the same data with other places for its paths."""
+        moved = self.model_copy()
+        moved._places = places
+        return moved
 
-        def moved(sections: tuple[Any, ...]) -> tuple[Any, ...]:
+    def list_paths(self) -> Iterator[Path]:
+        """Yield the paths of all folders and pictures, as written."""
+        for section in (*self.pairs, *self.sets, *self.masked):
+            yield from (value for _, value in section if isinstance(value, Path))
+        yield from self.photos
+
+    def find(self, path: Path) -> Path:
+        """Return the absolute form of a configuration's path.
+
+        Raises:
+            UserError: its data root has no folder.
+        """
+        return self._places.find(path, self.roots)
+
+    def locate(self) -> Data:
+        """Return the same data with absolute paths.
+
+        The paths as written are what is saved, since they hold on every machine.
+
+        Raises:
+            UserError: a data root is missing; the sentence says what to give and what it holds.
+        """
+        self._places.check_folders(self.list_paths(), self.roots)
+
+        def move(sections: tuple[Any, ...]) -> tuple[Any, ...]:
             return tuple(
-                section.model_copy(update={k: root / v for k, v in section if isinstance(v, Path)})
+                section.model_copy(update={k: self.find(v) for k, v in section if isinstance(v, Path)})
                 for section in sections
             )
 
         return self.model_copy(
             update={
-                "pairs": moved(self.pairs),
-                "sets": moved(self.sets),
-                "masked": moved(self.masked),
-                "photos": tuple(root / folder for folder in self.photos),
+                "pairs": move(self.pairs),
+                "sets": move(self.sets),
+                "masked": move(self.masked),
+                "photos": tuple(self.find(path) for path in self.photos),
             }
         )

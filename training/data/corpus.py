@@ -11,9 +11,11 @@ import numpy as np
 from PIL import Image
 
 from ...runtime.errors import UserError
+from ..simulators import Simulator
 from .config import Data
 from .datasets import find_pairs
 from .pairs import Pair, Progress, list_pictures, listed, pair_folders, read_mask, read_pair_uint8, read_rgb_uint8
+from .simulated import degrade_photo
 from .store import Store
 
 
@@ -62,13 +64,21 @@ def differs(degraded: np.ndarray, clean: np.ndarray, threshold: int) -> np.ndarr
     return np.abs(degraded.astype(np.int16) - clean).max(-1) > threshold
 
 
-def load_corpus(data: Data, patch: int, memory: float = float("inf"), *, progress: Progress | None = None) -> Corpus:
+def load_corpus(
+    data: Data,
+    patch: int,
+    memory: float = float("inf"),
+    *,
+    simulator: Simulator | None = None,
+    progress: Progress | None = None,
+) -> Corpus:
     """Decode every picture of a run.
 
     Args:
         data: where they are.
         patch: side of the largest crops.
         memory: bytes of pictures that are kept in memory; the others go to the temporary folder.
+        simulator: degrades the held-out photos; needed where there are some.
         progress: called after each file, with the counts of its folder or data set.
 
     Raises:
@@ -87,6 +97,7 @@ def load_corpus(data: Data, patch: int, memory: float = float("inf"), *, progres
     ]
     photos = {path: keep(photo) for folder in data.photos for path, photo in read_photos(folder, progress)}
     ours, held_out = _split(pairs, data.held_out)
+    held_out += [keep(pair) for pair in _hold_out_photos(photos, data.held_out_photos, simulator)]
     our_masked, held_out_masked = _split(masked, data.held_out)
     _check_held_out(data, [*held_out, *held_out_masked])
     _check_rest(data, ours, our_masked, photos)
@@ -155,12 +166,12 @@ def _list_masked(data: Data, progress: Progress | None) -> Iterator[tuple[str, P
 
 
 def read_photos(folder: Path, progress: Progress | None) -> list[tuple[Path, np.ndarray]]:
-    """The clean pictures of a folder.
+    """Read the clean pictures of a folder, or a single one.
 
     Raises:
         UserError: it is missing or has none; some cannot be used, of which the first are named.
     """
-    paths = list_pictures(folder) if folder.is_dir() else []
+    paths = list_pictures(folder) if folder.is_dir() else [folder] if folder.is_file() else []
     if not paths:
         raise UserError(f"photos folder {folder} is missing or holds no pictures; correct the path")
     photos, unusable = [], []
@@ -174,6 +185,30 @@ def read_photos(folder: Path, progress: Progress | None) -> list[tuple[Path, np.
     if unusable:
         raise UserError(f"{len(unusable)} of the photographs cannot be used: {listed(unusable, ' | ')}")
     return photos
+
+
+def _hold_out_photos(
+    photos: dict[Path, np.ndarray], stems: tuple[str, ...], simulator: Simulator | None
+) -> list[PicturePair]:
+    """Take the held-out photos away from the others and degrade them.
+
+    Raises:
+        UserError: a stem names no photo.
+    """
+    if missing := sorted(set(stems) - {path.stem for path in photos}):
+        raise UserError(
+            f"data.held_out_photos names {', '.join(missing)}, but no clean photo has that stem; "
+            "correct data.held_out_photos"
+        )
+    chosen = [path for path in photos if path.stem in stems]
+    if chosen and simulator is None:
+        raise ValueError("held-out photos need a simulator that degrades them")
+    return [
+        PicturePair(f"{simulator.task}-simulated/{name}", degraded, clean)
+        for path in chosen
+        for name, degraded, clean in degrade_photo(path.stem, photos.pop(path), simulator)
+        if simulator is not None
+    ]
 
 
 Picture = TypeVar("Picture", PicturePair, MaskedPhoto)
@@ -206,9 +241,11 @@ def _check_rest(data: Data, pairs: list[Any], masked: list[Any], photos: dict[Pa
         (data.simulate > 0 and not photos and not pairs, "clean pictures"),
     )
     for wanting, what in wants:
+        photos_held = what == "clean pictures" and bool(data.held_out_photos)
         if wanting:
             raise UserError(
-                f"data.held_out keeps all {what} for validation, so nothing is left to train on; hold out fewer"
+                f"{'data.held_out_photos' if photos_held else 'data.held_out'} keeps all {what} for validation, so "
+                "nothing is left to train on; hold out fewer"
             )
 
 

@@ -1,4 +1,4 @@
-"""The demo's pictures: photographs that lie in scikit-image's package, rained on with a fixed seed."""
+"""Photographs of scikit-image's package, rained on with fixed seeds."""
 
 from __future__ import annotations
 
@@ -10,27 +10,30 @@ from typing import NamedTuple
 import numpy as np
 
 PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png")
-"""Files of skimage/data in the wheel itself: nothing is downloaded."""
+"""Files in the folder skimage/data of the wheel itself, so that nothing is downloaded."""
 
 SEED = 20211011
+"""First number of all seeds."""
 CROP = 160
-"""Side in pixels of what lower precisions are calibrated on."""
+"""Side in pixels of the crops on which lower precisions are calibrated."""
 
 
 class RainedPhoto(NamedTuple):
-    """A photograph, and the same one in the rain."""
+    """Photograph without and with rain."""
 
     name: str
     rain: str
-    """"dry", "light" or "heavy"."""
+    """Kind of rain: "dry", "light" or "heavy"."""
     clean: np.ndarray
     """[H, W, 3] uint8 RGB."""
     degraded: np.ndarray
-    """Likewise; equal to `clean` when dry."""
+    """[H, W, 3] uint8 RGB; equal to `clean` when dry."""
 
 
 def sample_photos() -> Iterator[RainedPhoto]:
-    """Every photograph in light and in heavy rain; the first one dry as well, which shows what a clean picture costs.
+    """Yield every photograph in light and in heavy rain.
+
+    The first one comes dry as well, which shows the cost of a clean picture.
 
     Raises:
         UserError: the installed scikit-image does not have one of the photographs.
@@ -45,7 +48,11 @@ def sample_photos() -> Iterator[RainedPhoto]:
 
 
 def calibration_pairs() -> Iterator[RainedPhoto]:
-    """The middle of every photograph, CROP pixels a side, in light and in heavy rain of seeds that no sample has."""
+    """Yield the middle of every photograph in the rain.
+
+    Each comes in light and in heavy rain. The middle has CROP pixels a side. The seeds differ from those of
+    `sample_photos`.
+    """
     for index, file in enumerate(PHOTOS):
         photo = read_photo(file)
         top, left = (max(0, size - CROP) // 2 for size in photo.shape[:2])
@@ -56,7 +63,10 @@ def calibration_pairs() -> Iterator[RainedPhoto]:
 
 
 def rain_on(clean: np.ndarray, kind: str, seed: list[int]) -> np.ndarray:
-    """[H, W, 3] uint8 -> the same with "light" or "heavy" rain; the same seed gives the same bytes."""
+    """Lay "light" or "heavy" rain over a picture.
+
+    Pictures are [H, W, 3] uint8. The same seed gives the same bytes.
+    """
     from ..simulators.rain import Rain, add_rain
 
     rains = {
@@ -68,7 +78,13 @@ def rain_on(clean: np.ndarray, kind: str, seed: list[int]) -> np.ndarray:
 
 
 def read_photo(file: str) -> np.ndarray:
-    """One photograph of scikit-image's package, [H, W, 3] uint8 RGB."""
+    """Read a photograph of scikit-image's package.
+
+    It is [H, W, 3] uint8 RGB.
+
+    Raises:
+        UserError: the installed scikit-image does not have it.
+    """
     from ...runtime.errors import UserError
     from ...runtime.images import read_image
 

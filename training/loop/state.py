@@ -18,8 +18,10 @@ from ..config import TrainingConfig
 STATE = Path("state") / "last.ckpt"
 """Where, inside a run's folder, the trainer's own state lies."""
 
-MAY_CHANGE = ("schedule.validate_every", "hardware.", "log.")
-"""How a run is computed and looked at: beginnings of keys; anything else would make it another run from here on."""
+MAY_CHANGE = ("schedule.validate_every", "hardware.", "log.", "data.roots.")
+"""Beginnings of keys that say how a run is computed and looked at, and where its data lies.
+
+A change of any other key makes it another run from there on."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -1,7 +1,8 @@
-"""Runs an engine on the GPU: pictures in, restored pictures out, as launches or as a captured CUDA graph.
+"""Runner that restores pictures with an engine on the GPU.
 
-Written against the API that TensorRT 10.3 to 11.x and TensorRT-RTX share (named tensors, `execute_async_v3`), and never
-run: no GPU was at hand. PyTorch owns memory and streams, on the primary context, which TensorRT uses too.
+An engine runs as launches or as a captured CUDA graph. The runner is written against the API that TensorRT 10.3 to 11.x
+and TensorRT-RTX share (named tensors, `execute_async_v3`), and never ran, because no GPU with TensorRT was at hand.
+PyTorch owns memory and streams, on the primary context, which TensorRT uses too.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ import torch
 from spair.runtime.errors import UserError
 
 WARM_UP = 3
-"""Runs before a capture: the first ones load modules and choose kernels, which a capture does not allow."""
+"""Runs before a capture; the first ones load modules and choose kernels, which a capture does not allow."""
 
 
 class EngineRunner:
-    """One engine, with one execution context and one stream. Close it, or use it as a context manager."""
+    """Engine with one execution context and one stream.
+
+    Close it, or use it as a context manager.
+    """
 
     def __init__(self, package: str, plan: bytes, library: Path | None) -> None:
         """Load the plugins, then the engine.
@@ -51,8 +55,8 @@ class EngineRunner:
         strategy = getattr(self._trt, "DynamicShapesKernelSpecializationStrategy", None)
         if strategy is None:
             return self._engine.create_execution_context()
-        # TensorRT-RTX compiles kernels for the shapes at hand, by default in the background while general ones run:
-        # neither what is captured nor what is timed may be those.
+        # TensorRT-RTX compiles kernels for the shapes at hand, by default in the background while general kernels run.
+        # A capture or a timing must not hold the general ones.
         config = self._engine.create_runtime_config()
         config.dynamic_shapes_kernel_specialization_strategy = strategy.EAGER
         return self._engine.create_execution_context(config)
@@ -66,12 +70,15 @@ class EngineRunner:
         self.close()
 
     def close(self) -> None:
-        """Free the context before the engine, and the engine before the runtime."""
+        """Free context, engine and runtime, in this order."""
         self.stream.synchronize()
         self._context = self._engine = self._runtime = None
 
     def bind(self, image: torch.Tensor) -> None:
-        """Use a picture [N,3,H,W], float32 0..1 on the GPU, as the input; outputs are allocated for its size."""
+        """Use a picture as input and allocate its outputs.
+
+        The picture is [N,3,H,W], float32 0..1, on the GPU.
+        """
         assert image.is_cuda and image.is_contiguous()
         self._image = image
         if not self._context.set_input_shape("image", tuple(image.shape)):
@@ -86,12 +93,15 @@ class EngineRunner:
             self._context.set_tensor_address(name, self.outputs[name].data_ptr())
 
     def enqueue(self) -> None:
-        """Launch one inference on the stream; `stream.synchronize()` waits for it."""
+        """Launch one inference on the stream.
+
+        `stream.synchronize()` waits for it.
+        """
         if not self._context.execute_async_v3(self.stream.cuda_stream):
             raise RuntimeError("the engine failed; TensorRT's log says why")
 
     def run(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
-        """One inference; returns copies of the outputs by name."""
+        """Run one inference and return copies of the outputs."""
         self.bind(image)
         self.stream.wait_stream(torch.cuda.current_stream())
         self.enqueue()
@@ -99,8 +109,11 @@ class EngineRunner:
         return {name: value.clone() for name, value in self.outputs.items()}
 
     def capture(self) -> torch.cuda.CUDAGraph:
-        """Capture an inference on what is bound. `replay()` repeats it, reading the memory that is bound."""
-        self.stream.wait_stream(torch.cuda.current_stream())  # which may still make the picture
+        """Capture an inference on the bound tensors.
+
+        `replay()` repeats it, reading the memory that is bound.
+        """
+        self.stream.wait_stream(torch.cuda.current_stream())  # that stream may still make the picture
         for _ in range(WARM_UP):
             self.enqueue()
         self.stream.synchronize()
@@ -113,6 +126,6 @@ class EngineRunner:
         return graph
 
     def _make_output(self, shape: tuple[int, ...], kind: Any, device: torch.device) -> torch.Tensor:
-        """Full of NaN, so that what the engine leaves out is seen."""
+        """Make an output full of NaN, which shows missing values."""
         types = {self._trt.float32: torch.float32, self._trt.float16: torch.float16}
         return torch.full(shape, float("nan"), dtype=types[kind], device=device)

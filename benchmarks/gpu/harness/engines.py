@@ -1,8 +1,8 @@
-"""Engines for the GPU at hand: the shipped graphs with our plugins, and dense through the function bodies.
+"""Engines for this machine's GPU, with our plugins or dense.
 
-Two variables name what was made elsewhere, for machines such as a Jetson, where Triton compiles nothing:
-$SPAIR_GPU_LIBRARY a libspair_plugins.so (of `spair build`, for the target of this GPU), $SPAIR_GPU_BUNDLE a bundle
-(else the shipped checkpoint is exported).
+They come from the shipped graphs; dense engines run the function bodies. Two variables name what was made elsewhere,
+for machines such as a Jetson, where Triton compiles nothing: $SPAIR_GPU_LIBRARY a libspair_plugins.so (of `spair
+build`, for the target of this GPU), and $SPAIR_GPU_BUNDLE a bundle (without it the shipped checkpoint is exported).
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from benchmarks.gpu.harness.engine_runner import EngineRunner
 from spair.calibration.conversion.convert import ConvertPrecision
 from spair.calibration.conversion.plan import PrecisionPlan
 from spair.calibration.variants import Variant
-from spair.export import export_checkpoint
 from spair.export.engines.builder import EngineOptions, build_engine, builder_of
 from spair.export.engines.graph import prepare_engine_graph
+from spair.export.exporter import export_checkpoint
 from spair.plugins.compiler.build import build_plugins, take_library
 from spair.plugins.compiler.cache import Cache
 from spair.plugins.compiler.kernels.compilation import Settings
@@ -38,11 +38,11 @@ from spair.runtime.cache import cache_folder
 CHECKPOINT = "rain-tiny.safetensors"
 LIBRARY, BUNDLE = "SPAIR_GPU_LIBRARY", "SPAIR_GPU_BUNDLE"
 SCALE = 0.03125
-"""Of every INT8 tensor in `convert`: values up to 4."""
+"""Scale of every INT8 tensor in `convert`, which covers values up to 4."""
 
 
 def find_reason() -> str | None:
-    """Why nothing of this can run here; None if it can."""
+    """Say why no engine can run here, or return None."""
     if not torch.cuda.is_available():
         return "PyTorch finds no NVIDIA GPU"
     if not any(importlib.util.find_spec(package) for package in ("tensorrt", "tensorrt_rtx")):
@@ -56,7 +56,10 @@ def find_reason() -> str | None:
 
 
 def choose_target() -> Target | None:
-    """The target with this machine's processor, GPU and TensorRT; full TensorRT before TensorRT-RTX."""
+    """Choose the target with this machine's processor, GPU and TensorRT.
+
+    Full TensorRT comes before TensorRT-RTX.
+    """
     major, minor = torch.cuda.get_device_capability()
     for target in sorted(TARGETS, key=lambda target: target.rtx):
         package = "tensorrt_rtx" if target.rtx else "tensorrt"
@@ -68,7 +71,7 @@ def choose_target() -> Target | None:
 
 @dataclass(frozen=True)
 class Setup:
-    """A bundle, the plugin library for this GPU, and where temporary files go."""
+    """Bundle, plugin library and temporary folder for this GPU."""
 
     bundle: Bundle
     target: Target
@@ -80,7 +83,10 @@ class Setup:
     def engine(
         self, precision: str, options: EngineOptions, *, plugins: bool, source: Path | None = None
     ) -> Iterator[EngineRunner]:
-        """An engine of the whole network, or of another graph of it: sparse with the plugins, dense without."""
+        """Build and open an engine of the whole network.
+
+        It is sparse with the plugins, and dense without. `source` names another graph of the network.
+        """
         graph = self.folder / f"{precision}.onnx"
         graph.write_bytes(prepare_engine_graph(source or self.bundle.graph(precision, "model")))
         library = self.library if plugins else None
@@ -90,7 +96,10 @@ class Setup:
 
 
 def convert(bundle: Bundle, precision: str, path: Path) -> Path:
-    """Write the whole network in FP16 or INT8. Nobody measured its ranges: any will do to compare two runtimes."""
+    """Write the whole network in FP16 or INT8.
+
+    Its ranges are not measured: any will do to compare two runtimes.
+    """
     network = Variant(bundle, threads=1)
     layers = {layer.name: precision for layer in network.layers}
     scales = {use.key: SCALE for layer in network.layers for use in layer.uses}
@@ -102,14 +111,15 @@ def convert(bundle: Bundle, precision: str, path: Path) -> Path:
 
 @contextmanager
 def make_setup(bundle: Path | None = None) -> Iterator[Setup]:
-    """Everything for this GPU.
+    """Make everything that engines for this GPU need.
 
     Args:
-        bundle: an exported, perhaps calibrated bundle; by default that of $SPAIR_GPU_BUNDLE, else the shipped
+        bundle: exported, perhaps calibrated bundle. By default it is the one of $SPAIR_GPU_BUNDLE, else the shipped
             checkpoint is exported.
 
     Raises:
-        UserError, PluginError: the bundle or the library named does not open or fit; the message says why.
+        UserError: the bundle does not open.
+        PluginError: the library does not open or fit; the message says why.
     """
     target = choose_target()
     assert target is not None, find_reason()
@@ -123,7 +133,10 @@ def make_setup(bundle: Path | None = None) -> Iterator[Setup]:
 
 
 def find_bundle(folder: Path) -> Path:
-    """The bundle that the variable names, else the shipped checkpoint's, exported into a folder."""
+    """Return the bundle that the variable names.
+
+    Without the variable the shipped checkpoint is exported into a folder.
+    """
     named = os.environ.get(BUNDLE)
     if named:
         return Path(named)
@@ -134,7 +147,7 @@ def find_bundle(folder: Path) -> Path:
 
 
 def compile_library(target: Target) -> bytes:
-    """The plugin library of a target, with all of this machine's cores."""
+    """Compile the plugin library of a target with all cores."""
     return build_plugins(target, Settings(os.cpu_count() or 1, Cache(cache_folder() / "builds"))).library
 
 

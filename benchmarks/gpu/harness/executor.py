@@ -1,7 +1,8 @@
-"""Runs an exported graph with PyTorch: `spair` nodes by functions handed in, all others by PyTorch's own.
+"""Executor of exported graphs with PyTorch.
 
-Pictures have the channels of a pixel side by side. Whatever follows from the input's shape alone is computed on the CPU
-when a run's shape is not the last one's; what is left are launches, so that a CUDA graph can capture a run.
+Functions handed in run `spair` nodes; PyTorch's own functions run all others. Pictures have the channels of a pixel
+side by side. Values that follow from the input's shape alone are computed on the CPU when a run's shape is not the last
+one's. Only launches are left, so that a CUDA graph can capture a run.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from onnx import helper, numpy_helper
 from torch.nn import functional as F
 
 from benchmarks.gpu.harness.plugin_nodes import PIXELS, make_pixels
-from spair.export.operators.bodies import DOMAIN
+from spair.export.operators.table import DOMAIN
 from spair.network import operators
 
-Operator = Callable[[Sequence[torch.Tensor]], torch.Tensor]
+OperatorFunction = Callable[[Sequence[torch.Tensor]], torch.Tensor]
+"""Function of a `spair` node from its inputs to its output."""
 Attributes = Mapping[str, Any]
-Node = Callable[[Attributes, Sequence[Any]], torch.Tensor]
+OperatorMaker = Callable[[str, Attributes], OperatorFunction]
+"""Function that makes the function of a `spair` node from its operator and attributes."""
+NodeFunction = Callable[[Attributes, Sequence[Any]], torch.Tensor]
+"""Function of another node from attributes and inputs to its output."""
 
 TYPES = {
     onnx.TensorProto.FLOAT: torch.float32,
@@ -31,35 +36,35 @@ TYPES = {
     onnx.TensorProto.BOOL: torch.bool,
 }
 HOST = {"Pad": 1, "Slice": 1, "Resize": 1, "Unsqueeze": 1, "Squeeze": 1, "Clip": 1}
-"""From this input on, a node's inputs are numbers that PyTorch wants in the host's memory."""
+"""Position of a node's first input whose numbers PyTorch wants in the host's memory; all later inputs are such too."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A node that depends on the picture."""
+    """Node that depends on the picture."""
 
     run: Callable[[Sequence[Any]], torch.Tensor]
     inputs: tuple[str, ...]
     output: str
     fixed: Mapping[str, torch.Tensor]
-    """Its inputs that do not depend on the picture, where the node wants them."""
+    """Inputs that do not depend on the picture, in the memory where the node wants them."""
     dead: tuple[str, ...]
-    """What nobody reads after it."""
+    """Values that no later step reads."""
 
 
 class Executor:
-    """A graph on a device."""
+    """Graph on a device."""
 
-    def __init__(self, model: onnx.ModelProto, device: str, make: Callable[[str, Attributes], Operator]) -> None:
-        """Prepare nothing yet: that takes an input.
+    def __init__(self, model: onnx.ModelProto, device: str, make: OperatorMaker) -> None:
+        """Read the graph; the first run prepares the rest.
 
         Args:
-            model: one input, no subgraphs.
+            model: graph with one input and without subgraphs.
             device: "cuda" or "cpu".
-            make: the function of a `spair` node, from its operator and attributes.
+            make: makes the function of a `spair` node from its operator and attributes.
 
         Raises:
-            ValueError: a node of an operator that is not known here.
+            ValueError: the operator of a node is not known here.
         """
         self.device, self._graph = device, model.graph
         self._attributes = [
@@ -73,7 +78,10 @@ class Executor:
         self._steps: list[Step] = []
 
     def run(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The graph's outputs by name. Only launches, where the call before had the same shape."""
+        """Run the graph and return its outputs by name.
+
+        A run only launches where the run before had the same shape.
+        """
         image = image.contiguous(memory_format=torch.channels_last)
         if tuple(image.shape) != self._shape:
             return self._prepare(image)
@@ -85,7 +93,10 @@ class Executor:
         return {part.name: values[part.name] for part in self._graph.output}
 
     def _prepare(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Run node by node, and note what has to be run again for another picture of this shape."""
+        """Run node by node and note a picture's steps.
+
+        Other pictures of this shape run these steps alone.
+        """
         fixed = dict(self._weights)
         values = {self._graph.input[0].name: image}
         last = {name: index for index, node in enumerate(self._graph.node) for name in node.input}
@@ -112,15 +123,21 @@ class Executor:
         return {name: values[name] for name in outputs}
 
     def _place(self, node: onnx.NodeProto, at: int, value: torch.Tensor) -> torch.Tensor:
-        """A fixed input on the device, unless PyTorch wants its numbers."""
+        """Place a fixed input on the device, if wanted there.
+
+        PyTorch wants the numbers of some inputs in the host's memory.
+        """
         if at >= HOST.get(node.op_type, len(node.input)):
             return value
         moved = value.to(self.device)
         return moved.contiguous(memory_format=torch.channels_last) if node.op_type == "Conv" and at == 1 else moved
 
 
-def dense_operator(name: str, attributes: Attributes) -> Operator:
-    """The definition of a `spair` node on all pixels, as the PyTorch network computes it."""
+def dense_operator(name: str, attributes: Attributes) -> OperatorFunction:
+    """Make the dense function of a `spair` node.
+
+    It computes all pixels, as the PyTorch network does.
+    """
     if name == "MaskedModulation":
         return lambda inputs: operators.masked_modulation(*inputs, eps=attributes["eps"])
     if name == "SparseNonLocal":
@@ -136,7 +153,7 @@ def dense_operator(name: str, attributes: Attributes) -> Operator:
     return convolve
 
 
-def _find(node: onnx.NodeProto, attributes: Attributes, make: Callable[[str, Attributes], Operator]) -> Any:
+def _find(node: onnx.NodeProto, attributes: Attributes, make: OperatorMaker) -> Any:
     if node.domain == DOMAIN:
         return make(node.op_type, attributes)
     if node.op_type == "Shape":
@@ -165,7 +182,10 @@ def _conv(attributes: Attributes, inputs: Sequence[Any]) -> torch.Tensor:
 
 
 def _concat(attributes: Attributes, inputs: Sequence[Any]) -> torch.Tensor:
-    """Channels of pictures come to lie as the plugins want them, or else each would copy them once more."""
+    """Concatenate, with channels laid out as the plugins want them.
+
+    Otherwise each plugin would copy its picture once more.
+    """
     axis, first = attributes["axis"], inputs[0]
     if first.dim() != 4 or axis != 1 or first.dtype not in PIXELS:
         return torch.cat(list(inputs), axis)
@@ -196,7 +216,7 @@ def _pad(attributes: Attributes, inputs: Sequence[Any]) -> torch.Tensor:
     return F.pad(inputs[0], (0, amounts[7], 0, amounts[6]), mode="replicate") if any(amounts) else inputs[0]
 
 
-def _pool(function: Callable[..., torch.Tensor]) -> Node:
+def _pool(function: Callable[..., torch.Tensor]) -> NodeFunction:
     def pool(attributes: Attributes, inputs: Sequence[Any]) -> torch.Tensor:
         if any(attributes.get("pads", [])) or attributes["kernel_shape"] != attributes["strides"]:
             raise ValueError(f"a pool has {dict(attributes)}, expected windows side by side")
@@ -246,11 +266,11 @@ def _range(attributes: Attributes, inputs: Sequence[Any]) -> torch.Tensor:
     return torch.arange(*(part.item() for part in inputs), dtype=inputs[0].dtype)
 
 
-def _plain(function: Callable[..., torch.Tensor]) -> Node:
+def _plain(function: Callable[..., torch.Tensor]) -> NodeFunction:
     return lambda attributes, inputs: function(*inputs)
 
 
-NODES: dict[str, Node] = {
+NODES: dict[str, NodeFunction] = {
     **{name: _plain(getattr(torch, name.lower())) for name in ("Add", "Sub", "Mul", "Where", "MatMul", "Relu", "Less")},
     "Greater": _plain(torch.gt),
     "Equal": _plain(torch.eq),
@@ -272,4 +292,4 @@ NODES: dict[str, Node] = {
     "Transpose": lambda attributes, inputs: inputs[0].permute(attributes["perm"]),
     "Unsqueeze": _unsqueeze,
 }
-"""ONNX operators by name: (attributes, inputs) -> output. Absent inputs are None."""
+"""Functions of ONNX operators by name. Absent inputs are None."""

@@ -1,4 +1,4 @@
-"""Times of what a CUDA graph holds, between events on the GPU's own clock."""
+"""Timing of CUDA graphs between events on the GPU's clock."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from typing import Any
 import torch
 
 WARM_UP = 3
-"""Runs before a capture: the first ones load kernels and choose algorithms, which a capture does not allow."""
+"""Runs before a capture; the first ones load kernels and choose algorithms, which a capture does not allow."""
 GRAPH_MS = 1.0
-"""A captured graph shall take about this long, so that what its launch costs is small beside it."""
+"""Milliseconds that a captured graph shall take, so that the cost of its launch is small beside it."""
 MOST_ROUNDS = 8
+"""Rounds of all runs in one graph, at most."""
 
 
 def capture(runs: Sequence[Callable[[], Any]], rounds: int = 1) -> tuple[torch.cuda.CUDAGraph, list[Any]]:
-    """All runs one after the other, that `rounds` times; with it, what the last round returned.
+    """Capture all runs one after the other, `rounds` times.
 
-    The results of a round keep their memory until the next one's are there, so that runs do not share it.
+    Returns the graph and the results of the last round. The results of a round keep their memory until the next round's
+    exist, so that runs do not share it.
     """
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
@@ -37,7 +39,7 @@ def capture(runs: Sequence[Callable[[], Any]], rounds: int = 1) -> tuple[torch.c
 
 
 def time_replays(graph: torch.cuda.CUDAGraph, replays: int) -> float:
-    """Median milliseconds of a replay."""
+    """Measure the median milliseconds of a replay."""
     graph.replay()
     events = [[torch.cuda.Event(enable_timing=True) for _ in range(2)] for _ in range(replays)]
     for begin, end in events:
@@ -49,7 +51,10 @@ def time_replays(graph: torch.cuda.CUDAGraph, replays: int) -> float:
 
 
 def time_runs(runs: Sequence[Callable[[], Any]], replays: int) -> float:
-    """Median milliseconds of one of several like runs, by turns, so that no cache holds what the next one reads."""
+    """Measure the median milliseconds of one of several like runs.
+
+    The runs go by turns, so that no cache holds the input of the next one.
+    """
     graph, kept = capture(runs)
     once = time_replays(graph, 3)
     rounds = min(MOST_ROUNDS, max(1, round(GRAPH_MS / once)))

@@ -1,8 +1,9 @@
-"""The plugin library on this machine's own CUDA driver, driven through its interfaces, without TensorRT.
+"""Plugin library on this machine's CUDA driver, without TensorRT.
 
-Two variables name what was made elsewhere, for machines without Triton or without TensorRT's headers:
-$SPAIR_GPU_LIBRARY a libspair_plugins.so for this GPU, $SPAIR_GPU_HARNESS the C functions around TensorRT's interfaces
-(tests/plugins/emulated/harness.cpp, compiled as `build_harness` does). PyTorch makes the context and owns all memory.
+It is driven through its interfaces. Two variables name what was made elsewhere, for machines without Triton or without
+TensorRT's headers: $SPAIR_GPU_LIBRARY a libspair_plugins.so for this GPU, and $SPAIR_GPU_HARNESS the C functions around
+TensorRT's interfaces (tests/plugins/emulated/harness.cpp, compiled as `build_harness` does). PyTorch makes the context
+and owns all memory.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ HARNESS = "SPAIR_GPU_HARNESS"
 
 
 class DeviceArray:
-    """An array in the GPU's memory, with a guard behind it."""
+    """Array in the GPU's memory, with a guard behind it."""
 
     def __init__(self, array: np.ndarray) -> None:
         self._shape, self._dtype, self._bytes = array.shape, array.dtype, array.nbytes
@@ -39,17 +40,17 @@ class DeviceArray:
         self.write(array)
 
     def write(self, array: np.ndarray) -> None:
-        """Other content of the same shape and type."""
+        """Write other content of the same shape and type."""
         assert (array.shape, array.dtype) == (self._shape, self._dtype)
         content = np.ascontiguousarray(array).reshape(-1).view(np.uint8).copy()
         self._memory[: self._bytes].copy_(torch.from_numpy(content))
         torch.cuda.synchronize()
 
     def read(self) -> np.ndarray:
-        """A copy of the content.
+        """Read a copy of the content.
 
         Raises:
-            AssertionError: something was written behind it.
+            AssertionError: something was written behind the array.
         """
         content = self._memory.cpu().numpy()
         assert (content[self._bytes :] == POISON_BYTE).all(), "written behind a tensor"
@@ -57,35 +58,38 @@ class DeviceArray:
 
 
 class DeviceMemory:
-    """The GPU's memory and a stream of its own."""
+    """Memory of the GPU and a stream of its own."""
 
     def __init__(self) -> None:
         self.torch_stream = torch.cuda.Stream()
         self.stream = self.torch_stream.cuda_stream
 
     def place(self, array: np.ndarray) -> DeviceArray:
-        """A copy of an array on the GPU, complete when this returns."""
+        """Copy an array to the GPU and wait for it."""
         return DeviceArray(array)
 
     def finish(self) -> None:
-        """Wait for the stream; what went wrong in a kernel is raised here."""
+        """Wait for the stream; errors of kernels are raised here."""
         self.torch_stream.synchronize()
 
 
 class RealDriver:
-    """A plugin library on libcuda; PyTorch's primary context is current in the thread that made this."""
+    """Plugin library on libcuda.
+
+    PyTorch's primary context is current in the thread that made this.
+    """
 
     def __init__(self, library: Path) -> None:
         torch.zeros(1, device="cuda")
         torch.cuda.synchronize()
         self.library = ctypes.CDLL(str(library.resolve()))
         self.launches: list[object] = []
-        """Always empty: nobody counts the driver's launches."""
+        """Always empty, because the driver's launches are not counted."""
         self.problems: list[Exception] = []
 
 
 def find_reason() -> str | None:
-    """Why no plugin can run here; None if they can."""
+    """Say why no plugin can run here, or return None."""
     if not torch.cuda.is_available():
         return "PyTorch finds no NVIDIA GPU"
     named = os.environ.get(LIBRARY)
@@ -102,7 +106,8 @@ def find_reason() -> str | None:
     if harness:
         if not Path(harness).is_file():
             return (
-                f"${HARNESS} names {harness}, which is no file; compile it as build_harness does, or unset the variable"
+                f"${HARNESS} names {harness}, which is not a file; "
+                "compile it as build_harness does, or unset the variable"
             )
     else:
         try:
@@ -113,10 +118,10 @@ def find_reason() -> str | None:
 
 
 def open_host(folder: Path) -> PluginHost:
-    """The library of this machine on its driver.
+    """Open the library of this machine on its driver.
 
     Args:
-        folder: where what no variable names is built.
+        folder: folder for everything that no variable names and that is built therefore.
 
     Raises:
         PluginError: the library cannot be built.
@@ -125,7 +130,7 @@ def open_host(folder: Path) -> PluginHost:
 
 
 def find_library(folder: Path) -> Path:
-    """The library that the variable names, else one that is built."""
+    """Return the library that the variable names, or build one."""
     named = os.environ.get(LIBRARY)
     if named:
         return Path(named)
@@ -137,7 +142,7 @@ def find_library(folder: Path) -> Path:
 
 
 def find_harness(folder: Path) -> Path:
-    """The harness that the variable names, else one that is built."""
+    """Return the harness that the variable names, or build one."""
     named = os.environ.get(HARNESS)
     if named:
         return Path(named)
@@ -154,6 +159,9 @@ def _architecture() -> int:
 
 
 def _choose_target() -> Target | None:
-    """A target with this GPU and processor; whatever its TensorRT, which nothing here needs."""
+    """Choose a target with this GPU and processor.
+
+    Its TensorRT does not matter, because nothing here needs it.
+    """
     fitting = (t for t in TARGETS if _architecture() in t.architectures and t.machine == platform.machine())
     return next(fitting, None)

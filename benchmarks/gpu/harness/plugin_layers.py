@@ -1,4 +1,7 @@
-"""Each layer of the shipped network alone: through its plugin, densely with cuDNN, and by the roofline model."""
+"""Comparison of each layer's plugin with cuDNN and the model.
+
+The layers are those of the shipped network; the model is the roofline.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,10 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from benchmarks.common.measuring import say
+from benchmarks.common.measuring import print_progress
 from benchmarks.gpu.harness.graph_timing import time_runs
 from benchmarks.gpu.harness.plugin_nodes import PluginNode, make_pixels
-from benchmarks.roofline import Masks, cost_dense, cost_sparse, estimate
+from benchmarks.roofline import ScaledMasks, cost_dense, cost_sparse, estimate
 from benchmarks.subjects.gpus import find_gpus
 from benchmarks.subjects.layers import Attention, Modulation, Operator, SparseLayer
 from spair.network import operators
@@ -24,44 +27,54 @@ from spair.runtime.profiling.masks import make_mask
 from tests.plugins.emulated.plugin import PluginHost
 
 GPU = "H100 SXM"
-"""Whose nominal peaks the model takes."""
+"""GPU whose nominal peaks the model takes."""
 SETS = 3
-"""Inputs that are taken by turns; together with the outputs more than the 50 MB of an H100's second cache, except for
-layers at quarter size with few channels."""
+"""Sets of inputs that are taken by turns. Together with the outputs they are more than the 50 MB of an H100's second
+cache, except for layers at quarter size with few channels."""
 SLACK = 2.0
-"""The definition is computed in FP32 as well here, so that both sides may be off by the bound."""
+"""Factor on the bound, because the definition is computed in FP32 as well here and may be off by the bound itself."""
 ATTENTION_GATE = {"fp32": 1e-4, "fp16": 2e-2}
+"""Largest absolute error of attention."""
 MODULATION_GATE = {"fp32": 1e-3, "fp16": 2e-2}
+"""Largest absolute error of the modulation."""
+INT8_STEP = 2.0**-5
+"""Value of a step of an INT8 x."""
 FLOATS = {"fp32": torch.float32, "fp16": torch.float16, "int8": torch.float16}
 
 
 @dataclass(frozen=True)
-class Contenders:
-    """One layer under one mask, once for each set of inputs."""
+class LayerRuns:
+    """Runs of one layer under one mask.
+
+    There is one run for each set of inputs.
+    """
 
     sparse: list[Callable[[], torch.Tensor]]
     dense: list[Callable[[], torch.Tensor]]
     check: Callable[[torch.Tensor], float]
-    """Share of its bound that the first set's output is off by."""
+    """Function from the first set's output to its error, as a share of the allowed one."""
 
 
 class Scene:
-    """Masks of one shape and density on the GPU, and what the model says of them."""
+    """Masks of one shape and density, with their model.
+
+    The masks lie on the GPU.
+    """
 
     def __init__(self, shape: str, size: tuple[int, int], density: float, grid: int, device: str = "cuda") -> None:
         width, height = size
         self.shape, self.density, self.device = shape, density, device
-        self.model = Masks(shape, height, width, density, grid)
+        self.model = ScaledMasks(shape, height, width, density, grid)
         first = torch.from_numpy(make_mask(shape, height, width, density, seed=1)).float()[None, None].to(device)
         rolled = [torch.roll(first, (index * height // 3, index * width // 5), (2, 3)) for index in range(SETS)]
         self.masks = [mask_pyramid(mask) for mask in rolled]
-        """Set by set, scale by scale; the model is of the first."""
+        """Masks set by set, scale by scale; the model is of the first set."""
 
 
 def measure_layers(
     host: PluginHost, layers: Sequence[Operator], scenes: Sequence[Scene], kinds: Sequence[str], replays: int
 ) -> Iterator[dict[str, Any]]:
-    """A row for each layer, kind and mask.
+    """Measure each layer, kind and mask, a row each.
 
     Raises:
         GateError: a plugin is further from its definition than its arithmetic allows.
@@ -73,14 +86,14 @@ def measure_layers(
                 continue
             dense_ms = None
             for scene in scenes:
-                say(f"{name_of(operator)} {kind} {scene.shape} {scene.density:g}")
+                print_progress(f"{name_of(operator)} {kind} {scene.shape} {scene.density:g}")
                 made = MAKERS[type(operator)](host, operator, kind, scene)
                 off = made.check(made.sparse[0]())
                 if not off <= 1.0:
                     raise GateError(
                         f"{name_of(operator)}, {kind}, {scene.shape} {scene.density:g}: {off:.2f} of its bound"
                     )
-                if dense_ms is None:  # whatever the mask
+                if dense_ms is None:  # the mask does not matter to it
                     dense_ms = time_runs(made.dense, replays)
                 sparse_ms = time_runs(made.sparse, replays)
                 model = estimate(gpu, cost_sparse([operator], scene.model, kind))
@@ -97,7 +110,7 @@ def measure_layers(
 
 
 def name_of(operator: Operator) -> str:
-    """A short name: "conv 48-48 k3 /1 +"."""
+    """Name an operator shortly, as "conv 48-48 k3 /1 +"."""
     size = f"/{2**operator.scale}"
     if isinstance(operator, Modulation):
         return f"modulation {operator.channels} {size}"
@@ -111,71 +124,120 @@ def name_of(operator: Operator) -> str:
     return f"conv {operator.channels}-{operator.outputs} k{operator.kernel} {size}{marks}"
 
 
-def convolution(host: PluginHost, operator: SparseLayer, kind: str, scene: Scene) -> Contenders:
-    """A sparse convolution against cuDNN's plain one: without activation, residual or masking, channels padded to whole
-    eights in FP16. INT8 is compared with cuDNN's FP16."""
-    dtype, taps = FLOATS[kind], operator.kernel**2
+@dataclass(frozen=True)
+class ConvolutionCase:
+    """Tensors of one sparse convolution, for all sets of inputs."""
+
+    operator: SparseLayer
+    kind: str
+    xs: list[torch.Tensor]
+    masks: list[torch.Tensor]
+    residuals: list[torch.Tensor]
+    """Residuals; none where the layer adds none."""
+    weight: torch.Tensor
+    """Float32 weights before they are rounded or quantized."""
+    packed: torch.Tensor
+    """Weights as the plugin reads them."""
+    bias: torch.Tensor
+    scales: list[torch.Tensor]
+    """Scale of x and scales of the weights for INT8, else empty."""
+
+    @property
+    def slope(self) -> float:
+        """Slope of the activation below zero."""
+        return 1.0 if self.operator.residual else 0.0
+
+    def inputs(self, index: int) -> list[torch.Tensor]:
+        """Inputs of the plugin in its order, from one set."""
+        residual = self.residuals[index : index + 1]
+        return [self.xs[index], self.masks[index], self.packed, self.bias, *self.scales, *residual]
+
+
+def make_convolution(operator: SparseLayer, kind: str, scene: Scene) -> ConvolutionCase:
+    """Make random inputs, weights and bias for a sparse convolution."""
+    dtype, device = FLOATS[kind], scene.device
     masks = [made[operator.scale].to(dtype) for made in scene.masks]
-    shape = (1, operator.channels, *masks[0].shape[2:])
-    out_shape = (1, operator.outputs, *masks[0].shape[2:])
-    weight = _random(
-        (operator.outputs, operator.channels, operator.kernel, operator.kernel), torch.float32, scene.device
-    )
-    weight = weight / math.sqrt(operator.channels * taps)
-    bias = _random((operator.outputs,), dtype, scene.device)
+    sizes = masks[0].shape[2:]
+    shape, out_shape = (1, operator.channels, *sizes), (1, operator.outputs, *sizes)
+    taps = (operator.kernel, operator.kernel)
+    weight = _random((operator.outputs, operator.channels, *taps), torch.float32, device)
+    weight = weight / math.sqrt(operator.channels * operator.kernel**2)
+    bias = _random((operator.outputs,), dtype, device)
     scales: list[torch.Tensor] = []
+    packed = weight.to(dtype)
     if kind == "int8":
-        step = torch.tensor(2.0**-5, device=scene.device)
         weight_scale = weight.abs().amax((1, 2, 3)) / 127
         packed = torch.round(weight / weight_scale[:, None, None, None]).to(torch.int8)
-        scales = [step, weight_scale]
-        factor, real = step * weight_scale, packed.float()
-    else:
-        packed = weight.to(dtype)
-        factor, real = torch.ones(operator.outputs, device=scene.device), packed.float()
-    xs = [_pixels(shape, dtype, scene.device) for _ in range(SETS)]
+        scales = [torch.tensor(INT8_STEP, device=device), weight_scale]
+    xs = [_pixels(shape, dtype, device) for _ in range(SETS)]
     if kind == "int8":
         for x in xs:
-            # Multiples of the step and up to 0.4 of it beside: a quotient near a half may be rounded either way.
-            x.copy_(((x * 32).round().clamp(-100, 100) + 0.4 * torch.rand_like(x)) / 32)
-    residuals = [_pixels(out_shape, dtype, scene.device) for _ in range(SETS)] if operator.residual else []
-    slope = 1.0 if operator.residual else 0.0
+            # Multiples of the step, plus up to 0.4 of it: a quotient near a half may be rounded either way.
+            x.copy_(((x / INT8_STEP).round().clamp(-100, 100) + 0.4 * torch.rand_like(x)) * INT8_STEP)
+    residuals = [_pixels(out_shape, dtype, device) for _ in range(SETS)] if operator.residual else []
+    return ConvolutionCase(operator, kind, xs, masks, residuals, weight, packed, bias, scales)
+
+
+def judge_convolution(case: ConvolutionCase, out: torch.Tensor) -> float:
+    """Compare the first set's output with the definition.
+
+    Returns the error as a share of the allowed one.
+    """
+    operator = case.operator
+    x, mask, real = case.xs[0].float(), case.masks[0].float(), case.packed.float()
+    factor = torch.ones(operator.outputs, device=x.device)
+    if case.kind == "int8":
+        step, weight_scale = case.scales
+        x, factor = torch.round(x / step).clamp(-128, 127), step * weight_scale
+    x = x if operator.clean_input else x * mask
+    add = case.residuals[0].float() if case.residuals else torch.zeros((), device=x.device)
+    bias = case.bias.float()[:, None, None]
+    exact = _convolve(x, real) * factor[:, None, None] + bias
+    exact = torch.where(exact < 0, case.slope * exact, exact) + add
+    sizes = _convolve(x.abs(), real.abs()) * factor[:, None, None] + bias.abs() + add.abs()
+    terms = 4 + operator.channels * operator.kernel**2  # with INT8 only this definition rounds so often
+    eps = 2.0**-24 if FLOATS[case.kind] == torch.float32 else 2.0**-11
+    bound = SLACK * terms * 2.0**-24 * sizes + eps * exact.abs() + 2.0**-25
+    error = (out.float() - exact).abs() / bound
+    # Clean pixels are zero where the layer clears them; elsewhere they may hold anything.
+    clean = out.float().abs() * 1e9 if operator.clear_output else torch.zeros_like(error)
+    return _largest(torch.where(mask > 0, error, clean))
+
+
+def convolution(host: PluginHost, operator: SparseLayer, kind: str, scene: Scene) -> LayerRuns:
+    """Prepare a sparse convolution and cuDNN's plain one.
+
+    cuDNN's has no activation, residual or masking, and in FP16 its channels are padded to whole eights. INT8 is
+    compared with cuDNN's FP16.
+    """
+    case = make_convolution(operator, kind, scene)
     name = "SparseConv2d" + ("Quantize" if kind == "int8" else "") + ("Add" if operator.residual else "")
-    node = PluginNode(
-        host, name,
-        {"pads": [operator.kernel // 2] * 4, "negative_slope": slope, "clean_input": float(operator.clean_input),
-         "clear_output": int(operator.clear_output)},
-    )  # fmt: skip
+    attributes = {
+        "pads": [operator.kernel // 2] * 4,
+        "negative_slope": case.slope,
+        "clean_input": float(operator.clean_input),
+        "clear_output": int(operator.clear_output),
+    }
+    node = PluginNode(host, name, attributes)
 
     def sparse(index: int) -> Callable[[], torch.Tensor]:
-        inputs = [xs[index], masks[index], packed, bias, *scales, *residuals[index : index + 1]]
+        inputs = case.inputs(index)
         return lambda: node(inputs)
 
-    def check(out: torch.Tensor) -> float:
-        x, mask = xs[0].float(), masks[0].float()
-        x = torch.round(x / step).clamp(-128, 127) if kind == "int8" else x
-        x = x if operator.clean_input else x * mask
-        add = residuals[0].float() if residuals else torch.zeros((), device=scene.device)
-        exact = _convolve(x, real) * factor[:, None, None] + bias.float()[:, None, None]
-        exact = torch.where(exact < 0, slope * exact, exact) + add
-        sizes = _convolve(x.abs(), real.abs()) * factor[:, None, None] + bias.float().abs()[:, None, None] + add.abs()
-        terms = 4 + operator.channels * taps  # for INT8 those of this definition alone
-        eps = 2.0**-24 if dtype == torch.float32 else 2.0**-11
-        bound = SLACK * terms * 2.0**-24 * sizes + eps * exact.abs() + 2.0**-25
-        # Clean pixels are zero where they are cleared, else nobody's.
-        error = (out.float() - exact).abs() / bound
-        error = torch.where(
-            mask > 0, error, out.float().abs() * 1e9 if operator.clear_output else torch.zeros_like(error)
-        )
-        return _largest(error)
-
-    return Contenders([sparse(index) for index in range(SETS)], _dense_runs(xs, weight, bias, dtype), check)
+    return LayerRuns(
+        [sparse(index) for index in range(SETS)],
+        _dense_runs(case.xs, case.weight, case.bias, FLOATS[kind]),
+        lambda out: judge_convolution(case, out),
+    )
 
 
 def _dense_runs(
     xs: Sequence[torch.Tensor], weight: torch.Tensor, bias: torch.Tensor, dtype: torch.dtype
 ) -> list[Callable[[], torch.Tensor]]:
-    """cuDNN at its best: in FP16 with channels to whole eights, on both sides."""
+    """Make cuDNN's runs at their best.
+
+    In FP16 the channels are padded to whole eights on both sides.
+    """
     step = 8 if dtype == torch.float16 else 1
     more, less = -weight.shape[1] % step, -weight.shape[0] % step
     filled = F.pad(weight, (0, 0, 0, 0, 0, more, 0, less)).to(dtype).contiguous(memory_format=torch.channels_last)
@@ -185,8 +247,11 @@ def _dense_runs(
     return [lambda x=x: F.conv2d(x, filled, added, padding=padding) for x in wide]  # type: ignore[misc]
 
 
-def attention(host: PluginHost, operator: Attention, kind: str, scene: Scene) -> Contenders:
-    """SparseNonLocal against PyTorch's scaled_dot_product_attention of all pixels, with its own choice of kernel."""
+def attention(host: PluginHost, operator: Attention, kind: str, scene: Scene) -> LayerRuns:
+    """Prepare SparseNonLocal and PyTorch's attention of all pixels.
+
+    PyTorch's scaled_dot_product_attention chooses its own kernel.
+    """
     dtype, grid = FLOATS[kind], scene.model.grid
     masks = [made[operator.scale].to(dtype) for made in scene.masks]
     shape = (1, operator.channels, *masks[0].shape[2:])
@@ -212,11 +277,14 @@ def attention(host: PluginHost, operator: Attention, kind: str, scene: Scene) ->
         error = (out.float() - operators.sparse_non_local(*parts)).abs() / ATTENTION_GATE[kind]
         return _largest(torch.where(masks[0] > 0, error, torch.zeros_like(error)))
 
-    return Contenders([sparse(index) for index in range(SETS)], [dense(index) for index in range(SETS)], check)
+    return LayerRuns([sparse(index) for index in range(SETS)], [dense(index) for index in range(SETS)], check)
 
 
-def modulation(host: PluginHost, operator: Modulation, kind: str, scene: Scene) -> Contenders:
-    """MaskedModulation against the PyTorch network's, which takes several kernels."""
+def modulation(host: PluginHost, operator: Modulation, kind: str, scene: Scene) -> LayerRuns:
+    """Prepare MaskedModulation and the PyTorch network's.
+
+    The latter takes several kernels.
+    """
     dtype = FLOATS[kind]
     masks = [made[operator.scale].to(dtype) for made in scene.masks]
     xs = [_pixels((1, operator.channels, *masks[0].shape[2:]), dtype, scene.device) for _ in range(SETS)]
@@ -233,10 +301,10 @@ def modulation(host: PluginHost, operator: Modulation, kind: str, scene: Scene) 
         exact = operators.masked_modulation(xs[0].float(), masks[0].float())
         return _largest((out.float() - exact).abs() / MODULATION_GATE[kind])
 
-    return Contenders([sparse(index) for index in range(SETS)], [dense(index) for index in range(SETS)], check)
+    return LayerRuns([sparse(index) for index in range(SETS)], [dense(index) for index in range(SETS)], check)
 
 
-MAKERS: dict[type, Callable[[PluginHost, Any, str, Scene], Contenders]] = {
+MAKERS: dict[type, Callable[[PluginHost, Any, str, Scene], LayerRuns]] = {
     SparseLayer: convolution,
     Attention: attention,
     Modulation: modulation,
@@ -248,7 +316,7 @@ def _random(shape: Sequence[int], dtype: torch.dtype, device: str) -> torch.Tens
 
 
 def _pixels(shape: Sequence[int], dtype: torch.dtype, device: str) -> torch.Tensor:
-    """A random picture as it lies for the plugins."""
+    """Make a random picture in the plugins' layout."""
     return make_pixels(shape, dtype, device).normal_()
 
 
@@ -257,5 +325,5 @@ def _convolve(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 def _largest(error: torch.Tensor) -> float:
-    """The largest; infinite where something is no number."""
+    """Return the largest error, or infinity where something is NaN."""
     return math.inf if error.isnan().any() else float(error.max())

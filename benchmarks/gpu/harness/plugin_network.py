@@ -1,4 +1,7 @@
-"""The whole network on a GPU without TensorRT: plugins and PyTorch's functions in one CUDA graph."""
+"""Comparison of the whole network on a GPU, without TensorRT.
+
+Plugins and PyTorch's functions run in one CUDA graph.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import onnx
 import onnxruntime
 import torch
 
-from benchmarks.common.measuring import say
+from benchmarks.common.measuring import print_progress
 from benchmarks.gpu.harness.engines import convert
 from benchmarks.gpu.harness.executor import Executor, dense_operator
 from benchmarks.gpu.harness.graph_timing import capture, time_replays
@@ -25,13 +28,13 @@ from tests.plugins.emulated.plugin import PluginHost
 
 TYPES = {"fp32": torch.float32, "fp16": torch.float16}
 GATE_SIZES = ((160, 128), (97, 61))
-"""At which the network is compared with ONNX Runtime on the CPU."""
+"""Widths and heights in pixels at which the network is compared with ONNX Runtime on the CPU."""
 GATE = 1e-4
-"""The gate of the export, in FP32."""
+"""Largest absolute error in FP32, the gate of the export."""
 FLIPPED = {"fp32": 1e-3, "fp16": 1e-2}
 """Share of pixels whose logit may lie on the other side of the threshold; one pixel always may."""
 CHANGED = 0.1
-"""Share of what the network changes that FP16 may differ by, in the mean, as for engines."""
+"""Share of the network's mean change that FP16 may differ by, as for engines."""
 LEAST = 2e-5
 """Mean error that FP16 may have where the network changes next to nothing: a pixel of the mask in some thousands."""
 
@@ -45,7 +48,9 @@ def measure_network(
     replays: int,
     folder: Path,
 ) -> Iterator[dict[str, Any]]:
-    """First a row of {"gate", ...} for each kind, then one for each picture.
+    """Compare and measure the network.
+
+    The first row of each kind is {"gate", ...}; then there is a row for each picture.
 
     Raises:
         GateError: the network differs from ONNX Runtime's, or sparse from dense.
@@ -58,12 +63,15 @@ def measure_network(
         yield {"gate": kind, **compare(sparse, source, kind)}
         network = copy.deepcopy(model).eval().to("cuda", dtype=TYPES[kind], memory_format=torch.channels_last)
         for size in sizes:
-            say(f"network {kind} {size[0]}x{size[1]}")
+            print_progress(f"network {kind} {size[0]}x{size[1]}")
             yield from measure_size(sparse, dense, network, kind, size, replays)
 
 
 def compare(sparse: Executor, source: Path, kind: str) -> dict[str, float]:
-    """Against ONNX Runtime on the same graph: {"most", "mean", "flipped"}, the worst of all sizes and pictures."""
+    """Compare the network with ONNX Runtime on the same graph.
+
+    Returns {"most", "mean", "flipped"}, the worst of all sizes and pictures.
+    """
     session = onnxruntime.InferenceSession(str(source), providers=["CPUExecutionProvider"])
     found = {"most": 0.0, "mean": 0.0, "flipped": 0.0}
     for width, height in GATE_SIZES:
@@ -89,7 +97,10 @@ def compare(sparse: Executor, source: Path, kind: str) -> dict[str, float]:
 def measure_size(
     sparse: Executor, dense: Executor, network: SPAIR, kind: str, size: tuple[int, int], replays: int
 ) -> Iterator[dict[str, Any]]:
-    """A row a picture. Each contender is captured once; other pictures are copied into the memory that it reads."""
+    """Measure pictures of one size, a row each.
+
+    Each contender is captured once; other pictures are copied into the memory that it reads.
+    """
     image = make_picture(*size, 0.5, sparse.device)
     typed = image.to(TYPES[kind])
 

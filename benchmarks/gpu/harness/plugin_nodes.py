@@ -1,4 +1,7 @@
-"""A `spair` node of a graph as a function of PyTorch's tensors: a plugin on their memory, on their stream."""
+"""Function of PyTorch's tensors that runs a `spair` node's plugin.
+
+The plugin works on the tensors' memory and on PyTorch's stream.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,14 @@ from tests.plugins.emulated.plugin import Plugin, PluginHost
 IGNORED = ("plugin_version", "plugin_namespace", "domain")
 KINDS = {torch.float32: trt.FLOAT, torch.float16: trt.HALF, torch.int8: trt.INT8}
 PIXELS = {torch.float32: (trt.HWC, 1), torch.float16: (trt.HWC8, 8)}
-"""Format of pictures with the channels of a pixel side by side, and what their number is padded to."""
+"""Format of pictures with the channels of a pixel side by side, and the multiple that their number is padded to."""
 
 
 def make_pixels(shape: Sequence[int], dtype: torch.dtype, device: Any) -> torch.Tensor:
-    """Memory for a picture [N,C,H,W], the channels of a pixel side by side and padded as the plugins have them."""
+    """Allocate a picture [N,C,H,W] in the plugins' layout.
+
+    The channels of a pixel lie side by side and are padded.
+    """
     n, c, h, w = shape
     step = PIXELS[dtype][1]
     memory = torch.empty((n, h, w, -(-c // step) * step), dtype=dtype, device=device)
@@ -26,7 +32,10 @@ def make_pixels(shape: Sequence[int], dtype: torch.dtype, device: Any) -> torch.
 
 
 def to_pixels(x: torch.Tensor) -> torch.Tensor:
-    """The picture itself where it lies like that, else a copy that does."""
+    """Return a picture in the plugins' layout.
+
+    It is the picture itself where it lies like that already, else a copy.
+    """
     _, c, h, w = x.shape
     step = PIXELS[x.dtype][1]
     pitch = -(-c // step) * step
@@ -37,7 +46,10 @@ def to_pixels(x: torch.Tensor) -> torch.Tensor:
 
 
 class PluginNode:
-    """One node. The first call with given shapes makes the plugin as an engine would, later ones only launch it."""
+    """Node of a graph that runs as a plugin.
+
+    The first call with given shapes makes the plugin as an engine would; later calls only launch it.
+    """
 
     def __init__(self, host: PluginHost, name: str, attributes: Mapping[str, Any]) -> None:
         self._host, self._name = host, name
@@ -46,7 +58,9 @@ class PluginNode:
         self._made_for: Any = None
 
     def __call__(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
-        """The output [N,D,H,W]; its memory and the workspace are PyTorch's.
+        """Run the node and return its output [N,D,H,W].
+
+        The output's memory and the workspace are PyTorch's.
 
         Raises:
             RuntimeError: the plugin refuses the tensors, or fails; the message is its own.

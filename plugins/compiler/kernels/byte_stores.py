@@ -1,4 +1,6 @@
-"""Stores of bytes that ptxas gets wrong, found in the PTX text."""
+"""Search for byte stores that ptxas gets wrong.
+
+The PTX text is read; no GPU is needed."""
 
 from __future__ import annotations
 
@@ -7,21 +9,22 @@ from collections.abc import Iterator
 
 _STATEMENT = re.compile(r"\b([a-z]\w*(?:\.[\w:]+)+)\s+(.*)", re.DOTALL)
 _TYPE = re.compile(r"\.(b?t?f\d+(?:x\d)?|[bsu]\d+|pred)\b")
-"""Of an instruction; the first is that of what it writes."""
+"""Type suffixes of a PTX instruction; the first is the type of its destination."""
 _BYTE_STORE = re.compile(r"st\..*\.[bsu]8")
 _COPY = re.compile(r"mov\.|selp\.|cvt\.(?:sat\.)?[bsu]\d+\.[bsu]\d+$")
-"""The bits stay a number's; so do the lowest ones where an integer is made narrower."""
+"""Instructions that keep the bits of a number, or its lowest bits where they make an integer narrower."""
 _DECLARATION = re.compile(r"\.reg\s+\.b?f\d+(?:x\d)?\s+(%[a-z]+)")
 _REGISTER = re.compile(r"%[a-z]+\d+")
 
 
 def find_float_bytes(ptx: str) -> list[str]:
-    """Stores of one byte of a register that holds a floating-point number, as they stand in the PTX.
+    """Find stores of one byte of a floating-point number.
 
-    PTX means the number's lowest byte. ptxas, wherever it knows that an instruction for floating-point numbers wrote
-    the register, converts the number's value to a byte instead: F2I.U8 or F2IP.U8 in the code for sm_80, 87, 90 and
-    100, with which an H100 computed wrong results. A register holds what was written to it last, in the order of the
-    text: loops are not followed.
+    Returns the instructions as they stand in the PTX. PTX means the number's lowest byte. ptxas, wherever it knows that
+    an instruction for floating-point numbers wrote the register, converts the number's value to a byte instead: F2I.U8
+    or F2IP.U8 in the code for sm_80, 87, 90 and 100, with which an H100 computed wrong results.
+
+    A register is taken to hold what was written to it last, in the order of the text: loops are not followed.
     """
     found = []
     floating: set[str] = set()
@@ -44,7 +47,11 @@ def find_float_bytes(ptx: str) -> list[str]:
 
 
 def _read(ptx: str) -> Iterator[tuple[str, str, str]]:
-    """Instructions (opcode, operands, text), registers of floats (".reg", prefix, ""), functions (".entry", "", "")."""
+    """Read PTX as a sequence of (opcode, operands, text).
+
+    Beside instructions it gives declarations of float registers as (".reg", prefix, ""), and starts of functions as
+    (".entry", "", "").
+    """
     for statement in re.sub(r"//[^\n]*", "", ptx).split(";"):
         if re.search(r"\.(?:entry|func)\b", statement):
             yield ".entry", "", ""
@@ -56,7 +63,10 @@ def _read(ptx: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _split(operands: str) -> tuple[list[str], list[str]]:
-    """Registers that are written, which stand first, alone or in braces; and all others."""
+    """Split operands into registers that are written and all others.
+
+    Written registers stand first, alone or in braces.
+    """
     operands = operands.lstrip()
     first, _, rest = operands.partition("}" if operands.startswith("{") else ",")
     return ([] if first.startswith("[") else _REGISTER.findall(first)), _REGISTER.findall(rest)

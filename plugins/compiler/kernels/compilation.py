@@ -1,4 +1,4 @@
-"""All kernels of a target: compiled, cached, held to the rules."""
+"""Compilation of a target's kernels, with cache and rules."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from .variants import Variant, list_variants
 from .workers import Workers
 
 Progress = Callable[[str], None]
+"""Callback that receives a few words after each step."""
 
 
 class RuleError(PluginError):
-    """Refusal of a kernel that compiles but breaks a rule.
+    """A kernel compiles, but breaks a rule.
 
-    Registers are spilled, tensor cores are left out, or ptxas would assemble it wrongly.
+    It spills registers, leaves the tensor cores idle, or contains what ptxas would get wrong; `find_violations` and
+    `refuse_float_bytes` have the rules.
     """
 
     exit_code = 1
@@ -36,16 +38,16 @@ class RuleError(PluginError):
 
 @dataclass(frozen=True)
 class Settings:
-    """How to compile."""
+    """Number of processes and cache for compiling."""
 
     jobs: int = 1
-    """Processes side by side."""
+    """Number of processes side by side."""
     cache: Cache = field(default_factory=Cache)
 
 
 @dataclass(frozen=True)
 class _Task:
-    """One variant for one architecture."""
+    """Variant to compile for one architecture."""
 
     variant: Variant
     architecture: int
@@ -62,18 +64,20 @@ def compile_target(
     variants: Callable[[int], Sequence[Variant]] = list_variants,
     progress: Progress = lambda step: None,
 ) -> tuple[Kernel, ...]:
-    """Compile every kernel for every architecture of a target, and for its fallback.
+    """Compile every kernel for all architectures of a target.
+
+    The target's fallback is compiled as well.
 
     Args:
-        target: what to compile for.
-        settings: how.
-        variants: the kernels by architecture.
+        target: machine to compile for.
+        settings: number of processes, and the cache.
+        variants: function that lists the kernels of an architecture.
         progress: called with a few words after each kernel.
 
     Raises:
-        PluginError: Triton or a ptxas is missing; a kernel does not compile.
-        RuleError: no tiling of a kernel keeps the rules; the message says what the last one breaks. A kernel stores a
-            byte of a floating-point number (see `find_float_bytes`), with whatever tiling.
+        PluginError: Triton or a ptxas is missing, or a kernel does not compile.
+        RuleError: no tiling of a kernel keeps the rules; the message says what the last one breaks. Or a kernel stores
+            a byte of a floating-point number (see `find_float_bytes`), with whatever tiling.
     """
     tasks = list(_list_tasks(target, variants))
     done: list[Kernel] = []
@@ -105,7 +109,7 @@ def _hash_sources(module: str) -> dict[str, str]:
 
 
 def _compile(task: _Task, cache: Cache, workers: Workers) -> Kernel:
-    """The first tiling that keeps the rules."""
+    """Compile the first tiling that keeps the rules."""
     problems: list[str] = []
     for tiling in task.variant.tilings:
         kernel = _compile_tiling(task, tiling, cache, workers)
@@ -121,11 +125,13 @@ def _compile(task: _Task, cache: Cache, workers: Workers) -> Kernel:
 
 
 def refuse_float_bytes(kernel: Kernel) -> None:
-    """Raise where ptxas would compute another thing than the PTX says: no tile is a remedy, and no test without a GPU
-    would find it.
+    """Refuse a kernel whose byte stores ptxas would get wrong.
+
+    ptxas would compute another thing than the PTX says. A smaller tile is no remedy, and no test without a GPU would
+    find it.
 
     Raises:
-        RuleError: see `find_float_bytes`.
+        RuleError: the kernel stores a byte of a floating-point number, see `find_float_bytes`.
     """
     stores = find_float_bytes(kernel.ptx)
     if stores:

@@ -1,15 +1,16 @@
-"""A compiled kernel, what it uses of a GPU, and the rules it has to keep."""
+"""Compiled kernels, their use of a GPU, and their rules."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
+from ...cost import NumberType
 from .occupancy import MULTIPROCESSORS, occupancy, resident_blocks
 from .variants import Variant
 
 MOST_SCRATCH_PARAMETERS = 2
-"""Pointers that Triton adds after a kernel's own parameters; the plugins pass null."""
+"""Number of pointers, at most, that Triton adds after a kernel's own parameters; the plugins pass null."""
 
 _TENSOR_INSTRUCTION = re.compile(r"\b(?:mma\.sync|wgmma\.mma_async|tcgen05\.mma)\.[\w.:]+")
 _INTEGER = re.compile(r"\.[su]8\b|kind::i8")
@@ -20,57 +21,64 @@ class Kernel:
     """Machine code and PTX of one variant for one architecture."""
 
     name: str
-    """Of the variant."""
+    """Name of the variant."""
     architecture: int
     tile: tuple[int, ...]
     code: bytes
-    """Cubin."""
+    """Machine code, a cubin."""
     ptx: str
     symbol: str
-    """Entry point in both."""
+    """Name of the entry point in both."""
     warps: int
     shared: int
     """Bytes of dynamic shared memory to launch it with."""
     static_shared: int
-    """Bytes of shared memory that it has anyway."""
+    """Bytes of shared memory that it takes in addition."""
     scratch: int
     """Bytes of global memory that Triton would want for it."""
     registers: int
-    """Of a thread."""
+    """Registers of a thread."""
     spills: int
     """Bytes of registers stored to and loaded from local memory."""
     stack: int
     """Bytes of local memory of a thread."""
     cuda: str
-    """Release of the ptxas."""
+    """Release of the ptxas that made the code."""
 
     @property
     def ptx_version(self) -> tuple[int, int]:
-        """Of the PTX text; drivers that know less refuse it."""
+        """PTX version; drivers that know only older versions refuse it."""
         version = re.search(r"^\.version (\d+)\.(\d+)", self.ptx, re.MULTILINE)
         return (int(version[1]), int(version[2])) if version else (0, 0)
 
     @property
     def parameters(self) -> int:
-        """Of the entry point, those that Triton adds included."""
+        """Number of the entry point's parameters, Triton's additions included."""
         entry = re.search(r"\.entry\s+\w+\s*\((.*?)\)", self.ptx, re.DOTALL)
         return entry[1].count(".param") if entry else 0
 
-    def tensor_instructions(self, precision: str | None = None) -> int:
-        """Instructions for tensor cores in the PTX text: all, or those on "fp16" or "int8" values."""
+    def tensor_instructions(self, kind: NumberType | None = None) -> int:
+        """Count the instructions for tensor cores in the PTX text.
+
+        Args:
+            kind: "fp16" or "int8" counts instructions on such numbers alone; None counts all.
+        """
         found = _TENSOR_INSTRUCTION.findall(self.ptx)
-        if precision is None:
+        if kind is None:
             return len(found)
-        return sum(bool(_INTEGER.search(text)) == (precision == "int8") for text in found)
+        return sum(bool(_INTEGER.search(text)) == (kind == "int8") for text in found)
 
     @property
     def blocks(self) -> int:
-        """Blocks that a multiprocessor holds at once."""
+        """Number of blocks that a multiprocessor holds at once."""
         return resident_blocks(self.architecture, **self._demand())
 
     @property
     def occupancy(self) -> float:
-        """Share of a multiprocessor's warps that the kernel can occupy, 0 to 1: counted, not measured."""
+        """Share of a multiprocessor's warps that the kernel can occupy.
+
+        It is 0 to 1, and counted, not measured.
+        """
         return occupancy(self.architecture, **self._demand())
 
     def _demand(self) -> dict[str, int]:
@@ -78,10 +86,12 @@ class Kernel:
 
 
 def read_resources(log: str) -> dict[str, int]:
-    """Registers, spills, stack and static_shared from what `ptxas -v` prints about one kernel.
+    """Read what `ptxas -v` prints about one kernel.
+
+    Returns registers, spills, stack and static_shared, as fields of `Kernel`.
 
     Raises:
-        ValueError: it is not such a report.
+        ValueError: the text is not such a report.
     """
     registers = re.search(r"Used (\d+) registers", log)
     memory = re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", log)
@@ -97,12 +107,14 @@ def read_resources(log: str) -> dict[str, int]:
 
 
 def find_violations(kernel: Kernel, variant: Variant, ptx: tuple[int, int]) -> list[str]:
-    """What a kernel does against the rules, in words; none for one that may be shipped.
+    """List the rules that a kernel breaks, in words.
+
+    The list is empty for a kernel that may be shipped.
 
     Args:
-        kernel: the compiled kernel.
-        variant: what it was compiled from.
-        ptx: the newest PTX version that the target's drivers read.
+        kernel: compiled kernel.
+        variant: variant that it was compiled from.
+        ptx: newest PTX version that the target's drivers read.
     """
     limits = MULTIPROCESSORS[kernel.architecture]
     own, all_parameters = len(variant.parameters), kernel.parameters

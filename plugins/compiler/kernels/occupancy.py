@@ -1,19 +1,20 @@
-"""How many blocks of a kernel fit on a multiprocessor: a count from NVIDIA's tables, not a measurement."""
+"""Count of a kernel's blocks that fit on a multiprocessor.
+
+The count follows from NVIDIA's tables; nothing is measured.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 REGISTERS = 65536
-"""Of a multiprocessor, 32 bits each."""
+"""Registers of 32 bits of a multiprocessor."""
 REGISTER_UNIT = 256
-"""Registers are given to a warp in multiples of this."""
+"""Registers that a warp gets are a multiple of this."""
 WARP_UNIT = 4
-"""A multiprocessor has four schedulers, and registers are split among them."""
+"""Schedulers of a multiprocessor; its registers are split among them."""
 RESERVED_SHARED = 1024
 """Bytes of shared memory that the system takes from every block."""
-TENSOR_COLUMNS = 512
-"""Columns of tensor memory of a multiprocessor that has it (10.x, 11.x)."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,13 @@ class Multiprocessor:
     """Limits of one architecture's multiprocessor."""
 
     warps: int
+    """Resident warps."""
     blocks: int
+    """Resident blocks."""
     shared: int
     """Bytes of shared memory."""
     block_shared: int
-    """Bytes that one block may have."""
+    """Bytes of shared memory that one block may have."""
 
 
 KIB = 1024
@@ -39,16 +42,18 @@ MULTIPROCESSORS = {
     110: Multiprocessor(48, 24, 228 * KIB, 227 * KIB),
     120: Multiprocessor(48, 24, 100 * KIB, 99 * KIB),
 }
-"""By architecture. Source: CUDA C++ Programming Guide, "Technical Specifications per Compute Capability"."""
+"""Limits by architecture. Source: CUDA C++ Programming Guide, "Technical Specifications per Compute Capability"."""
 
 
 def resident_blocks(architecture: int, *, warps: int, registers: int, shared: int) -> int:
-    """Blocks that a multiprocessor holds at once; 0 where not even one fits.
+    """Count the blocks that a multiprocessor holds at once.
+
+    The count is 0 where not even one fits.
 
     Args:
         architecture: one of `MULTIPROCESSORS`.
-        warps: of a block.
-        registers: of a thread.
+        warps: warps of a block.
+        registers: registers of a thread.
         shared: bytes of shared memory of a block.
     """
     limits = MULTIPROCESSORS[architecture]
@@ -61,6 +66,9 @@ def resident_blocks(architecture: int, *, warps: int, registers: int, shared: in
 
 
 def occupancy(architecture: int, *, warps: int, registers: int, shared: int) -> float:
-    """Share of the warps that a multiprocessor can hold, 0 to 1; arguments as in `resident_blocks`."""
+    """Compute the share of resident warps, 0 to 1.
+
+    The arguments are those of `resident_blocks`.
+    """
     blocks = resident_blocks(architecture, warps=warps, registers=registers, shared=shared)
     return blocks * warps / MULTIPROCESSORS[architecture].warps

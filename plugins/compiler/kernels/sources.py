@@ -1,4 +1,7 @@
-"""The files that a kernel's machine code depends on: its module, and what that imports from its own package."""
+"""Search for the sources that decide a kernel's code.
+
+They are the kernel's module and what it imports from its own package.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ from ...errors import PluginError
 
 
 def list_sources(module: str) -> dict[str, Path]:
-    """Module name -> file, for a module and everything of the same top package that it imports, directly or not.
+    """Map a module and its imports to their files.
+
+    Imports are followed, directly and indirectly, as long as they belong to the same top package.
 
     Raises:
         PluginError: the module is missing.
@@ -39,7 +44,10 @@ def _find_file(module: str) -> Path | None:
 
 
 def _find_spec(module: str) -> ModuleSpec | None:
-    """None also for a name inside a module; asking Python's own function for that would run the module."""
+    """Find a module without running it.
+
+    Returns None also for a name inside a module; Python's own function would run the module to find that out.
+    """
     parent = module.rpartition(".")[0]
     above = _find_spec(parent) if parent else None
     if parent and (above is None or above.submodule_search_locations is None):
@@ -48,7 +56,10 @@ def _find_spec(module: str) -> ModuleSpec | None:
 
 
 def _list_imports(path: Path, package: str) -> Iterator[str]:
-    """Modules that a file imports; names imported from a module are given as well, since they may be modules."""
+    """List the modules that a file imports.
+
+    Names imported from a module are listed as well, since they may be modules.
+    """
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

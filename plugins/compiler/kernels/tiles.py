@@ -1,7 +1,8 @@
-"""Tile sizes per kernel and architecture: what a program of the grid computes, and with how many warps.
+"""Tile sizes and warps for each kernel and architecture.
 
-Chosen by compiling: no registers spilled on any architecture, tensor cores used where the types have them, and as many
-blocks side by side as that leaves. No choice was timed: that needs the GPU of the target.
+A tile is what one program of the grid computes. The sizes were chosen by compiling: no registers are spilled on any
+architecture, tensor cores are used where the types have them, and as many blocks lie side by side as that leaves. No
+choice was timed, because that needs the GPU of the target.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Tiling:
-    """How a kernel is cut."""
+    """Tile sizes, warps and stages of a kernel."""
 
     names: tuple[str, ...]
-    """The kernel's constants that are sizes, in the order in which the plugins expect them."""
+    """Names of the kernel's constants that are sizes, in the order in which the plugins expect them."""
     sizes: tuple[int, ...]
-    """Their values, powers of two."""
+    """Values of these constants, powers of two."""
     warps: int = 4
     """Warps of 32 threads in a block."""
     stages: int = 3
@@ -30,16 +31,19 @@ class Tiling:
 
     @property
     def constants(self) -> dict[str, int]:
-        """The kernel's constants; a name such as "BC+BD" gives one size to two of them."""
+        """Value of each of the kernel's constants.
+
+        A name such as "BC+BD" gives one size to two of them.
+        """
         return {part: size for name, size in zip(self.names, self.sizes, strict=True) for part in name.split("+")}
 
 
 def list_tilings(function: str, parts: tuple[str, ...], architecture: int) -> tuple[Tiling, ...]:
-    """The tilings of a kernel, best choice first.
+    """List the tilings of a kernel, best choice first.
 
     Args:
-        function: the kernel.
-        parts: the further parts of the variant's name.
+        function: name of the kernel.
+        parts: parts of the variant's name after the function's name.
         architecture: compute capability.
     """
     if function == "sparse_conv2d":
@@ -57,7 +61,7 @@ def list_tilings(function: str, parts: tuple[str, ...], architecture: int) -> tu
 
 
 _Choice = tuple[tuple[int, ...], int, int]
-"""Sizes, warps, stages."""
+"""Sizes, warps and stages."""
 
 
 def _make(names: tuple[str, ...], *choices: _Choice) -> tuple[Tiling, ...]:
@@ -65,7 +69,10 @@ def _make(names: tuple[str, ...], *choices: _Choice) -> tuple[Tiling, ...]:
 
 
 def _convolution(x: str, weight: str, layout: str, architecture: int) -> tuple[_Choice, ...]:
-    """Channel by channel ("linear") every element of a tile is an address of its own: smaller tiles."""
+    """Choose tilings for a convolution.
+
+    In the layout "linear" every element of a tile has an address of its own, so tiles are smaller.
+    """
     linear = layout == "linear"
     if weight == "fp32":  # exact FP32 products: no tensor cores, the accumulators lie in registers
         first: _Choice = ((32, 64, 32), 4, 2) if linear else ((64, 64, 16), 8, 2)
@@ -73,12 +80,16 @@ def _convolution(x: str, weight: str, layout: str, architecture: int) -> tuple[_
     if linear:
         return ((32, 64, 32), 8, 2), ((32, 32, 32), 4, 2)
     few, many = ((64, 64, 32), 4, 2), ((64, 64, 32), 8, 3 if weight == "fp16" else 2)
-    # From 9.0 on four warps are what one instruction multiplies with; before, more warps share out the registers.
+    # From 9.0 on one instruction multiplies with four warps; on earlier GPUs more warps share out the registers.
     return (*((few, many) if architecture >= 90 else (many, few)), ((32, 64, 32), 8, 2), ((32, 32, 32), 4, 2))
 
 
 def _attention(x: str, block: int) -> tuple[_Choice, ...]:
-    """`block` channels of queries and of values, none of which is split; the rest are queries and keys of a tile."""
+    """Choose tilings for attention.
+
+    `block` is the number of channels of queries and of values, which are not split. The other sizes are the queries and
+    keys of a tile.
+    """
     if block <= 32:
         rows = 32 if x == "fp32" else 64
         return ((rows, 32), 4, 2), ((rows, 16), 4, 2), ((16, 16), 4, 2)

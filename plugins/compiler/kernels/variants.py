@@ -1,25 +1,25 @@
-"""The kernels of a library: every operator's kernel for each type, layout and size that the plugins launch.
+"""Kernels of a library, by type, layout and size.
 
-The names are the contract with the C++ side, which looks kernels up by them; their parts are types ("fp16"), layouts
-("pixels") and sizes ("b64") in the order of the function that made them.
+The names of the kernels are the contract with the C++ side, which looks kernels up by them. Their parts are types
+("fp16"), layouts ("pixels") and sizes ("b64"), in the order that the function here gives them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
+from ...cost import NumberType
 from .tiles import Tiling, list_tilings
 
-Precision = Literal["fp16", "int8"]
-
 POINTER_ALIGNMENT = 16
-"""Bytes; CUDA aligns allocations to 256, and the plugins align what they cut from a workspace."""
+"""Bytes that pointers are aligned to; CUDA aligns allocations to 256, and the plugins align what they cut from a
+workspace."""
 ALIGNED = {"packed_outputs": 16}
-"""Integer parameters that the plugins only pass as multiples of this."""
+"""Number of which each of these integer parameters is a multiple whenever the plugins pass it."""
 PITCHES = {"x_pitch": ("IN", "p_x"), "query_pitch": ("IN", "p_query"), "out_pitch": ("OUT", "p_out")}
-"""Pitches with the constant that holds the layout and the tensor: kHWC8 pads channels to 8, kHWC does not pad."""
+"""Constant that holds the layout and name of the tensor, for each pitch; kHWC8 pads channels to 8, kHWC does not
+pad."""
 SPARSE_CONVOLUTIONS = (
     ("fp32", "fp32", "fp32"),
     ("fp16", "fp16", "fp16"),
@@ -28,31 +28,36 @@ SPARSE_CONVOLUTIONS = (
     ("fp16", "int8", "fp16"),
     ("fp32", "int8", "fp32"),
 )
-"""Types of x, of the weights and of the rest; where x is no INT8 and the weights are, it becomes INT8 as it is read."""
+"""Types of x, of the weights, and of mask, bias, residual and output; a float x with INT8 weights becomes INT8 as it
+is read."""
 _AT = {"fp32": "*fp32", "fp16": "*fp16", "int8": "*i8", "int32": "*i32"}
-"""Triton's type of a pointer to elements of a type."""
+"""Triton's pointer type for each type of elements."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One kernel with its types and constants: with one of its tilings, all that decides its machine code."""
+    """Kernel with its types, layouts and possible tilings.
+
+    With one of the tilings these decide its machine code.
+    """
 
     name: str
     module: str
     """Importable module with the Triton function."""
     function: str
     parameters: Mapping[str, str]
-    """Parameter -> Triton type ("*fp16", "i32", "fp32"), in order."""
+    """Triton type ("*fp16", "i32", "fp32") of each parameter, in order."""
     layouts: Mapping[str, int | str]
-    """Constants that follow the parameters -> value, in order; a text names a constant of `spair.plugins.layouts`."""
+    """Value of each constant that follows the parameters, in order; a text names a constant of
+    `spair.plugins.layouts`."""
     tilings: tuple[Tiling, ...]
-    """The constants that come last, best choice first: the first that keeps the rules is taken."""
-    tensor_cores: Precision | None = None
-    """What the tensor cores have to multiply; None where they need not be used."""
+    """Constants that come last, best choice first; the first tiling that keeps the rules is taken."""
+    tensor_cores: NumberType | None = None
+    """Type that the tensor cores have to multiply, "fp16" or "int8"; None where they need not be used."""
 
     @property
     def aligned(self) -> dict[str, int]:
-        """Parameter -> number that it is a multiple of (bytes for pointers)."""
+        """Divisor of each aligned parameter, in bytes for pointers."""
         pointers = {name: POINTER_ALIGNMENT for name, kind in self.parameters.items() if kind.startswith("*")}
         padded = {
             name: 8
@@ -65,7 +70,7 @@ class Variant:
 
 
 def list_variants(architecture: int) -> tuple[Variant, ...]:
-    """Every kernel of a library, tiled for an architecture."""
+    """List every kernel of a library, tiled for an architecture."""
     makers = (_compaction, _convolutions, _modulation, _attention)
     return tuple(variant for maker in makers for variant in maker(architecture))
 
@@ -140,7 +145,11 @@ def _make(
     layouts: tuple[str, ...] = (),
     multiplied: str = "",
 ) -> Variant:
-    """A variant; `layouts` are those of input and output, `multiplied` the type of a kernel with matrix products."""
+    """Make a variant.
+
+    `layouts` are the layouts of input and output; `multiplied` is the type that a kernel with matrix products
+    multiplies.
+    """
     return Variant(
         name=".".join((function, *parts)),
         module=f"spair.plugins.{folder}.kernel",

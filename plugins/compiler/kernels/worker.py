@@ -1,7 +1,8 @@
-"""The process that runs Triton: a job per line on standard input, its result on standard output.
+"""Process that runs Triton and compiles kernels.
 
-Apart from the caller because Triton prints at will, may abort the process, and compiles nothing where its interpreter
-was asked for. Run as `python -m spair.plugins.compiler.kernels.worker`.
+It reads a job from each line of standard input and writes the result as a line to standard output. It is a process of
+its own because Triton prints at will, may abort the process, and compiles nothing where its interpreter was asked for.
+Run as `python -m spair.plugins.compiler.kernels.worker`.
 """
 
 from __future__ import annotations
@@ -65,21 +66,27 @@ def compile_kernel(job: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Assembler:
-    """Takes the place of Triton's last stage: the ptxas of the target's CUDA instead of the newest, and its report."""
+    """Replacement for the last stage of Triton.
+
+    It runs the ptxas of the target's CUDA instead of the newest one, and keeps its report.
+    """
 
     def __init__(self, ptxas: str, name: str) -> None:
         self.ptxas, self.name = ptxas, name
         self.log = ""
 
     def replace_stage(self, *hook: Any) -> tuple[str, str] | None:
-        """Triton's hook: without arguments it asks for a key of its cache, else it gives the stages to change."""
+        """Replace the stage that makes machine code.
+
+        Triton calls this hook without arguments to ask for a key of its cache, and else with the stages to change.
+        """
         if not hook:
             return self.ptxas, self.ptxas
         hook[1]["cubin"] = lambda ptx, metadata: self.assemble(ptx)
         return None
 
     def assemble(self, ptx: str) -> bytes:
-        """PTX text to machine code."""
+        """Turn PTX text into machine code."""
         with tempfile.TemporaryDirectory(prefix="spair-ptxas-") as folder:
             source, code = Path(folder, "kernel.ptx"), Path(folder, "kernel.cubin")
             source.write_text(ptx)
@@ -121,7 +128,7 @@ def main() -> None:
         for line in sys.stdin:
             try:
                 answer = compile_kernel(json.loads(line))
-            except Exception as error:  # whatever Triton raises is one kernel's failure, and the caller's to report
+            except Exception as error:  # any exception of Triton is one kernel's failure, which the caller reports
                 answer = {"error": f"{type(error).__name__}: {error}"}
             answers.write(json.dumps(answer) + "\n")
             answers.flush()

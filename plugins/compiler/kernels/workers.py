@@ -1,4 +1,7 @@
-"""Processes that compile kernels, a few side by side; they start with the first job and end with the block."""
+"""Processes that compile kernels side by side.
+
+They start with the first job and end with the block.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,18 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _LAST_WORDS = 400
+"""Number of characters of a failed process's output that a message repeats."""
+_RUN = """import sys; sys.path[0] or sys.path.pop(0)
+import runpy; runpy.run_module('spair.plugins.compiler.kernels.worker', run_name='__main__', alter_sys=True)"""
+"""Code that runs `worker.py` without the current folder on the path of modules.
+
+A file there could hide a module of Python. `spair.runtime.children` does the same for the other folders, but this one
+imports nothing of the toolkit.
+"""
 
 
 class Workers:
-    """A context manager around `count` processes of `worker.py`."""
+    """Context manager of at most `count` processes of `worker.py`."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -42,7 +53,9 @@ class Workers:
             worker.close()
 
     def run(self, job: dict[str, Any]) -> dict[str, Any]:
-        """The result of a job of `worker.compile_kernel`; waits for a process that is free.
+        """Run a job of `worker.compile_kernel` and return its result.
+
+        Waits for a process that is free.
 
         Raises:
             PluginError: the job failed, or its process ended.
@@ -61,7 +74,15 @@ class Workers:
         return answer
 
     def map(self, call: Callable[[T], R], items: Iterable[T], finished: Callable[[R], None]) -> list[R]:
-        """`call` for each item, as many at a time as there are processes; stops at the first failure."""
+        """Call a function for each item, side by side.
+
+        As many calls run at a time as there are processes; the first failure stops the rest.
+
+        Args:
+            call: function of one item.
+            items: items, in the order of the results.
+            finished: called with each result as soon as it is there.
+        """
         items = list(items)
         with ThreadPoolExecutor(self._count) as pool:
             futures = [pool.submit(call, item) for item in items]
@@ -75,7 +96,7 @@ class Workers:
 
 
 class _Worker:
-    """One process."""
+    """One process of `worker.py`."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="spair-worker-")
@@ -86,7 +107,7 @@ class _Worker:
         environment["TMPDIR"] = self._folder.name  # what a killed process leaves goes with the folder
         environment["PYTHONPATH"] = os.pathsep.join(_search_path())
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "spair.plugins.compiler.kernels.worker"],
+            [sys.executable, "-c", _RUN],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._words,
@@ -133,7 +154,10 @@ class _Worker:
 
 
 def _search_path() -> Iterator[str]:
-    """Where this process finds modules, without the current folder: the worker has another one."""
+    """List this process's module folders without the current one.
+
+    The worker has another current folder.
+    """
     return (str(Path(entry).resolve()) for entry in sys.path if entry)
 
 

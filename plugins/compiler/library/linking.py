@@ -1,4 +1,7 @@
-"""The plugin library: C++ sources and kernels to one file that TensorRT loads."""
+"""Compilation of C++ sources and kernels to one plugin library.
+
+TensorRT loads the file.
+"""
 
 from __future__ import annotations
 
@@ -29,23 +32,23 @@ NATIVE = _ROOT / "native"
 
 
 def library_label(target: Target) -> Label:
-    """What a library that is built now says about itself."""
+    """Make the label of a library that is built now."""
     return make_label(target, importlib.metadata.version("spair-rt"), NATIVE)
 
 
 @dataclass(frozen=True)
 class Toolchain:
-    """What a library is compiled with."""
+    """Compiler and headers of a library."""
 
     compiler: str
     tensorrt: Path
-    """Folder of its headers."""
+    """Folder of TensorRT's headers."""
     cuda: Path
-    """Folder of its headers."""
+    """Folder of CUDA's headers."""
 
 
 def find_toolchain(target: Target) -> Toolchain:
-    """What compiles a target's library.
+    """Find the compiler and headers for a target's library.
 
     Raises:
         PluginError: something is missing; the message names the package that brings it.
@@ -61,7 +64,7 @@ def build_library(
     *,
     progress: Progress = lambda step: None,
 ) -> bytes:
-    """The content of libspair_plugins.so for a target.
+    """Build the content of libspair_plugins.so for a target.
 
     Raises:
         PluginError: a compiler or headers are missing, the sources do not compile, or the library needs symbols that
@@ -124,9 +127,12 @@ def _run(command: list[str], what: str) -> str:
 
 
 def _first_error(words: str) -> str:
-    """The line that tells the cause: those of the compiler's wrappers come after it."""
+    """Find the cause in a compiler's output.
+
+    It is one line of the output. The lines of the compiler's wrappers come after it.
+    """
     for pattern in (r"undefined|multiple definition|cannot find", r"error|cannot"):
         for line in words.splitlines():
             if re.search(pattern, line):
                 return line.strip()[:400]
-    return words.strip()[:400] or "it says nothing"
+    return words.strip()[:400] or "it printed nothing"

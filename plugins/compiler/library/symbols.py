@@ -1,4 +1,7 @@
-"""What a library asks of the machine that loads it, read from the file by binutils' `readelf`."""
+"""Requirements of a library on the machine that loads it.
+
+They are read from the file by binutils' `readelf`.
+"""
 
 from __future__ import annotations
 
@@ -12,28 +15,29 @@ from ...errors import PluginError
 from ..targets import Target
 
 EXPORTED = ("getCreators", "setLoggerFinder")
-"""What TensorRT looks for in a plugin library."""
+"""Functions that TensorRT looks for in a plugin library."""
 NEEDED = ("libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libm.so.6", "libstdc++.so.6")
-"""Shared libraries it may need (and the dynamic loader, `ld-linux…`): those of every Linux with TensorRT."""
+"""Shared libraries that it may need beside the dynamic loader (`ld-linux…`); every Linux with TensorRT has them."""
 
 _MACHINES = {"Advanced Micro Devices X86-64": "x86_64", "AArch64": "aarch64"}
 
 
 @dataclass(frozen=True)
 class Symbols:
-    """The dynamic symbols of a library."""
+    """Dynamic symbols of a library and what it needs."""
 
     machine: str
+    """Processor, as `platform.machine()` names it."""
     needed: frozenset[str]
-    """Shared libraries."""
+    """Names of the shared libraries that it needs."""
     defined: frozenset[str]
     undefined: frozenset[str]
     glibc: tuple[int, int]
-    """The C library that its newest symbol needs."""
+    """Version of the C library that its newest symbol needs."""
 
 
 def find_readelf() -> str:
-    """The program that reads libraries of any processor.
+    """Find the program readelf, which reads libraries of any processor.
 
     Raises:
         PluginError: it is not installed.
@@ -47,7 +51,7 @@ def find_readelf() -> str:
 
 
 def read_symbols(path: Path) -> Symbols:
-    """The dynamic symbols of an ELF library of any processor.
+    """Read the dynamic symbols of any processor's ELF library.
 
     Raises:
         PluginError: readelf is not installed, or cannot read the file.
@@ -76,8 +80,8 @@ def check_symbols(path: Path, target: Target) -> None:
     """Refuse a library that a target cannot load.
 
     Raises:
-        PluginError: it is for another processor, lacks TensorRT's entry points, or needs a library or a C library
-            that is not there.
+        PluginError: the library is for another processor, lacks TensorRT's entry points, or needs a library or a C
+            library that the target does not have.
     """
     symbols = read_symbols(path)
     missing = [name for name in EXPORTED if name not in symbols.defined]

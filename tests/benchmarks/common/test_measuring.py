@@ -1,15 +1,11 @@
-import argparse
 import json
 
 import numpy as np
 import pytest
 
 from benchmarks.common.measuring import (
-    Target,
+    Goal,
     Times,
-    parse_count,
-    parse_names,
-    parse_shares,
     require_equal,
     take_turns,
     write_json,
@@ -90,19 +86,19 @@ def test_wrong_results_fail_the_gate(wrong, match):
 
 
 @pytest.mark.parametrize(
-    ("target", "passed", "line"),
+    ("goal", "passed", "line"),
     [
-        (Target("speed", 6.0, 6.0), True, "pass         speed: 6.00 (wanted >= 6)"),
-        (Target("speed", 6.0, 5.99), False, "FAIL         speed: 5.99 (wanted >= 6)"),
-        (Target("floor", 2.0, 2.0, at_most=True), True, "pass         floor: 2.00 (wanted <= 2)"),
-        (Target("floor", 2.0, 2.01, at_most=True), False, "FAIL         floor: 2.01 (wanted <= 2)"),
-        (Target("floor", 2.0, None, at_most=True), None, "not measured floor: (wanted <= 2)"),
+        (Goal("speed", 6.0, 6.0), True, "pass         speed: 6.00 (wanted >= 6)"),
+        (Goal("speed", 6.0, 5.99), False, "FAIL         speed: 5.99 (wanted >= 6)"),
+        (Goal("floor", 2.0, 2.0, at_most=True), True, "pass         floor: 2.00 (wanted <= 2)"),
+        (Goal("floor", 2.0, 2.01, at_most=True), False, "FAIL         floor: 2.01 (wanted <= 2)"),
+        (Goal("floor", 2.0, None, at_most=True), None, "not measured floor: (wanted <= 2)"),
     ],
 )
-def test_verdicts(target, passed, line):
-    assert target.passed is passed
-    assert target.to_json()["passed"] is passed
-    assert target.line() == line
+def test_verdicts(goal, passed, line):
+    assert goal.passed is passed
+    assert goal.to_json()["passed"] is passed
+    assert goal.line() == line
 
 
 def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path):
@@ -111,25 +107,3 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path):
     with pytest.raises(ValueError):
         write_json(file, {"a": float("nan")})
     assert json.loads(file.read_text()) == {"a": 1}
-
-
-def test_options_are_parsed():
-    assert parse_shares("0,0.02,1.0") == (0.0, 0.02, 1.0)
-    assert parse_names(("a", "b"))("b,a") == ("b", "a")
-    assert parse_names(("a",))("") == ()
-    assert parse_count("12") == 12
-
-
-@pytest.mark.parametrize(
-    ("parse", "text", "match"),
-    [
-        (parse_shares, "0.1,x", "no list of numbers"),
-        (parse_shares, "1.5", "outside of 0..1"),
-        (parse_names(("a", "b")), "a,c", "no 'c'; choose from a, b"),
-        (parse_count, "0", "no whole number from 1 on"),
-        (parse_count, "-3", "no whole number"),
-    ],
-)
-def test_bad_options_are_refused(parse, text, match):
-    with pytest.raises(argparse.ArgumentTypeError, match=match):
-        parse(text)

@@ -3,7 +3,7 @@ import onnx
 import pytest
 
 from benchmarks.peers.maskless import fill_masks, remove_masks
-from spair.export.operators.bodies import DOMAIN
+from spair.export.operators.table import DOMAIN
 from spair.runtime.backends.onnxruntime import OnnxGraph
 
 

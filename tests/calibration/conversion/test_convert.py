@@ -1,6 +1,7 @@
 """The pass that writes precisions into graphs: types, casts, scales, and what may not change."""
 
 import copy
+import dataclasses
 
 import numpy as np
 import onnx
@@ -12,7 +13,8 @@ from spair.calibration.conversion.assignment import FULL, HALF, Assignment
 from spair.calibration.conversion.convert import ConvertPrecision
 from spair.calibration.conversion.layers import find_layers, is_quantized, uses_of
 from spair.calibration.conversion.plan import PrecisionPlan
-from spair.export.operators.bodies import DOMAIN
+from spair.export.operators.table import DOMAIN
+from spair.export.passes.base import PassError
 from spair.export.passes.graph import element_types
 
 HALVES = 2.0**-11
@@ -249,3 +251,15 @@ def test_layers_have_one_name_in_every_graph(network):
         node.domain == DOMAIN and node.op_type == "SparseConv2d" for node in network.models["net_r"].graph.node
     )
     assert len(masked) == sparse and {use.radius for use in masked} == {0, 1}
+
+
+def test_a_converted_graph_and_a_missing_scale_are_refused(network):
+    plan = plan_of(network, "int8")
+    with pytest.raises(PassError, match="ConvertPrecision cannot take this graph: it holds quantized or half values"):
+        converted(converted(network.models["net_r"], plan), plan)
+    scales = dict(plan.scales)
+    layer, index = next(use.key for use in uses_of(network.models["net_r"]))
+    del scales[layer, index]
+    with pytest.raises(PassError, match=f"the plan has no scale for use {index} of the int8 layer {layer}"):
+        converted(network.models["net_r"], dataclasses.replace(plan, scales=scales))
+    converted(network.models["net_r"], dataclasses.replace(plan, scales={}, quantize="weights"))

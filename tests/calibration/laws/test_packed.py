@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto
 
 from spair.calibration.conversion.convert import ConvertPrecision
-from spair.export.operators.bodies import DOMAIN
+from spair.export.operators.table import DOMAIN
 from spair.export.packed.packing import PackSparse
 from spair.export.passes.graph import element_types
 from tests.calibration.conversion.test_convert import feeds_of, plan_of, session

@@ -95,7 +95,7 @@ def test_an_output_that_cannot_be_written_is_refused_first(spair, tmp_path):
 
 def test_the_facts_are_those_of_the_checkpoint(monkeypatch, tiny_checkpoint, tiny_bundle, tmp_path):
     exported = {"preset": "tiny", "operators": {"SparseConv2d": 22}, "parity": FACTS["parity"]}
-    monkeypatch.setattr("spair.export.export_checkpoint", lambda *arguments, **options: exported)
+    monkeypatch.setattr("spair.export.exporter.export_checkpoint", lambda *arguments, **options: exported)
     shutil.copy(tiny_checkpoint, tmp_path)  # away from any model card
     facts = demo.export_bundle(tmp_path / tiny_checkpoint.name, tmp_path / "x.spair", print)
     assert facts["task"] == "rain" and facts["parameters"] == 636999

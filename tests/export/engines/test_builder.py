@@ -197,12 +197,20 @@ def test_bodies_are_written_out_where_the_parser_would_name_two_dequantizers_ali
     assert "AssertionError" in stopped.value.stderr
 
 
-def test_nodes_that_do_not_ask_for_a_plugin_fail(rtx, plugins, tmp_path):
+def test_a_node_whose_plugin_is_missing_is_an_error_and_no_dense_engine(rtx, plugins, tmp_path):
+    model = onnx.load(make_graph(tmp_path / "g.onnx"))
+    (node,) = (node for node in model.graph.node if node.op_type == "SparseNonLocal")
+    (body,) = (function for function in model.functions if function.name == "SparseNonLocal")
+    node.op_type = body.name = "Unknown"
+    onnx.save(model, tmp_path / "g.onnx")
+    assert build_engine(tmp_path / "g.onnx", None, plugins.target, SMALL).plugin_layers == 0
+    with pytest.raises(UserError, match="tensorrt_rtx builds no engine from .*g.onnx: .*[Pp]lugin"):
+        build_engine(tmp_path / "g.onnx", plugins.path, plugins.target, SMALL)
+
+
+def test_nodes_that_do_not_name_their_plugin_become_it_all_the_same(rtx, plugins, tmp_path):
     graph = make_graph(tmp_path / "g.onnx", plugin=False)
-    with pytest.raises(
-        GateError, match="made 0 plugin layers of 3 nodes of domain spair; n_attended became other layers"
-    ):
-        build_engine(graph, plugins.path, plugins.target, SMALL)
+    assert build_engine(graph, plugins.path, plugins.target, SMALL).plugin_layers == 3
 
 
 @pytest.mark.parametrize("kind", ["no library", "no graph"])
@@ -318,8 +326,3 @@ def test_a_missing_builder_is_answered_with_its_package(monkeypatch):
         builder_of(find_target("jetson-orin-jp6"))
     with pytest.raises(UserError, match="engines for l4 are built on the target itself, this machine is aarch64"):
         builder_of(find_target("l4"))
-
-
-def test_importing_the_builder_needs_no_torch():
-    code = "import sys, spair.export.engines.builder, spair.export.engines.target; assert 'torch' not in sys.modules"
-    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parent).returncode == 0

@@ -8,7 +8,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from spair.export.operators.bodies import DOMAIN, OPSET, add_function_bodies
+from spair.export.operators.bodies import OPSET, add_function_bodies
+from spair.export.operators.table import DOMAIN
 from spair.export.packed.packing import PackSparse
 from spair.runtime import Bundle
 

@@ -35,7 +35,7 @@ def run(model: onnx.ModelProto, image: np.ndarray) -> list[np.ndarray]:
 @pytest.mark.parametrize("size", [(1, 1), (3, 8), (8, 8), (9, 15)], ids=str)
 def test_any_size_is_padded_by_repetition_and_cropped(size):
     model = depth_model(4)
-    assert PadToMultiple(4)(model)
+    assert PadToMultiple(4)(model).modified
     image = np.random.default_rng(0).random((2, 3, *size), np.float32)
     out, smooth = run(model, image)
     np.testing.assert_array_equal(out, image)
@@ -47,7 +47,7 @@ def test_any_size_is_padded_by_repetition_and_cropped(size):
 @pytest.mark.parametrize(("size", "inner"), [((1, 3), (12, 12)), ((12, 13), (12, 16)), ((17, 4), (20, 12))], ids=str)
 def test_small_sizes_are_padded_to_the_smallest_one(size, inner):
     model = depth_model(4)
-    assert PadToMultiple(4, smallest=9)(model)  # 12 is the next multiple
+    assert PadToMultiple(4, smallest=9)(model).modified  # 12 is the next multiple
     image = np.random.default_rng(0).random((1, 3, *size), np.float32)
     missing = [(0, 0), (0, 0), (0, inner[0] - size[0]), (0, inner[1] - size[1])]
     expected = run(depth_model(4), np.pad(image, missing, mode="edge"))[1][..., : size[0], : size[1]]
@@ -73,7 +73,7 @@ def test_without_the_pass_such_a_size_fails():
 def test_a_multiple_of_1_changes_nothing_and_says_so():
     model = depth_model(2)
     before = model.SerializeToString()
-    assert not PadToMultiple(1)(model)
+    assert not PadToMultiple(1)(model).modified
     assert model.SerializeToString() == before
 
 

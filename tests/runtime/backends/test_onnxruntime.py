@@ -29,6 +29,16 @@ def test_half_precision_graphs_take_and_give_float32(doubler):
     np.testing.assert_array_equal(outputs["y"], [3, -4])
 
 
+@pytest.mark.parametrize("order", "<>")
+def test_integers_are_read_in_their_byte_order(tmp_path, order):
+    value = [helper.make_tensor_value_info(name, TensorProto.INT64, ["N"]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "doubler", value[:1], value[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    (tmp_path / "doubler.onnx").write_bytes(model.SerializeToString())
+    with OnnxGraph(tmp_path / "doubler.onnx", threads=1) as graph:
+        np.testing.assert_array_equal(graph.run({"x": np.array([3, -4], f"{order}i8")})["y"], [6, -8])
+
+
 def test_inputs_are_checked_by_name(doubler):
     with OnnxGraph(doubler) as graph, pytest.raises(ValueError, match=r"takes \['x'\], got \['z'\]"):
         graph.run({"z": np.zeros(1)})

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from spair.runtime import GateError, Picture, Restorer, Result, UserError, read_image, write_image
-from spair.runtime.batch.jobs import restore_files
+from spair.runtime.batch.jobs import run_jobs
 from spair.runtime.batch.planning import plan_jobs
 from spair.runtime.images.finding import find_inputs
-from spair.runtime.tiling.two_stage import TileCounts
+from spair.runtime.tiling.network import TileCounts
 
 
 def inverted(image):
@@ -25,6 +25,12 @@ def make(path, value=10, channels=3):
     path.parent.mkdir(parents=True, exist_ok=True)
     write_image(path, Picture(np.full((4, 6, channels), value, np.uint8)))
     return path
+
+
+def restore_files(restorer, specs, out, *, recursive=False, save_mask=False, **options):
+    """Restore into a folder as the command line does."""
+    inputs = find_inputs(specs, recursive=recursive, exclude=out)
+    return run_jobs(restorer, plan_jobs(inputs, out, save_mask=save_mask), **options)
 
 
 @pytest.fixture

@@ -62,6 +62,6 @@ def test_an_option_that_one_side_lacks_is_told():
 )
 def test_another_text_is_no_key(text):
     with pytest.raises(
-        UserError, match="cannot read engines/rtx/fp16.json: it is no key of an engine .*; build the engine"
+        UserError, match="cannot read engines/rtx/fp16.json: it is not the key of an engine .*; build the engine"
     ):
         read_key(text, "engines/rtx/fp16.json")

@@ -110,5 +110,5 @@ def test_a_changed_engine_or_library_is_refused(built):
 
 def test_a_damaged_key_is_told(built):
     bundle = extend_bundle(built(), {}, {PATHS["key"]: json.dumps({"target": "rtx"}).encode()})
-    with pytest.raises(UserError, match="fp32.json: it is no key of an engine"):
+    with pytest.raises(UserError, match="fp32.json: it is not the key of an engine"):
         find_engine(bundle, "rtx", "fp32", HOST)

@@ -53,6 +53,14 @@ def test_lossless_formats_give_back_every_bit(tmp_path, suffix, channels, kind, 
     np.testing.assert_array_equal(back.pixels, array)
 
 
+@pytest.mark.parametrize("kind", ["uint16", "float32"])
+def test_pixels_in_the_other_byte_order_are_written_as_their_values(tmp_path, kind):
+    array = pixels(13, 17, 3, kind)
+    for order in "<>":
+        write_image(tmp_path / "a.tif", Picture(array.astype(array.dtype.newbyteorder(order))))
+        np.testing.assert_array_equal(read_image(tmp_path / "a.tif").pixels, array)
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_jpeg_is_close_and_keeps_full_chroma(tmp_path, suffix, channels):

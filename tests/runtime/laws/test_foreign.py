@@ -7,6 +7,7 @@ import pytest
 from spair.runtime import GateError, Restorer, UserError
 from spair.runtime.bundle.writer import write_bundle
 from spair.runtime.tiling.spec import ForeignNetwork
+from spair.runtime.tiling.whole import WholeNetwork
 
 
 def photo(height, width):
@@ -32,7 +33,7 @@ def test_tiled_equals_untiled(bundles, size, tile):
     assert result.tiles.dense == -(-size[0] // tile) * -(-size[1] // tile)
 
 
-class Constant:
+class Constant(WholeNetwork):
     """Gives every window its own constant: the worst seam a network can make."""
 
     spec = ForeignNetwork()

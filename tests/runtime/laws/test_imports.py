@@ -1,7 +1,10 @@
 """The runtime installs on a Jetson: importing and using it needs no training or export package."""
 
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +14,7 @@ MODULES = [
     "spair.runtime.bundle.writer",
     "spair.runtime.opening",
 ]
+ROOT = Path(__file__).parents[3]
 FORBIDDEN = ["torch", "onnx", "scipy", "skimage", "lightning", "pydantic", "typer", "rich", "safetensors"]
 
 
@@ -49,3 +53,55 @@ def test_without_libvips_picture_files_are_one_sentence():
     )
     done = run(code)
     assert "install it with: pip install 'pyvips[binary]'" in done.stdout, done.stderr
+
+
+def name_importers_of_onnxruntime():
+    """Name the toolkit's modules that import it, at once or inside a function."""
+    folders = [path for path in ROOT.iterdir() if (path / "__init__.py").is_file() and path.name != "benchmarks"]
+    files = [file for folder in folders for file in folder.rglob("*.py")]
+    found = [file for file in files if re.search(r"^ *(import|from) onnxruntime", file.read_text(), re.MULTILINE)]
+    assert found, f"no module below {ROOT} imports onnxruntime"
+    return sorted(".".join(["spair", *file.relative_to(ROOT).with_suffix("").parts]) for file in found)
+
+
+TELL = """
+import importlib, importlib.abc, os, sys
+
+class Tell(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "onnxruntime":
+            print(os.environ.get("ORT_DISABLE_TELEMETRY"), flush=True)
+            os._exit(0)
+
+sys.meta_path.insert(0, Tell())
+importlib.import_module(sys.argv[1])
+print(os.environ.get("ORT_DISABLE_TELEMETRY"))
+"""
+"""Prints what ONNX Runtime reads when a module imports it, at once or later; it is not imported itself."""
+
+
+@pytest.mark.parametrize("chosen", [None, "0"], ids=["as usual", "chosen by the user"])
+@pytest.mark.parametrize("module", name_importers_of_onnxruntime())
+def test_telemetry_is_off_before_onnxruntime_is_imported_unless_the_user_chose(module, chosen):
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    if chosen:
+        environment["ORT_DISABLE_TELEMETRY"] = chosen
+    command = [sys.executable, "-c", TELL, module]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == (chosen or "1")
+
+
+def test_restoring_leaves_nothing_in_the_users_folders(bundles, tmp_path):
+    """ONNX Runtime's telemetry would keep a number of the user there; it is silent where CI is set."""
+    code = (
+        "import numpy as np\n"
+        "from spair.runtime import Restorer\n"
+        f"with Restorer.open({str(bundles.spair().path)!r}, threads=1) as restorer:\n"
+        "    restorer(np.full((9, 9, 3), 255, np.uint8))\n"
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "ORT_DISABLE_TELEMETRY")}
+    environment |= {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+    subprocess.run([sys.executable, "-c", code], cwd=home, env=environment, check=True)
+    assert list(home.rglob("*")) == []

@@ -12,7 +12,7 @@ from spair.training.loop import cpu
 
 FAULTS = """
 import resource, torch
-from spair.training.cpu import keep_freed_memory
+from spair.training.loop.cpu import keep_freed_memory
 if {keep}:
     assert keep_freed_memory()
 def step():

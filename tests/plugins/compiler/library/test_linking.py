@@ -190,7 +190,7 @@ def test_a_library_of_this_version_and_target_is_taken(plugins):
         ({"machine": "mips64"}, "is for mips64, host has x86_64"),
         (
             {"cuda": [13, 6]},
-            r"was built for drivers of CUDA 13\.6, those of host may be of 12\.6 and not read its code",
+            r"was built for drivers of CUDA 13\.6, the drivers of host may be of CUDA 12\.6 and not read its code",
         ),
         ({"architectures": [90], "fallback": 90}, r"no kernels for sm_89 of host: it was built for host \(sm_90; PTX"),
     ],

@@ -1,0 +1,150 @@
+"""Table of the `spair` operators and their forms.
+
+A form is a variant of an operator under a name of its own: it takes INT8 values, quantizes what it reads, or adds a
+residual. All code that must know an input's position, a type or a form reads this table. The meaning of each operator
+is in `bodies`, and its reference and plugin are in the folder `plugins/`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+DOMAIN = "spair"
+"""ONNX domain of the operators."""
+
+ElementType = Literal["float", "float32", "int8"]
+"""Type of a tensor's values. "float" is FP32 or FP16: all inputs of one node that have it share one type."""
+Role = Literal["feature", "mask", "weight"]
+"""Purpose of an input. Weights, biases and scales are constants of the graph, and all three are called "weight"."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """Input of an operator."""
+
+    name: str
+    type: ElementType = "float"
+    role: Role = "feature"
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Operator of the domain `spair`, or one form of it."""
+
+    name: str
+    inputs: tuple[Input, ...]
+    """Inputs in their order; every node gives all of them."""
+    attributes: tuple[str, ...]
+    """Names of the attributes that the function body reads."""
+    family: str
+    """Name of the operator that this is a form of, or its own name."""
+    mask: str | None = None
+    """Name of the mask outside which the output is zero. None: clean pixels have values too."""
+    active_inputs: tuple[str, ...] = ()
+    """Names of the inputs that are read at pixels of `mask` only. `x` is read at clean neighbours too where the
+    attribute `clean_input` is 1."""
+    int8_form: str | None = None
+    """Name of the form that takes `x` and `weight` in INT8."""
+    residual_form: str | None = None
+    """Name of the form that adds a residual, its last input, before the output is masked."""
+    quantizing_form: str | None = None
+    """Name of the form that takes `x` as a float and quantizes it with `x_scale`, instead of an INT8 `x`."""
+    in_bundles: bool = True
+    """Whether graphs of a bundle use it; the other forms are made when an engine is built."""
+    full_precision: bool = False
+    """Whether calibration keeps it in FP32. Sums over many pixels and exponentials overflow or vanish in FP16."""
+    domain: str = DOMAIN
+
+    def position(self, name: str) -> int:
+        """Return the position of an input.
+
+        Raises:
+            ValueError: the operator has no such input.
+        """
+        names = [part.name for part in self.inputs]
+        if name not in names:
+            raise ValueError(f"{self.name} has no input {name!r}; its inputs are {', '.join(names)}")
+        return names.index(name)
+
+    def has_input(self, name: str) -> bool:
+        """Return whether the operator has an input of that name."""
+        return any(part.name == name for part in self.inputs)
+
+    def type_of(self, name: str) -> ElementType:
+        """Return the type of an input."""
+        return self.inputs[self.position(name)].type
+
+    def positions_of(self, role: Role) -> tuple[int, ...]:
+        """Return the positions of all inputs with a role."""
+        return tuple(place for place, part in enumerate(self.inputs) if part.role == role)
+
+
+_MASK = Input("mask", role="mask")
+_RESIDUAL = Input("residual")
+_FLOAT = (Input("x"), _MASK, Input("weight", role="weight"), Input("bias", role="weight"))
+_QUANTIZE = (
+    Input("x"),
+    _MASK,
+    Input("weight", "int8", "weight"),
+    Input("bias", role="weight"),
+    Input("x_scale", "float32", "weight"),
+    Input("weight_scale", "float32", "weight"),
+)
+_INT8 = (Input("x", "int8"), *_QUANTIZE[1:])
+_ATTENTION = (
+    Input("query"),
+    Input("key"),
+    Input("value"),
+    Input("query_mask", role="mask"),
+    Input("key_mask", role="mask"),
+)
+
+
+def _convolution(name: str, inputs: tuple[Input, ...], **facts: Any) -> Operator:
+    """Make the record of a form of SparseConv2d."""
+    return Operator(
+        name,
+        inputs,
+        attributes=("pads", "negative_slope", "clean_input"),
+        family="SparseConv2d",
+        mask="mask",
+        active_inputs=("x", "residual") if _RESIDUAL in inputs else ("x",),
+        **facts,
+    )
+
+
+OPERATORS = (
+    _convolution("SparseConv2d", _FLOAT, int8_form="SparseConv2dInt8", residual_form="SparseConv2dAdd"),
+    _convolution(
+        "SparseConv2dInt8", _INT8, residual_form="SparseConv2dInt8Add", quantizing_form="SparseConv2dQuantize"
+    ),
+    _convolution("SparseConv2dQuantize", _QUANTIZE, residual_form="SparseConv2dQuantizeAdd", in_bundles=False),
+    _convolution("SparseConv2dAdd", (*_FLOAT, _RESIDUAL), int8_form="SparseConv2dInt8Add", in_bundles=False),
+    _convolution(
+        "SparseConv2dInt8Add", (*_INT8, _RESIDUAL), quantizing_form="SparseConv2dQuantizeAdd", in_bundles=False
+    ),
+    _convolution("SparseConv2dQuantizeAdd", (*_QUANTIZE, _RESIDUAL), in_bundles=False),
+    Operator(
+        "MaskedModulation", (Input("x"), _MASK), attributes=("eps",), family="MaskedModulation", full_precision=True
+    ),
+    Operator(
+        "SparseNonLocal",
+        _ATTENTION,
+        attributes=("scale",),
+        family="SparseNonLocal",
+        mask="query_mask",
+        active_inputs=("query",),
+        full_precision=True,
+    ),
+)
+"""All operators and forms, in the order of their families."""
+
+BY_NAME = MappingProxyType({operator.name: operator for operator in OPERATORS})
+"""Operator of each name."""
+
+
+def find_operator(domain: str, name: str) -> Operator | None:
+    """Return the operator of a domain and type, or None."""
+    return BY_NAME.get(name) if domain == DOMAIN else None

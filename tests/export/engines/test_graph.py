@@ -1,0 +1,58 @@
+"""Graphs for parsers with plugins: without our function bodies, so that a plugin that is missing is noticed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import onnx
+import pytest
+
+from spair.export.engines import builder as engine_module
+from spair.export.engines.graph import prepare_engine_graph
+from spair.export.engines.worker import remove_bodies
+from tests.export.engines.test_builder import make_graph, rtx  # noqa: F401
+
+OPENED = """
+import ctypes, pathlib, sys, tensorrt_rtx as trt
+log = trt.Logger(trt.Logger.INTERNAL_ERROR)
+builder = trt.Builder(log)
+network = builder.create_network(0)
+graph, library, registered = sys.argv[1:]
+if registered == "yes":
+    assert builder.get_plugin_registry().load_library(library) is not None
+else:
+    ctypes.CDLL(library)
+print(trt.OnnxParser(network, log).parse(pathlib.Path(graph).read_bytes()))
+"""
+"""Whether a graph parses where the library was registered, or opened alone as trtexec's `--staticPlugins` does."""
+
+
+@pytest.mark.parametrize(
+    ("registered", "bodies", "parses"), [("yes", False, True), ("no", False, False), ("no", True, True)]
+)
+def test_only_without_bodies_is_a_library_that_registers_nothing_noticed(
+    rtx,  # noqa: F811
+    plugins,
+    tmp_path,
+    registered,
+    bodies,
+    parses,
+):
+    path = make_graph(tmp_path / "g.onnx")
+    path.write_bytes(prepare_engine_graph(path, bodies=bodies))
+    (tmp_path / "links").mkdir()
+    environment = engine_module._make_environment("tensorrt_rtx", tmp_path / "links")
+    command = [sys.executable, "-c", OPENED, str(path), str(plugins.path), registered]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout.split()[-1] == str(parses)
+
+
+def test_functions_of_other_domains_stay_for_the_parser(tmp_path):
+    model = onnx.load(make_graph(tmp_path / "g.onnx"))
+    theirs = onnx.FunctionProto()
+    theirs.CopyFrom(model.functions[0])
+    theirs.domain = "theirs"
+    model.functions.append(theirs)
+    remove_bodies(model)
+    assert [function.domain for function in model.functions] == ["theirs"]
