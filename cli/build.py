@@ -39,9 +39,9 @@ def build(
         Path | None, typer.Option(metavar="FILE", help="Plugin library that was built for the target before.")
     ] = None,
     usual_size: Annotated[
-        str, typer.Option(metavar="PIXELS", help="Width x height that the engines are tuned for.")
+        str, typer.Option(metavar="SIZE", help="Width x height that the engines are tuned for.")
     ] = "1280x720",
-    max_size: Annotated[str, typer.Option(metavar="PIXELS", help="Largest width x height of pictures.")] = "1920x1080",
+    max_size: Annotated[str, typer.Option(metavar="SIZE", help="Largest width x height of pictures.")] = "1920x1080",
     batch: Annotated[int, typer.Option(min=1, metavar="PICTURES", help="Largest number of pictures at a time.")] = 1,
     jobs: Annotated[
         int | None, typer.Option(min=1, metavar="JOBS", help="Kernels compiled side by side; all cores when left out.")

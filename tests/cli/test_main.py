@@ -53,7 +53,7 @@ def test_the_version_is_that_of_the_distribution(spair):
         (["nonsense"], "no such command 'nonsense'", "spair"),
         (["restor"], "no such command 'restor'; did you mean 'restore'?", "spair"),
         (["--nope"], "no such option: --nope", "spair"),
-        (["export"], "missing argument 'CHECKPOINT'", "spair export"),
+        (["export"], "missing argument 'MODEL'", "spair export"),
         (["inspect", "a", "--no-such"], "no such option: --no-such", "spair inspect"),
         (
             ["calibrate", "a", "--images", "b"],
