@@ -1,6 +1,5 @@
 """Function bodies of the `spair` operators.
 
-
 A function body defines an operator in standard operators, and every graph carries the bodies of the operators it
 uses. ONNX Runtime inlines them. TensorRT's parser (10.7 and later, TensorRT-RTX) falls back to them when no plugin of
 the name is registered: the engine is then several times as slow, and nothing reports an error. Earlier parsers, such
