@@ -72,11 +72,11 @@ def save_checkpoint(model: SPAIR, path: Path, *, task: str, training: str = "") 
         raise CheckpointError(f"cannot save {path.name}, expected a name that ends in .safetensors; rename it")
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     _require_finite(state, path)
-    # This package imports nothing of the toolkit, so it has its own atomic writer.
     metadata = {"format": "spair", "schema": str(SCHEMA), "preset": model.preset.to_json(), "task": task}
     payload = save(state, {**metadata, "training": training})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # The toolkit's atomic writer is in `runtime.files`; this package imports nothing of the toolkit.
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
         raise CheckpointError(f"cannot save {path}: {error.strerror}; give a folder that can be written") from error
@@ -263,6 +263,6 @@ def _choose_preset(path: Path, state: Mapping[str, Tensor], metadata: Mapping[st
             return candidate
     named = ", ".join(list(shapes)[:3])
     raise CheckpointError(
-        f"{path} is not a checkpoint of a SPAIR preset ({', '.join(PRESETS)}), its keys begin {named}; "
+        f"{path} is not a checkpoint of a SPAIR preset ({', '.join(PRESETS)}): its keys begin {named}; "
         "for another network, give its definition with --factory package.module:function"
     )

@@ -143,7 +143,9 @@ def test_fresh_measures_again(bundle, pairs, options, cache, tmp_path, monkeypat
 
 def test_a_missed_gate_writes_nothing_and_names_the_worst(bundle, pairs, options):
     before = contents(bundle)
-    with pytest.raises(GateError, match=r"no layer of .* may be int8 within 1e-09 dB, .*; the most sensitive are net_"):
+    with pytest.raises(
+        GateError, match=r"no layer of .* can be int8 within .* 1e-09 dB .the most sensitive layers are net_"
+    ):
         calibrate_bundle(bundle, pairs / "input", replace(options, max_loss=1e-9))
     assert contents(bundle) == before
     assert not list(bundle.parent.glob(".copy.spair*"))
@@ -221,7 +223,7 @@ def change_manifest(bundle: Path, **entries) -> None:
 
 
 def test_pictures_that_cannot_be_used_are_refused(bundle, pairs, options, tmp_path):
-    refuse(bundle, tmp_path / "nowhere", options, "nowhere is no folder; give one")
+    refuse(bundle, tmp_path / "nowhere", options, "nowhere does not exist; give a folder")
     few = tmp_path / "few"
     few.mkdir()
     refuse(bundle, few, options, "holds no picture")
@@ -255,12 +257,12 @@ def test_a_pair_of_two_sizes_is_refused(bundle, pairs, options, tmp_path):
 def test_a_bundle_without_parity_or_quantized_already_is_refused(bundle, pairs, options):
     parity = json.loads((bundle / "manifest.json").read_text())["parity"]
     change_manifest(bundle, parity={})
-    refuse(bundle, pairs / "input", options, "has no passed parity report")
+    refuse(bundle, pairs / "input", options, "has no parity report that passed")
     change_manifest(bundle, parity=parity)
     calibrate_bundle(bundle, pairs / "input", options, targets=pairs / "target")
     graphs = json.loads((bundle / "manifest.json").read_text())["graphs"]
     change_manifest(bundle, graphs={"fp32": graphs["int8"]})
-    refuse(bundle, pairs / "input", options, r"the fp32 graph \w+ of .* holds quantized or half values already")
+    refuse(bundle, pairs / "input", options, r"the FP32 graph \w+ of .* already holds quantized or half values")
 
 
 def test_a_value_that_is_not_finite_names_layer_and_picture(bundle, pairs, options):
@@ -317,14 +319,15 @@ def test_converted_graphs_with_infinities_are_refused_by_the_layer_that_made_the
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"pictures": 3}, "3 pictures of a side of 1024 are to be used, expected at least 4"),
-        ({"side": 31}, "a side of 31 are to be used, .* not below the tile's 32"),
-        ({"precision": "fp8"}, "cannot calibrate to 'fp8', expected one of fp16, int8"),
-        ({"calibrator": "best"}, "unknown calibrator 'best', expected one of minmax"),
-        ({"precision": "fp16", "quantize": "weights"}, "weights alone is a diagnosis of int8, got fp16"),
-        ({"tile": 8}, "the tile is 8"),
-        ({"percentile": 5.0}, "the percentile is 5, expected 50 to 100"),
-        ({"max_loss": 0.0}, "the loss allowed is 0 dB, expected more than 0"),
+        ({"pictures": 3}, "the number of pictures is 3, expected 4 or more"),
+        ({"side": 31}, "cut to a side of 31 pixels, expected at least the 32 of a tile"),
+        ({"precision": "fp8"}, "the precision is 'fp8', expected one of fp16, int8"),
+        ({"calibrator": "best"}, "the calibrator is 'best', expected one of minmax"),
+        ({"precision": "fp16", "quantize": "weights"}, "quantize is 'weights' with fp16, expected 'both' or int8"),
+        ({"tile": 8}, "the tile has a side of 8 pixels, expected 32 or more"),
+        ({"tiles": 1}, "the number of tiles is 1, expected 2 or more"),
+        ({"percentile": 5.0}, "the percentile is 5 %, expected 50 to 100"),
+        ({"max_loss": 0.0}, "the largest loss is 0 dB, expected more than 0"),
         ({"assumed_psnr": 1.0}, "the assumed PSNR is 1 dB, expected 10 to 90"),
     ],
 )
