@@ -129,7 +129,7 @@ class _Writer:
             node.input[:] = [inner if given == name else given for given in node.input]
             node.output[:] = [inner if given == name else given for given in node.output]
         cast = self.made.get((name, FULL))
-        if cast is not None:  # somebody inside reads the float32 form already
+        if cast is not None:  # a node inside the graph reads the float32 form already
             for node in self.nodes:
                 node.input[:] = [name if given == cast else given for given in node.input]
                 node.output[:] = [name if given == cast else given for given in node.output]

@@ -1,4 +1,4 @@
-"""The whole job on a small network: what is stored, what is refused, what comes out twice the same."""
+"""Whole calibrations of a small network."""
 
 import json
 import re
@@ -18,13 +18,13 @@ TIMES = ("ms", "ms_fp32", "ms_saved")
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the tests of this module keep what they measured, for each other."""
+    """Share one cache of measurements among the tests of this module."""
     return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(autouse=True)
 def _shared_journal(request: pytest.FixtureRequest, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is measured twice, and only the fixture `calibrated` is timed."""
+    """Measure nothing twice and time only the fixture `calibrated`."""
     monkeypatch.setenv("SPAIR_CACHE", str(cache))
     monkeypatch.setattr("spair.calibration.calibrate.time_layers", lambda *_: {})
     monkeypatch.setattr("spair.calibration.calibrate.time_parts", lambda *_: {"parts": {}})
@@ -41,7 +41,7 @@ def without_times(report: dict) -> dict:
 
 @pytest.fixture(scope="module", params=["fp16", "int8"])
 def calibrated(request, small_bundle, pairs, cache, tmp_path_factory) -> tuple[Path, dict]:
-    """The small bundle in a precision, and the report; shared by the module."""
+    """Calibrate the small bundle once per precision for this module."""
     folder = tmp_path_factory.mktemp("calibrated")
     path = Path(shutil.copytree(small_bundle, folder / "small.spair"))
     with pytest.MonkeyPatch.context() as patch:
@@ -206,7 +206,7 @@ def test_a_diagnosis_stores_nothing(bundle, pairs, options, what):
     assert any(row["db_lost"] > 0 for row in report["table"])
 
 
-# What is refused
+# Refusals
 
 
 def refuse(bundle: Path, images: Path, options: Options, match: str, **more) -> None:
@@ -303,7 +303,10 @@ def test_a_value_that_is_not_finite_outside_of_all_tiles_is_named_too(bundle, pa
 def test_converted_graphs_with_infinities_are_refused_by_the_layer_that_made_them(
     network, tiles, monkeypatch, part, layer, view
 ):
-    """However many tensors are in view at once: the outputs are not finite either, and come first in ONNX Runtime."""
+    """Name the layer for any number of observed tensors.
+
+    The graph's outputs are not finite either, and ONNX Runtime gives them first.
+    """
     from spair.calibration.statistics import observe
 
     models = {name: onnx.ModelProto.FromString(network.models[name].SerializeToString()) for name in network.parts}
