@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import statistics
-import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from ..export.packed.packing import PackSparse
 from ..runtime.backends.base import Graph
 from ..runtime.machine.processor import count_cores, read_cpu_name
 from ..runtime.profiling.masks import make_mask
+from ..runtime.profiling.timing import Repeats, take_turns
 from .conversion.convert import convert
 from .conversion.layers import SIDE, Layer, element_counts, weight_of
 from .conversion.plan import PrecisionPlan
@@ -31,7 +32,9 @@ from .variants import Built, Variant
 RUNS = 5
 """Number of timed runs of a graph."""
 LONGEST = 20.0
-"""Seconds after which two runs of slow graphs have to do."""
+"""Seconds for the timed runs of all graphs together; slow graphs run fewer times, but at least FEWEST_RUNS."""
+FEWEST_RUNS = 2
+"""Smallest number of timed runs of a graph."""
 WORTH = 0.95
 """Share of FP32's time below which a precision is worth it; the time of equal runs differs by a few percent."""
 
@@ -81,17 +84,10 @@ def time_in_turn(*cases: tuple[Graph, Mapping[str, np.ndarray] | None], runs: in
 
     A busy moment of the machine then hits all of them.
     """
-    taken: list[list[float]] = [[] for _ in cases]
-    begin = time.perf_counter()
-    for run in range(runs + 1):
-        if run > 2 and time.perf_counter() - begin > LONGEST:
-            break
-        for (graph, feeds), times in zip(cases, taken, strict=True):
-            start = time.perf_counter()
-            graph.run(feeds or {})
-            if run:  # first runs allocate
-                times.append(1000 * (time.perf_counter() - start))
-    return [statistics.median(times) for times in taken]
+    calls = {place: partial(graph.run, feeds or {}) for place, (graph, feeds) in enumerate(cases)}
+    repeats = Repeats(runs, seconds=LONGEST / len(cases), least=FEWEST_RUNS)
+    taken = take_turns(calls, lambda place: repeats, warm_first=True)
+    return [1000 * statistics.median(seconds) for seconds in taken.values()]
 
 
 def time_layers(
