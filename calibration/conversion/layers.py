@@ -172,7 +172,7 @@ def float_tensors(model: onnx.ModelProto) -> list[str]:
 
 
 def is_quantized(model: onnx.ModelProto) -> bool:
-    """Return whether a graph already holds quantized or half values."""
+    """Whether a graph holds quantized or half values already."""
     kinds = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "SparseConv2dInt8"}
     halves = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
     return any(node.op_type in kinds for node in model.graph.node) or any(
@@ -181,7 +181,7 @@ def is_quantized(model: onnx.ModelProto) -> bool:
 
 
 def weights_of(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
-    """Return the weight tensors of a graph by layer."""
+    """The weight tensors of a graph by layer."""
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     names = (weight_of(node, stored) for node in model.graph.node)
     return {layer_name(name): stored[name] for name in names if name is not None}
