@@ -1,4 +1,4 @@
-"""How a calibration says how far it is."""
+"""Progress of a calibration."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 Tick = Callable[[int, int, str], None]
-"""Called with (done, all, the name just finished)."""
+"""Callback that receives the count of finished items, the count of all items, and the name of the last one."""
 Progress = Callable[[str], AbstractContextManager[Tick]]
-"""Called with what begins, entered for as long as it takes."""
+"""Function that takes the name of a stage; its context lasts as long as the stage and gives a `Tick`."""
 
 
 @contextlib.contextmanager
 def silent(what: str) -> Iterator[Tick]:
-    """Says nothing."""
+    """Show no progress."""
     yield lambda done, total, name: None
