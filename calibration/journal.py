@@ -5,7 +5,6 @@ Each number is written as soon as it is measured, so an interrupted calibration 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from ..runtime.cache import cache_folder
+from ..runtime.cache import cache_file
 from ..runtime.errors import UserError
 from ..runtime.files import write_atomically
 from .options import Options
@@ -78,5 +77,4 @@ def open_journal(network: Variant, tiles: Sequence[CalibrationPicture], options:
         "tiles": [tile.digest() for tile in tiles],
         "onnxruntime": onnxruntime.__version__,
     }
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    return Journal(cache_folder() / f"calibration-{digest[:24]}.json")
+    return Journal(cache_file("calibration", key))

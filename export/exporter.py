@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import hashlib
 import importlib.metadata
 import tempfile
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from ..network.restoration import SparseNonLocalModule
 from ..network.spair import MODULATED
 from ..runtime.bundle.writer import check_target, write_bundle
 from ..runtime.errors import GateError
+from ..runtime.files import sha256
 from .foreign import ForeignInterface, foreign_spec, load_foreign, measure_reach
 from .graphs import GraphSpec, export_graph, operator_counts, spair_graphs
 from .operators.bodies import OPSET
@@ -202,7 +202,7 @@ def _make_manifest(
         "name": job.out.name.removesuffix(".spair"),
         "checkpoint": {
             "name": job.checkpoint.name,
-            "sha256": hashlib.sha256(job.checkpoint.read_bytes()).hexdigest(),
+            "sha256": sha256(job.checkpoint),
         },
         "graphs": {PRECISION: parts},
         "operators": operators,

@@ -26,7 +26,7 @@ def write_atomically(target: Path, data: bytes) -> None:
 
 @contextmanager
 def replace_atomically(target: Path) -> Iterator[Path]:
-    """Replace a file by one that the body of a `with` block writes.
+    """Replace a file by one that a `with` block writes.
 
     This is `write_atomically` for data that comes in pieces, or from a library that takes a path. A failure in the
     body leaves the existing file unchanged, and no temporary file behind.

@@ -77,7 +77,7 @@ class ConvertPrecision(GraphPass[Conversion]):
         self.plan, self.part, self.twin = plan, part, twin
 
     def requires(self, model: onnx.ModelProto) -> None:
-        """Raise PassError for a converted graph and for a missing scale."""
+        """Raise PassError for a converted graph or a missing scale."""
         if is_quantized(model):
             raise PassError("it holds quantized or half values already, expected an FP32 graph")
         for value in (*model.graph.input, *model.graph.output):

@@ -17,7 +17,7 @@ from ...export.operators.table import OPERATORS
 from ...export.passes.graph import attribute_of, element_types, initializers_of, operator_of
 
 WEIGHT_INPUT = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1}
-"""Position of the weights among the inputs of standard operators. The table of `spair` operators has it for those."""
+"""Position of the weights among the inputs of standard operators; `OPERATORS` has it for `spair` operators."""
 QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv"}) | {
     operator.name for operator in OPERATORS if any(part.type == "int8" for part in operator.inputs)
 }
@@ -101,7 +101,7 @@ def _weight_position(node: onnx.NodeProto) -> int | None:
 
 
 def uses_of(model: onnx.ModelProto) -> list[Use]:
-    """Return every use of a layer in a graph, in its order."""
+    """List the uses of layers in a graph, in order."""
     stored = initializers_of(model.graph)
     counts: dict[str, int] = {}
     uses = []
@@ -183,7 +183,7 @@ def float_tensors(model: onnx.ModelProto) -> list[str]:
 
 
 def is_quantized(model: onnx.ModelProto) -> bool:
-    """Whether a graph holds quantized or half values already."""
+    """Return whether a graph already holds quantized or half values."""
     halves = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
     return any(node.op_type in QUANTIZED for node in model.graph.node) or any(
         tensor.data_type in halves for tensor in model.graph.initializer
@@ -191,7 +191,7 @@ def is_quantized(model: onnx.ModelProto) -> bool:
 
 
 def weights_of(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
-    """The weight tensors of a graph by layer."""
+    """Return the weight tensors of a graph by layer."""
     stored = initializers_of(model.graph)
     names = (weight_of(node, stored) for node in model.graph.node)
     return {layer_name(name): stored[name] for name in names if name is not None}

@@ -31,7 +31,7 @@ def rain(data_dir, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory) -> Path:
-    """The shipped checkpoint, exported."""
+    """Export the shipped checkpoint."""
     from spair.export.exporter import export_checkpoint
 
     checkpoint = Path(str(importlib.resources.files("spair.network.weights") / "rain-tiny.safetensors"))
