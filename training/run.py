@@ -27,7 +27,7 @@ from .loop.callbacks import PACE, AveragedCheckpoint, Clock, Durations, Pace, Pi
 from .loop.cpu import has_matrix_tiles, keep_freed_memory
 from .loop.interruption import Interruption
 from .loop.module import PatchModule, RestorationModule
-from .loop.state import STATE, AtomicCheckpointIO, State, check_unchanged, read_state
+from .loop.state import STATE, AtomicCheckpointIO, State, check_unchanged, read_run_state
 from .loop.terminal import StageBar, counting_pictures, describe_start, is_first, quiet, say
 from .self_evaluation import evaluate_held_out, read_scores
 from .simulators import SIMULATORS
@@ -88,7 +88,7 @@ def train(
         torch.set_num_threads(devices.threads)
     config, folder = config.in_folder(out), out / config.name
     weights = folder / f"{config.name}.safetensors"
-    state = read_state(folder / STATE)
+    state = read_run_state(folder / STATE)
     if state is not None:
         check_unchanged(config, state, folder)
     pace: Pace | None = None
@@ -98,7 +98,7 @@ def train(
             say(describe_start(config, corpus, state))
         while not _is_over(config, state):
             pace = _train_stage(config, folder, corpus, state, devices, progress)
-            state = read_state(folder / STATE)
+            state = read_run_state(folder / STATE)
         if corpus.held_out and is_first():
             _evaluate(config, corpus, folder, devices, progress)
     assert state is not None

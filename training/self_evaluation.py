@@ -15,7 +15,7 @@ from ..runtime.files import write_atomically
 from ..runtime.images import Picture, write_image
 from .data.corpus import PicturePair
 from .evaluation.comparison import Example, Measured, MeasureSetting, compare
-from .evaluation.protocols import Protocol, find_protocol
+from .evaluation.protocols import TaskProtocol, find_protocol
 from .evaluation.report.montage import draw_montage, make_column
 from .evaluation.restored import average_rows
 
@@ -90,5 +90,5 @@ def _restore(model: SPAIR, pair: PicturePair, threshold: int) -> Example:
     return Example(pair.name, image, target, np.ascontiguousarray(output), found, pair.find_truth(threshold))
 
 
-def _draw(measured: Measured, protocol: Protocol) -> np.ndarray:
+def _draw(measured: Measured, protocol: TaskProtocol) -> np.ndarray:
     return draw_montage(measured, protocol, [("this run", make_column(measured, protocol))])

@@ -53,7 +53,7 @@ class Evaluation:
 def restored_kind(task: str, quantize: QuantizeMode, resize: int | None, shift: int) -> Evaluation:
     """Restored pictures against clean ones."""
     from ...training.evaluation.protocols import find_protocol
-    from ...training.evaluation.published import describe
+    from ...training.evaluation.published import describe_published
     from ...training.evaluation.report.maps import draw_parts
     from ...training.evaluation.report.montage import draw_montage, make_column
     from ...training.evaluation.report.restored import render_report
@@ -67,7 +67,7 @@ def restored_kind(task: str, quantize: QuantizeMode, resize: int | None, shift: 
         draw_parts=draw_parts,
         render=render_report,
         show=show_restored,
-        publish=partial(describe, task),
+        publish=partial(describe_published, task),
     )
 
 

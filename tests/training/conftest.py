@@ -15,7 +15,8 @@ from spair.runtime import Picture, UserError, write_image
 from spair.training.config import TrainingConfig
 from spair.training.config_file import load_config
 from spair.training.evaluation.comparison import Example, MeasureSetting, compare
-from spair.training.evaluation.masks import Located, MaskCounts
+from spair.training.evaluation.masks import Located
+from spair.training.evaluation.metrics import MaskCounts
 from spair.training.evaluation.protocols import PROTOCOLS
 
 CONFIG = """

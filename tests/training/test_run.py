@@ -18,7 +18,7 @@ from spair.network import BASE, SPAIR, TINY, CheckpointError, load_checkpoint, s
 from spair.training import run
 from spair.training.config_file import load_config
 from spair.training.loop.module import RestorationModule
-from spair.training.loop.state import read_state
+from spair.training.loop.state import read_run_state
 from spair.training.run import STATE, Devices, _check_batches, train
 
 STOPS = [(0, 2), (1, 0), (1, 2), (2, 1)]
@@ -97,7 +97,7 @@ def test_a_run_that_was_interrupted_in_any_stage_ends_with_the_same_weights(conf
         interrupt(stop)
         with pytest.raises(KeyboardInterrupt):
             train(config, folder / "parts", progress=False)
-        state = read_state(folder / "parts" / "test" / STATE)
+        state = read_run_state(folder / "parts" / "test" / STATE)
         assert (state.stage, state.steps) == saved
     interrupt()
     assert without_pace(train(config, folder / "parts", progress=False)) == without_pace(whole.report)
@@ -109,7 +109,7 @@ def test_a_run_that_was_killed_in_any_stage_ends_with_the_same_weights(configure
     command = [sys.executable, "-W", "ignore", "-c", KILLED.format(stops=STOPS), folder / "run.toml", folder / "parts"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
-    state = read_state(folder / "parts" / "test" / STATE)
+    state = read_run_state(folder / "parts" / "test" / STATE)
     assert (state.stage, state.steps) == SAVED[-1]
     assert without_pace(train(config, folder / "parts", progress=False)) == without_pace(whole.report)
     assert_same(weights(folder / "parts"), weights(whole.out))
@@ -224,7 +224,7 @@ def test_ctrl_c_stays_ctrl_c(configure, folder, interrupt):
     with pytest.raises(KeyboardInterrupt):
         train(configure(), folder / "runs", progress=False)
     assert signal.getsignal(signal.SIGINT) is handler
-    assert read_state(folder / "runs" / "test" / STATE) is None
+    assert read_run_state(folder / "runs" / "test" / STATE) is None
 
 
 def test_an_exit_of_ones_own_stays_one(configure, folder, monkeypatch):

@@ -1,1 +1,1 @@
-"""Training data: pictures, pairs and samples."""
+"""Pictures, pairs and samples for training."""

@@ -1,4 +1,4 @@
-"""The pictures of a run: found, checked and decoded before the first step."""
+"""Pictures of a run, decoded and checked before it begins."""
 
 from __future__ import annotations
 
@@ -21,36 +21,51 @@ from .store import Store
 
 @dataclasses.dataclass(frozen=True)
 class PicturePair:
-    """A degraded picture and its clean one, HxWx3 uint8 RGB of one size."""
+    """A degraded picture and its clean one.
+
+    Both are HxWx3 uint8 RGB of one size.
+    """
 
     name: str
-    """group/stem."""
+    """Name, group/stem."""
     degraded: np.ndarray
     clean: np.ndarray
     mask: np.ndarray | None = None
-    """bool HxW, from a file; None where the difference of the two pictures says it."""
+    """True mask, bool HxW, from a file; None where it follows from the difference of the two pictures."""
 
     def find_truth(self, threshold: int) -> np.ndarray:
-        """The true mask, bool HxW: the file's, else where some channel differs by more than threshold of 255."""
+        """Return the true mask, bool HxW.
+
+        Without a mask file a pixel is distorted where some channel differs by more than `threshold` of 255.
+        """
         return differs(self.degraded, self.clean, threshold) if self.mask is None else self.mask
 
 
 @dataclasses.dataclass(frozen=True)
 class MaskedPhoto:
-    """A degraded photograph without a clean one: HxWx3 uint8 RGB, and its true mask, bool HxW."""
+    """A degraded photograph and its true mask.
+
+    No clean picture is known. The photograph is HxWx3 uint8 RGB, the mask bool HxW.
+    """
 
     name: str
     degraded: np.ndarray
     mask: np.ndarray
 
     def find_truth(self, threshold: int) -> np.ndarray:
-        """The true mask, bool HxW; the threshold is for pictures without a mask."""
+        """Return the true mask, bool HxW.
+
+        The threshold has no effect; it serves pictures without a mask file.
+        """
         return self.mask
 
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """What a run trains on and what it validates on; no picture is in both."""
+    """Pictures for training and pictures for validation.
+
+    No picture is in both.
+    """
 
     pairs: tuple[PicturePair, ...]
     photos: tuple[np.ndarray, ...]
@@ -60,7 +75,16 @@ class Corpus:
 
 
 def differs(degraded: np.ndarray, clean: np.ndarray, threshold: int) -> np.ndarray:
-    """The true mask of an aligned pair, bool HxW: some channel of two uint8 pictures differs by more than threshold."""
+    """Mark the pixels where an aligned pair differs.
+
+    Args:
+        degraded: uint8 HxWx3.
+        clean: uint8 HxWx3.
+        threshold: levels of 255.
+
+    Returns:
+        The true mask, bool HxW: some channel differs by more than the threshold.
+    """
     return np.abs(degraded.astype(np.int16) - clean).max(-1) > threshold
 
 
@@ -75,15 +99,15 @@ def load_corpus(
     """Decode every picture of a run.
 
     Args:
-        data: where they are.
-        patch: side of the largest crops.
+        data: folders of the pictures.
+        patch: side of the largest crops in pixels.
         memory: bytes of pictures that are kept in memory; the others go to the temporary folder.
         simulator: degrades the held-out photos; needed where there are some.
         progress: called after each file, with the counts of its folder or data set.
 
     Raises:
         UserError: a folder is missing or empty; pictures are unreadable, unpaired, of unequal size or smaller than a
-            patch, of which the first are named; a held-out stem names no picture; nothing is left to train on.
+            patch (the message names the first); a held-out stem names no picture; nothing is left to train on.
     """
     data = data.locate()
     keep = Store(memory).keep_all
@@ -116,11 +140,13 @@ def load_corpus(
 
 
 def reduce(picture: np.ndarray, factor: int) -> np.ndarray:
-    """Means of boxes of factor x factor pixels; what fills no box is cut off.
+    """Shrink a picture by averaging boxes of pixels.
+
+    A box has factor x factor pixels. Rows and columns that fill no box are cut off.
 
     Args:
-        picture: uint8 [H,W,3], or bool [H,W], which becomes true where at least half of a box is.
-        factor: of both sides, at most H and W.
+        picture: uint8 [H,W,3], or bool [H,W], which becomes true where at least half of a box is true.
+        factor: whole factor of both sides, at most H and W.
     """
     height, width = (side // factor for side in picture.shape[:2])
     boxes = picture[: height * factor, : width * factor].reshape(height, factor, width, factor, *picture.shape[2:])
@@ -129,7 +155,10 @@ def reduce(picture: np.ndarray, factor: int) -> np.ndarray:
 
 
 def enlarge(picture: np.ndarray, factor: float) -> np.ndarray:
-    """A uint8 [H,W,3] picture with sides `factor` times as long, rounded: bicubic."""
+    """Enlarge a uint8 [H,W,3] picture bicubically.
+
+    The sides become `factor` times as long, rounded.
+    """
     height, width = (round(side * factor) for side in picture.shape[:2])
     return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
 
@@ -140,7 +169,10 @@ def _reduce_record(record: Any, factor: int) -> Any:
 
 
 def _at_scales(pictures: Iterable[Any], shrink: Any, scales: tuple[int, ...], patch: int) -> Iterator[Any]:
-    """Every picture reduced by every factor that leaves it as large as a patch."""
+    """Yield pictures reduced by every factor that leaves a patch.
+
+    Reduced copies smaller than a patch are left out.
+    """
     for picture in pictures:
         shape = picture.shape if isinstance(picture, np.ndarray) else picture.degraded.shape
         for factor in scales:
@@ -149,7 +181,11 @@ def _at_scales(pictures: Iterable[Any], shrink: Any, scales: tuple[int, ...], pa
 
 
 def _list_pairs(data: Data, progress: Progress | None) -> Iterator[tuple[str, Pair]]:
-    """(group, pair) of all folders and data sets; a group's scores are reported together."""
+    """List the pairs of all folders and data sets.
+
+    Yields:
+        (group, pair); the scores of a group are reported together.
+    """
     for folders in data.pairs:
         for pair in pair_folders(folders.input, folders.target, folders.mask, progress=progress):
             yield folders.input.parent.name, pair
@@ -159,17 +195,24 @@ def _list_pairs(data: Data, progress: Progress | None) -> Iterator[tuple[str, Pa
 
 
 def _list_masked(data: Data, progress: Progress | None) -> Iterator[tuple[str, Pair]]:
-    """(group, pair) of the photographs that only have a mask: they are their own targets."""
+    """List the photographs that only have a mask.
+
+    They are their own targets.
+
+    Yields:
+        (group, pair).
+    """
     for folders in data.masked:
         for pair in pair_folders(folders.input, folders.input, folders.mask, progress=progress):
             yield folders.input.name, pair
 
 
 def read_photos(folder: Path, progress: Progress | None) -> list[tuple[Path, np.ndarray]]:
-    """Read the clean pictures of a folder, or a single one.
+    """Read the clean pictures of a folder or file.
 
     Raises:
-        UserError: it is missing or has none; some cannot be used, of which the first are named.
+        UserError: the folder is missing or has no pictures; or some cannot be used, of which the message names the
+            first.
     """
     paths = list_pictures(folder) if folder.is_dir() else [folder] if folder.is_file() else []
     if not paths:
@@ -190,7 +233,7 @@ def read_photos(folder: Path, progress: Progress | None) -> list[tuple[Path, np.
 def _hold_out_photos(
     photos: dict[Path, np.ndarray], stems: tuple[str, ...], simulator: Simulator | None
 ) -> list[PicturePair]:
-    """Take the held-out photos away from the others and degrade them.
+    """Take held-out photos from the others and degrade them.
 
     Raises:
         UserError: a stem names no photo.
@@ -211,11 +254,11 @@ def _hold_out_photos(
     ]
 
 
-Picture = TypeVar("Picture", PicturePair, MaskedPhoto)
+_Picture = TypeVar("_Picture", PicturePair, MaskedPhoto)
 
 
-def _split(pictures: list[Picture], held_out: tuple[str, ...]) -> tuple[list[Picture], list[Picture]]:
-    """Those to train on, and those held out."""
+def _split(pictures: list[_Picture], held_out: tuple[str, ...]) -> tuple[list[_Picture], list[_Picture]]:
+    """Separate pictures to train on from held-out pictures."""
     chosen = [_stem(picture) in held_out for picture in pictures]
     ours = [picture for picture, out in zip(pictures, chosen, strict=True) if not out]
     return ours, [picture for picture, out in zip(pictures, chosen, strict=True) if out]
@@ -233,18 +276,21 @@ def _check_held_out(data: Data, held_out: list[Any]) -> None:
 
 
 def _check_rest(data: Data, pairs: list[Any], masked: list[Any], photos: dict[Path, Any]) -> None:
-    """What the shares ask for must be there after the held-out pictures are taken away."""
+    """Check that training has the pictures that the shares need.
+
+    Held-out pictures are no longer there to train on.
+    """
     rest = 1.0 - data.simulate - data.from_masked
     wants = (
         (rest > 1e-9 and not pairs, "pairs"),
         (data.from_masked > 0 and not masked, "masked photographs"),
         (data.simulate > 0 and not photos and not pairs, "clean pictures"),
     )
-    for wanting, what in wants:
-        photos_held = what == "clean pictures" and bool(data.held_out_photos)
+    for wanting, pictures in wants:
+        photos_held = pictures == "clean pictures" and bool(data.held_out_photos)
         if wanting:
             raise UserError(
-                f"{'data.held_out_photos' if photos_held else 'data.held_out'} keeps all {what} for validation, so "
+                f"{'data.held_out_photos' if photos_held else 'data.held_out'} keeps all {pictures} for validation, so "
                 "nothing is left to train on; hold out fewer"
             )
 
@@ -253,6 +299,6 @@ def _check_sizes(shapes: dict[str, tuple[int, ...]], patch: int) -> None:
     small = [f"{name} is {shape[1]}x{shape[0]}" for name, shape in shapes.items() if min(shape[:2]) < patch]
     if small:
         raise UserError(
-            f"training pictures are at least as large as a patch, {patch}x{patch}, but {listed(small)}: "
+            f"training pictures must be at least as large as a patch, {patch}x{patch}, but {listed(small)}: "
             "remove them, or lower patch"
         )

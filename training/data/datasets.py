@@ -1,30 +1,30 @@
-"""The data sets of image restoration, in the folders in which they are distributed.
+"""Data sets of image restoration in their original folders.
 
-Facts about folders and names are from (repository: file, or issue):
+Facts about folders and names come from these sources (repository: file, or issue):
 
-rain100l, rain100h: csdwren/PReNet: DerainDataset.py, statistic/, test_Rain100H.sh (`rainy/rain-001.png` with
-    `norain-001.png`; training pictures lie together, and the 546 rainy ones with a background of the test set are
-    left out, which leaves clean ones over); hongwang01/RCDNet: README (`train/small/rain`, equal names); the
-    archives of JORDER (CVPR 2017) call rainy pictures `norain-1x2.png`; open-mmlab/mmagic:
-    tools/dataset_converters/deraining (`input`, `target`).
-rain800: hezhangsprinter/ID-CGAN: README, IDCGAN/data/donkey_folder.lua; XiaLiPKU/RESCAN: config/dataset.py (the
-    clean half is on the left).
-rain1200: hezhangsprinter/DID-MDN: README, datasets/pix2pix_class.py, test.py; YC-Liang/DRT issue 5 (the rainy half
-    is on the left).
-rain1400: csdwren/PReNet: DerainDataset.py, datasets/readme.txt (14 rainy pictures of each clean one; 900 clean ones
-    in Rain12600 for training, 100 in Rain1400 for testing).
-rain13k: swz30/MPRNet: Deraining/Datasets/README.md, issues 23 and 74 (Test100 has 98 pairs, training 13,711).
-deraindrop: rui1996/DeRaindrop: README, predict.py (861 training pairs; test_a is a part of test_b).
-istd: DeepInsight-PCALab/ST-CGAN; GuoLanqing/ShadowFormer: README (A shadow, B mask, C shadow-free).
-istd+: cvlab-stonybrook/SID: README (shadow-free pictures adjusted in colour); the adjusted folders are
-    `train_C_fixed_ours` or `train_C_fixed_official`, and `test_C_fixed_official`.
-srd: vinthony/ghost-free-shadow-removal: README (masks are not part of SRD; `train_A`, `train_B`, `train_C`); clean
-    pictures end in `_no_shadow` in training and `_free` in testing; CalcuLuUus/RASM issue 9 (masks of 15 test
-    pictures in circulation belong to others).
-gopro, gopro-gamma: SeungjunNah/DeepDeblur-PyTorch: src/data/gopro_large.py; DeepDeblur_release issue 60 (the paper's
-    input is `blur_gamma`); megvii-model/HINet issue 28 (published comparisons use `blur`).
-hide: joanshen0508/HA_deblur: README; its archive has `train`, `test/test-close-ups`, `test/test-long-shot`, `GT`.
-realblur-j, realblur-r: rimchang/RealBlur: README, link_file.sh; rimchang/RSBlur: datalist.
+- rain100l, rain100h: csdwren/PReNet: DerainDataset.py, statistic/, test_Rain100H.sh. `rainy/rain-001.png` belongs to
+  `norain-001.png`; training pictures lie together. The 546 rainy pictures with a background of the test set are left
+  out, so some clean pictures have no partner. hongwang01/RCDNet: README (`train/small/rain`, equal names). The archives
+  of JORDER (CVPR 2017) call rainy pictures `norain-1x2.png`. open-mmlab/mmagic: tools/dataset_converters/deraining
+  (`input`, `target`).
+- rain800: hezhangsprinter/ID-CGAN: README, IDCGAN/data/donkey_folder.lua; XiaLiPKU/RESCAN: config/dataset.py (the clean
+  half is on the left).
+- rain1200: hezhangsprinter/DID-MDN: README, datasets/pix2pix_class.py, test.py; YC-Liang/DRT issue 5 (the rainy half is
+  on the left).
+- rain1400: csdwren/PReNet: DerainDataset.py, datasets/readme.txt (each clean picture has 14 rainy ones; 900 clean
+  pictures lie in Rain12600 for training and 100 in Rain1400 for testing).
+- rain13k: swz30/MPRNet: Deraining/Datasets/README.md, issues 23 and 74 (Test100 has 98 pairs, training 13,711).
+- deraindrop: rui1996/DeRaindrop: README, predict.py (861 training pairs; test_a is a part of test_b).
+- istd: DeepInsight-PCALab/ST-CGAN; GuoLanqing/ShadowFormer: README (A shadow, B mask, C shadow-free).
+- istd+: cvlab-stonybrook/SID: README (shadow-free pictures adjusted in colour). The adjusted folders are
+  `train_C_fixed_ours` or `train_C_fixed_official`, and `test_C_fixed_official`.
+- srd: vinthony/ghost-free-shadow-removal: README (masks are not part of SRD; `train_A`, `train_B`, `train_C`). Clean
+  pictures end in `_no_shadow` in training and `_free` in testing. CalcuLuUus/RASM issue 9 (the masks of 15 test
+  pictures in circulation belong to other pictures).
+- gopro, gopro-gamma: SeungjunNah/DeepDeblur-PyTorch: src/data/gopro_large.py; DeepDeblur_release issue 60 (the input of
+  the paper is `blur_gamma`); megvii-model/HINet issue 28 (published comparisons use `blur`).
+- hide: joanshen0508/HA_deblur: README; its archive has `train`, `test/test-close-ups`, `test/test-long-shot`, `GT`.
+- realblur-j, realblur-r: rimchang/RealBlur: README, link_file.sh; rimchang/RSBlur: datalist.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,40 +33,48 @@ from pathlib import Path
 from typing import Literal
 
 from ...runtime.errors import UserError
-from .folders import Files, ListFile, Packing
+from .folders import Files, FolderForm, ListForm
 from .pairs import Pair, Progress, check_pairs, listed
 
-Form = Packing | ListFile
+Form = FolderForm | ListForm
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A data set: the forms in which each of its splits is found, the usual one first."""
+    """Name, task and forms of a data set.
+
+    Each split can lie in several forms; the usual one comes first.
+    """
 
     name: str
     task: str
-    """rain, raindrop, shadow, blur, or any."""
+    """Task: rain, raindrop, shadow, blur, or any."""
     summary: str
+    """Description for lists of data sets, one line."""
     splits: Mapping[str, tuple[Form, ...]]
-    """Below a root that holds the whole data set."""
+    """Forms of each split, below a root that holds the whole data set."""
     bare: tuple[Form, ...] = ()
-    """Below a root that is one split by itself."""
+    """Forms below a root that holds only one split."""
 
 
 def find_pairs(
     layout: str, root: Path, split: str | None = None, *, check: bool = True, progress: Progress | None = None
 ) -> list[Pair]:
-    """The pairs of a data set, by scene and number; names are unique and have no slash.
+    """Find the pairs of a data set.
+
+    They are ordered by scene and number. Names are unique and have no slash.
 
     Args:
         layout: a name of `LAYOUTS`.
-        root: the folder of the data set, or of one split.
+        root: folder of the data set, or of one split.
         split: a name of the layout's `splits`; None for a root that is or holds exactly one.
-        check: whether to run `check_pairs`, which decodes every file; `progress` counts them.
+        check: whether to run `check_pairs`, which decodes every file.
+        progress: callback of `check_pairs`, which counts files.
 
     Raises:
-        UserError: no such layout or split; the root holds neither (the message says what is expected and what is
-            there); several splits and none is chosen; pictures do not pair; or they fail `check_pairs`.
+        UserError: the layout or split is unknown; the root holds neither (the message names the expected paths and the
+            present ones); the root holds several splits and none is chosen; pictures do not pair; or they fail
+            `check_pairs`.
     """
     if layout not in LAYOUTS:
         raise UserError(f"unknown data set {layout!r}: choose one of {', '.join(LAYOUTS)}")
@@ -80,7 +88,7 @@ def find_pairs(
 
 
 def _choose(layout: Layout, root: Path, split: str | None) -> Form:
-    """The form in which a split lies below the root."""
+    """Choose the form of a split below the root."""
     if split is not None and split not in layout.splits:
         raise UserError(f"{layout.name} has no split {split!r}: choose one of {', '.join(layout.splits)}")
     if split is not None and (chosen := _present(layout.splits[split], root)) is not None:
@@ -97,11 +105,15 @@ def _choose(layout: Layout, root: Path, split: str | None) -> Form:
 
 
 def _present(forms: Iterable[Form], root: Path) -> Form | None:
+    """Return the first form whose pictures are below the root."""
     return next((form for form in forms if not form.missing(root)), None)
 
 
 def _absent(layout: Layout, root: Path, split: str | None, bare: bool, present: Sequence[str]) -> str:
-    """What was looked for, what is there, what to do."""
+    """Write the message for a root without the wanted split.
+
+    It names the expected paths, the present ones, and a remedy.
+    """
     usual = [forms[0] for forms in (layout.bare, *layout.splits.values()) if forms]
     forms = usual if split is None else layout.splits[split]
     expected = listed([" + ".join(form.examples) for form in forms], ", or ")
@@ -118,28 +130,28 @@ def _absent(layout: Layout, root: Path, split: str | None, bare: bool, present: 
     return f"{root} does not hold {part}: expected {expected}, but it {there}{lacking}; {advice}"
 
 
-def _below(prefixes: Iterable[str], *forms: Packing) -> tuple[Packing, ...]:
+def _below(prefixes: Iterable[str], *forms: FolderForm) -> tuple[FolderForm, ...]:
     return tuple(form.below(prefix) for prefix in prefixes for form in forms)
 
 
-_REPACKED = Packing(Files("input/1.png"), Files("target/1.png"))
+_REPACKED = FolderForm(Files("input/1.png"), Files("target/1.png"))
 
 _RAIN100 = r"(?:(?:no)?rain-)?(\d+)(?:x2)?"
 _RAIN100_FORMS = (
-    Packing(Files("rainy/rain-001.png", _RAIN100), Files("norain-001.png", r"norain-(\d+)", spare=True)),
-    Packing(Files("input/1.png", _RAIN100), Files("target/1.png", _RAIN100)),
-    Packing(Files("rain/X2/norain-001x2.png", _RAIN100), Files("norain/norain-001.png", _RAIN100)),
-    Packing(Files("rain/norain-1x2.png", _RAIN100), Files("norain/norain-1.png", _RAIN100)),
-    Packing(Files("rain-1.png", r"rain-(\d+)", spare=True), Files("norain-1.png", r"norain-(\d+)", spare=True)),
+    FolderForm(Files("rainy/rain-001.png", _RAIN100), Files("norain-001.png", r"norain-(\d+)", spare=True)),
+    FolderForm(Files("input/1.png", _RAIN100), Files("target/1.png", _RAIN100)),
+    FolderForm(Files("rain/X2/norain-001x2.png", _RAIN100), Files("norain/norain-001.png", _RAIN100)),
+    FolderForm(Files("rain/norain-1x2.png", _RAIN100), Files("norain/norain-1.png", _RAIN100)),
+    FolderForm(Files("rain-1.png", r"rain-(\d+)", spare=True), Files("norain-1.png", r"norain-(\d+)", spare=True)),
 )
-_RAIN800_APART = Packing(Files("rain/rain-001.png", _RAIN100), Files("norain/norain-001.png", _RAIN100))
+_RAIN800_APART = FolderForm(Files("rain/rain-001.png", _RAIN100), Files("norain/norain-001.png", _RAIN100))
 _RAIN1400_FORMS = tuple(
-    Packing(Files(f"{rainy}/901_1.jpg", r"(\d+)_\d+"), Files(f"{clean}/901.jpg", r"(\d+)"), many=True)
+    FolderForm(Files(f"{rainy}/901_1.jpg", r"(\d+)_\d+"), Files(f"{clean}/901.jpg", r"(\d+)"), many=True)
     for rainy, clean in (("rainy_image", "ground_truth"), ("rainy image", "ground truth"))
 )
-_DERAINDROP = Packing(Files("data/0_rain.png", r"(.+?)(?:_rain)?"), Files("gt/0_clean.png", r"(.+?)(?:_clean)?"))
-_FOLDERS = (Packing(_REPACKED.input, _REPACKED.target, Files("mask/1.png")), _REPACKED)
-"""The masked form first: a folder of masks that is there must be complete."""
+_DERAINDROP = FolderForm(Files("data/0_rain.png", r"(.+?)(?:_rain)?"), Files("gt/0_clean.png", r"(.+?)(?:_clean)?"))
+_FOLDERS = (FolderForm(_REPACKED.input, _REPACKED.target, Files("mask/1.png")), _REPACKED)
+"""Forms of plain folders; the one with masks comes first, because a folder of masks that is there must be complete."""
 
 
 def _rain100(letter: str, word: str) -> Layout:
@@ -156,20 +168,23 @@ def _rain100(letter: str, word: str) -> Layout:
     )
 
 
-def _side_by_side(side: Literal["input-left", "input-right"], *examples: str) -> tuple[Packing, ...]:
-    return tuple(Packing(Files(example), side=side) for example in examples)
+def _side_by_side(side: Literal["input-left", "input-right"], *examples: str) -> tuple[FolderForm, ...]:
+    return tuple(FolderForm(Files(example), side=side) for example in examples)
 
 
-def _rain1200_train(density: str) -> tuple[Packing, ...]:
+def _rain1200_train(density: str) -> tuple[FolderForm, ...]:
     example = f"{density}/train2018new/1.jpg"
     return _side_by_side("input-left", f"DID-MDN-training/{example}", example)
 
 
-def _shadows(split: str, *clean: str) -> tuple[Packing, ...]:
-    """Triples of ISTD; the adjusted clean pictures may lie beside the folder of the split."""
+def _shadows(split: str, *clean: str) -> tuple[FolderForm, ...]:
+    """Build the forms of ISTD, whose pictures come in triples.
+
+    The adjusted clean pictures may lie beside the folder of the split.
+    """
     folders = [(f"{split}/", f"{split}/"), (f"{split}/", ""), ("", "")]
     return tuple(
-        Packing(
+        FolderForm(
             Files(f"{place}{split}_A/1-1.png"), Files(f"{beside}{name}/1-1.png"), Files(f"{place}{split}_B/1-1.png")
         )
         for place, beside in folders
@@ -177,29 +192,29 @@ def _shadows(split: str, *clean: str) -> tuple[Packing, ...]:
     )
 
 
-def _srd(split: str, example: str) -> tuple[Packing, ...]:
+def _srd(split: str, example: str) -> tuple[FolderForm, ...]:
     clean = r"(.+?)(?:_no_shadow|_free)?"
     forms = []
     for shadow, free, masks in (
         ("shadow", "shadow_free", "mask"),
         (f"{split}_A", f"{split}_C", f"{split}_B"),
-        ("train_A", "train_C", "train_B"),  # one packing keeps these names in its test folder
+        ("train_A", "train_C", "train_B"),  # one distribution keeps these names in its test folder
     ):
-        pair = Packing(Files(f"{shadow}/IMG_1.jpg"), Files(f"{free}/{example}.jpg", clean))
-        forms += [Packing(pair.input, pair.target, Files(f"{masks}/IMG_1.jpg", clean)), pair]
+        pair = FolderForm(Files(f"{shadow}/IMG_1.jpg"), Files(f"{free}/{example}.jpg", clean))
+        forms += [FolderForm(pair.input, pair.target, Files(f"{masks}/IMG_1.jpg", clean)), pair]
     return _below((f"{split}/", f"{split}_data/"), *forms)
 
 
-def _gopro(name: str, summary: str, blur: str, *repacked: Packing) -> Layout:
-    scenes = Packing(Files(f"*/{blur}/000001.png"), Files("*/sharp/000001.png"))
+def _gopro(name: str, summary: str, blur: str, *repacked: FolderForm) -> Layout:
+    scenes = FolderForm(Files(f"*/{blur}/000001.png"), Files("*/sharp/000001.png"))
     places = {split: (f"{split}/", f"GOPRO_Large/{split}/") for split in ("train", "test")}
     splits = {split: _below(prefixes, scenes, *repacked) for split, prefixes in places.items()}
     return Layout(name, "blur", f"{summary} (Nah et al., CVPR 2017)", splits, (scenes,))
 
 
-def _hide(split: str, *examples: str) -> tuple[Packing, ...]:
-    sharp = Files("GT/1.png", spare=True)  # that of the other split too
-    forms = _below(("", "HIDE_dataset/"), *(Packing(Files(example), sharp) for example in examples))
+def _hide(split: str, *examples: str) -> tuple[FolderForm, ...]:
+    sharp = Files("GT/1.png", spare=True)  # the folder also holds the sharp pictures of the other split
+    forms = _below(("", "HIDE_dataset/"), *(FolderForm(Files(example), sharp) for example in examples))
     return (*forms, _REPACKED.below(f"{split}/"))
 
 
@@ -211,7 +226,7 @@ def _realblur(letter: str) -> Layout:
         f"RealBlur-{letter}: photographed pairs (Rim et al., ECCV 2020)",
         {
             split: (
-                ListFile(f"{name}_{split}_list.txt"),
+                ListForm(f"{name}_{split}_list.txt"),
                 *_below((f"{split}/", f"{name}/{split}/", f"{split}/{name}/"), _REPACKED),
             )
             for split in ("train", "test")
@@ -322,4 +337,4 @@ _ALL = (
 )
 
 LAYOUTS: Mapping[str, Layout] = {layout.name: layout for layout in _ALL}
-"""The data sets by name."""
+"""Data sets by name."""

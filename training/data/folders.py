@@ -1,4 +1,7 @@
-"""How a data set's pictures lie in folders, and the matching of degraded pictures with clean ones."""
+"""Folders of a data set and pairing of their pictures.
+
+A form says where the pictures of a data set lie and how degraded pictures match clean ones and masks.
+"""
 
 import re
 from collections import Counter, defaultdict
@@ -15,32 +18,38 @@ _ANY = "(.+)"
 
 @dataclass(frozen=True)
 class Files:
-    """The pictures of one role: where they lie and which part of the name partners share."""
+    """Place and names of the pictures of one role."""
 
     example: str
-    """A path below the root, the case of folders aside; a folder `*` stands for any (the scenes of a video set)."""
+    """Path of one picture below the root.
+
+    The case of folders does not matter. A folder `*` matches any folder (the scenes of a video set).
+    """
     stem: str = _ANY
-    """Regular expression of the whole stem, whose group partners share."""
+    """Regular expression that matches the whole stem; partners share its group."""
     spare: bool = False
-    """Whether pictures of other names, and partners that nobody needs, are passed over instead of refused."""
+    """Whether pictures with other names, and partners that no input needs, are passed over instead of refused."""
 
     @property
     def folder(self) -> tuple[str, ...]:
-        """The folders between root and picture."""
+        """List the folders between the root and a picture."""
         return tuple(self.example.split("/")[:-1])
 
     def below(self, prefix: str) -> "Files":
-        """The same files with their folders below another one."""
+        """Return these files with their folders below another folder."""
         return Files(prefix + self.example, self.stem, self.spare)
 
 
 @dataclass(frozen=True)
-class Packing:
-    """Degraded and clean pictures as files of their own, or as halves of one file."""
+class FolderForm:
+    """Degraded and clean pictures in folders.
+
+    They are separate files, or the two halves of one file.
+    """
 
     input: Files
     target: Files | None = None
-    """None when `side` says which half of each file is the input."""
+    """Clean pictures; None when `side` says which half of each file is the input."""
     mask: Files | None = None
     side: Literal["", "input-left", "input-right"] = ""
     many: bool = False
@@ -48,33 +57,38 @@ class Packing:
 
     def __post_init__(self) -> None:
         if (self.target is None) != bool(self.side):
-            raise ValueError(f"a packing has either a target or a side, got {self.target} and {self.side!r}")
+            raise ValueError(
+                f"a form has either a target or a side, got {self.target} and {self.side!r}; give one of them"
+            )
 
     @property
     def partners(self) -> dict[str, Files]:
-        """The files of the other roles."""
+        """Return the files of target and mask, where present."""
         roles = {"target": self.target, "mask": self.mask}
         return {role: files for role, files in roles.items() if files is not None}
 
-    def below(self, prefix: str) -> "Packing":
-        """The same packing with its folders below another one."""
+    def below(self, prefix: str) -> "FolderForm":
+        """Return this form with its folders below another folder."""
         moved = {role: files.below(prefix) for role, files in self.partners.items()}
-        return Packing(self.input.below(prefix), moved.get("target"), moved.get("mask"), self.side, self.many)
+        return FolderForm(self.input.below(prefix), moved.get("target"), moved.get("mask"), self.side, self.many)
 
     @property
     def examples(self) -> tuple[str, ...]:
-        """A path of each role."""
+        """List one path of each role."""
         return tuple(files.example for files in (self.input, *self.partners.values()))
 
     def missing(self, root: Path) -> list[str]:
-        """Examples of the roles that have no picture below the root; empty where the packing is in use."""
+        """List the examples of roles that have no picture.
+
+        The list is empty where the pictures below the root have this form.
+        """
         return [files.example for files in (self.input, *self.partners.values()) if not _collect(root, files).pictures]
 
     def find(self, root: Path) -> list[Pair]:
-        """Its pairs, by scene and number.
+        """Find the pairs, ordered by scene and number.
 
         Raises:
-            UserError: pictures without partner, of another name, or several of one name; the first are named.
+            UserError: pictures have no partner, a name of another form, or share a name. The message names the first.
         """
         inputs = _collect(root, self.input)
         complaints = _other_names(inputs, root, self.input)
@@ -89,7 +103,10 @@ class Packing:
         return [self._pair(picture, found) for picture in sorted(inputs.pictures, key=_order)]
 
     def _scenes(self, role: str) -> bool:
-        """Whether partners lie in folders of equal scenes; otherwise names alone match, across scenes."""
+        """Tell whether partners must lie in folders of equal scenes.
+
+        Otherwise names alone match, across scenes.
+        """
         return role not in self.partners or "*" in self.partners[role].folder
 
     def _pair(self, picture: "_Found", found: dict[str, dict[tuple[str, str], Path]]) -> Pair:
@@ -101,25 +118,32 @@ class Packing:
 
 
 @dataclass(frozen=True)
-class ListFile:
-    """A text file in the root with a line "target input" for each pair, both relative to the root."""
+class ListForm:
+    """Text file in the root that lists the pairs.
+
+    Each line reads "target input"; both paths are relative to the root.
+    """
 
     example: str
+    """Path of the list below the root."""
 
     @property
     def examples(self) -> tuple[str, ...]:
-        """Its path."""
+        """List the path of the list."""
         return (self.example,)
 
     def missing(self, root: Path) -> list[str]:
-        """Its name, unless it is there."""
+        """List the path of the list if it is absent."""
         return [] if self._path(root) else [self.example]
 
     def find(self, root: Path) -> list[Pair]:
-        """The listed pairs in the list's order, named after the input's scene and stem (`scene230-blur_7`).
+        """Read the listed pairs in the order of the list.
+
+        A pair is named after the scene and stem of its input (`scene230-blur_7`).
 
         Raises:
-            UserError: the list is not text, a line has not two paths, files are absent, or an input is listed twice.
+            UserError: the list is not text, a line does not have two paths, files are absent, or an input is listed
+                twice.
         """
         path = self._path(root)
         if path is None:
@@ -138,7 +162,11 @@ class ListFile:
 
 
 def refuse(complaints: Sequence[str], root: Path) -> None:
-    """Raise a UserError of all complaints about the pairs below a root, if there are any."""
+    """Raise a UserError if there are complaints about pairs.
+
+    Raises:
+        UserError: the list is not empty; the message holds all complaints and names the root.
+    """
     if complaints:
         raise UserError(
             f"the pictures of {root} do not pair: {'; '.join(complaints)}; add, remove or rename files to match"
@@ -146,13 +174,18 @@ def refuse(complaints: Sequence[str], root: Path) -> None:
 
 
 def shown(path: Path, root: Path) -> str:
-    """A path in messages: relative to the root where it lies below it."""
+    """Shorten a path for messages.
+
+    A path below the root is shown relative to it.
+    """
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 class _Found(NamedTuple):
+    """Picture whose stem matches."""
+
     path: Path
-    scene: str  # the folder that matched *, or nothing
+    scene: str  # name of the folder that matched *, or ""
     shared: str
 
     def key(self, scenes: bool) -> tuple[str, str]:
@@ -160,11 +193,14 @@ class _Found(NamedTuple):
 
 
 class _Collected(NamedTuple):
+    """Pictures of one role."""
+
     pictures: list[_Found]
-    others: list[Path]  # pictures whose stem is of another form
+    others: list[Path]  # pictures whose stem does not match
 
 
 def _collect(root: Path, files: Files) -> _Collected:
+    """Collect the pictures of a role below the root."""
     collected = _Collected([], [])
     for scene, folder in _folders(root, files.folder):
         for path in list_pictures(folder):
@@ -177,7 +213,11 @@ def _collect(root: Path, files: Files) -> _Collected:
 
 
 def _folders(root: Path, parts: Iterable[str]) -> list[tuple[str, Path]]:
-    """The folders of a pattern, each with what stands for its `*`."""
+    """Find the folders that match a pattern.
+
+    Returns:
+        (scene, folder) for each; the scene is the name that matched `*`, or "".
+    """
     found = [("", root)] if root.is_dir() else []
     for part in parts:
         if part == "*":
@@ -193,13 +233,17 @@ def _folders(root: Path, parts: Iterable[str]) -> list[tuple[str, Path]]:
 
 
 def _entry(folder: Path, name: str, kind: Callable[[Path], bool]) -> Path | None:
-    """The entry of that name, else the first one that differs in case only."""
+    """Find the entry of a folder by name.
+
+    An entry of exactly that name comes first, then one that differs only in case.
+    """
     if kind(folder / name):
         return folder / name
     return next((path for path in sorted(folder.iterdir()) if path.name.lower() == name.lower() and kind(path)), None)
 
 
 def _lines(path: Path, root: Path) -> list[list[str]]:
+    """Read the pairs of paths in a list file."""
     try:
         lines = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (UnicodeDecodeError, OSError) as error:
@@ -212,13 +256,14 @@ def _lines(path: Path, root: Path) -> list[list[str]]:
 
 
 def _file(root: Path, name: str) -> Path:
-    """A listed file; the case of its suffix does not matter."""
+    """Find a listed file with its suffix in any case."""
     path = root / name
     variants = (path, path.with_suffix(path.suffix.lower()), path.with_suffix(path.suffix.upper()))
     return next((variant for variant in variants if variant.is_file()), path)
 
 
 def _other_names(collected: _Collected, root: Path, files: Files) -> list[str]:
+    """Complain about pictures with names of another form."""
     if files.spare or not collected.others:
         return []
     names = [shown(path, root) for path in collected.others]
@@ -226,7 +271,10 @@ def _other_names(collected: _Collected, root: Path, files: Files) -> list[str]:
 
 
 def _twice(pictures: Iterable[_Found], root: Path, scenes: bool, many: bool = False) -> list[str]:
-    """Several pictures where one is expected; of inputs that share a target, only those of one stem."""
+    """Complain about several pictures where one is expected.
+
+    Inputs that share a target clash only if they have the same stem.
+    """
     names = defaultdict(list)
     for picture in pictures:
         key = (picture.scene, picture.path.stem) if many else picture.key(scenes)
@@ -238,7 +286,10 @@ def _twice(pictures: Iterable[_Found], root: Path, scenes: bool, many: bool = Fa
 def _unpaired(
     inputs: Sequence[_Found], partners: Sequence[_Found], root: Path, files: tuple[Files, Files], scenes: bool
 ) -> list[str]:
-    """Inputs without partner and, unless those may be spare, partners without input."""
+    """Complain about inputs without partner and partners without input.
+
+    Partners that may be spare need no input.
+    """
     complaints = []
     mine, theirs = files
     sides = [(inputs, partners, theirs)] if theirs.spare else [(inputs, partners, theirs), (partners, inputs, mine)]
@@ -252,6 +303,9 @@ def _unpaired(
 
 
 def _order(picture: _Found) -> tuple[list[tuple[int, int, str]], ...]:
-    """By scene, then by stem, each with the numbers in it by value."""
+    """Return a key that sorts by scene, then by stem.
+
+    Numbers within either are sorted by value.
+    """
     parts = (re.split(r"(\d+)", name) for name in (picture.scene, picture.path.stem))
     return tuple([natural_order(part) for part in split] for split in parts)

@@ -1,4 +1,7 @@
-"""Pairs of a degraded and a clean picture: found by file stem, checked before any work starts, read."""
+"""Pairs of a degraded and a clean picture.
+
+Pairs are found by file stem, checked before any work starts, and read.
+"""
 
 import hashlib
 import os
@@ -12,37 +15,43 @@ from typing import Literal
 import numpy as np
 
 from ...runtime.errors import UserError
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"})
-"""Lower case; other files in a folder (notes, thumbnails' indexes) are passed over."""
+from ...runtime.images import read_image
+from ...runtime.images.finding import READABLE_SUFFIXES
 
 Progress = Callable[[int, int, str], None]
-"""Called as `progress(done, total, name)` after each file or picture, in the caller's thread."""
+"""Callback `progress(done, total, name)` after each file or picture, called in the caller's thread."""
 
-_NAMED = 3  # files named in a message; the rest is counted
-_WORKERS = min(8, os.cpu_count() or 1)  # decoders at once: libvips works outside Python's lock
+_NAMED = 3  # files named in a message; the others are counted
+_WORKERS = min(8, os.cpu_count() or 1)  # decoding threads; libvips works outside Python's lock
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A degraded picture and its clean one. Raises ValueError when `side` is given for two different files."""
+    """Files of a degraded picture and its clean one.
+
+    Raises:
+        ValueError: `side` is given for two different files.
+    """
 
     name: str
-    """Unique in its list, without a slash."""
+    """Name, unique in its list, without a slash."""
     input: Path
     target: Path
     mask: Path | None = None
-    """The true distortion, where it is known."""
+    """File of the true mask; None where it is not known."""
     side: Literal["", "input-left", "input-right"] = ""
-    """The half of one file that is the input, the other being the target; "" for pictures of their own."""
+    """Half of the file that is the input where one file holds both pictures; "" for two files.
+
+    The other half is the target.
+    """
 
     def __post_init__(self) -> None:
         if self.side and self.input != self.target:
-            raise ValueError(f"halves lie in one file, but {self.name} has {self.input} and {self.target}")
+            raise ValueError(f"two halves must lie in one file, but {self.name} has {self.input} and {self.target}")
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Its files, each once."""
+        """List the files of the pair, each once."""
         halves = (self.input,) if self.side else (self.input, self.target)
         return halves if self.mask is None else (*halves, self.mask)
 
@@ -50,15 +59,20 @@ class Pair:
 def pair_folders(
     inputs: Path, targets: Path, masks: Path | None = None, *, check: bool = True, progress: Progress | None = None
 ) -> list[Pair]:
-    """Pair the pictures of two or three folders by stem (`7.jpg` with `7.png`), numbers in natural order.
+    """Pair the pictures of two or three folders by stem.
+
+    `7.jpg` belongs to `7.png`. The pairs come in natural order: numbers are sorted by value.
 
     Args:
-        inputs, targets, masks: the folders.
-        check: whether to run `check_pairs`, which decodes every file; `progress` counts them.
+        inputs: folder of the degraded pictures.
+        targets: folder of the clean pictures.
+        masks: folder of the true masks, or None.
+        check: whether to run `check_pairs`, which decodes every file.
+        progress: callback of `check_pairs`, which counts files.
 
     Raises:
-        UserError: a folder is absent or without pictures; a stem occurs twice in a folder or is missing from
-            one of them; or the files fail `check_pairs`. The message names the first files.
+        UserError: a folder is absent or has no pictures; a stem occurs twice in a folder or is missing from one of
+            them; or the files fail `check_pairs`. The message names the first files.
     """
     folders = {"input": inputs, "target": targets} | ({"mask": masks} if masks is not None else {})
     found = {role: _by_stem(Path(folder), role) for role, folder in folders.items()}
@@ -74,14 +88,14 @@ def pair_folders(
 
 
 def check_pairs(pairs: Sequence[Pair], progress: Progress | None = None) -> None:
-    """Decode every file once, so that a long run does not fail at its end.
+    """Check pairs by decoding every file once.
 
-    Whole decodes, since a truncated file has an intact header; a file of several pairs is decoded once.
-    `progress` counts files.
+    A long run then does not fail at its end. Files are decoded whole, because a truncated file has an intact header. A
+    file that serves several pairs is decoded once. `progress` counts files.
 
     Raises:
-        UserError: files cannot be read, differ in size within a pair, or hold two halves in an odd width. All
-            are found first; the message names the first of each kind and counts the rest.
+        UserError: files cannot be read, differ in size within a pair, or hold two halves in an odd width. All such
+            files are found first; the message names the first of each kind and counts the others.
     """
     paths = list(dict.fromkeys(path for pair in pairs for path in pair.files))
     sizes = dict(zip(paths, _sizes(paths, progress), strict=True))
@@ -100,16 +114,22 @@ def check_pairs(pairs: Sequence[Pair], progress: Progress | None = None) -> None
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """The picture files of a folder by suffix (`SUFFIXES`), sorted; hidden files and folders are passed over."""
+    """List the picture files of a folder.
+
+    Pictures are recognised by suffix (`READABLE_SUFFIXES`) and sorted; hidden files and subfolders are passed over.
+    """
     return [
         path
         for path in sorted(folder.iterdir())
-        if path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        if path.is_file() and path.suffix.lower() in READABLE_SUFFIXES and not path.name.startswith(".")
     ]
 
 
 def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Input and target as `read_rgb` gives them, and the mask as `read_mask` does or None.
+    """Read a pair as floats.
+
+    Returns:
+        Input and target as `read_rgb` returns them, and the mask as `read_mask` returns it, or None.
 
     Raises:
         UserError: a file cannot be read, the sizes differ, or two halves have an odd width.
@@ -118,27 +138,39 @@ def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
 
 
 def read_pair_uint8(pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """The same with input and target as uint8 [H, W, 3], the form in which training keeps them.
+    """Read a pair as bytes, as training keeps pictures.
+
+    Returns:
+        Input and target as uint8 [H, W, 3], and the mask as `read_mask` returns it, or None.
 
     Raises:
-        UserError: as `read_pair`; or the file has more than 8 bits per channel.
+        UserError: as `read_pair`; or a file has more than 8 bits per channel.
     """
     return _read(pair, read_rgb_uint8)
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """A picture as float32 [H, W, 3], RGB 0..1: 8 bit, 16 bit or float, gray repeated, alpha left out."""
+    """Read a picture as float32 [H, W, 3], RGB 0..1.
+
+    The file may have 8-bit, 16-bit or float samples. Gray is repeated in three channels, alpha is dropped.
+    """
     values = _values(path)
     return np.array(np.broadcast_to(values, (*values.shape[:2], 3)))
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """A mask picture as bool [H, W]: true where any colour channel is above half of its range."""
+    """Read a mask picture as bool [H, W].
+
+    A pixel is true where any colour channel is above half of its range.
+    """
     return np.any(_values(path) > 0.5, axis=2)
 
 
 def fingerprint(pairs: Iterable[Pair]) -> str:
-    """SHA-256 over names and contents of all files: reports with the same one measured the same pictures."""
+    """Compute the SHA-256 over names and contents of all files.
+
+    Two reports with the same fingerprint measured the same pictures.
+    """
     digest = hashlib.sha256()
     for pair in pairs:
         if pair.side:
@@ -150,12 +182,15 @@ def fingerprint(pairs: Iterable[Pair]) -> str:
 
 
 def natural_order(stem: str) -> tuple[int, int, str]:
-    """A key that sorts numbers by value, before other stems."""
+    """Return a key that sorts numbers by value.
+
+    Stems that are no numbers come after them.
+    """
     return (0, int(stem), stem) if stem.isdecimal() else (1, 0, stem)
 
 
 def listed(names: Sequence[str], separator: str = ", ") -> str:
-    """The first names, and how many more there are."""
+    """List the first names and count the others."""
     more = len(names) - _NAMED
     return separator.join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
@@ -170,13 +205,14 @@ def _read(pair: Pair, read: Callable[[Path], np.ndarray]) -> tuple[np.ndarray, n
     sizes = [f"{part.shape[1]}x{part.shape[0]}" for part in (image, target, mask) if part is not None]
     if len(set(sizes)) > 1:
         raise UserError(
-            f"the pictures of a pair must have one size, but those of {pair.name} ({listed([*map(str, pair.files)])}) "
-            f"are {', '.join(sizes)}: use matching files"
+            f"the pictures of a pair must have one size, but the sizes in pair {pair.name} "
+            f"({listed([*map(str, pair.files)])}) are {', '.join(sizes)}: use matching files"
         )
     return image, target, mask
 
 
 def _halves(whole: np.ndarray, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a picture into its left and right half."""
     half, rest = divmod(whole.shape[1], 2)
     if rest:
         raise UserError(
@@ -187,13 +223,13 @@ def _halves(whole: np.ndarray, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_rgb_uint8(path: Path) -> np.ndarray:
-    """A picture as uint8 [H, W, 3] RGB: gray repeated, alpha left out.
+    """Read a picture as uint8 [H, W, 3] RGB.
+
+    Gray is repeated in three channels, alpha is dropped.
 
     Raises:
         UserError: the file cannot be read or has more than 8 bits per channel.
     """
-    from ...runtime.images import read_image
-
     pixels = read_image(path).pixels
     if pixels.dtype != np.uint8:
         raise UserError(f"{path} has {pixels.dtype} samples, expected 8 bits per channel: convert it")
@@ -202,9 +238,11 @@ def read_rgb_uint8(path: Path) -> np.ndarray:
 
 
 def _values(path: Path) -> np.ndarray:
-    """The colours of a file without alpha: float32 [H, W, 1 or 3], 0..1."""
-    from ...runtime.images import read_image
+    """Read the colours of a file without alpha.
 
+    Returns:
+        float32 [H, W, 1 or 3], 0..1.
+    """
     pixels = read_image(path).pixels
     colours = pixels[:, :, :3] if pixels.shape[2] > 1 else pixels
     if np.issubdtype(pixels.dtype, np.integer):
@@ -213,13 +251,14 @@ def _values(path: Path) -> np.ndarray:
 
 
 def _by_stem(folder: Path, role: str) -> dict[str, Path]:
+    """Find the pictures of a folder by stem."""
     if not folder.is_dir():
         raise UserError(f"the {role} folder {folder} is not a folder: give the folder that holds the {role} pictures")
     stems = defaultdict(list)
     for path in list_pictures(folder):
         stems[path.stem].append(path)
     if not stems:
-        raise UserError(f"the {role} folder {folder} has no pictures: expected files {', '.join(sorted(SUFFIXES))}")
+        raise UserError(f"the {role} folder {folder} has no pictures: expected files {', '.join(READABLE_SUFFIXES)}")
     twice = [path.name for paths in stems.values() if len(paths) > 1 for path in paths]
     if twice:
         raise UserError(
@@ -230,6 +269,7 @@ def _by_stem(folder: Path, role: str) -> dict[str, Path]:
 
 
 def _check_paired(ours: dict[str, Path], theirs: dict[str, Path], our_folder: Path, their_folder: Path) -> None:
+    """Check that each file of two folders has its partner."""
     lonely = [ours[stem].name for stem in ours if stem not in theirs]
     extra = [theirs[stem].name for stem in theirs if stem not in ours]
     complaints = [
@@ -244,7 +284,11 @@ def _check_paired(ours: dict[str, Path], theirs: dict[str, Path], our_folder: Pa
 
 
 def _sizes(paths: Sequence[Path], progress: Progress | None) -> list[tuple[int, int] | str]:
-    """Width and height of each file, or why it cannot be read."""
+    """Decode files in parallel.
+
+    Returns:
+        For each file its width and height, or the reason why it cannot be read.
+    """
     pool, sizes = ThreadPoolExecutor(_WORKERS), []
     try:
         for done, (path, size) in enumerate(zip(paths, pool.map(_size, paths), strict=True), 1):
@@ -257,8 +301,6 @@ def _sizes(paths: Sequence[Path], progress: Progress | None) -> list[tuple[int, 
 
 
 def _size(path: Path) -> tuple[int, int] | str:
-    from ...runtime.images import read_image
-
     try:
         picture = read_image(path)
     except UserError as error:
@@ -271,7 +313,11 @@ def _width(size: tuple[int, int] | str) -> int:
 
 
 def _unequal(pair: Pair, sizes: dict[Path, tuple[int, int] | str]) -> str:
-    """In words; empty for a pair of one size, and for unreadable files, which are reported by themselves."""
+    """Describe the sizes of a pair that differs in size.
+
+    Returns:
+        A phrase for a message; empty for a pair of one size, and for unreadable files, which are reported separately.
+    """
     known = {path: size for path in pair.files if not isinstance(size := sizes[path], str)}
     if pair.side and pair.input in known:
         width, height = known[pair.input]

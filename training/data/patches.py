@@ -1,4 +1,7 @@
-"""Training samples: sample i of a run is a pure function of (seed, i), so a resumed run sees the same pictures."""
+"""Random crops for training.
+
+Sample i of a run is a pure function of (seed, i), so a resumed run sees the same pictures.
+"""
 
 from __future__ import annotations
 
@@ -14,30 +17,37 @@ from .corpus import Corpus, differs
 
 
 class Sample(NamedTuple):
-    """A square crop; as a batch each field has N in front."""
+    """A square crop.
+
+    In a batch each field has N in front.
+    """
 
     degraded: np.ndarray
-    """uint8 [3,P,P] RGB."""
+    """Degraded crop, uint8 [3,P,P] RGB."""
     clean: np.ndarray
-    """uint8 [3,P,P]; the degraded crop again where nobody knows the clean one."""
+    """Clean crop, uint8 [3,P,P]; a copy of the degraded crop where the clean one is not known."""
     mask: np.ndarray
-    """uint8 [1,P,P], 1 where distorted."""
+    """True mask, uint8 [1,P,P], 1 where distorted."""
     known: np.ndarray
-    """float32 [], 1 where `clean` is known."""
+    """1 where `clean` is known, else 0; float32 []."""
 
 
-class Share(NamedTuple):
-    """What part of each batch this process makes: process `rank` of `world`."""
+class ProcessShare(NamedTuple):
+    """Part of each batch that this process makes.
+
+    It is part `rank` of `world` equal parts.
+    """
 
     rank: int = 0
     world: int = 1
 
 
 class PatchDataset(Dataset):
-    """Crops in random orientation.
+    """Data set of random crops in random orientation.
 
-    A sample is a crop of a pair, or a pair's degradation transplanted (degraded - clean, added to a clean photo,
-    clipped), or a simulated one, or a crop of a photograph that only has a mask, in the shares that `Data` gives.
+    `Data` gives the shares of four kinds of samples: crops of a pair; transplants, where the degradation of a pair
+    (degraded - clean) is added to a clean photo and clipped; simulated degradations; and crops of photographs that only
+    have a mask.
     """
 
     def __init__(
@@ -51,9 +61,12 @@ class PatchDataset(Dataset):
         first: int,
         count: int,
         batch: int = 1,
-        share: Share = Share(),  # noqa: B008 (immutable)
+        share: ProcessShare = ProcessShare(),  # noqa: B008 (immutable)
     ) -> None:
-        """`count` samples from number `first` of the run on; of each `batch` of them only this process's share."""
+        """Prepare `count` samples of the run, from number `first` on.
+
+        Of each `batch` of them this process makes only its share.
+        """
         self.corpus, self.data, self.simulator, self.patch, self.seed = corpus, data, simulator, patch, seed
         self.first, self.count = first, count // share.world
         self.part, self.share = batch // share.world, share
@@ -76,7 +89,11 @@ class PatchDataset(Dataset):
         return Sample(degraded, clean, mask, known)
 
     def _sample(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-        """Degraded and clean uint8 [P,P,3] (clean None where unknown), mask bool [P,P]."""
+        """Draw a sample.
+
+        Returns:
+            Degraded and clean uint8 [P,P,3] (clean is None where unknown), and the mask, bool [P,P].
+        """
         kind = rng.random()
         if kind < self.data.simulate:
             return self._simulated(rng)
@@ -93,30 +110,37 @@ class PatchDataset(Dataset):
         return degraded, clean, masks[0] if masks else differs(degraded, clean, self.data.mask_threshold)
 
     def _simulated(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Degrade a crop of a clean picture with the simulator."""
         margin = self.simulator.margin
         clean = self._surroundings(rng, _pick(rng, self.backgrounds), margin)
         degraded, mask = self.simulator.simulate(clean.astype(np.float32) / np.float32(255), rng, margin)
         return _to_bytes(degraded), clean[find_inner(clean, margin)], mask
 
     def _transplant(self, rng: np.random.Generator, layer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Add a degradation to a crop of a clean picture."""
         (clean,) = self._crop(rng, _pick(rng, self.backgrounds))
         if rng.random() < 0.5:
             clean = clean[::-1]
         return np.clip(clean + layer, 0, 255).astype(np.uint8), clean
 
     def _crop(self, rng: np.random.Generator, *pictures: np.ndarray) -> list[np.ndarray]:
+        """Cut the same random square out of all pictures."""
         top, left = self._place(rng, pictures[0])
         return [picture[top : top + self.patch, left : left + self.patch] for picture in pictures]
 
     def _surroundings(self, rng: np.random.Generator, picture: np.ndarray, margin: int) -> np.ndarray:
-        """A crop with `margin` more pixels on every side, mirrored where the picture ends."""
+        """Cut a random square with a margin on every side.
+
+        The margin is `margin` pixels wide. The picture continues as its mirror image where it ends.
+        """
         rows, columns = (
             _mirror(np.arange(start - margin, start + self.patch + margin), size)
             for start, size in zip(self._place(rng, picture), picture.shape, strict=False)
         )
-        return picture[rows].take(columns, axis=1)  # four times as fast as one index
+        return picture[rows].take(columns, axis=1)  # four times as fast as indexing both axes at once
 
     def _place(self, rng: np.random.Generator, picture: np.ndarray) -> tuple[int, int]:
+        """Draw the top left corner of a crop."""
         height, width = picture.shape[:2]
         return int(rng.integers(height - self.patch + 1)), int(rng.integers(width - self.patch + 1))
 
@@ -126,7 +150,10 @@ def _pick(rng: np.random.Generator, items: tuple[Any, ...]) -> Any:
 
 
 def _mirror(index: np.ndarray, size: int) -> np.ndarray:
-    """Positions outside 0..size-1 reflected at the edge pixels, however far outside."""
+    """Reflect positions outside 0..size-1 at the edge pixels.
+
+    The positions may be any distance outside; the edge pixel appears once.
+    """
     if size == 1:
         return np.zeros_like(index)
     folded = np.abs(index) % (2 * size - 2)
@@ -134,7 +161,10 @@ def _mirror(index: np.ndarray, size: int) -> np.ndarray:
 
 
 def _turn(rng: np.random.Generator, parts: list[np.ndarray], *, upright: bool) -> list[np.ndarray]:
-    """The parts in one of eight orientations; only mirrored left to right where up and down matter."""
+    """Turn the parts into one of eight random orientations.
+
+    With `upright` they are only mirrored left to right, for pictures in which up and down matter.
+    """
     if rng.random() < 0.5:
         parts = [part[:, ::-1] for part in parts]
     if not upright:

@@ -1,4 +1,4 @@
-"""Where decoded pictures are kept: in memory, and beyond a limit in temporary files."""
+"""Storage for decoded pictures."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ CHUNK = 1 << 30
 
 
 class Store:
-    """Keeps arrays in memory until a limit is reached, and those after it in files, of which only crops are read.
+    """Store of arrays in memory and in temporary files.
 
-    The files have no name and vanish with the process, however it ends.
+    Arrays go to files once the memory has reached its limit; training reads only crops of them. The files have no name
+    and vanish with the process, however it ends.
     """
 
     def __init__(self, limit: float) -> None:
-        """`limit`: bytes."""
+        """Set the limit of the memory in bytes."""
         self.left, self.used = limit, 0
         self.chunk = np.zeros(0, np.uint8)
 
     def keep(self, array: np.ndarray) -> np.ndarray:
-        """The same values, wherever they are now; arrays of bytes or bools.
+        """Keep an array of bytes or bools.
+
+        Returns:
+            An array with the same values, in memory or in a file.
 
         Raises:
             OSError: the temporary folder is full.
@@ -42,7 +46,7 @@ class Store:
         return place
 
     def keep_all(self, record: Any) -> Any:
-        """A picture, or a record of pictures, with every array kept."""
+        """Keep a picture, or all pictures of a record."""
         if isinstance(record, np.ndarray):
             return self.keep(record)
         arrays = {name: value for name, value in vars(record).items() if isinstance(value, np.ndarray)}

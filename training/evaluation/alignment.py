@@ -1,4 +1,4 @@
-"""Putting two pictures side by side before they are measured: aligned by a search of shifts, or resized."""
+"""Alignment and resizing of pictures before they are measured."""
 
 import math
 from typing import NamedTuple
@@ -12,24 +12,31 @@ STEP = 0.25
 
 
 class Aligned(NamedTuple):
-    """A picture as it lies best on its target."""
+    """A picture shifted to where it fits its target best."""
 
     image: np.ndarray
-    """[H - 2 crop, W - 2 crop, 3], sampled between pixels linearly."""
+    """Picture [H - 2 crop, W - 2 crop, 3], interpolated linearly between pixels."""
     shift: tuple[float, float]
-    """Pixels down and right from where the target's pixel is to where the picture's was taken."""
+    """Pixels down and right from the target's pixel to the place where the picture was sampled."""
 
 
 def largest_shift(crop: int) -> int:
-    """Pixels tried in each direction with a border of `crop`: a third of it (Levin et al.: 5 of 15)."""
+    """Return the largest shift that is tried, in pixels.
+
+    It is a third of the border `crop` (Levin et al.: 5 of 15).
+    """
     return crop // 3
 
 
 def crop_border(picture: np.ndarray, crop: int) -> np.ndarray:
-    """[H, W, ...] without `crop` pixels on every side.
+    """Cut a border off a picture.
+
+    Args:
+        picture: [H, W, ...].
+        crop: pixels to cut off every side.
 
     Raises:
-        UserError: nothing would be left.
+        UserError: no pixel would be left.
     """
     height, width = picture.shape[:2]
     if min(height, width) <= 2 * crop:
@@ -41,10 +48,16 @@ def crop_border(picture: np.ndarray, crop: int) -> np.ndarray:
 
 
 def align(image: np.ndarray, target: np.ndarray, crop: int) -> Aligned:
-    """Lay `image` on the inside of `target` (both [H, W, 3]) with the least mean squared error.
+    """Shift a picture to where it fits its target best.
 
-    Blind deblurring is free to shift picture and kernel against each other, so the pictures of Levin et al. are
-    compared up to a shift. Whole pixels first, then quarters around the best: the error is smooth in between.
+    The best shift has the least mean squared error on the inside of the target. Blind deblurring may shift picture and
+    kernel against each other, so the pictures of Levin et al. are compared up to a shift. Whole pixels are tried first,
+    then quarters around the best: the error is smooth between them.
+
+    Args:
+        image: [H, W, 3].
+        target: [H, W, 3].
+        crop: border in pixels, which bounds the shift (`largest_shift`).
 
     Raises:
         UserError: the picture is too small for the crop.
@@ -64,13 +77,19 @@ def align(image: np.ndarray, target: np.ndarray, crop: int) -> Aligned:
 
 
 def move_mask(mask: np.ndarray, shift: tuple[float, float], crop: int) -> np.ndarray:
-    """The inside of a mask [H, W] that belongs to a picture aligned by `shift`, to whole pixels."""
+    """Cut out the mask of an aligned picture.
+
+    The shift of the mask [H, W] is rounded to whole pixels.
+    """
     down, right = (math.floor(offset + 0.5) for offset in shift)
     return _sample(mask, (down, right), crop)
 
 
 def _sample(values: np.ndarray, shift: tuple[float, float], crop: int) -> np.ndarray:
-    """The inside of a picture, taken between pixels at a shift of less than `crop`."""
+    """Sample the inside of a picture at a shift.
+
+    The shift is less than `crop`. Values between pixels are interpolated linearly.
+    """
     for axis, offset in enumerate(shift):
         side = values.shape[axis] - 2 * crop
         start = crop + math.floor(offset)
@@ -85,10 +104,17 @@ def _take(values: np.ndarray, axis: int, start: int, count: int) -> np.ndarray:
 
 
 def resize(image: np.ndarray, side: int) -> np.ndarray:
-    """[H, W, 3] 0..1 to float32 [side, side, 3] on the 8-bit grid: bicubic, smoothed where it shrinks.
+    """Resize a picture on the grid of an 8-bit file.
 
-    Pillow's bicubic filter is that of MATLAB's `imresize` (a = -0.5, widened when shrinking), on 8-bit pictures as in
-    the scripts that the shadow tables at 256x256 come from.
+    The filter is bicubic and smooths where it shrinks. Pillow's bicubic filter equals the one of MATLAB's `imresize` (a
+    = -0.5, widened when shrinking). It works on 8-bit pictures, as the scripts behind the shadow tables at 256x256 do.
+
+    Args:
+        image: [H, W, 3], 0..1.
+        side: side of the square in pixels.
+
+    Returns:
+        float32 [side, side, 3], 0..1.
     """
     from PIL import Image
 
@@ -98,7 +124,10 @@ def resize(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def resize_mask(mask: np.ndarray, side: int) -> np.ndarray:
-    """Bool [H, W] to bool [side, side]: true where the resized mask is above zero, as those scripts take it."""
+    """Resize a bool mask [H, W] to bool [side, side].
+
+    The result is true where the resized mask is above zero, as in the scripts behind the shadow tables.
+    """
     from PIL import Image
 
     levels = Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).resize((side, side), Image.Resampling.BICUBIC)

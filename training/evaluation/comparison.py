@@ -1,4 +1,4 @@
-"""One restored picture against its target: every measure of it, and what was compared."""
+"""Comparison of one restored picture with its target."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -6,23 +6,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...runtime.errors import UserError
-from . import alignment as views
-from . import metrics, truth
+from . import alignment, metrics, truth
 from .metrics import LabSums, QuantizeMode
-from .protocols import Protocol
+from .protocols import TaskProtocol
 
 
 @dataclass(frozen=True)
 class MeasureSetting:
-    """How pictures are measured."""
+    """Options of the comparison."""
 
-    protocol: Protocol
+    protocol: TaskProtocol
     quantize: QuantizeMode = "round"
-    """How the output becomes 8 bit; targets and inputs are taken as their files are."""
+    """Way to turn the output into 8 bit; targets and inputs are taken as their files are."""
     resize: int | None = None
-    """Side in pixels of the square that output, input and target are resized to; None: as they are."""
+    """Side in pixels of the square that output, input and target are resized to; None leaves their size."""
     shift: int = 0
-    """Pixels cropped on every side; a picture may lie a third of it off its target (`views.align`)."""
+    """Pixels cropped on every side; a picture may lie a third of this off its target (see `alignment.align`)."""
 
     def __post_init__(self) -> None:
         metrics.check_mode(self.quantize)
@@ -33,40 +32,48 @@ class MeasureSetting:
 
 
 class Example(NamedTuple):
-    """A pair and what a network made of it; all float pictures are [H, W, 3], RGB 0..1."""
+    """A pair and its restoration.
+
+    All float pictures are [H, W, 3], RGB 0..1.
+    """
 
     name: str
     image: np.ndarray
     target: np.ndarray
     restored: np.ndarray
     predicted: np.ndarray | None
-    """The distortion that was found, bool [H, W]; None from a network that predicts none."""
+    """Distortion that the network found, bool [H, W]; None from a network that predicts no masks."""
     mask: np.ndarray | None
-    """The true distortion, bool [H, W]; None where it has to be derived from the pair."""
+    """True distortion, bool [H, W]; None where it has to be derived from the pair."""
 
 
 class Measured(NamedTuple):
-    """A picture as it was measured: cropped, aligned and resized where that was asked for."""
+    """A picture as it was measured.
+
+    It is cropped, aligned and resized where the setting asks for it.
+    """
 
     row: dict[str, Any]
-    """Its measures: its entry of `images` in the report."""
+    """Measures of the picture, the entry of `images` in the report."""
     image: np.ndarray
     restored: np.ndarray
     target: np.ndarray
     predicted: np.ndarray | None
     truth: np.ndarray
-    """Bool [H, W]; derived from the pair if there was no mask."""
+    """True mask, bool [H, W]; derived from the pair if no mask was given."""
     lab: dict[str, dict[str, LabSums]]
     """"restored" and "input" -> region -> sums; empty unless the protocol asks for Lab."""
 
 
 def compare(example: Example, setting: MeasureSetting) -> Measured:
-    """Measure one picture; masks are compared cropped and aligned, but not resized.
+    """Measure one picture.
+
+    Masks are compared cropped and aligned, but not resized.
 
     Raises:
         UserError: the picture is too small for the shift.
     """
-    protocol, target = setting.protocol, views.crop_border(example.target, setting.shift)
+    protocol, target = setting.protocol, alignment.crop_border(example.target, setting.shift)
     restored = metrics.quantize(example.restored, setting.quantize)
     sides = {
         "restored": _align(restored, example.target, setting.shift),
@@ -93,19 +100,24 @@ def compare(example: Example, setting: MeasureSetting) -> Measured:
 
 
 def lab_errors(sums: dict[str, LabSums]) -> dict[str, dict[str, float | None]]:
-    """`rmse` and `rmse_root` of each region; None for a region without pixels."""
+    """Compute `rmse` and `rmse_root` of each region.
+
+    A region without pixels has None.
+    """
     return {
         "rmse": {region: value.table_error() for region, value in sums.items()},
         "rmse_root": {region: value.root_error() for region, value in sums.items()},
     }
 
 
-def _measures(picture: np.ndarray, target: np.ndarray, protocol: Protocol) -> dict[str, float]:
+def _measures(picture: np.ndarray, target: np.ndarray, protocol: TaskProtocol) -> dict[str, float]:
+    """Measure a picture by the keys of a protocol."""
     measured = metrics.image_measures(picture, target)
     return measured | metrics.raindrop_measures(picture, target) if protocol.extra else measured
 
 
 def _mask_row(predicted: np.ndarray | None, mask: np.ndarray, source: str) -> dict[str, Any]:
+    """List the entries of a row that are about masks."""
     return {
         "density": None if predicted is None else float(predicted.mean()),
         "true_density": float(mask.mean()),
@@ -114,17 +126,21 @@ def _mask_row(predicted: np.ndarray | None, mask: np.ndarray, source: str) -> di
     }
 
 
-def _align(picture: np.ndarray, target: np.ndarray, shift: int) -> views.Aligned:
-    return views.align(picture, target, shift) if shift else views.Aligned(picture, (0.0, 0.0))
+def _align(picture: np.ndarray, target: np.ndarray, shift: int) -> alignment.Aligned:
+    """Align a picture with its target where shifts are allowed."""
+    return alignment.align(picture, target, shift) if shift else alignment.Aligned(picture, (0.0, 0.0))
 
 
-def _follow(mask: np.ndarray | None, aligned: views.Aligned, shift: int) -> np.ndarray | None:
-    return views.move_mask(mask, aligned.shift, shift) if shift and mask is not None else mask
+def _follow(mask: np.ndarray | None, aligned: alignment.Aligned, shift: int) -> np.ndarray | None:
+    """Shift a mask with its picture where shifts are allowed."""
+    return alignment.move_mask(mask, aligned.shift, shift) if shift and mask is not None else mask
 
 
 def _fit(picture: np.ndarray, side: int | None) -> np.ndarray:
-    return picture if side is None else views.resize(picture, side)
+    """Resize a picture if a side is given."""
+    return picture if side is None else alignment.resize(picture, side)
 
 
 def _fit_mask(mask: np.ndarray, side: int | None) -> np.ndarray:
-    return mask if side is None else views.resize_mask(mask, side)
+    """Resize a mask if a side is given."""
+    return mask if side is None else alignment.resize_mask(mask, side)

@@ -1,4 +1,4 @@
-"""Measure where a network finds distortion, on photographs with true masks and without clean pictures."""
+"""Evaluation of found masks on photographs without clean pictures."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -6,67 +6,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...runtime.errors import UserError
-from ..data.pairs import Pair, fingerprint, listed, read_pair
+from ..data.pairs import Pair, Progress, fingerprint, listed, read_pair
 from .comparison import lab_errors
-from .metrics import LabSums
-from .protocols import REGIONS, EvaluationProtocol, Protocol, find_protocol
-from .restored import Progress, Restore, average_rows, restore_picture
-
-MASK_MEASURES = ("precision", "recall", "iou", "ber")
-
-
-class MaskCounts(NamedTuple):
-    """Pixels of a found mask against the true one; they add up over pictures."""
-
-    hit: int = 0
-    """Found and true."""
-    false: int = 0
-    """Found only."""
-    missed: int = 0
-    """True only."""
-    rest: int = 0
-
-    @classmethod
-    def of(cls, predicted: np.ndarray, truth: np.ndarray) -> "MaskCounts":
-        """Those of two bool masks [H, W]."""
-        pairs = ((predicted, truth), (predicted, ~truth), (~predicted, truth), (~predicted, ~truth))
-        return cls(*(int(np.sum(one & other)) for one, other in pairs))
-
-    def plus(self, other: "MaskCounts") -> "MaskCounts":
-        """The counts of both together."""
-        return MaskCounts(*(one + two for one, two in zip(self, other, strict=True)))
-
-    def measures(self) -> dict[str, float]:
-        """`precision`, `recall` and `iou` as `metrics.mask_measures`, and `ber`, all 0..1.
-
-        BER, the balanced error rate, is the mean of the share of the true pixels that were missed and the share of
-        the others that were found: half of missed / (hit + missed) + false / (false + rest). Shadow papers print it
-        in percent. As in `mask_measures`, a ratio without a denominator is without error.
-        """
-        recall, specificity = _ratio(self.hit, self.missed), _ratio(self.rest, self.false)
-        return {
-            "precision": _ratio(self.hit, self.false),
-            "recall": recall,
-            "iou": _ratio(self.hit, self.false + self.missed),
-            "ber": 1 - (recall + specificity) / 2,
-        }
-
-    def densities(self) -> dict[str, float]:
-        """`density`, the share of pixels found, and `true_density`, the share of true ones; 0..1."""
-        return {"density": (self.hit + self.false) / sum(self), "true_density": (self.hit + self.missed) / sum(self)}
+from .metrics import MASK_MEASURES, LabSums, MaskCounts
+from .protocols import REGIONS, EvaluationProtocol, TaskProtocol, find_protocol
+from .restored import Restore, average_rows, restore_picture
 
 
 class Located(NamedTuple):
-    """A picture in which distortion was searched."""
+    """A picture with its found mask and its true mask."""
 
     row: dict[str, Any]
-    """Its measures: its entry of `images` in the report."""
+    """Measures of the picture, the entry of `images` in the report."""
     image: np.ndarray
-    """Float32 [H, W, 3], RGB 0..1."""
+    """Picture, float32 [H, W, 3], RGB 0..1."""
     predicted: np.ndarray
-    """Bool [H, W]."""
+    """Found mask, bool [H, W]."""
     truth: np.ndarray
-    """Bool [H, W]."""
+    """True mask, bool [H, W]."""
 
 
 def evaluate_masks(
@@ -78,23 +35,24 @@ def evaluate_masks(
     progress: Progress | None = None,
     keep: Callable[[Located], None] | None = None,
 ) -> dict[str, Any]:
-    """Compare the masks that a network finds with true ones; targets are not looked at.
+    """Compare the masks that a network finds with true masks.
 
-    Masks are measured at their own size. After each picture `keep` is given what was compared and `progress` (done,
-    total, name).
+    Clean pictures are not read. Masks are measured at their own size. After each picture `keep` receives the compared
+    masks, and `progress` receives (done, total, name).
 
-    Keys are those of `evaluation.evaluate`, so that whoever reads its reports can read these:
-        mask, density, true_density: means over pictures, and so in each row of `images`; mask has `ber` as well (see
-            `MaskCounts.measures`).
-        mask_pooled: the same six over all pixels of all pictures together, so that large pictures count more. The
-            BER of the shadow papers is this one: `ComputeBERonSet.m` of the authors of SBU (Vicente et al., ECCV
-            2016; in github.com/xw-hu/CUHK-Shadow) adds up pixels over the set.
-        mask_source is "files", mask_rule, quantize and resize are null and shift is 0.
+    The report has the keys of `restored.evaluate`, so that readers of its reports can read this one:
+        mask, density, true_density: means over pictures, and values of the picture in each row of `images`; mask also
+            has `ber` (see `MaskCounts.measures`).
+        mask_pooled: these six measures over all pixels of all pictures together, so that large pictures count more. The
+            BER of the shadow papers is this one: `ComputeBERonSet.m` by the authors of SBU (Vicente et al., ECCV 2016;
+            in github.com/xw-hu/CUHK-Shadow) adds up pixels over the set.
+        mask_source is "files", mask_rule, quantize and resize are null, and shift is 0.
         The protocol's measures of pictures are null everywhere.
 
     Raises:
-        UserError: no pairs, pairs without a mask, an unknown protocol, or a network that predicts no masks.
-        GateError, ValueError: as `evaluation.evaluate`.
+        UserError: there are no pairs, a pair has no mask, the protocol is unknown, or the network predicts no masks.
+        GateError: as `restored.evaluate`.
+        ValueError: as `restored.evaluate`.
     """
     task = find_protocol(protocol)
     _check_masks(pairs)
@@ -110,14 +68,15 @@ def evaluate_masks(
     report: dict[str, Any] = {"model": model, "protocol": protocol, "quantize": None, "resize": None, "shift": 0}
     report |= {"count": len(rows), "files_sha256": fingerprint(pairs)}
     report |= _blank(task) | average_rows(rows, ("density", "true_density")) | {"input": _blank(task)}
-    report |= {"mask": average_rows([row["mask"] for row in rows], MASK_MEASURES)}
+    report |= {"mask": average_rows([row["mask"] for row in rows], (*MASK_MEASURES, "ber"))}
     report |= {"mask_pooled": pooled.measures() | pooled.densities(), "mask_source": "files", "mask_rule": None}
     return report | {"images": rows}
 
 
-def _locate(restore: Restore, pair: Pair, protocol: Protocol, model: str) -> tuple[Located, MaskCounts]:
+def _locate(restore: Restore, pair: Pair, protocol: TaskProtocol, model: str) -> tuple[Located, MaskCounts]:
+    """Find the mask of one picture and compare it."""
     image, _, truth = read_pair(pair)
-    assert truth is not None  # `_check_masks`
+    assert truth is not None  # checked by `_check_masks`
     _, predicted = restore_picture(restore, image, pair)
     if predicted is None:
         raise UserError(
@@ -131,19 +90,16 @@ def _locate(restore: Restore, pair: Pair, protocol: Protocol, model: str) -> tup
     return Located(row, image, predicted, truth), counts
 
 
-def _blank(protocol: Protocol) -> dict[str, Any]:
-    """The measures of pictures, without values."""
+def _blank(protocol: TaskProtocol) -> dict[str, Any]:
+    """Return the measures of pictures, without values."""
     blank: dict[str, Any] = dict.fromkeys(protocol.measures)
     return blank | lab_errors(dict.fromkeys(REGIONS, LabSums())) if protocol.lab else blank
 
 
 def _check_masks(pairs: Sequence[Pair]) -> None:
+    """Check that there are pairs and all have masks."""
     if not pairs:
         raise UserError("nothing to evaluate: the list of pictures is empty")
     bare = [pair.name for pair in pairs if pair.mask is None]
     if bare:
         raise UserError(f"masks are compared with true ones, but {listed(bare)} came without: give their masks")
-
-
-def _ratio(good: int, bad: int) -> float:
-    return good / (good + bad) if good + bad else 1.0

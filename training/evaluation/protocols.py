@@ -1,4 +1,7 @@
-"""How each task's tables measure: what `spair evaluate --protocol` chooses between."""
+"""Measures of each task, as the published tables define them.
+
+`spair evaluate --protocol` chooses one of these protocols.
+"""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -6,41 +9,42 @@ from typing import Literal, get_args
 from ...runtime.errors import UserError
 
 EvaluationProtocol = Literal["rain", "raindrop", "shadow", "blur"]
+"""Name of a protocol; each task has one."""
 
 MEASURES = ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb")
-"""Measured for every task; see `metrics.image_measures`."""
+"""Keys of the measures that every task has; see `metrics.image_measures`."""
 
 REGIONS = ("shadow", "non_shadow", "all")
-"""Where errors in Lab are measured; see `metrics.lab_sums`."""
+"""Regions in which errors in Lab are measured; see `metrics.lab_sums`."""
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """The measures of one task."""
+class TaskProtocol:
+    """Measures of one task."""
 
     name: EvaluationProtocol
     psnr: str
-    """Key of the PSNR that the task's tables print, or of the nearest where they print none."""
+    """Key of the PSNR that the task's tables print, or of the nearest one if they print none."""
     ssim: str
-    """Key of the SSIM beside it."""
+    """Key of the SSIM that the tables print beside it."""
     words: str
-    """What the tables print and where that is known from; a sentence of Markdown."""
+    """Description of the tables' measures with its source; a sentence of Markdown."""
     extra: tuple[str, ...] = ()
-    """Keys measured beyond `MEASURES`."""
+    """Keys of measures beyond `MEASURES`."""
     lab: bool = False
     """Whether the tables print errors in Lab."""
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """All keys, those of the task's tables first."""
+        """List all keys, beginning with those that the tables print."""
         keys = (*self.extra, *MEASURES)
         return (self.psnr, self.ssim, *(key for key in keys if key not in (self.psnr, self.ssim)))
 
 
-PROTOCOLS: dict[str, Protocol] = {
+PROTOCOLS: dict[str, TaskProtocol] = {
     protocol.name: protocol
     for protocol in (
-        Protocol(
+        TaskProtocol(
             "rain",
             "psnr_y",
             "ssim_y",
@@ -48,7 +52,7 @@ PROTOCOLS: dict[str, Protocol] = {
             "255), outputs cut to 8 bit (`--quantize floor`); the published PReNet checkpoints score their published "
             "figures this way.",
         ),
-        Protocol(
+        TaskProtocol(
             "raindrop",
             "psnr_y8",
             "ssim_y8",
@@ -57,16 +61,16 @@ PROTOCOLS: dict[str, Protocol] = {
             "the deraining tables gives up to 1.3 dB more.",
             extra=("psnr_y8", "ssim_y8"),
         ),
-        Protocol(
+        TaskProtocol(
             "shadow",
             "psnr_rgb",
             "ssim_rgb",
-            "What the ISTD tables call RMSE is the mean over pixels of abs(dL) + abs(da) + abs(db), summed over all "
-            "pictures (the authors of SID, ICCV 2019, say so of the code in use). Until 2020 it was measured at the "
-            "pictures' own size, since Fu et al. (CVPR 2021) mostly at 256x256 (`--resize 256`).",
+            "The error that the ISTD tables call RMSE is the mean over pixels of abs(dL) + abs(da) + abs(db), summed "
+            "over all pictures (the authors of SID, ICCV 2019, say so of the code in use). Until 2020 it was measured "
+            "at the pictures' own size, since Fu et al. (CVPR 2021) mostly at 256x256 (`--resize 256`).",
             lab=True,
         ),
-        Protocol(
+        TaskProtocol(
             "blur",
             "psnr_rgb",
             "ssim_rgb",
@@ -75,13 +79,14 @@ PROTOCOLS: dict[str, Protocol] = {
         ),
     )
 }
+"""Protocols by name."""
 
 
-def find_protocol(name: str) -> Protocol:
-    """The protocol of that name.
+def find_protocol(name: str) -> TaskProtocol:
+    """Find a protocol by name.
 
     Raises:
-        UserError: there is none.
+        UserError: the name is unknown.
     """
     if name not in PROTOCOLS:
         raise UserError(f"unknown protocol {name!r}: choose one of {', '.join(get_args(EvaluationProtocol))}")

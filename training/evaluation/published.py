@@ -1,4 +1,7 @@
-"""Figures that others published, as data: shown beside our own, never used for anything else."""
+"""Published figures, as data.
+
+Reports show them beside measured figures; they serve no other purpose.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,30 +11,33 @@ SOURCE = (
     "figures as printed in the SPAIR talk (Purohit, Suin, Rajagopalan, Boddeti: Spatially-Adaptive Image Restoration "
     "using Distortion-Guided Networks, ICCV 2021)"
 )
+"""Origin of the figures, for reports."""
 
 PSNR_SSIM = ("PSNR", "SSIM")
+"""Measures of most tables."""
 SHADOW_RMSE = ("RMSE shadow", "RMSE non-shadow", "RMSE all")
+"""Measures of the shadow tables."""
 
 Row = tuple[float | None, ...]
-"""One value for each of a set's measures; None where nothing was printed."""
+"""One value for each measure of a set; None where no value was printed."""
 
 
 @dataclass(frozen=True)
 class PublishedSet:
-    """The figures of one data set."""
+    """Figures of one data set."""
 
     task: str
     name: str
-    """As the tables call it."""
+    """Name of the data set in the tables."""
     rows: Mapping[str, Row]
     """Method -> its figures, in the order of the tables."""
     measures: tuple[str, ...] = PSNR_SSIM
     files: tuple[tuple[str, str], ...] = ()
-    """Layout (a name of `layouts.LAYOUTS`) and split that are the files measured."""
+    """(layout, split) of the measured files; the layout is a name of `datasets.LAYOUTS`."""
     pictures: int | None = None
-    """How many these are; None if unknown."""
+    """Number of measured pictures; None if unknown."""
     note: str = ""
-    """What else makes these figures differ from a measurement here; a sentence."""
+    """Other reasons why these figures differ from a measurement here; a sentence."""
 
     def __post_init__(self) -> None:
         wrong = [method for method, row in self.rows.items() if len(row) != len(self.measures)]
@@ -87,19 +93,24 @@ PUBLISHED = (
         "Eigen": (28.59, 0.6726), "Pix2pix": (30.59, 0.8075), "AGAN": (31.51, 0.9213),
         "DuRN": (31.24, 0.9259), "Quan": (31.44, 0.9263), "SPAIR": (32.73, 0.9410),
     }, files=(("deraindrop", "test_a"),), pictures=58,
-        note="The data set is that of Qian et al. (2018), its test split A."),
+        note="The data set is DeRaindrop by Qian et al. (2018), its test split A."),
     PublishedSet("shadow", "ISTD", {
         "Input": (32.12, 7.19, 10.97), "Wang": (10.33, 6.93, 7.47), "Hu": (9.48, 6.14, 6.67),
         "Zhang": (8.99, 6.33, 6.95), "Cun": (8.14, 6.04, 6.37), "SPAIR": (8.05, 5.47, 5.88),
     }, measures=SHADOW_RMSE, files=(("istd", "test"),), pictures=540),
 )
+"""Published figures of all tasks."""
 # fmt: on
 
 
 def find_published(task: str, layout: str | None = None, split: str | None = None) -> tuple[list[PublishedSet], bool]:
-    """The sets to show beside a measurement, and whether its files were named as those of the sets.
+    """Find the published sets to show beside a measurement.
 
-    All sets of the task, unless layout and split are those of one. Without a split the layout must leave one choice.
+    These are all sets of the task, unless layout and split name the files of one set. Without a split the layout must
+    leave one choice.
+
+    Returns:
+        The sets, and whether layout and split name their files.
     """
     sets = [one for one in PUBLISHED if one.task == task]
     if layout is not None and split is None:
@@ -110,11 +121,15 @@ def find_published(task: str, layout: str | None = None, split: str | None = Non
 
 
 def caution(sets: Sequence[PublishedSet], named: bool, count: int) -> str:
-    """What a reader must know before comparing `count` pictures with `sets`; a sentence, or "" if nothing."""
+    """Write a warning for readers who compare figures.
+
+    It is a sentence about the comparison of `count` measured pictures with `sets`, or "" if there is nothing to warn
+    about.
+    """
     if not named:
         names = ", ".join(one.name for one in sets if one.files)
         return (
-            f"The published figures were measured on other files ({names}): they say what the field reaches, not how "
+            f"The published figures were measured on other files ({names}): they show the level of the field, not how "
             "this model compares. --dataset names the data set of a measurement."
         )
     expected = sets[0].pictures
@@ -123,8 +138,12 @@ def caution(sets: Sequence[PublishedSet], named: bool, count: int) -> str:
     return ""
 
 
-def describe(task: str, layout: str | None, split: str | None, count: int) -> dict[str, Any]:
-    """The part `published` of a report: source, caution, whether the files were named as the sets', and the sets."""
+def describe_published(task: str, layout: str | None, split: str | None, count: int) -> dict[str, Any]:
+    """Describe the published figures, as a part of a report.
+
+    Returns:
+        source, named (whether layout and split name the files of the sets), caution, and the sets.
+    """
     sets, named = find_published(task, layout, split)
     return {
         "source": SOURCE,

@@ -1,44 +1,44 @@
-"""Measure a restoration on paired pictures: the report of `spair evaluate`."""
+"""Evaluation of restored pictures against clean pictures.
+
+It makes the report of `spair evaluate`.
+"""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from ...runtime.errors import GateError, UserError
-from ..data.pairs import Pair, fingerprint, read_pair
-from . import alignment as views
-from . import truth
+from ..data.pairs import Pair, Progress, fingerprint, read_pair
+from . import alignment, truth
 from .comparison import Example, Measured, MeasureSetting, compare, lab_errors
-from .metrics import LabSums, QuantizeMode
-from .protocols import MEASURES, EvaluationProtocol, find_protocol
-
-__all__ = ["MEASURES", "EvaluationProtocol", "Measured", "Plain", "Restore", "Restored", "evaluate"]
-
-MASK_MEASURES = ("precision", "recall", "iou")
+from .metrics import MASK_MEASURES, LabSums, QuantizeMode
+from .protocols import EvaluationProtocol, find_protocol
 
 
-class Restored(Protocol):
-    """What a restoration returns: the runtime's Result has this form."""
+class RestorationResult(Protocol):
+    """Restored picture and mask, as `evaluate` needs them.
+
+    The runtime's `Result` has this form.
+    """
 
     @property
     def image(self) -> np.ndarray:
-        """Float [H, W, 3], RGB 0..1, the size of the input."""
+        """Return the picture, float [H, W, 3], RGB 0..1.
+
+        It has the size of the input.
+        """
 
     @property
     def mask(self) -> np.ndarray | None:
-        """[H, W] or [H, W, 1], distorted where above zero; None from a network that predicts none."""
+        """Return the mask [H, W] or [H, W, 1].
+
+        A pixel above zero is distorted. A network that predicts no masks gives None.
+        """
 
 
-class Plain(NamedTuple):
-    """A restored picture without a mask: wraps networks that only return an image."""
-
-    image: np.ndarray
-    mask: np.ndarray | None = None
-
-
-Restore = Callable[[np.ndarray], Restored]
-Progress = Callable[[int, int, str], None]
+Restore = Callable[[np.ndarray], RestorationResult]
+"""Function that restores a picture, float32 [H, W, 3] RGB 0..1."""
 
 
 def evaluate(
@@ -53,26 +53,36 @@ def evaluate(
     progress: Progress | None = None,
     keep: Callable[[Measured], None] | None = None,
 ) -> dict[str, Any]:
-    """Restore each input and compare it with its target; returns a report that strict JSON can hold.
+    """Restore each input and compare it with its target.
 
-    `restore` takes float32 [H, W, 3] RGB 0..1 and returns a `Restored`; `comparison.Setting` explains `quantize`,
-    `resize` and `shift`. After each picture `keep` is given what was compared and `progress` (done, total, name).
+    Args:
+        restore: takes float32 [H, W, 3] RGB 0..1 and returns a `RestorationResult`.
+        pairs: files of the pictures.
+        protocol: name of the task, which chooses the measures.
+        quantize: see `MeasureSetting`.
+        resize: see `MeasureSetting`.
+        shift: see `MeasureSetting`.
+        model: name of the model for the report.
+        progress: receives (done, total, name) after each picture.
+        keep: receives the compared pictures after each picture.
 
-    Keys:
-        model, protocol, quantize, resize, shift, count, files_sha256: reports that agree in all but the model are
-            comparable.
-        psnr_y, ssim_y, psnr_rgb, ssim_rgb, those of `Protocol.extra`, density: means over pictures; density is null
-            if the network predicts no mask.
+    Returns:
+        A report that strict JSON can hold, with these keys.
+        model, protocol, quantize, resize, shift, count, files_sha256: reports that agree in all of these but the model
+            are comparable.
+        psnr_y, ssim_y, psnr_rgb, ssim_rgb, the keys of `TaskProtocol.extra`, density: means over pictures; density is
+        null if the network predicts no mask.
         input: the same measures before restoration.
         mask: means of precision, recall and IoU of the predicted masks; null if the network predicts none.
-        mask_source, mask_rule, true_density: where the true masks are from ("files", "derived" from the pairs by the
-            rule, "mixed"), and the share of pixels in them.
-        rmse, rmse_root: for "shadow" only, here and in `input`, over all pixels of all pictures (`LabSums` says which
-            is which); null for a region without pixels.
-        images: name, width, height and the measures of each; with a shift, how far it lay off its target.
+        mask_source, mask_rule, true_density: origin of the true masks ("files", "derived" from the pairs by the rule,
+            "mixed"), and the share of pixels in them.
+        rmse, rmse_root: for "shadow" only, here and in `input`, over all pixels of all pictures (`LabSums` explains the
+            two); null for a region without pixels.
+        images: name, width, height and the measures of each picture; with a shift, also its offset from the target.
 
     Raises:
-        UserError: no pairs, an unknown protocol or quantize mode, a picture too small for the shift.
+        UserError: there are no pairs, the protocol or quantize mode is unknown, or a picture is too small for the
+            shift.
         GateError: the network returned values that are not finite.
         ValueError: the network returned another shape or an integer picture.
     """
@@ -94,6 +104,7 @@ def evaluate(
 
 
 def _summarise(rows: Sequence[dict[str, Any]], setting: MeasureSetting, lab: "_Lab") -> dict[str, Any]:
+    """Average the rows into the report's own entries."""
     protocol = setting.protocol
     masked = [row["mask"] for row in rows if row["mask"] is not None]
     sources = {row["mask_source"] for row in rows}
@@ -112,7 +123,10 @@ def _summarise(rows: Sequence[dict[str, Any]], setting: MeasureSetting, lab: "_L
 
 
 class _Lab:
-    """Lab sums over the pictures so far, of the restored pictures and of the inputs."""
+    """Lab sums over the pictures so far.
+
+    There are separate sums for the restored pictures and for the inputs.
+    """
 
     def __init__(self) -> None:
         self.total: dict[str, dict[str, LabSums]] = {}
@@ -124,9 +138,10 @@ class _Lab:
 
 
 def _restore_pair(restore: Restore, pair: Pair, shift: int) -> Example:
+    """Read a pair and restore its input."""
     image, target, mask = read_pair(pair)
     try:
-        views.crop_border(image, shift)  # before any work on it
+        alignment.crop_border(image, shift)  # checked before the restoration, which takes time
     except UserError as error:
         raise UserError(f"{pair.input}: {error}") from error
     restored, predicted = restore_picture(restore, image, pair)
@@ -134,17 +149,22 @@ def _restore_pair(restore: Restore, pair: Pair, shift: int) -> Example:
 
 
 def restore_picture(restore: Restore, image: np.ndarray, pair: Pair) -> tuple[np.ndarray, np.ndarray | None]:
-    """Restore the picture of a pair: the result, and the mask that was found as bool [H, W] or None.
+    """Restore the picture of a pair and check the result.
+
+    Returns:
+        The restored picture, and the found mask as bool [H, W] or None.
 
     Raises:
-        GateError, ValueError: as `evaluate`.
+        GateError: as `evaluate`.
+        ValueError: as `evaluate`.
     """
-    result = restore(image.copy())  # a copy: a network that works in place must not change the input's measures
+    result = restore(image.copy())  # a copy, because a network may work in place
     _check_result(result.image, image, pair)
     return result.image, None if result.mask is None else _hard_mask(result.mask, image, pair)
 
 
 def _check_result(restored: np.ndarray, image: np.ndarray, pair: Pair) -> None:
+    """Check shape, type and values of a restored picture."""
     if restored.shape != image.shape or not np.issubdtype(restored.dtype, np.floating):
         raise ValueError(
             f"restoring {pair.name} returned {restored.dtype} {restored.shape}, expected float {image.shape}"
@@ -155,6 +175,7 @@ def _check_result(restored: np.ndarray, image: np.ndarray, pair: Pair) -> None:
 
 
 def _hard_mask(mask: np.ndarray, image: np.ndarray, pair: Pair) -> np.ndarray:
+    """Turn a network's mask into bool [H, W]."""
     flat = mask[:, :, 0] if mask.ndim == 3 and mask.shape[2] == 1 else mask
     if flat.shape != image.shape[:2]:
         raise ValueError(f"restoring {pair.name} returned a mask {mask.shape}, expected {image.shape[:2]}")
@@ -162,6 +183,9 @@ def _hard_mask(mask: np.ndarray, image: np.ndarray, pair: Pair) -> np.ndarray:
 
 
 def average_rows(rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> dict[str, float | None]:
-    """The mean of each key over the rows that have a value; None where none has."""
+    """Average each key over the rows that have a value.
+
+    A key without any value has None.
+    """
     values = {key: [row[key] for row in rows if row[key] is not None] for key in keys}
     return {key: float(np.mean(numbers)) if numbers else None for key, numbers in values.items()}

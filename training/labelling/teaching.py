@@ -1,8 +1,9 @@
-"""Mark the shadows of photographs that have no masks, with larger networks taught by the few photographs that have.
+"""Labelling of shadows by taught networks.
 
-Run: `python -m spair.training.labelling --labelled PHOTOS MASKS --held-out a,b --photos FOLDER --out NEW_FOLDER`. It
-writes NEW_FOLDER/masks, one mask for each photograph, which a run's `data.masked` takes, and NEW_FOLDER/clear, links
-to the photographs with few shadows, which its `data.photos` takes: a simulated shadow on them is nearly the only one.
+Large networks learn from the few photographs that have masks, and then mark the shadows of photographs that have none.
+Run `python -m spair.training.labelling --labelled PHOTOS MASKS --held-out a,b --photos FOLDER --out NEW_FOLDER`. It
+writes NEW_FOLDER/masks, one mask for each photograph, for a run's `data.masked`. It also writes NEW_FOLDER/clear, links
+to the photographs with few shadows, for its `data.photos`: a simulated shadow on them is nearly the only one.
 """
 
 from __future__ import annotations
@@ -26,36 +27,43 @@ from ..simulators import SIMULATORS
 from .labeller import MULTIPLE, Labeller
 
 Photo = tuple[np.ndarray, np.ndarray]
-"""uint8 [H,W,3] and bool [H,W]."""
+"""A photograph, uint8 [H,W,3], and its mask, bool [H,W]."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Teaching:
-    """How a labeller learns; a trial of 400 steps took 13 minutes of one core, in mixed bfloat16."""
+    """Settings of the training of a labeller.
+
+    A trial of 400 steps took 13 minutes of one core, in mixed bfloat16.
+    """
 
     steps: int = 400
+    """Optimizer steps."""
     batch: int = 6
+    """Samples of a step."""
     side: int = 256
-    """Pixels to which crops are resized."""
+    """Side in pixels to which crops are resized."""
     simulate: float = 0.3
-    """Share of samples that are photographs without masks, with a simulated shadow; their real ones pass for none."""
+    """Share of samples that are photographs without masks with a simulated shadow; their real shadows count as none."""
     mix: float = 0.5
-    """Share of samples that get a rectangle of another one (CutMix, Yun et al. 2019)."""
+    """Share of samples that get a rectangle of another sample (CutMix, Yun et al. 2019)."""
     encoder_rate: float = 1e-4
-    """Peak learning rate of what was trained before."""
+    """Peak learning rate of the encoder, which was trained before."""
     rate: float = 1e-3
-    """That of the rest."""
+    """Peak learning rate of all other layers."""
 
 
 def teach(network: Labeller, photos: Sequence[Photo], others: Sequence[np.ndarray], how: Teaching, seed: int) -> None:
-    """Train a labeller in place; it ends with the moving average of its weights, in evaluation mode.
+    """Train a labeller in place.
+
+    It ends with the moving average of its weights, in evaluation mode.
 
     Args:
-        network: with or without a trained encoder.
-        photos: with masks.
+        network: labeller with a trained or an untrained encoder.
+        photos: photographs with masks.
         others: uint8 [H,W,3], at least `how.side` high and wide; shadows are simulated on them.
-        how: see there.
-        seed: of what is drawn.
+        how: settings of the training.
+        seed: seed of all random draws.
     """
     rng = np.random.default_rng(seed)
     old = [*network.encoder.parameters()]
@@ -85,7 +93,11 @@ def teach(network: Labeller, photos: Sequence[Photo], others: Sequence[np.ndarra
 def draw_batch(
     photos: Sequence[Photo], others: Sequence[np.ndarray], how: Teaching, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images [N,3,S,S] 0..1 and masks [N,1,S,S] of 0 and 1."""
+    """Draw the samples of one step.
+
+    Returns:
+        Images [N,3,S,S] 0..1, and masks [N,1,S,S] of 0 and 1.
+    """
     samples = [
         _simulated(others, how.side, rng) if rng.random() < how.simulate else _photographed(photos, how.side, rng)
         for _ in range(how.batch)
@@ -103,7 +115,17 @@ def draw_batch(
 
 
 def find_probability(networks: Sequence[Callable[[torch.Tensor], torch.Tensor]], photo: np.ndarray) -> np.ndarray:
-    """The networks' mean probability of a shadow, float32 [H,W], for a uint8 [H,W,3]; its longer side becomes 384."""
+    """Compute the networks' mean probability of a shadow.
+
+    The photograph is resized so that its longer side is 384 pixels.
+
+    Args:
+        networks: labellers.
+        photo: uint8 [H,W,3].
+
+    Returns:
+        float32 [H,W], 0..1.
+    """
     height, width = photo.shape[:2]
     share = 384 / max(height, width)
     size = tuple(max(1, round(side * share / MULTIPLE)) * MULTIPLE for side in (width, height))
@@ -121,7 +143,17 @@ def write_labels(
     threshold: float = 0.4,
     clear: float = 0.15,
 ) -> None:
-    """Write the masks of photographs, and link those of which less than `clear` is shadow; `out` appears when done."""
+    """Write the masks of photographs and link the clear ones.
+
+    The folder `out` appears when everything is written.
+
+    Args:
+        networks: labellers.
+        photos: photographs, uint8 [H,W,3], by path.
+        out: folder that is made.
+        threshold: mean probability above which a pixel is shadow.
+        clear: share of shadow below which a photograph is linked.
+    """
     part = make_part(out)
     for path, photo in track(photos.items(), "labelling"):
         found = find_probability(networks, photo) > threshold
@@ -132,10 +164,10 @@ def write_labels(
 
 
 def make_part(out: Path) -> Path:
-    """Empty folders for masks and links, beside `out`.
+    """Make empty folders for masks and links beside `out`.
 
     Raises:
-        UserError: there is no permission, or no room.
+        UserError: the folders cannot be made, for lack of permission or room.
     """
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -148,7 +180,13 @@ def make_part(out: Path) -> Path:
 
 
 def _photographed(photos: Sequence[Photo], side: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A crop of a third to all of a photograph, mirrored, in other light; float [S,S,3] and bool [S,S]."""
+    """Draw a sample from the photographs with masks.
+
+    It is a crop of a third to all of a photograph, mirrored and lit differently.
+
+    Returns:
+        float [S,S,3] and bool [S,S].
+    """
     photo, mask = photos[int(rng.integers(len(photos)))]
     height, width = mask.shape
     reach, stretch = rng.uniform(0.35, 1.1) * min(height, width), np.exp(rng.uniform(-0.3, 0.3))
@@ -165,11 +203,13 @@ def _photographed(photos: Sequence[Photo], side: int, rng: np.random.Generator) 
 
 
 def _simulated(others: Sequence[np.ndarray], side: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a sample with a simulated shadow."""
     photo = others[int(rng.integers(len(others)))]
     rows, columns = (_span(length, side, rng) for length in photo.shape[:2])
     return SIMULATORS["shadow"].simulate(photo[rows, columns].astype(np.float32) / np.float32(255), rng)
 
 
 def _span(whole: int, part: int, rng: np.random.Generator) -> slice:
+    """Draw the place of `part` pixels within `whole`."""
     start = int(rng.integers(whole - part + 1))
     return slice(start, start + part)

@@ -1,1 +1,1 @@
-"""The training loop: steps, losses and checkpoints."""
+"""Training loop with its steps, losses and checkpoints."""

@@ -1,4 +1,4 @@
-"""What happens beside the steps: averaged weights that are validated and saved, and the time that was trained."""
+"""Callbacks that save averaged weights, measure time and draw pictures."""
 
 from __future__ import annotations
 
@@ -22,52 +22,65 @@ from .module import RestorationModule
 
 
 class Clock(Callback):
-    """Wall time trained, over all resumptions; that of an epoch which was cut off, and is repeated, does not count."""
+    """Wall time trained, over all resumptions.
+
+    An epoch that was cut off is repeated after a resume; its first attempt does not count.
+    """
 
     def __init__(self, before: float = 0.0) -> None:
-        """`before`: hours of the stages before this one."""
+        """Start from the hours of the stages before this one."""
         self._before = 3600.0 * before
         self._started: float | None = None
 
     @property
     def hours(self) -> float:
-        """Hours so far."""
+        """Return the hours so far."""
         running = monotonic() - self._started if self._started is not None else 0.0
         return (self._before + running) / 3600.0
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Called once per process, after the state was loaded."""
+        """Start the clock.
+
+        The trainer calls this once per process, after the state was loaded.
+        """
         self._started = monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        """What the next process starts from."""
+        """Save the hours, from which the next process starts."""
         return {"hours": self.hours}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from the processes before."""
+        """Continue from the hours of earlier processes."""
         self._before = 3600.0 * state_dict["hours"]
 
 
 class AveragedCheckpoint(WeightAveraging):
-    """Averages the weights over the steps; the average is what is validated and written as deployable checkpoint.
+    """Average of the weights over the steps, validated and saved.
 
-    That happens every `check_val_every_n_epoch` epochs and after the last one, at whose end the validation is over.
+    The average is written as a deployable checkpoint. That happens every `check_val_every_n_epoch` epochs and after the
+    last one, each time after the validation.
     """
 
     def __init__(self, path: Path, decay: float, clock: Clock) -> None:
-        # the one of several tensors: it interpolates, so that the average of frozen weights is exactly these
+        # this function interpolates, so the average of frozen weights equals them exactly
         super().__init__(multi_avg_fn=get_ema_multi_avg_fn(decay))
         self.path, self.clock = path, clock
         self.training: dict[str, Any] = {}
-        """What the last checkpoint says about its training."""
+        """Facts about the training that the last checkpoint holds."""
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """The last epoch is validated, be their number a multiple or not."""
+        """Make sure that the last epoch is validated.
+
+        Its number need not be a multiple of `check_val_every_n_epoch`.
+        """
         if trainer.current_epoch + 1 == trainer.max_epochs:
             trainer.check_val_every_n_epoch = 1
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save where a validation was due, also when there is nothing to validate on."""
+        """Save the weights where a validation was due.
+
+        This also happens when there are no pictures to validate on.
+        """
         super().on_train_epoch_end(trainer, pl_module)
         every = trainer.check_val_every_n_epoch
         assert every is not None
@@ -75,8 +88,9 @@ class AveragedCheckpoint(WeightAveraging):
             self._save(trainer)
 
     def _save(self, trainer: L.Trainer) -> None:
+        """Write the averaged weights with facts about the training."""
         assert self._average_model is not None
-        average = self._average_model.module  # a copy of the module: the one that trains has its own weights back
+        average = self._average_model.module  # a copy; the module that trains has its own weights back
         assert isinstance(average, RestorationModule)
         config, stage = average.config, average.hparams["stage"]
         self.training = {
@@ -90,40 +104,55 @@ class AveragedCheckpoint(WeightAveraging):
         save_checkpoint(average.model, self.path, task=config.task, training=json.dumps(self.training))
 
     def state_dict(self) -> dict[str, Any]:
-        """With the facts of the last checkpoint, so that a run that is over still knows its scores."""
+        """Save the average and the facts of the last checkpoint.
+
+        With these facts a run that is over still knows its scores.
+        """
         return {**super().state_dict(), "training": self.training}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from the processes before."""
+        """Continue from the average of earlier processes."""
         super().load_state_dict(state_dict)
         self.training = state_dict["training"]
 
 
 class Durations(SimpleProfiler):
-    """The trainer's own record of where the time goes, without the table that it prints at the end."""
+    """Trainer's own record of its times, without the final table."""
 
     def describe(self) -> None:
-        """Nothing: `Pace` tells what matters."""
+        """Print nothing.
+
+        `Pace` reports the times that matter.
+        """
 
 
 PACE = ("steps_per_second", "data_share")
-"""What `Pace` logs: no scores."""
+"""Names of the values that `Pace` logs; they are not scores."""
 
 
 class Pace(Callback):
-    """Steps per second, and the share of the time in which a step waited for its batch; of this process."""
+    """Speed of training in this process.
+
+    It is given as steps per second and as the share of the time in which a step waited for its batch.
+    """
 
     def __init__(self, profiler: Durations) -> None:
-        """`profiler` is the trainer's: it knows how long the loader was waited for."""
+        """Take the trainer's profiler.
+
+        It knows the time spent waiting for the loader.
+        """
         self.profiler = profiler
         self._steps, self._seconds, self._started = 0, 0.0, 0.0
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """The clock runs while batches are trained on, not while the weights are saved and validated."""
+        """Start the clock.
+
+        It runs while batches are trained on, not while the weights are saved and validated.
+        """
         self._started = monotonic()
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *rest: Any) -> None:
-        """Count, and show."""
+        """Count the step, and log the values every ten steps."""
         now = monotonic()
         self._seconds += now - self._started
         self._started = now
@@ -133,21 +162,36 @@ class Pace(Callback):
 
     @property
     def steps_per_second(self) -> float:
-        """Mean since the process began to train; 0 before the first step."""
+        """Return the mean since the process began to train.
+
+        It is 0 before the first step.
+        """
         return self._steps / self._seconds if self._seconds else 0.0
 
     @property
     def data_share(self) -> float:
-        """0..1 of that time spent waiting for batches."""
+        """Return the share of that time spent waiting, 0..1.
+
+        A step waits for its batch.
+        """
         waited = sum(self.profiler.recorded_durations.get("[_TrainingEpochLoop].train_dataloader_next", ()))
         return min(1.0, waited / self._seconds) if self._seconds else 0.0
 
 
 class Pictures(Callback):
-    """At each validation, draws some held-out pictures: degraded, restored, clean; found and true mask."""
+    """Strips of held-out pictures, drawn at each validation.
+
+    `draw` makes a strip.
+    """
 
     def __init__(self, folder: Path, count: int, threshold: int) -> None:
-        """Strips are written to `folder` as PNG, and to TensorBoard where that is a logger."""
+        """Set the place and number of strips.
+
+        Args:
+            folder: receives the strips as PNG; TensorBoard receives them too where it is a logger.
+            count: pictures drawn in each validation.
+            threshold: levels of 255 above which a pixel of a pair without a mask file is distorted.
+        """
         self.folder, self.count, self.threshold = folder, count, threshold
 
     def on_validation_batch_end(  # the trainer fixes the arguments
@@ -169,7 +213,13 @@ class Pictures(Callback):
 
 
 def draw(picture: PicturePair | MaskedPhoto, image: Tensor, mask: Tensor, threshold: int) -> np.ndarray:
-    """Degraded, restored and clean picture, found and true mask, side by side: uint8 [H, 4W or 5W, 3]."""
+    """Draw one held-out picture as a strip of panels.
+
+    They are the degraded, the restored and (if known) the clean picture, the found and the true mask.
+
+    Returns:
+        uint8 [H, 4W or 5W, 3].
+    """
     restored = np.rint(image[0].permute(1, 2, 0).cpu().numpy() * 255).astype(np.uint8)
     panels = [picture.degraded, restored]
     if isinstance(picture, PicturePair):

@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM end a run at the next step, whatever it is doing, with an exit code that says so."""
+"""Interruption of a run by Ctrl-C and SIGTERM.
+
+The run ends at the next step, whatever it is doing, with an exit code that says so.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,17 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 TERMINATED = 128 + signal.SIGTERM
-"""Exit code of a run that was told to end by SIGTERM, as a scheduler does; a shell's for a process killed by it."""
+"""Exit code of a run that SIGTERM ended, as a scheduler does.
+
+A shell reports the same code for a process killed by this signal.
+"""
 
 
 class Interruption(Callback):
-    """Remembers Ctrl-C.
+    """Callback that remembers Ctrl-C.
 
-    Python raises it wherever the main thread happens to be, and drops it where that is a destructor, such as that of
-    the loader's iterator at the end of an epoch: the next step raises it again.
+    Python raises KeyboardInterrupt at any place of the main thread. It drops the exception inside a destructor, such as
+    the destructor of the loader's iterator at the end of an epoch. Then the next step raises it again.
     """
 
     def __init__(self) -> None:
@@ -29,28 +35,30 @@ class Interruption(Callback):
         self._trainer: L.Trainer | None = None
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
-        """Remember who hears of a SIGTERM."""
+        """Remember the trainer, which receives SIGTERM."""
         self._trainer = trainer
 
     def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, index: int) -> None:
-        """Stop if nothing else did."""
+        """Stop if Ctrl-C was dropped."""
         self._stop_if_pressed()
 
     def on_validation_batch_start(
         self, trainer: L.Trainer, module: L.LightningModule, batch: Any, index: int, *rest: int
     ) -> None:
-        """Stop if nothing else did."""
+        """Stop if Ctrl-C was dropped."""
         self._stop_if_pressed()
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Around the trainer's work, in the main thread; a Ctrl-C that others handle or ignore is left to them.
+        """Catch interruptions while the trainer works.
+
+        Use it around the trainer's work, in the main thread. A Ctrl-C that other code handles or ignores is left to it.
 
         Raises:
-            KeyboardInterrupt: after a Ctrl-C; the trainer itself would make SystemExit(1) of it, and a loader whose
-                worker was interrupted first a RuntimeError.
-            SystemExit: with `TERMINATED`, after a SIGTERM; the trainer's own has the exit code of success, and a loader
-                whose worker got the signal too, as schedulers send it, makes a RuntimeError of that.
+            KeyboardInterrupt: after a Ctrl-C; the trainer itself would raise SystemExit(1), and a loader whose worker
+                was interrupted first a RuntimeError.
+            SystemExit: with `TERMINATED`, after a SIGTERM. The trainer's own exception has the exit code of success. A
+                loader whose worker also got the signal, as schedulers send it, raises a RuntimeError.
         """
         ours = (
             threading.current_thread() is threading.main_thread()

@@ -1,7 +1,8 @@
-"""The Lightning module of one stage of a run, and the data module that feeds it."""
+"""Lightning modules that train one stage and feed it."""
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,30 +14,37 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ...network import SPAIR
+from ...runtime.files import write_atomically
 from ..config import Stage, TrainingConfig
 from ..data.corpus import Corpus, MaskedPhoto, PicturePair
-from ..data.patches import PatchDataset, Sample, Share
+from ..data.patches import PatchDataset, ProcessShare, Sample
 from ..evaluation.metrics import luma, mask_measures, psnr
 from ..simulators import SIMULATORS
 from .losses import image_loss, mask_loss
 from .packed import restore_by_density
 
 BAD_BATCH = "bad_batch.npz"
-"""In the run's folder: the batch whose loss was not finite."""
+"""File in the run's folder that holds the batch whose loss was not finite."""
 
 
 class Losses(NamedTuple):
-    """The parts of a batch's loss; None where the stage has no such part."""
+    """Parts of the loss of a batch.
+
+    A part is None where the stage does not have it.
+    """
 
     image: Tensor | None
     mask: Tensor | None
 
 
 class RestorationModule(L.LightningModule):
-    """Trains Net_L, or Net_R with Net_L frozen, or both."""
+    """Module that trains Net_L, Net_R with Net_L frozen, or both."""
 
     def __init__(self, config: TrainingConfig, stage: int = 0) -> None:
-        """`stage` counts from 0. Channels-last memory, where configured, is set up by `train`."""
+        """Build the networks of a stage, counted from 0.
+
+        `on_fit_start` sets up channels-last memory, where it is configured.
+        """
         super().__init__()
         self.config, self.stage = config, config.stages[stage]
         self.model = SPAIR(config.find_preset())
@@ -47,10 +55,10 @@ class RestorationModule(L.LightningModule):
         self.save_hyperparameters({"config": config.model_dump(mode="json"), "stage": stage})
 
     def training_step(self, batch: Any, batch_index: int) -> Tensor:
-        """Loss of a batch of `Sample`s.
+        """Compute the loss of a batch of `Sample`s.
 
         Raises:
-            FloatingPointError: the loss is NaN or infinite; the batch is saved as `BAD_BATCH` before.
+            FloatingPointError: the loss is NaN or infinite; the batch was saved as `BAD_BATCH`.
         """
         sample = Sample(*batch)
         losses = self.measure(sample, self.global_step)
@@ -63,21 +71,24 @@ class RestorationModule(L.LightningModule):
             raise FloatingPointError(self._save_batch(sample, loss))
         for name, value in losses._asdict().items():
             if value is not None:
-                # a copy: the next step of a compiled run overwrites it
+                # a copy, because the next step of a compiled run overwrites the value
                 self.log(f"{name}_loss", value.clone(), prog_bar=True, sync_dist=self.trainer.world_size > 1)
         return loss
 
     def measure(self, sample: Sample, step: int) -> Losses:
-        """The losses of a batch; `Stage` says in which share of the steps the true or a stray mask joins the found."""
+        """Compute the losses of a batch at a step.
+
+        `Stage` sets the shares of steps in which the true mask or a stray mask joins the found mask.
+        """
         degraded, clean, mask, known = (torch.as_tensor(part) for part in sample)
-        turns = [is_turn(step, self.stage.true_masks), is_stray_turn(step, self.stage.stray_masks)]
+        turns = [takes_true_masks(step, self.stage.true_masks), takes_stray_masks(step, self.stage.stray_masks)]
         return self._computed(degraded, clean, mask, known, torch.tensor(turns, device=mask.device))
 
     def _compute(self, degraded: Tensor, clean: Tensor, mask: Tensor, known: Tensor, turns: Tensor) -> Losses:
-        """The losses of a batch: all that `hardware.compile` compiles.
+        """Compute the losses of a batch in one graph.
 
-        turns, bool [2], says whether the true mask joins the found one, and whether a stray one does: values, not
-        arguments, so that one compiled graph serves all steps.
+        `hardware.compile` compiles this method. `turns`, bool [2], says whether the true mask joins the found mask and
+        whether a stray mask does. They are values and not arguments, so that one compiled graph serves all steps.
         """
         memory = torch.channels_last if self._channels_last() else torch.contiguous_format
         degraded, clean = (part.to(memory_format=memory).float() / 255.0 for part in (degraded, clean))
@@ -87,7 +98,7 @@ class RestorationModule(L.LightningModule):
         wrong = None if self.stage.train == "net_r" else mask_loss(found.logits.float(), truth, self._loss)
         if self.stage.train == "net_l":
             return Losses(None, wrong)
-        stray = found.mask.roll(1, 0)  # of another sample: nothing to do with this one
+        stray = found.mask.roll(1, 0)  # the mask of another sample, which has nothing to do with this one
         used = found.mask.maximum(truth * turns[0]).maximum(stray * turns[1])
         if self._packs():
             restored = restore_by_density(self.model, degraded, used, found.features, self.config.hardware.packed_below)
@@ -96,44 +107,58 @@ class RestorationModule(L.LightningModule):
         return Losses(image_loss(restored.float(), clean, known, self._loss), wrong)
 
     def _channels_last(self) -> bool:
+        """Tell whether tensors are stored channels-last."""
         chosen = self.config.hardware.channels_last
         return self.device.type == "cuda" or self._is_mixed() if chosen is None else chosen
 
     def _is_mixed(self) -> bool:
+        """Tell whether the trainer computes in mixed precision."""
         return self._trainer is not None and "mixed" in str(self.trainer.precision)
 
     def _packs(self) -> bool:
-        """Only where it was measured to pay."""
+        """Tell whether samples with few distorted pixels are packed.
+
+        Packing is used only where it was measured to be faster, on a CPU.
+        """
         gates = self.model.preset.gate_output
         return self.device.type == "cpu" and gates and self.config.hardware.packed_below > 0
 
     def on_fit_start(self) -> None:
-        """Weights in the memory format of the batches; what is to be compiled."""
+        """Set the weights' memory format and compile the step.
+
+        Both depend on the device and the configuration.
+        """
         if self._channels_last():
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.config.hardware.compile and self.device.type == "cuda":
             self._computed = torch.compile(self._compute, fullgraph=True, dynamic=False, mode="reduce-overhead")
 
     def _save_batch(self, sample: Sample, loss: Tensor) -> str:
-        """Keep what made the loss not finite; returns the sentence for the user."""
+        """Save the batch whose loss is not finite.
+
+        Returns:
+            The error message.
+        """
         path = Path(self.trainer.default_root_dir) / BAD_BATCH
         arrays: dict[str, Any] = {name: torch.as_tensor(part).cpu().numpy() for name, part in sample._asdict().items()}
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            np.savez(file, **arrays, step=self.global_step, stage=self.hparams["stage"])
-        temporary.replace(path)
+        content = io.BytesIO()
+        np.savez(content, **arrays, step=self.global_step, stage=self.hparams["stage"])
+        write_atomically(path, content.getvalue())
         return (
             f"the loss is {loss.item()} at step {self.global_step} of stage {self.hparams['stage']}, and would be again"
-            f" after a resume; its batch is saved as {path}: mend those pictures, or start a run of another name with a"
-            " lower learning_rate"
+            f" after a resume; its batch is saved as {path}: correct those pictures, or start a run of another name"
+            " with a lower learning_rate"
         )
 
     def validation_step(self, picture: PicturePair | MaskedPhoto, index: int) -> dict[str, Tensor]:
-        """Restore one held-out picture and log Y-PSNR and mask measures, averaged per folder of pictures.
+        """Restore one held-out picture and log its measures.
 
-        Every process of a distributed run does all of them: they are few, and all processes then agree. Returns the
-        restored "image" [1,3,H,W] and the found "mask" [1,1,H,W], for callbacks that draw.
+        The measures are PSNR (luma and RGB), IoU and densities of the mask, averaged per group of pictures. Every
+        process of a distributed run restores all pictures: they are few, and all processes then agree.
+
+        Returns:
+            The restored "image" [1,3,H,W] and the found "mask" [1,1,H,W], for callbacks that draw.
         """
         image = torch.from_numpy(picture.degraded.copy()).permute(2, 0, 1)[None].float() / 255.0
         restored = self.model(image.to(self.device))
@@ -152,13 +177,16 @@ class RestorationModule(L.LightningModule):
         return {"image": restored.image, "mask": restored.mask}
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Held-out pictures stay NumPy arrays: validation compares in NumPy."""
+        """Keep held-out pictures as NumPy arrays.
+
+        Validation compares in NumPy. All other batches go to the device.
+        """
         if isinstance(batch, (PicturePair, MaskedPhoto)):
             return batch
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def configure_optimizers(self) -> Any:
-        """AdamW; linear warm-up, then a cosine down to a hundredth."""
+        """Create AdamW with the schedule of `rate`."""
         stage = self.stage
         learning = [parameter for parameter in self.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(learning, lr=stage.learning_rate, weight_decay=1e-4)
@@ -167,22 +195,33 @@ class RestorationModule(L.LightningModule):
 
 
 def sum_known(*parts: Tensor | None) -> Tensor:
-    """The sum of those that are there."""
+    """Add the parts that are not None."""
     return torch.stack([part for part in parts if part is not None]).sum()
 
 
-def is_turn(step: int, share: float) -> bool:
-    """Whether a step is one of the given share of all, evenly spread: of 0.5 every other one."""
+def takes_true_masks(step: int, share: float) -> bool:
+    """Tell whether a step uses the true masks.
+
+    Such steps have the given share of all steps and are evenly spread: with 0.5 they are every other step.
+    """
     return math.floor((step + 1) * share) > math.floor(step * share)
 
 
-def is_stray_turn(step: int, share: float) -> bool:
-    """The same for stray masks, spread otherwise (multiples of the golden ratio): of 0.5 and 0.5 a quarter are both."""
+def takes_stray_masks(step: int, share: float) -> bool:
+    """Tell whether a step uses stray masks.
+
+    Such steps are spread by the golden ratio and so independently of `takes_true_masks`: with shares of 0.5 and 0.5, a
+    quarter of the steps use both.
+    """
     return (step + 1) * (math.sqrt(5.0) - 1.0) / 2.0 % 1.0 < share
 
 
 def rate(step: int, stage: Stage) -> float:
-    """Share of the peak learning rate at a step of a stage."""
+    """Compute the learning rate at a step.
+
+    The result is a share of the peak rate. It rises linearly during the warm-up, then falls along a cosine to a
+    hundredth.
+    """
     if step < stage.warm_up:
         return (step + 1) / (stage.warm_up + 1)
     progress = (step - stage.warm_up) / max(1, stage.steps - stage.warm_up)
@@ -190,18 +229,24 @@ def rate(step: int, stage: Stage) -> float:
 
 
 class PatchModule(L.LightningDataModule):
-    """Hands out the samples of one epoch at a time, numbered through the run."""
+    """Data module that provides the samples of an epoch.
+
+    Samples are numbered through the run.
+    """
 
     def __init__(self, config: TrainingConfig, corpus: Corpus, stage: int = 0) -> None:
         super().__init__()
         self.config, self.corpus, self.stage = config, corpus, stage
 
     def train_dataloader(self) -> DataLoader:
-        """Batches of this epoch; called again for each (the trainer reloads every epoch)."""
+        """Return the batches of this epoch.
+
+        The trainer calls this again before every epoch.
+        """
         stage, workers = self.config.stages[self.stage], self.config.hardware.workers
         trainer = self.trainer
-        done = trainer.global_step if trainer else 0  # not epochs: the last one before more steps was short
-        share = Share(trainer.global_rank, trainer.world_size) if trainer else Share()
+        done = trainer.global_step if trainer else 0  # not epochs, because a stage that was lengthened has a short one
+        share = ProcessShare(trainer.global_rank, trainer.world_size) if trainer else ProcessShare()
         steps = max(0, min(self.config.schedule.epoch, stage.steps - done))
         patches = PatchDataset(
             self.corpus,
@@ -223,7 +268,10 @@ class PatchModule(L.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader:
-        """The held-out pictures, one at a time and whole; those without a clean one only where Net_L learns."""
+        """Return the held-out pictures, one at a time and whole.
+
+        Pictures without a clean one are used only where Net_L learns.
+        """
         masked = self.corpus.held_out_masked if self.config.stages[self.stage].train != "net_r" else ()
         pictures = [*self.corpus.held_out, *masked]
         return DataLoader(pictures, batch_size=None, collate_fn=lambda picture: picture)  # type: ignore[arg-type]

@@ -1,7 +1,8 @@
-"""Net_R on distorted pixels only, with gradients: on a CPU the cost of a training step then follows the distortion.
+"""Net_R on distorted pixels only, with gradients.
 
-The same sums as `SPAIR.restore`, in another order. Full and half size, where most of the work is, are computed as rows
-of distorted pixels; quarter size, where most crops are distorted almost everywhere, stays dense.
+On a CPU the cost of a training step then follows the distortion. It adds the sums of `SPAIR.restore` in another
+order. Full and half size, where most of the work is, are computed as rows of distorted pixels. Quarter size, where most
+crops are distorted almost everywhere, stays dense.
 """
 
 from __future__ import annotations
@@ -20,18 +21,24 @@ from ...network.restoration import ResidualPair, Scales
 from ...network.spair import KEY_SCALE, MODULATED, clean_grid, mask_pyramid
 
 BLOCK = 1024
-"""Rows whose neighbourhoods are gathered at a time: 9 x 64 floats for each, 2.4 MB, stay in a core's cache."""
+"""Rows whose neighbourhoods are gathered at a time.
+
+9 x 64 floats for each row, 2.4 MB, stay in the cache of a core.
+"""
 
 
 class Rows:
-    """The distorted pixels of a batch at one scale, in the order of memory."""
+    """Distorted pixels of a batch at one scale."""
 
     def __init__(self, mask: Tensor) -> None:
-        """`mask`: [N,1,H,W], 0 or 1."""
+        """Index the distorted pixels of a mask.
+
+        The mask is [N,1,H,W] of 0 and 1.
+        """
         count, _, height, width = mask.shape
         self.shape = (count, height, width)
         self.index = mask.flatten().nonzero().squeeze(1)
-        """[R] positions in N*H*W."""
+        """[R] positions of the rows in N*H*W."""
         picture, place = self.index // (height * width), self.index % (height * width)
         self.y, self.x = place // width, place % width
         padded = (height + 2) * (width + 2)
@@ -40,26 +47,30 @@ class Rows:
         numbers[middle] = torch.arange(len(self))
         offsets = torch.tensor([dy * (width + 2) + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
         self.neighbours = numbers[middle[:, None] + offsets]
-        """[R,9] rows of the 3x3 neighbourhood; R, one beyond the last, where the neighbour is clean or outside."""
+        """[R,9] rows of the 3x3 neighbourhood; the number R, beyond the last row, for clean and outside neighbours."""
         self.numbers, self.middle = numbers, middle
 
     def __len__(self) -> int:
         return len(self.index)
 
     def pick(self, x: Tensor) -> Tensor:
-        """[N,C,H,W] -> [R,C]."""
+        """Pick the rows out of a tensor, [N,C,H,W] -> [R,C]."""
         return _Take.apply(x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]), self.index)
 
     def spread(self, rows: Tensor) -> Tensor:
-        """[R,C] -> [N,C,H,W], zero at clean pixels."""
+        """Put rows back into a tensor, [R,C] -> [N,C,H,W].
+
+        Clean pixels become zero.
+        """
         count, height, width = self.shape
         flat = rows.new_zeros(count * height * width, rows.shape[1]).index_copy(0, self.index, rows)
         return flat.view(count, height, width, rows.shape[1]).permute(0, 3, 1, 2)
 
     def double(self, rows: Tensor, fine: Rows) -> Tensor:
-        """What pixel-shuffling by two makes of [R,4C], at the rows of twice the size: [fine R,C].
+        """Pixel-shuffle rows by two, [R,4C] -> [fine R,C].
 
-        Every fine row has its coarse one: coarse masks are max-pooled.
+        The result has the rows of `fine`, the mask of twice the size. Every fine row has a coarse row, because coarse
+        masks are max-pooled.
         """
         width = self.shape[2]
         padded = (self.shape[1] + 2) * (width + 2)
@@ -70,7 +81,10 @@ class Rows:
 
 
 class _Take(torch.autograd.Function):
-    """Rows by distinct indices; the gradient is put back instead of added up, which is several times faster."""
+    """Selection of rows by distinct indices.
+
+    The gradient is put back instead of added up, which is several times faster.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, index: Tensor) -> Tensor:
@@ -86,9 +100,11 @@ class _Take(torch.autograd.Function):
 
 
 class _Convolve(torch.autograd.Function):
-    """3x3 convolution of rows: gather neighbours, multiply. Being a neighbour is mutual: the gradient gathers too.
+    """3x3 convolution of rows.
 
-    In the type of the rows: bfloat16 in mixed precision.
+    It gathers the neighbours of each row and multiplies them with the weights. If a row has a neighbour, it is itself a
+    neighbour of that row, so the gradient gathers in the same way. Rows are computed in their own type, bfloat16 in
+    mixed precision.
     """
 
     @staticmethod
@@ -109,9 +125,10 @@ class _Convolve(torch.autograd.Function):
         outputs, inputs = weight.shape[:2]
         padded = F.pad(gradient, (0, 0, 0, 1))
         back = weight.permute(2, 3, 0, 1).reshape(-1, inputs).to(x.dtype)  # [9D,C]
-        opposite = neighbours.flip(1)  # the row that has me at offset k lies at offset -k
+        opposite = neighbours.flip(1)  # a row that has this one at offset k lies at offset -k
         to_x = gradient.new_empty(gradient.shape[0], inputs)
-        to_matrix = weight.new_zeros(9 * inputs, outputs)  # in the weights' precision: the sum of many blocks
+        # in the precision of the weights, because it sums many blocks
+        to_matrix = weight.new_zeros(9 * inputs, outputs)
         for start in range(0, gradient.shape[0], BLOCK):
             block = slice(start, start + BLOCK)
             torch.mm(_around(padded, opposite, start), back, out=to_x[block])
@@ -121,13 +138,19 @@ class _Convolve(torch.autograd.Function):
 
 
 def _around(padded: Tensor, neighbours: Tensor, start: int) -> Tensor:
-    """[B,9C]: the neighbourhoods of a block of rows; the last row of `padded` is zero."""
+    """Gather the neighbourhoods of a block of rows, [B,9C].
+
+    The last row of `padded` is zero.
+    """
     near = neighbours[start : start + BLOCK]
     return padded.index_select(0, near.flatten()).view(near.shape[0], 9 * padded.shape[1])
 
 
 def restore_by_density(model: SPAIR, image: Tensor, mask: Tensor, features: Scales, packed_below: float) -> Tensor:
-    """`model.restore`, packed for the pictures whose distorted share is below `packed_below`, dense for the others."""
+    """Restore pictures packed or dense, as their density asks.
+
+    Pictures whose distorted share is below `packed_below` are restored packed, all others with `model.restore`.
+    """
     few = mask.mean((1, 2, 3)) < packed_below
     parts = []
     for chosen, restore in ((few, functools.partial(restore_packed, model)), (~few, model.restore)):
@@ -140,10 +163,12 @@ def restore_by_density(model: SPAIR, image: Tensor, mask: Tensor, features: Scal
 
 
 def restore_packed(model: SPAIR, image: Tensor, mask: Tensor, features: Scales) -> Tensor:
-    """`model.restore` for pictures with few distorted pixels, on a CPU; same arguments, same sums.
+    """Restore pictures with few distorted pixels on a CPU.
+
+    Arguments and sums are the same as in `model.restore`.
 
     Raises:
-        ValueError: the preset does not gate its output: then the last layer also writes clean pixels.
+        ValueError: the preset does not gate its output, so its last layer also writes clean pixels.
     """
     if not model.preset.gate_output:
         raise ValueError("only networks that gate their output can be restored on distorted pixels alone")
@@ -165,8 +190,11 @@ def restore_packed(model: SPAIR, image: Tensor, mask: Tensor, features: Scales) 
 def _scale(
     fuse: Any, lateral: SparseConv2d, pairs: Any, image: Tensor, feature: Tensor, below: Tensor, rows: Rows
 ) -> Tensor:
-    """One scale of the decoder: fuse, add what comes from below, residual pairs; [R,C]."""
-    # the first layer reads clean neighbours too, and few channels: dense, then picked
+    """Run one scale of the decoder on rows, [R,C].
+
+    It fuses, adds the result of the scale below, and runs the residual pairs.
+    """
+    # The first layer also reads clean neighbours and has few channels: it is computed densely, then picked.
     encoded = F.relu(rows.pick(F.conv2d(torch.cat((image, feature), 1), fuse.weight, fuse.bias, padding=1)))
     x = F.relu(_each(lateral, encoded) + below)
     for pair in pairs:
@@ -177,5 +205,5 @@ def _scale(
 
 
 def _each(layer: SparseConv2d, rows: Tensor) -> Tensor:
-    """A 1x1 convolution of rows."""
+    """Run a 1x1 convolution on rows."""
     return F.linear(rows, layer.weight[:, :, 0, 0], layer.bias)

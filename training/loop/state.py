@@ -1,4 +1,7 @@
-"""The resumable state of a run: written in one step, and resumed only under the configuration that it was made with."""
+"""Resumable state of a run.
+
+It is written in one step, and a run resumes only under the configuration that it was started with.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +20,21 @@ from ...runtime.files import replace_atomically
 from ..config import TrainingConfig
 
 STATE = Path("state") / "last.ckpt"
-"""Where, inside a run's folder, the trainer's own state lies."""
+"""Path of the trainer's state inside a run's folder."""
 
 MAY_CHANGE = ("schedule.validate_every", "hardware.", "log.", "data.roots.")
-"""Beginnings of keys that say how a run is computed and looked at, and where its data lies.
+"""Beginnings of the configuration keys that may change when a run resumes.
 
-A change of any other key makes it another run from there on."""
+They say how a run is computed and displayed, and where its data lies. Any other change would make it a different run
+from there on.
+"""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Replaces the state in one step: a run killed while saving, or left without power, still has the previous one."""
+    """Checkpoint writer that replaces the state in one step.
+
+    A run that is killed while it saves, or loses power, still has the previous state.
+    """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write beside `path`, then rename."""
@@ -38,25 +46,28 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """How far a run is; saved at the end of each epoch."""
+    """Progress of a run, saved after each epoch."""
 
     stage: int
-    """The stage it is in, from 0."""
+    """Present stage, counted from 0."""
     steps: int
-    """Optimizer steps done of that stage."""
+    """Optimizer steps done in that stage."""
     epochs: int
-    """Epochs done of that stage; the last one may be shorter than the others."""
+    """Epochs done in that stage; the last one may be shorter than the others."""
     config: dict[str, Any]
-    """The configuration it ran under, as JSON."""
+    """Configuration of the run, as JSON."""
     callbacks: dict[str, dict[str, Any]]
-    """The state of each callback, by the name of its class."""
+    """State of each callback, by the name of its class."""
 
 
-def read_state(path: Path) -> State | None:
-    """How far the run is whose state lies at `path`; None where it has not saved any.
+def read_run_state(path: Path) -> State | None:
+    """Read the progress of a run.
+
+    Returns:
+        The state at `path`, or None if the run has not saved one.
 
     Raises:
-        UserError: the file is damaged or no state of a run.
+        UserError: the file is damaged or not the state of a run.
     """
     if not path.is_file():
         return None
@@ -73,12 +84,13 @@ def read_state(path: Path) -> State | None:
 
 
 def check_unchanged(config: TrainingConfig, state: State, path: Path) -> None:
-    """Refuse to continue a run as another one: `MAY_CHANGE` may differ, and what it has not begun.
+    """Check that a run resumes under its own configuration.
 
-    That is the stages to come, of which there may be more or fewer, and how many steps the present one takes.
+    These may differ: the keys of `MAY_CHANGE`, the stages to come, of which there may be more or fewer, and the number
+    of steps of the present stage.
 
     Raises:
-        UserError: naming the first key that differs, with both values.
+        UserError: another key differs; the message names the first one with both values.
     """
     saved, given = _flatten(_complete(state.config)), _flatten(config.model_dump(mode="json"))
     begun = tuple(f"stages.{index}." for index in range(state.stage + 1))
@@ -98,7 +110,10 @@ def check_unchanged(config: TrainingConfig, state: State, path: Path) -> None:
 
 
 def _complete(saved: dict[str, Any]) -> dict[str, Any]:
-    """With the defaults of options that did not exist when it was saved; as it is where it is no longer valid."""
+    """Add the defaults of options newer than the configuration.
+
+    A configuration that is no longer valid is returned as it is.
+    """
     try:
         return TrainingConfig.model_validate(saved).model_dump(mode="json")
     except ValidationError:
@@ -106,7 +121,10 @@ def _complete(saved: dict[str, Any]) -> dict[str, Any]:
 
 
 def _flatten(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}, "c": [{"d": 2}]} -> {"a.b": 1, "c.0.d": 2}; lists of values stay whole."""
+    """Flatten nested tables into dotted keys.
+
+    {"a": {"b": 1}, "c": [{"d": 2}]} becomes {"a.b": 1, "c.0.d": 2}; lists of values stay whole.
+    """
     flat: dict[str, Any] = {}
     for key, value in table.items():
         if isinstance(value, (list, tuple)) and any(isinstance(part, dict) for part in value):

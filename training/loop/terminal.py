@@ -1,4 +1,4 @@
-"""What a run shows on a terminal, and what it keeps the trainer from saying there."""
+"""Output of a run on the terminal."""
 
 from __future__ import annotations
 
@@ -22,19 +22,25 @@ from ..data.pairs import Progress
 from .state import State
 
 REFRESHES = 4
-"""Per second; the trainer's 100 would cost a core that trains a good part of its time."""
+"""Refreshes of the progress bar per second.
+
+The trainer's default of 100 would take a good part of the time of a core that trains.
+"""
 
 
 class StageBar(RichProgressBar):
-    """The trainer's progress bar, which names the stage of the run."""
+    """Trainer's progress bar with the name of the stage."""
 
     def __init__(self, config: TrainingConfig, stage: int) -> None:
-        """`stage` counts from 0."""
+        """Set the stage, counted from 0."""
         super().__init__(refresh_rate=REFRESHES)
         self._stage = name_stage(config, stage)
 
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
-        """What is beside the bar: the logged values, without the number of the log's folder."""
+        """Return the values beside the bar.
+
+        They are the logged values without the number of the log's folder.
+        """
         shown = super().get_metrics(trainer, pl_module)
         return {name: value for name, value in shown.items() if name != "v_num"}
 
@@ -43,23 +49,26 @@ class StageBar(RichProgressBar):
 
 
 def name_stage(config: TrainingConfig, stage: int) -> str:
-    """ "stage 2 of 3 (net_r)"; `stage` counts from 0."""
+    """Name a stage, as "stage 2 of 3 (net_r)".
+
+    `stage` counts from 0.
+    """
     return f"stage {stage + 1} of {len(config.stages)} ({config.stages[stage].train})"
 
 
 def say(words: str) -> None:
-    """One line on stderr, of the first process only."""
+    """Print a line on stderr, in the first process only."""
     if is_first():
         print(words, file=sys.stderr, flush=True)
 
 
 def is_first() -> bool:
-    """Whether this process speaks for a distributed run."""
+    """Tell whether this process prints for a distributed run."""
     return not rank_zero_only.rank  # type: ignore[attr-defined]
 
 
 def describe_start(config: TrainingConfig, corpus: Corpus, state: State | None) -> str:
-    """What is trained on, and from where on."""
+    """Describe the pictures and the first step of a run."""
     held = len(corpus.held_out) + len(corpus.held_out_masked)
     kinds = (
         (len(corpus.pairs), "pair", "pairs"),
@@ -73,7 +82,11 @@ def describe_start(config: TrainingConfig, corpus: Corpus, state: State | None) 
 
 @contextlib.contextmanager
 def counting_pictures(shown: bool) -> Iterator[Progress | None]:
-    """A bar on stderr while pictures are read; yields what to call after each, None where nothing is shown."""
+    """Show a bar on stderr while pictures are read.
+
+    Yields:
+        The callback to call after each picture, or None where the bar is not shown.
+    """
     if not (shown and is_first()):
         yield None
         return
@@ -87,9 +100,9 @@ def counting_pictures(shown: bool) -> Iterator[Progress | None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the trainer's remarks from the terminal: advertisements, and advice that this code has taken or declined.
+    """Keep the trainer's remarks from the terminal.
 
-    What goes wrong is an exception, here as there.
+    They are advertisements, and advice that this code has taken or declined. Real problems are exceptions.
     """
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]

@@ -1,4 +1,7 @@
-"""Seeded degradation simulators: each takes a clean picture and returns the degraded one and its true mask."""
+"""Seeded simulators that degrade clean pictures.
+
+Each simulator takes a clean picture and returns the degraded picture and its true mask.
+"""
 
 from .base import VISIBLE, Degraded, Simulator
 from .blur import CONTEXT, simulate_blur
@@ -15,6 +18,6 @@ SIMULATORS = {
         Simulator("blur", margin=CONTEXT, simulate=simulate_blur),
     )
 }
-"""By task."""
+"""Simulators by task."""
 
 __all__ = ["SIMULATORS", "VISIBLE", "Degraded", "Simulator"]

@@ -1,7 +1,8 @@
-"""Motion blur of a camera that shakes and of things that move: the mean of the light along their paths.
+"""Motion blur from a shaking camera and from moving objects.
 
-GoPro's pairs (Nah et al. 2017) are means of 7 to 13 frames and their middle frame. Here a path is continuous, and its
-kernel varies slowly over the picture: kernels on a grid of nodes, blended between them (Hirsch et al. 2010).
+A blurred picture is the mean of the light along the paths of its points. The pairs of GoPro (Nah et al. 2017) are means
+of 7 to 13 frames, and the middle frame is the clean picture. Here a path is continuous. Its kernel varies slowly over
+the picture: kernels are computed on a grid of nodes and blended between them (Hirsch et al. 2010).
 """
 
 from __future__ import annotations
@@ -14,20 +15,23 @@ import numpy as np
 from .base import Degraded, draw_log, draw_smooth_noise, find_inner, find_visible, spline_weights
 
 CONTEXT = 32
-"""Pixels around a crop from which light comes in."""
+"""Pixels around a crop from which light can come in."""
 
 NODES = 128
-"""Pixels between two nodes."""
+"""Pixels between two nodes of the grid of kernels."""
 
 ALIKE = 2.0
-"""Pixels by which the paths of a picture's corner and of its middle may differ in length to be taken for the same."""
+"""Pixels by which the paths of a picture's corner and middle must differ before one kernel no longer serves all."""
 
 Track = np.ndarray
-"""[n, 2] float64: pixels down and right, at n times of the exposure; 0 in its middle."""
+"""[n, 2] float64: pixels down and right at n times of the exposure; 0 in the middle of the exposure."""
 
 
 class Part(NamedTuple):
-    """Rows top..bottom and columns left..right of a picture, the ends not included."""
+    """Rows top..bottom and columns left..right of a picture.
+
+    The ends are not included.
+    """
 
     top: int
     bottom: int
@@ -37,24 +41,30 @@ class Part(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Blur:
-    """One exposure; lengths in pixels of a 1280x720 picture."""
+    """Motion during one exposure.
+
+    Lengths are in pixels of a 1280x720 picture.
+    """
 
     length: float
-    """How far the camera's picture moves."""
+    """Pixels by which the camera moves the picture."""
     direction: float
-    """Degrees from rightwards, positive downwards."""
+    """Direction of that movement in degrees from rightwards, positive downwards."""
     shake: float
-    """How much speed and direction vary: 0 is a straight line at constant speed, 1 a tremble."""
+    """Variation of speed and direction, 0..1: 0 is a straight line at constant speed, 1 a tremble."""
     rotation: float
-    """Degrees that the camera turns about its axis."""
+    """Degrees by which the camera turns about its axis."""
     zoom: float
-    """How much larger the scene ends than it began, as a share."""
+    """Growth of the scene from beginning to end, as a share of its size."""
     centre: tuple[float, float]
     """Pixels down and right from the middle of the picture to the centre of rotation and zoom."""
     objects: tuple[float, ...] = ()
-    """For each thing that moves by itself, how far it moves."""
+    """Pixels that each independently moving object moves, one entry for each object."""
     gamma: float = 1.0
-    """The mean is taken of values to this power: 1 as in GoPro's `blur`, 2.2 as in its `blur_gamma`: about light."""
+    """Power of the values of which the mean is taken.
+
+    It is 1 as in GoPro's `blur`, or 2.2, which is close to linear light, as in its `blur_gamma`.
+    """
 
     def __post_init__(self) -> None:
         if min((self.length, *self.objects)) < 0 or not 0 <= self.shake <= 1:
@@ -64,7 +74,10 @@ class Blur:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Blur:
-        """A random exposure: nearly still, or moved by 3 to 30 pixels; a thing that moves by itself in some."""
+        """Draw a random exposure.
+
+        The camera is nearly still or moves by 3 to 30 pixels. In some pictures objects move independently.
+        """
         still = rng.random() < 0.15
         moving = 0 if rng.random() < 0.6 else int(rng.integers(1, 3))
         return cls(
@@ -80,21 +93,23 @@ class Blur:
 
 
 def simulate_blur(image: np.ndarray, rng: np.random.Generator, margin: int = 0) -> Degraded:
-    """`add_blur` with a drawn exposure."""
+    """Add the blur of a random exposure to a picture."""
     return add_blur(image, Blur.draw(rng), rng, margin)
 
 
 def add_blur(image: np.ndarray, blur: Blur, rng: np.random.Generator, margin: int = 0) -> Degraded:
-    """Expose a picture while it moves; it stands still in the middle of the exposure, so the input is the target.
+    """Expose a picture while the camera and some objects move.
+
+    In the middle of the exposure nothing is displaced, so the input is the target.
 
     Args:
-        image: HxWx3 float32 RGB 0..1; beyond its edges it goes on as its mirror image.
-        blur: what motion.
-        rng: the tremble, and where and of what shape the moving things are; the same state gives the same bytes.
-        margin: pixels on every side that are context alone: they are left out of the result.
+        image: HxWx3 float32 RGB 0..1; beyond its edges it continues as its mirror image.
+        blur: motion of camera and objects.
+        rng: source of the tremble, and of place and shape of the moving objects; the same state gives the same bytes.
+        margin: pixels on every side that serve as context only; the result does not contain them.
 
     Returns:
-        The blurred picture, and where the blur is visible.
+        The blurred picture, and the mask of visible blur.
     """
     light = image.astype(np.float32) ** np.float32(blur.gamma)
     inner = rows, columns = find_inner(image, margin)
@@ -111,8 +126,11 @@ def add_blur(image: np.ndarray, blur: Blur, rng: np.random.Generator, margin: in
 
 
 def draw_track(length: float, direction: float, shake: float, rng: np.random.Generator) -> Track:
-    """A path of the given length in pixels, sampled four times per pixel or more."""
-    count = 2 * max(1, int(np.ceil(2 * length))) + 1  # odd: one is in the middle
+    """Draw a path of the given length in pixels.
+
+    The path is sampled at least four times per pixel.
+    """
+    count = 2 * max(1, int(np.ceil(2 * length))) + 1  # odd, so that one sample lies in the middle
     angle = np.deg2rad(direction)
     speed = np.repeat([[np.sin(angle), np.cos(angle)]], count, axis=0)
     if shake:
@@ -125,7 +143,12 @@ def draw_track(length: float, direction: float, shake: float, rng: np.random.Gen
 
 
 def track_kernel(track: Track) -> np.ndarray:
-    """Odd square float32 kernel that sums to 1: the time that a path spends in each pixel, shared out bilinearly."""
+    """Compute the blur kernel of a path.
+
+    Returns:
+        Square float32 kernel with an odd side that sums to 1. An entry is the time that the path spends in that pixel,
+        shared out bilinearly.
+    """
     half = int(np.ceil(np.abs(track).max(initial=0.0))) + 1
     kernel = np.zeros((2 * half + 1, 2 * half + 1))
     times = np.full(len(track), 1.0)
@@ -140,9 +163,17 @@ def track_kernel(track: Track) -> np.ndarray:
 
 
 def convolve_sparse(picture: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """(H + 2h)x(W + 2h)xC float32 with a (2h+1)x(2h+1) kernel -> HxWxC: one addition for each entry that is not 0.
+    """Convolve a picture with a kernel that is mostly zero.
 
-    Of a path's kernel few are: that is faster than a Fourier transform.
+    Each entry that is not 0 costs one addition of the picture. The kernel of a path has few of them, so this is faster
+    than a Fourier transform.
+
+    Args:
+        picture: (H + 2h)x(W + 2h)xC float32.
+        kernel: (2h+1)x(2h+1).
+
+    Returns:
+        HxWxC float32.
     """
     half = len(kernel) // 2
     height, width = picture.shape[0] - 2 * half, picture.shape[1] - 2 * half
@@ -155,6 +186,7 @@ def convolve_sparse(picture: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 
 def _blur_nodes(light: np.ndarray, blur: Blur, track: Track, part: Part) -> np.ndarray:
+    """Blur a part of a picture with slowly varying kernels."""
     height, width = light.shape[:2]
     time = np.linspace(-0.5, 0.5, len(track))[:, None]
 
@@ -163,7 +195,8 @@ def _blur_nodes(light: np.ndarray, blur: Blur, track: Track, part: Part) -> np.n
         turn = np.deg2rad(blur.rotation) * np.array([arm[1], -arm[0]])
         return track_kernel(_refine(track, time * (turn + blur.zoom * arm)))
 
-    change = np.hypot(np.deg2rad(blur.rotation), blur.zoom) * np.hypot(height, width) / 2  # corner from middle, pixels
+    # pixels by which the paths of corner and middle differ
+    change = np.hypot(np.deg2rad(blur.rotation), blur.zoom) * np.hypot(height, width) / 2
     if change < ALIKE:
         return _convolve(light, find_kernel(height / 2, width / 2), part)
     total = np.zeros((part.bottom - part.top, part.right - part.left, 3), np.float32)
@@ -176,7 +209,7 @@ def _blur_nodes(light: np.ndarray, blur: Blur, track: Track, part: Part) -> np.n
 
 
 def _refine(track: Track, added: Track) -> Track:
-    """The sum of two motions, sampled densely enough for the longer one."""
+    """Add two motions, sampled densely enough for the longer one."""
     both = track + added
     needed = 2 * int(np.ceil(2 * np.hypot(*np.abs(np.diff(both, axis=0)).sum(axis=0)))) + 1
     if needed <= len(both):
@@ -186,7 +219,11 @@ def _refine(track: Track, added: Track) -> Track:
 
 
 def _hats(size: int, first: int, last: int) -> list[tuple[int, int, float, np.ndarray]]:
-    """Start, stop, node and weights of the pieces of an axis, cut to first..last; the weights of a pixel sum to 1."""
+    """Cut an axis into overlapping pieces with linear weights.
+
+    Returns:
+        For each node (start, stop, node, weights), cut to first..last; the weights of a pixel sum to 1.
+    """
     count = max(2, int(np.ceil(size / NODES)) + 1)
     nodes = np.linspace(0.0, size - 1.0, count) if size > 1 else np.zeros(1)
     if len(nodes) == 1:
@@ -203,13 +240,16 @@ def _hats(size: int, first: int, last: int) -> list[tuple[int, int, float, np.nd
 
 
 def _convolve(light: np.ndarray, kernel: np.ndarray, part: Part) -> np.ndarray:
+    """Convolve a part of a picture, mirrored at its edges."""
     half = len(kernel) // 2
     rows = _mirror(np.arange(part.top - half, part.bottom + half), light.shape[0])
     columns = _mirror(np.arange(part.left - half, part.right + half), light.shape[1])
-    return convolve_sparse(light[rows].take(columns, axis=1), kernel)  # four times as fast as one index
+    # two steps: four times as fast as indexing both axes at once
+    return convolve_sparse(light[rows].take(columns, axis=1), kernel)
 
 
 def _mirror(index: np.ndarray, size: int) -> np.ndarray:
+    """Reflect positions outside 0..size-1; the edge pixel appears twice."""
     index = index % (2 * size)
     return np.minimum(index, 2 * size - 1 - index)
 
@@ -217,7 +257,10 @@ def _mirror(index: np.ndarray, size: int) -> np.ndarray:
 def _move_object(
     light: np.ndarray, moved: np.ndarray, track: Track, rng: np.random.Generator, part: Part
 ) -> np.ndarray:
-    """A soft-edged piece of the picture that goes its own way in front of the rest (alpha matting, both blurred)."""
+    """Move a soft-edged piece in front of the picture.
+
+    The piece and its matte are blurred along the same path, then laid over the blurred picture (alpha matting).
+    """
     height, width = light.shape[:2]
     noise = draw_smooth_noise(rng, height, width, scale=draw_log(rng, 40.0, 160.0))
     matte = np.clip(0.5 + 8.0 * (noise - rng.uniform(0.0, 1.0)), 0.0, 1.0)[..., None]

@@ -1,4 +1,7 @@
-"""Rain streaks: motion-blurred drops in layers of one angle each, plus the veil that distant rain lays over it."""
+"""Rain streaks in layers, and the veil of distant rain.
+
+A streak is the path of a drop during the exposure. The streaks of one layer have one angle.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +14,22 @@ from scipy.signal import oaconvolve
 from .base import Degraded, crop, draw_log, draw_smooth_noise, find_visible
 
 SKY = 0.8
-"""Brightness of the veil."""
+"""Brightness of the veil, 0..1."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Rain:
-    """One rain: all lengths in pixels."""
+    """Appearance of one rain.
+
+    All lengths are in pixels.
+    """
 
     angle: float
     """Degrees from vertical, positive leans right."""
     length: float
-    """Length of a streak."""
+    """Length of a streak in pixels."""
     width: float
-    """Standard deviation of a streak's cross-section."""
+    """Standard deviation of a streak's cross-section in pixels."""
     density: float
     """Share of pixels in which a streak of a layer begins, 0..1."""
     opacity: float
@@ -31,17 +37,20 @@ class Rain:
     veil: float
     """Share of atmospheric light mixed in everywhere, 0..1."""
     layers: int = 1
-    """Layers of streaks on top of each other: near and far drops."""
+    """Number of layers of streaks on top of each other, as from near and far drops."""
     spread: float = 0.0
-    """Standard deviation of the layers' angles, degrees."""
+    """Standard deviation of the layers' angles in degrees."""
     variety: float = 0.0
-    """Standard deviation of the logarithm of the layers' sizes, cut to half to twice the size."""
+    """Standard deviation of the logarithm of the layers' sizes, which are kept between half and twice the size."""
     taper: float = 0.0
-    """Share of a streak over which its ends fade, 0..1; 0: they are cut off."""
+    """Share of a streak over which its ends fade, 0..1; 0 cuts the ends off."""
     skew: float = 1.0
-    """Power that makes most streaks fainter than the strongest one; 1: they have 0.3 to 1 of it, evenly spread."""
+    """Power that makes most streaks fainter than the strongest one.
+
+    With 1 the strengths lie evenly between 0.3 and 1 of the strongest.
+    """
     drift: float = 0.0
-    """Standard deviation of the veil over the picture as a share of it; 0: the same everywhere."""
+    """Standard deviation of the veil over the picture, as a share of the veil; 0 makes it the same everywhere."""
 
     def __post_init__(self) -> None:
         if self.length < 1 or self.width <= 0 or not 0 <= self.density <= 1:
@@ -55,7 +64,10 @@ class Rain:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Rain:
-        """A random rain: nearly none, light (as Rain100L), layered and heavy (as Rain100H), or fine with a veil."""
+        """Draw a random rain.
+
+        It is nearly no rain, light rain (as Rain100L), heavy rain in layers (as Rain100H), or fine rain with a veil.
+        """
         kind = rng.random()
         if kind < 0.45:
             return cls.draw_light(
@@ -65,7 +77,10 @@ class Rain:
 
     @classmethod
     def draw_light(cls, rng: np.random.Generator, density: float) -> Rain:
-        """Distinct streaks of one direction (Rain100L; Yang et al., CVPR 2017)."""
+        """Draw light rain with distinct streaks of one direction.
+
+        Rain100L looks like this (Yang et al., CVPR 2017).
+        """
         layers = int(rng.integers(1, 4))
         return cls(
             angle=rng.normal(0.0, 18.0),
@@ -83,7 +98,10 @@ class Rain:
 
     @classmethod
     def draw_heavy(cls, rng: np.random.Generator) -> Rain:
-        """Layers of long streaks that cover most of the picture (Rain100H)."""
+        """Draw heavy rain in layers of long streaks.
+
+        The streaks cover most of the picture; Rain100H looks like this.
+        """
         layers = int(rng.integers(1, 5))
         return cls(
             angle=rng.normal(0.0, 15.0),
@@ -101,7 +119,10 @@ class Rain:
 
     @classmethod
     def draw_fine(cls, rng: np.random.Generator) -> Rain:
-        """Faint streaks of a photographed rain, in the haze of the far ones."""
+        """Draw fine rain with the faint streaks of a photograph.
+
+        In about half of the draws the haze of distant rain lies over the picture.
+        """
         layers = int(rng.integers(1, 4))
         return cls(
             angle=rng.normal(0.0, 15.0),
@@ -120,7 +141,7 @@ class Rain:
 
 
 def simulate_rain(image: np.ndarray, rng: np.random.Generator, margin: int = 0) -> Degraded:
-    """`add_rain` with a drawn rain."""
+    """Lay a random rain over a picture."""
     return crop(add_rain(image, Rain.draw(rng), rng), margin)
 
 
@@ -129,11 +150,11 @@ def add_rain(image: np.ndarray, rain: Rain, rng: np.random.Generator) -> Degrade
 
     Args:
         image: HxWx3 float32 RGB 0..1.
-        rain: what rain.
-        rng: where the drops are; the same state gives the same bytes.
+        rain: appearance of the rain.
+        rng: source of the drops' places; the same state gives the same bytes.
 
     Returns:
-        The picture, brighter than the input wherever a streak is, and where that is visible.
+        The picture, brighter than the input where there are streaks, and the mask of visible rain.
     """
     height, width = image.shape[:2]
     layer = np.zeros((height, width))
@@ -149,16 +170,24 @@ def add_rain(image: np.ndarray, rain: Rain, rng: np.random.Generator) -> Degrade
 
 
 def draw_streaks(rain: Rain, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """One layer: the brightness that its streaks add, HxW float64 0..opacity."""
+    """Draw the brightness that one layer of streaks adds.
+
+    Returns:
+        HxW float64, 0..opacity.
+    """
     kernel = streak_kernel(rain)
-    margin = len(kernel) // 2  # drops that start outside reach in
+    margin = len(kernel) // 2  # streaks that begin outside the picture reach into it
     shape = (height + 2 * margin, width + 2 * margin)
     drops = (rng.random(shape, np.float32) < rain.density) * rng.uniform(0.3, 1.0, shape) ** rain.skew
     return np.clip(oaconvolve(drops, kernel, mode="valid"), 0.0, 1.0) * rain.opacity
 
 
 def streak_kernel(rain: Rain) -> np.ndarray:
-    """Square float64 kernel of one streak, peak 1."""
+    """Compute the image of one streak.
+
+    Returns:
+        Square float64 kernel whose peak is 1.
+    """
     half = int(np.ceil(rain.length / 2 + 3 * rain.width))
     y, x = np.mgrid[-half : half + 1, -half : half + 1].astype(np.float64)
     angle = np.deg2rad(rain.angle)
@@ -171,6 +200,7 @@ def streak_kernel(rain: Rain) -> np.ndarray:
 
 
 def _vary(rain: Rain, rng: np.random.Generator) -> Rain:
+    """Draw the angle and size of a further layer."""
     size = float(np.exp(np.clip(rng.normal(0.0, rain.variety), -np.log(2.0), np.log(2.0))))
     angle = rain.angle + rng.normal(0.0, rain.spread)
     return dataclasses.replace(rain, angle=angle, length=max(1.0, rain.length * size), width=rain.width * size**0.5)

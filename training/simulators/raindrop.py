@@ -1,4 +1,7 @@
-"""Drops on a pane between the camera and a scene in focus: blurred, lens-like and mostly bright (Qian et al. 2018)."""
+"""Drops on a pane between the camera and the scene.
+
+The scene is in focus and the pane is not, so drops are blurred, act as lenses and are mostly bright (Qian et al. 2018).
+"""
 
 from __future__ import annotations
 
@@ -11,37 +14,42 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from .base import Degraded, draw_log, find_inner, find_visible, from_linear, to_linear
 
 LARGEST = 60.0
-"""Radius of the largest drop, pixels."""
+"""Radius of the largest drop in pixels."""
 
 REACH = 1.9
-"""No drop covers anything farther than this many times its radius plus that of its blur from its middle:
-1.3 * (1 + 0.2 + 0.2 / 1.5 + 0.2 / 2), by the ranges of `Lenses.stretch` and `Lenses.outline`."""
+"""Largest distance between a drop's middle and anything it covers, in sums of its radius and the radius of its blur.
+
+The ranges of `Lenses.stretch` and `Lenses.outline` give 1.3 * (1 + 0.2 + 0.2 / 1.5 + 0.2 / 2).
+"""
 
 
 @dataclasses.dataclass(frozen=True)
 class Drops:
-    """The water on one pane; lengths in pixels of a 720x480 picture."""
+    """Water on one pane.
+
+    Lengths are in pixels of a 720x480 picture.
+    """
 
     density: float
-    """Share of the pane under water (where drops overlap, both count), 0..1."""
+    """Share of the pane under water, 0..1; where drops overlap, each is counted."""
     radius: float
-    """Median radius of a drop."""
+    """Median radius of a drop in pixels."""
     spread: float
     """Standard deviation of the logarithm of the radius."""
     defocus: float
-    """Radius of the disc to which the camera, focused on the scene, blurs a point of the pane."""
+    """Radius in pixels of the disc to which the camera, focused on the scene, blurs a point of the pane."""
     irregular: float
-    """How far an outline leaves the ellipse, as a share of the radius, 0..0.5."""
+    """Deviation of an outline from an ellipse, as a share of the radius, 0..0.5."""
     minify: float
-    """How many times smaller (and upside down) the scene appears in a drop."""
+    """Factor by which the scene appears smaller in a drop, where it also stands upside down."""
     sky: tuple[float, float, float]
-    """Linear RGB 0..1 of the light from above, which comes in at the lower edge of a drop."""
+    """Linear RGB 0..1 of the light from above, which a drop shows at its lower edge."""
     glow: float
     """Mean share of that light in the part of a drop that shows it, 0..1."""
     rim: float
-    """How much darker the outline of a drop is, 0..1."""
+    """Share of light that is missing at the outline of a drop, 0..1."""
     opacity: float
-    """Share of the scene behind that a drop hides, 0..1."""
+    """Share of the scene behind a drop that the drop hides, 0..1."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.density <= 1 and 0 < self.radius <= LARGEST and 0 <= self.spread <= 1.5):
@@ -53,11 +61,12 @@ class Drops:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Drops:
-        """Random water: from a few specks to a wet pane; more often than not the pane is near to the lens.
+        """Draw random water on a pane.
 
-        Of a near pane the drops are wide soft veils that hide the scene in part (four of eight pictures of Qian et al.
-        show such), of a far one nearly sharp. The light that a crop's drops show comes from all of a scene, not from
-        the crop: hence the wide range of `sky`, of which veils show much.
+        It ranges from a few specks to a wet pane. The pane is near to the lens in 60 % of the draws. Drops on a near
+        pane are wide soft veils that hide the scene in part; four of eight pictures of Qian et al. show such veils.
+        Drops on a far pane are nearly sharp. The light that drops show comes from the whole scene and not only from the
+        crop. That is why the range of `sky`, of which veils show much, is wide.
         """
         near = rng.random() < 0.6
         defocus = draw_log(rng, 12.0, 45.0) if near else draw_log(rng, 1.5, 14.0)
@@ -78,46 +87,53 @@ class Drops:
 
 
 class Lenses(NamedTuple):
-    """The drops that reach into a picture, one entry each."""
+    """Drops that reach into a picture.
+
+    Each array has one entry for each drop.
+    """
 
     y: np.ndarray
+    """Row of the middle in pixels."""
     x: np.ndarray
+    """Column of the middle in pixels."""
     radius: np.ndarray
+    """Radius in pixels."""
     stretch: np.ndarray
-    """Height over width of the outline."""
+    """Ratio of the outline's height to its width."""
     glow: np.ndarray
-    """Brightness of the sky in it, 0..2."""
+    """Brightness of the sky in the drop, 0..2."""
     horizon: np.ndarray
-    """How far below its middle, in radii, the picture of the sky begins."""
+    """Distance in radii from the drop's middle down to where its image of the sky begins."""
     bend: np.ndarray
-    """How far that horizon rises towards the sides, in radii."""
+    """Height in radii by which that horizon rises towards the sides."""
     outline: np.ndarray
-    """[n, 3] complex: the harmonics 2, 3 and 4 of the outline, as shares of the radius."""
+    """[n, 3] complex: harmonics 2, 3 and 4 of the outline, as shares of the radius."""
 
     def take(self, chosen: np.ndarray) -> Lenses:
-        """Some of them, by number or mask."""
+        """Select drops by number or by mask."""
         return Lenses(*(field[chosen] for field in self))
 
 
 def simulate_drops(image: np.ndarray, rng: np.random.Generator, margin: int = 0) -> Degraded:
-    """`add_drops` with drawn water."""
+    """Put random drops in front of a picture."""
     return add_drops(image, Drops.draw(rng), rng, margin)
 
 
 def add_drops(image: np.ndarray, drops: Drops, rng: np.random.Generator, margin: int = 0) -> Degraded:
     """Put drops on the pane in front of a picture.
 
-    The light of a pixel is scene * (1 - alpha) + water * alpha. A drop of radius r that is blurred to discs of radius
-    c fills its surroundings to r + c, at full strength to |r - c|, and at most min(1, (r/c)^2) strong.
+    The light of a pixel is scene * (1 - alpha) + water * alpha. The blur turns a point into a disc of radius c. A drop
+    of radius r then covers its surroundings out to r + c. It has its full strength up to |r - c|, and that strength is
+    at most min(1, (r/c)^2).
 
     Args:
         image: HxWx3 float32 RGB 0..1.
-        drops: what water.
-        rng: where and of what shape the drops are; the same state gives the same bytes.
-        margin: pixels on every side that drops show, but that are left out of the result.
+        drops: the water.
+        rng: source of the drops' places and shapes; the same state gives the same bytes.
+        margin: pixels on every side that drops can show but that the result does not contain.
 
     Returns:
-        The picture, unchanged where no drop reaches, and where the change is visible.
+        The picture, unchanged where no drop reaches, and the mask of visible changes.
     """
     height, width = image.shape[:2]
     inner = find_inner(image, margin)
@@ -133,12 +149,13 @@ def add_drops(image: np.ndarray, drops: Drops, rng: np.random.Generator, margin:
 
 
 def _scatter(drops: Drops, height: int, width: int, rng: np.random.Generator) -> Lenses:
+    """Draw the drops that reach into a picture."""
     largest = min(LARGEST, drops.radius * np.exp(2.5 * drops.spread))
     reach = REACH * (largest + _soften(drops.defocus))
     mean_area = np.pi * drops.radius**2 * np.exp(2.0 * drops.spread**2)
     count = int(rng.poisson(drops.density * (height + 2 * reach) * (width + 2 * reach) / mean_area))
     radius = np.minimum(drops.radius * np.exp(rng.normal(0.0, drops.spread, count)), largest)
-    crisp = np.minimum(1.0, radius / max(drops.defocus, 0.5))  # blurred, every outline is round
+    crisp = np.minimum(1.0, radius / max(drops.defocus, 0.5))  # a blurred outline is round
     sizes = rng.normal(0.0, drops.irregular / 2.0, (count, 3)).clip(-0.2, 0.2) / np.array([1.0, 1.5, 2.0])
     lenses = Lenses(
         y=rng.uniform(-reach, height + reach, count),
@@ -156,12 +173,16 @@ def _scatter(drops: Drops, height: int, width: int, rng: np.random.Generator) ->
 
 
 def _render(linear: np.ndarray, drops: Drops, lenses: Lenses, margin: int) -> tuple[np.ndarray, np.ndarray]:
-    """Alpha and colour (linear) of the water inside the margin: all pixels of all drops at once, in any order."""
+    """Compute alpha and colour of the water inside the margin.
+
+    The colour is linear. All pixels of all drops are computed at once, in no particular order.
+    """
     height, width = linear.shape[:2]
     which, y, x = _cover(lenses, drops.defocus, height, width, margin)
     down, right = (y - lenses.y[which]).astype(np.float32), (x - lenses.x[which]).astype(np.float32)
     far = (down / lenses.stretch[which]) ** 2 + right**2
-    keep = np.flatnonzero(far < (_reach(lenses, drops.defocus)[0] ** 2)[which])  # a cheap test leaves out most corners
+    # a cheap test first: it leaves out most corners of the boxes
+    keep = np.flatnonzero(far < (_reach(lenses, drops.defocus)[0] ** 2)[which])
     which, y, x, down, right = (a[keep] for a in (which, y, x, down, right))
     radius = lenses.radius[which]
     place = _measure(lenses, which, down, right)
@@ -177,15 +198,20 @@ def _render(linear: np.ndarray, drops: Drops, lenses: Lenses, margin: int) -> tu
 def _colour(
     linear: np.ndarray, drops: Drops, near: Lenses, place: np.ndarray, down: np.ndarray, right: np.ndarray
 ) -> np.ndarray:
-    """[n, 3] linear: the scene above, the sky below the horizon in a drop, both in a dark rim."""
+    """Compute the colour of the water in pixels of drops.
+
+    A drop shows the scene above its horizon and the sky below it. A dark rim surrounds both.
+
+    Returns:
+        [n, 3] linear RGB.
+    """
     visible = near.radius + drops.defocus
     soft = np.minimum(1.5, 0.2 + drops.defocus / near.radius)
     low = down / visible - near.horizon + near.bend * (right / visible) ** 2
     share = (np.clip(drops.glow * near.glow, 0.0, 1.0) * np.clip(0.5 + low / soft, 0.0, 1.0))[:, None]
     sky = np.asarray(drops.sky, np.float32)
-    sky = sky * max(
-        1.0, 0.8 * float(np.quantile(linear[::4, ::4], 0.95)) / max(float(sky.max()), 1e-3)
-    )  # not below the scene's
+    brightest = 0.8 * float(np.quantile(linear[::4, ::4], 0.95))
+    sky = sky * max(1.0, brightest / max(float(sky.max()), 1e-3))  # the sky is never darker than the scene
     dark = 1.0 - drops.rim * np.exp(-(((place - 1.0) / soft) ** 2))
     return (_look(linear, drops, near, down, right) * (1.0 - share) * dark[:, None] + sky * share).astype(np.float32)
 
@@ -193,7 +219,11 @@ def _colour(
 def _cover(
     lenses: Lenses, defocus: float, height: int, width: int, margin: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each pixel of each drop's box inside the margin: the drop's number, row, column."""
+    """List the pixels of each drop's box inside the margin.
+
+    Returns:
+        For each pixel the drop's number, the row and the column.
+    """
     wide, tall = _reach(lenses, defocus)
     top, left = (np.maximum(margin, np.floor(c - h)).astype(np.int64) for c, h in ((lenses.y, tall), (lenses.x, wide)))
     rows = np.minimum(height - margin, np.ceil(lenses.y + tall + 1).astype(np.int64)) - top
@@ -205,18 +235,28 @@ def _cover(
 
 
 def _reach(lenses: Lenses, defocus: float) -> tuple[np.ndarray, np.ndarray]:
-    """[n] float32 twice: how far to the side, and up or down, something of a drop may be."""
+    """Bound the distance that each drop reaches from its middle.
+
+    Returns:
+        [n] float32 twice: pixels to the side, and pixels up or down.
+    """
     wide = (1.0 + np.abs(lenses.outline).sum(axis=1)) * (lenses.radius + _soften(defocus))
     return wide, wide * lenses.stretch
 
 
 def _soften(defocus: float) -> float:
-    """The radius of the blur that is drawn: a pixel is no point."""
+    """Return the radius of the drawn blur in pixels.
+
+    It is at least half a pixel, because a pixel is not a point.
+    """
     return max(defocus, 0.5)
 
 
 def _measure(lenses: Lenses, which: np.ndarray, down: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Distance from the drop's middle in units of its outline: below 1 inside."""
+    """Measure the distance from the drop's middle to each pixel.
+
+    The unit is the drop's outline in that direction: values below 1 lie inside.
+    """
     distance = np.hypot(down / lenses.stretch[which], right)
     z = (right + 1j * down) / np.maximum(np.abs(right + 1j * down), np.float32(1e-6))
     second, third, fourth = lenses.outline.T[:, which]
@@ -225,7 +265,15 @@ def _measure(lenses: Lenses, which: np.ndarray, down: np.ndarray, right: np.ndar
 
 
 def _profile(distance: np.ndarray, radius: np.ndarray, defocus: float) -> np.ndarray:
-    """Share of the disc of radius `defocus` around a point that a drop covers, by the distance of their middles."""
+    """Compute the strength of a blurred drop in each pixel.
+
+    It is the share of the pixel's blur disc that the drop covers.
+
+    Args:
+        distance: pixels between the middles of the disc and the drop.
+        radius: radius of the drop in pixels.
+        defocus: radius of the disc in pixels.
+    """
     soft = _soften(defocus)
     small = np.minimum(radius, soft)
     t = np.clip((radius + soft - distance) / (2.0 * small), 0.0, 1.0)
@@ -233,7 +281,13 @@ def _profile(distance: np.ndarray, radius: np.ndarray, defocus: float) -> np.nda
 
 
 def _look(linear: np.ndarray, drops: Drops, near: Lenses, down: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """[n, 3]: the scene through the drops, upside down and minified; the defocus of the pane blurs it once more."""
+    """Look at the scene through the drops.
+
+    They show it upside down and smaller, and the defocus of the pane blurs it once more.
+
+    Returns:
+        [n, 3] linear RGB.
+    """
     sigma = max(0.5, drops.minify * drops.defocus / 2.0)
     step = int(np.clip(sigma / 2.0, 1, 16))
     small = gaussian_filter(_shrink(linear, step), (sigma / step, sigma / step, 0.0), mode="reflect")
@@ -245,6 +299,7 @@ def _look(linear: np.ndarray, drops: Drops, near: Lenses, down: np.ndarray, righ
 
 
 def _shrink(image: np.ndarray, step: int) -> np.ndarray:
+    """Average blocks of step x step pixels."""
     height, width = image.shape[:2]
     if step == 1:
         return image
@@ -263,6 +318,12 @@ def _fold(place: np.ndarray, size: int) -> np.ndarray:
 def _stack(
     pixel: np.ndarray, alpha: np.ndarray, colour: np.ndarray, height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Combine the drops of each pixel.
+
+    Returns:
+        The share of the pixel that water covers, [H, W] float32, and the mean colour of the water, [H, W, 3] float32
+            linear.
+    """
     size = height * width
     through = np.bincount(pixel, np.log1p(-np.minimum(alpha, 0.999)), size)
     total = np.maximum(np.bincount(pixel, alpha, size), 1e-6)

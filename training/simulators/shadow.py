@@ -1,4 +1,7 @@
-"""Cast shadows: direct light is missing, the bluer light of the sky remains, and edges are soft."""
+"""Cast shadows with soft edges.
+
+In a shadow the direct light is missing and the bluer light of the sky remains.
+"""
 
 from __future__ import annotations
 
@@ -10,29 +13,35 @@ from scipy.ndimage import gaussian_filter
 from .base import VISIBLE, Degraded, crop, draw_log, draw_smooth_noise, from_linear, to_linear
 
 SHAPES = ("plane", "band", "polygon", "blob", "patches", "foliage")
-"""Kinds of outlines: a building's edge, a pole, a wall, a thing, clouds of leaves, a tree's light."""
+"""Kinds of outlines: a building's edge, a pole, a wall, an object, clouds of leaves, the light under a tree."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Shadow:
-    """One shadow; lengths in pixels of a 640x425 picture."""
+    """Appearance of one shadow.
+
+    Lengths are in pixels of a 640x425 picture.
+    """
 
     shapes: tuple[str, ...]
-    """What casts it: some of `SHAPES`, united; none: no shadow."""
+    """Names of `SHAPES` that cast the shadow together; an empty tuple casts none."""
     size: float
-    """Radius or width of the shapes."""
+    """Radius or width of the shapes in pixels."""
     penumbra: float
-    """Standard deviation of the softest edge."""
+    """Standard deviation of the softest edge in pixels."""
     contact: float
-    """That of the sharpest edge (where the shadow meets what casts it) as a share of `penumbra`, 0..1."""
+    """Standard deviation of the sharpest edge, as a share of `penumbra`, 0..1.
+
+    An edge is sharpest where the shadow meets the object that casts it.
+    """
     light: tuple[float, float, float]
     """Share of red, green and blue light that remains in the full shadow, linear, 0..1."""
     variation: float
-    """Standard deviation of the remaining light over the picture, as a share of it."""
+    """Standard deviation of the remaining light over the picture, as a share of that light."""
 
     def __post_init__(self) -> None:
         if unknown := [shape for shape in self.shapes if shape not in SHAPES]:
-            raise ValueError(f"{self}: shapes holds {unknown[0]!r}, which is none of {', '.join(SHAPES)}")
+            raise ValueError(f"{self}: shapes holds {unknown[0]!r}, expected names among {', '.join(SHAPES)}")
         if self.size <= 0 or self.penumbra <= 0 or not 0 <= self.contact <= 1:
             raise ValueError(f"{self}: size and penumbra must be above 0 and contact in 0..1")
         if not all(0 <= share <= 1 for share in self.light) or not 0 <= self.variation <= 1:
@@ -40,9 +49,10 @@ class Shadow:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Shadow:
-        """A random shadow, from none and pale to nearly black.
+        """Draw a random shadow.
 
-        Guo et al.'s pairs have light of 0.15..0.20 (red), 0.22..0.23 (green), 0.27..0.34 (blue) varying by 0.12.
+        It ranges from none or a pale shadow to a nearly black one. The pairs of Guo et al. have light of 0.15..0.20
+        (red), 0.22..0.23 (green) and 0.27..0.34 (blue), which varies by 0.12.
         """
         green = draw_log(rng, 0.5, 0.9) if rng.random() < 0.1 else draw_log(rng, 0.07, 0.5)
         warm = rng.uniform(0.6, 1.0)
@@ -58,21 +68,23 @@ class Shadow:
 
 
 def simulate_shadow(image: np.ndarray, rng: np.random.Generator, margin: int = 0) -> Degraded:
-    """`add_shadow` with a drawn shadow."""
+    """Cast a random shadow on a picture."""
     return crop(add_shadow(image, Shadow.draw(rng), rng), margin)
 
 
 def add_shadow(image: np.ndarray, shadow: Shadow, rng: np.random.Generator) -> Degraded:
-    """Cast a shadow on a picture: its linear light is scaled by 1 - depth * (1 - light), depth 0..1.
+    """Cast a shadow on a picture.
+
+    The linear light is scaled by 1 - depth * (1 - light), where depth lies in 0..1.
 
     Args:
         image: HxWx3 float32 RGB 0..1.
-        shadow: what shadow.
-        rng: where it falls; the same state gives the same bytes.
+        shadow: appearance of the shadow.
+        rng: source of the shadow's place; the same state gives the same bytes.
 
     Returns:
-        The picture, nowhere brighter than the input, and where a white surface would visibly darken: what is dark by
-        itself belongs to the shadow that it lies in.
+        The picture, nowhere brighter than the input, and its mask. The mask is true where a white surface would visibly
+        darken, so dark objects belong to the shadow that they lie in.
     """
     height, width = image.shape[:2]
     depth = _draw_depth(shadow, height, width, rng)
@@ -88,7 +100,11 @@ def add_shadow(image: np.ndarray, shadow: Shadow, rng: np.random.Generator) -> D
 
 
 def _draw_depth(shadow: Shadow, height: int, width: int, rng: np.random.Generator) -> np.ndarray | None:
-    """HxW float32 0..1: how much of the direct light is missing; None where nothing casts a shadow."""
+    """Draw the depth of the shadow in each pixel.
+
+    Returns:
+        HxW float32 0..1, the share of direct light that is missing; None if the shadow has no shapes.
+    """
     if not shadow.shapes:
         return None
     pad = int(np.ceil(3 * shadow.penumbra))
@@ -97,7 +113,7 @@ def _draw_depth(shadow: Shadow, height: int, width: int, rng: np.random.Generato
     for shape in shadow.shapes:
         inside = np.maximum(inside, np.clip(_draw_field(shape, shadow.size, tall, wide, rng) + 0.5, 0.0, 1.0))
     depth = gaussian_filter(inside, shadow.penumbra)
-    if shadow.contact < 1.0:  # the farther from what casts it, the softer
+    if shadow.contact < 1.0:  # an edge is softer the farther it lies from the object
         sharp = gaussian_filter(inside, max(0.4, shadow.penumbra * shadow.contact))
         share = np.clip(0.5 + 0.5 * draw_smooth_noise(rng, tall, wide, scale=60.0), 0.0, 1.0)
         depth = share * depth + (1.0 - share) * sharp
@@ -106,7 +122,12 @@ def _draw_depth(shadow: Shadow, height: int, width: int, rng: np.random.Generato
 
 
 def _draw_field(shape: str, size: float, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """HxW: above 0 inside a random shape, below 0 outside, in about pixels from its edge, which is near the picture."""
+    """Draw a random shape as a field of distances.
+
+    Returns:
+        HxW: above 0 inside the shape and below 0 outside; near the edge the unit is about one pixel of distance from
+            it.
+    """
     if shape in ("patches", "foliage"):
         return _draw_leaves(size, height, width, rng, fine=shape == "foliage")
     turn = rng.uniform(0.0, 2.0 * np.pi)
@@ -132,6 +153,7 @@ def _draw_field(shape: str, size: float, height: int, width: int, rng: np.random
 
 
 def _draw_leaves(size: float, height: int, width: int, rng: np.random.Generator, fine: bool) -> np.ndarray:
+    """Draw clouds of leaves as a field of distances."""
     noise = draw_smooth_noise(rng, height, width, scale=size)
     level, scale = rng.uniform(-0.3, 1.2), size
     if fine:

@@ -1,4 +1,7 @@
-"""The pictures of a run: what is trained on, what is held out, what is refused before training starts."""
+"""Laws of the pictures of a run.
+
+They say what is trained on, what is held out, and what is refused before training starts.
+"""
 
 import numpy as np
 import pytest

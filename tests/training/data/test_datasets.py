@@ -1,4 +1,4 @@
-"""Each data set in the folders in which it is distributed, with tiny pictures."""
+"""Each data set in its original folders, with tiny pictures."""
 
 import numpy as np
 import pytest

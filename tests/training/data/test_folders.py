@@ -1,10 +1,10 @@
-"""Pictures that do and do not pair, in the folders of some data sets."""
+"""Pictures that do and do not pair in their folders."""
 
 import pytest
 
 from spair.runtime.errors import UserError
 from spair.training.data.datasets import find_pairs
-from spair.training.data.folders import Files, Packing
+from spair.training.data.folders import Files, FolderForm
 
 
 def relative(pairs, root):
@@ -15,17 +15,17 @@ def names(pairs):
     return [pair.name for pair in pairs]
 
 
-def test_a_packing_has_a_target_or_a_side():
+def test_a_form_has_a_target_or_a_side():
     files = Files("1.png")
     for wrong in ({}, {"target": files, "side": "input-left"}):
         with pytest.raises(ValueError, match="either a target or a side"):
-            Packing(files, **wrong)
+            FolderForm(files, **wrong)
 
 
 def test_folders_of_the_exact_name_come_first(lay):
     root = lay("Input/1.png", "target/1.png")
-    assert Packing(Files("input/1.png"), Files("TARGET/1.png")).missing(root) == []
-    assert Packing(Files("inputs/1.png"), Files("target/1.png")).missing(root) == ["inputs/1.png"]
+    assert FolderForm(Files("input/1.png"), Files("TARGET/1.png")).missing(root) == []
+    assert FolderForm(Files("inputs/1.png"), Files("target/1.png")).missing(root) == ["inputs/1.png"]
 
 
 def test_inputs_of_one_clean_picture_share_it(lay):
@@ -79,13 +79,13 @@ class TestRefusals:
 
 
 class TestLists:
-    """RealBlur: the split is a list of files."""
+    """RealBlur, whose split is a list of files."""
 
     FOLDER = "RealBlur-J_ECC_IMCORR_centroid_itensity_ref"
 
     @pytest.fixture
     def line(self, lay):
-        """`line("scene001", 7)`: the pictures, and the line that lists them."""
+        """Write pictures; `line("scene001", 7)` returns the line that lists them."""
 
         def write(scene, number):
             both = [f"{self.FOLDER}/{scene}/{kind}/{kind}_{number}.png" for kind in ("gt", "blur")]

@@ -8,11 +8,13 @@ import pytest
 
 from spair.runtime.errors import UserError
 from spair.runtime.images import Picture, write_image
+from spair.runtime.images.finding import READABLE_SUFFIXES, find_inputs
 from spair.training.data import pairs as pairs_module
 from spair.training.data.pairs import (
     Pair,
     check_pairs,
     fingerprint,
+    list_pictures,
     pair_folders,
     read_mask,
     read_pair,
@@ -54,6 +56,13 @@ def test_other_and_hidden_files_are_passed_over(folders):
     (folders / "in" / "._1.jpg").write_text("resource fork")
     (folders / "clean" / "sub").mkdir()
     assert len(pair_folders(folders / "in", folders / "clean")) == 3
+
+
+def test_files_that_restore_finds_in_a_folder_pair_too(folders):
+    for suffix in READABLE_SUFFIXES:
+        (folders / "in" / f"new{suffix}").write_bytes(b"pairs are found by name")
+    assert list_pictures(folders / "in") == [item.path for item in find_inputs([folders / "in"])]
+    assert len(list_pictures(folders / "in")) == 3 + len(READABLE_SUFFIXES)
 
 
 def test_upper_case_suffixes_count(folders):
@@ -172,16 +181,16 @@ def test_fingerprint_knows_which_half_is_the_input(tmp_path):
 
 
 def test_halves_lie_in_one_file(tmp_path):
-    with pytest.raises(ValueError, match=r"halves lie in one file, but 1 has a\.png and b\.png"):
+    with pytest.raises(ValueError, match=r"halves must lie in one file, but 1 has a\.png and b\.png"):
         Pair("1", Path("a.png"), Path("b.png"), side="input-left")
 
 
 class TestReading:
-    """A pair's pictures, from files of their own or from halves of one."""
+    """Pairs read from two files or from the halves of one."""
 
     @pytest.fixture
     def halves(self, tmp_path):
-        """A file whose left half is 51 and whose right half 102, with a mask of a half's size."""
+        """A file of two halves (51 and 102) and a mask."""
         pixels = np.full((3, 10, 3), 51, np.uint8)
         pixels[:, 5:] = 102
         write_image(tmp_path / "1.png", Picture(pixels))
@@ -220,7 +229,9 @@ class TestReading:
     @pytest.mark.parametrize("read", [read_pair, read_pair_uint8])
     def test_what_does_not_fit_is_refused(self, halves, read):
         pair = Pair("1", halves / "1.png", save(halves / "other.png", (3, 9)))
-        with pytest.raises(UserError, match=r"those of 1 \(.*1\.png, .*other\.png\) are 10x3, 9x3: use matching"):
+        with pytest.raises(
+            UserError, match=r"the sizes in pair 1 \(.*1\.png, .*other\.png\) are 10x3, 9x3: use matching"
+        ):
             read(pair)
         with pytest.raises(UserError, match=r"even width, but .*other\.png is 9 pixels wide"):
             read(Pair("1", pair.target, pair.target, side="input-left"))
@@ -256,7 +267,7 @@ class TestChecking:
         stopped, opened = threading.Event(), []
 
         class Pool(ThreadPoolExecutor):
-            """One worker, busy with the second file until the rest is or is not called off."""
+            """One worker that stays busy with the second file until the others are called off."""
 
             def __init__(self, workers):
                 super().__init__(1)

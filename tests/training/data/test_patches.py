@@ -1,4 +1,7 @@
-"""Samples: degraded crops with their clean ones and true masks, each a function of its number alone."""
+"""Laws of training samples.
+
+A sample is a degraded crop with its clean one and its true mask, and a function of its number alone.
+"""
 
 import dataclasses
 
@@ -7,7 +10,7 @@ import pytest
 
 from spair.training.data.config import Data
 from spair.training.data.corpus import Corpus, MaskedPhoto, PicturePair, differs, load_corpus
-from spair.training.data.patches import PatchDataset, Share, _mirror
+from spair.training.data.patches import PatchDataset, ProcessShare, _mirror
 from spair.training.simulators import SIMULATORS, Degraded, Simulator
 from spair.training.simulators.base import crop
 
@@ -16,7 +19,7 @@ P = 16
 
 @pytest.fixture
 def dataset(configure, masked):
-    """`dataset(first=7, simulate=1.0)`: twenty samples of the folder's pictures."""
+    """Make twenty samples, as `dataset(first=7, simulate=1.0)`."""
 
     def make(first: int = 0, seed: int = 1, count: int = 20, **shares: float) -> PatchDataset:
         from_masked = shares.pop("from_masked", 0.1)
@@ -49,7 +52,7 @@ def test_the_shares_of_all_processes_are_the_batches_of_one(dataset, world):
 
     def share(rank: int, processes: int) -> PatchDataset:
         parts = (alone.corpus, alone.data, alone.simulator, P, alone.seed)
-        return PatchDataset(*parts, first=0, count=24, batch=8, share=Share(rank, processes))
+        return PatchDataset(*parts, first=0, count=24, batch=8, share=ProcessShare(rank, processes))
 
     shares = [share(rank, world) for rank in range(world)]
     assert [len(part) for part in shares] == [24 // world] * world
@@ -83,7 +86,10 @@ def test_samples_are_degraded_pictures_with_their_clean_ones_and_masks(dataset, 
 
 
 def test_kinds_come_in_their_shares():
-    """Told apart by their masks: a file's 7th row, a photograph's 3rd, a simulation's 1st; a transplant has none."""
+    """Masks tell the kinds of samples apart.
+
+    The mask of a file marks the 7th row, of a photograph the 3rd, of a simulation the 1st; a transplant has no mask.
+    """
     masks = {row: np.zeros((P, P), bool) for row in (1, 3, 7)}
     for row, mask in masks.items():
         mask[row] = True
@@ -110,12 +116,15 @@ def test_positions_are_mirrored_at_the_edge_pixels_however_far_outside(size, rea
 
 
 def orientations(picture: np.ndarray) -> list[np.ndarray]:
-    """The eight of a picture [H,W,...]; the first two are those that keep up and down."""
+    """List the eight orientations of a picture [H,W,...].
+
+    The first two keep up and down.
+    """
     return [np.rot90(side, turns) for turns in range(4) for side in (picture, picture[:, ::-1])]
 
 
 def orientation(part: np.ndarray, of: np.ndarray) -> int:
-    """Which of the eight a sample's part [C,P,P] is."""
+    """Find the orientation of a sample's part [C,P,P]."""
     (found,) = (i for i, turned in enumerate(orientations(of)) if np.array_equal(part.transpose(1, 2, 0), turned))
     return found
 

@@ -1,4 +1,4 @@
-"""Pictures beyond the limit lie in temporary files, with the values that they had."""
+"""Pictures beyond the limit keep their values in temporary files."""
 
 import dataclasses
 

@@ -13,7 +13,10 @@ def smooth():
 
 
 def moved(picture, down, right):
-    """The same scene lying `down` and `right` of where it was; linear between pixels, as a search can undo."""
+    """Move a scene `down` and `right`.
+
+    Values between pixels are linear, so a search can undo the move.
+    """
     for axis, offset in ((0, down), (1, right)):
         whole = int(np.floor(offset))
         first, second = (np.roll(picture, whole + more, axis) for more in (0, 1))

@@ -1,3 +1,5 @@
+"""One picture compared with its target."""
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,10 @@ from spair.training.evaluation.protocols import PROTOCOLS
 
 @pytest.fixture
 def example():
-    """A picture with a bright block that lies two pixels lower than its target; the mask found is the block."""
+    """A picture whose bright block lies too low.
+
+    It lies two pixels lower than in the target; the mask found is the block.
+    """
     target = np.random.default_rng(0).random((30, 40, 3)).astype(np.float32) * 0.5
     mask = np.zeros((30, 40), bool)
     mask[12:18, 15:20] = True

@@ -67,7 +67,10 @@ def test_raindrop_measures_are_those_of_8_bit_luma(noise):
 
 
 def reference_flat_ssim(a, b):
-    """The same index in flat windows of 7x7, variances over n - 1, only where the window fits."""
+    """Compute SSIM in flat windows of 7x7.
+
+    Variances are over n - 1, and only windows that fit count.
+    """
     windows = (np.lib.stride_tricks.sliding_window_view(x, (7, 7)).reshape(-1, 49) for x in (a, b))
     values = []
     for x, y in zip(*windows, strict=True):
@@ -85,7 +88,10 @@ def test_flat_ssim_is_that_of_the_definition(noise):
 
 
 def reference_ssim(a, b):
-    """Wang et al. 2004 written out: an 11x11 Gaussian of sigma 1.5, only where the window fits."""
+    """Compute SSIM as Wang et al. 2004 write it.
+
+    The window is an 11x11 Gaussian of sigma 1.5, and only windows that fit count.
+    """
     r = np.arange(-5, 6)
     kernel = np.exp(-(r[:, None] ** 2 + r**2) / (2 * 1.5**2))
     kernel /= kernel.sum()
@@ -149,7 +155,10 @@ def test_unknown_quantize_mode_lists_the_modes():
 
 
 def gray_of_lightness(lightness, height, width):
-    """sRGB gray 0..1 whose L is given: above L = 8, L = 116 Y^(1/3) - 16."""
+    """Make an sRGB gray 0..1 of a given lightness L.
+
+    Above L = 8, L = 116 Y^(1/3) - 16.
+    """
     linear = ((lightness + 16) / 116) ** 3
     return np.full((height, width, 3), 1.055 * linear ** (1 / 2.4) - 0.055)
 
@@ -213,3 +222,47 @@ def test_degenerate_masks_have_measures(predicted, truth, expected):
     shape = (3, 5)
     measured = metrics.mask_measures(np.full(shape, predicted, bool), np.full(shape, truth, bool))
     assert measured == expected
+
+
+SHAPES = {"none": np.zeros, "all": np.ones}
+
+
+@pytest.mark.parametrize("predicted", ["none", "all", "some"])
+@pytest.mark.parametrize("truth", ["none", "all", "some"])
+@pytest.mark.parametrize("size", [(1, 1), (7, 5)], ids=str)
+def test_counts_give_the_measures_of_masks(predicted, truth, size):
+    noise = np.random.default_rng(1)
+    one, other = (
+        SHAPES[kind](size, bool) if kind in SHAPES else noise.random(size) < 0.4 for kind in (predicted, truth)
+    )
+    counts = metrics.MaskCounts.of(one, other)
+    assert sum(counts) == one.size
+    measures = counts.measures()
+    assert metrics.mask_measures(one, other) == {key: measures[key] for key in ("precision", "recall", "iou")}
+    claimed, present, either = one.sum(), other.sum(), (one | other).sum()
+    hit = (one & other).sum()
+    assert measures["precision"] == (hit / claimed if claimed else 1)
+    assert measures["recall"] == (hit / present if present else 1)
+    assert measures["iou"] == (hit / either if either else 1)
+    missed = (other & ~one).sum() / other.sum() if other.any() else 0
+    false = (one & ~other).sum() / (~other).sum() if not other.all() else 0
+    assert measures["ber"] == pytest.approx((missed + false) / 2)
+    assert counts.densities() == {"density": one.mean(), "true_density": other.mean()}
+
+
+def test_ber_weighs_both_kinds_of_pixels_alike():
+    """One true pixel of a hundred counts a half.
+
+    This holds whether it is found or missed, whatever the other pixels are.
+    """
+    truth = np.zeros((10, 10), bool)
+    truth[3, 4] = True
+    assert metrics.MaskCounts.of(np.zeros_like(truth), truth).measures()["ber"] == 0.5
+    assert metrics.MaskCounts.of(np.ones_like(truth), truth).measures()["ber"] == 0.5
+    assert metrics.MaskCounts.of(truth, truth).measures()["ber"] == 0
+    assert metrics.MaskCounts.of(~truth, truth).measures()["ber"] == 1
+
+
+def test_masks_of_two_sizes_are_refused():
+    with pytest.raises(ValueError, match=r"one shape, got \(3, 5\) and \(3, 4\)"):
+        metrics.mask_measures(np.ones((3, 5), bool), np.ones((3, 4), bool))

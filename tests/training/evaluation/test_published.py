@@ -3,7 +3,7 @@ import pytest
 
 from spair.training.data.datasets import LAYOUTS
 from spair.training.evaluation.protocols import PROTOCOLS
-from spair.training.evaluation.published import PUBLISHED, PublishedSet, caution, describe, find_published
+from spair.training.evaluation.published import PUBLISHED, PublishedSet, caution, describe_published, find_published
 
 
 def by_name(name):
@@ -48,7 +48,7 @@ def test_a_part_of_the_pictures_is_said_and_all_of_them_are_not():
 
 
 def test_the_part_of_a_report_says_where_figures_are_from():
-    part = describe("shadow", "istd", "test", 540)
+    part = describe_published("shadow", "istd", "test", 540)
     assert (part["named"], part["caution"]) == (True, "")
     assert "SPAIR talk" in part["source"]
     (istd,) = part["sets"]

@@ -7,7 +7,8 @@ from spair.runtime.errors import GateError, UserError
 from spair.runtime.images import Picture, write_image
 from spair.training.data.pairs import pair_folders, read_mask, read_rgb
 from spair.training.evaluation import metrics
-from spair.training.evaluation.restored import Plain, evaluate
+from spair.training.evaluation.restored import evaluate
+from tests.training.evaluation.plain import Plain
 
 SIZES = {"1": (13, 17), "2": (5, 30), "10": (24, 11)}
 

@@ -1,4 +1,7 @@
-"""Labelling photographs: what is learnt from those with masks, what is written for those without, what is refused."""
+"""Laws of labelling photographs.
+
+They cover learning from photographs with masks, the masks that are written, and refusals.
+"""
 
 import sys
 
@@ -8,8 +11,8 @@ import torch
 from PIL import Image
 from torch import nn
 
+from spair.training.labelling import __main__ as command
 from spair.training.labelling import teaching as labelling
-from spair.training.labelling.__main__ import main
 from spair.training.labelling.labeller import TAPS, Encoder, Labeller, load_encoder
 from spair.training.labelling.teaching import Teaching, draw_batch, find_probability, teach, write_labels
 
@@ -133,11 +136,13 @@ def folders(tmp_path):
 
 def run(folder, *more):
     labelled = [str(folder / name) for name in ("labelled", "masks")]
-    return main(["--labelled", *labelled, "--photos", str(folder / "photos"), "--out", str(folder / "out"), *more])
+    return command.main(
+        ["--labelled", *labelled, "--photos", str(folder / "photos"), "--out", str(folder / "out"), *more]
+    )
 
 
 def test_the_command_labels_a_folder(folders, monkeypatch, capsys):
-    monkeypatch.setattr(labelling, "load_encoder", Colours)
+    monkeypatch.setattr(command, "load_encoder", Colours)
     assert run(folders, "--networks", "2", "--steps", "1", "--held-out", "one") == 0
     assert [path.name for path in (folders / "out" / "masks").iterdir()] == ["three.png"]
     assert "labelled 1 photographs with 2 networks" in capsys.readouterr().out
@@ -146,7 +151,7 @@ def test_the_command_labels_a_folder(folders, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--networks", "0"], "--networks 0 and --steps 400 have to be at least 1"),
+        (["--networks", "0"], "--networks is 0 and --steps is 400, expected at least 1"),
         (["--held-out", "one,four"], "--held-out names four, but"),
         (["--held-out", "one,two"], "0 labelled photographs and 1 of"),
         (["--photos", "nowhere"], "photos folder nowhere is missing or holds no pictures"),

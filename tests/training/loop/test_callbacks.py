@@ -1,4 +1,7 @@
-"""What is saved and logged: averaged weights, facts that hold on any machine, hours, numbers and pictures."""
+"""Laws of the callbacks.
+
+Saved are averaged weights with facts that hold on any machine; logged are hours, numbers and pictures.
+"""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""What makes steps on a CPU fast: freed memory that stays, and the precision that the CPU is made for."""
+"""Memory that stays and precision that fits the CPU."""
 
 import platform
 import subprocess

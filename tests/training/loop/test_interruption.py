@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM: whatever a run is doing, it ends at the next step, and its exit code says so."""
+"""Laws of interruption by Ctrl-C and SIGTERM.
+
+The run ends at the next step, whatever it is doing, and its exit code says so.
+"""
 
 import contextlib
 import multiprocessing
@@ -13,7 +16,7 @@ import pytest
 
 from spair.training.loop.interruption import TERMINATED, Interruption
 from spair.training.loop.module import RestorationModule
-from spair.training.loop.state import read_state
+from spair.training.loop.state import read_run_state
 from spair.training.run import STATE, train
 
 
@@ -55,7 +58,7 @@ def test_a_ctrl_c_that_was_swallowed_stops_the_next_step(configure, folder, step
     with pytest.raises(KeyboardInterrupt):
         train(configure(stages=[("net_l", 9)]), folder / "runs", progress=False)
     assert begun == [0, 1, 2]
-    assert read_state(folder / "runs" / "test" / STATE).steps == 2  # epochs have two steps
+    assert read_run_state(folder / "runs" / "test" / STATE).steps == 2  # epochs have two steps
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -65,7 +68,7 @@ def test_sigterm_stops_with_an_exit_code_of_its_own(configure, folder, steps):
         train(configure(stages=[("net_l", 9)]), folder / "runs", progress=False)
     assert caught.value.code == TERMINATED == 143
     assert begun in ([0, 1, 2], [0, 1, 2, 3])
-    assert read_state(folder / "runs" / "test" / STATE).steps in (2, 4)
+    assert read_run_state(folder / "runs" / "test" / STATE).steps in (2, 4)
 
 
 def test_a_sigterm_that_workers_get_too_ends_alike(configure, folder, steps):

@@ -1,4 +1,7 @@
-"""Losses: each term is what it says, and every sample of a batch counts for itself."""
+"""Laws of the losses.
+
+Each term equals its definition, and every sample of a batch counts by itself.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""A stage: what learns, from which mask, in which arithmetic, at which rate, and what stops it."""
+"""Laws of a stage.
+
+They cover what learns, the mask in use, the arithmetic, the learning rate, and what stops the stage.
+"""
 
 import itertools
 import math
@@ -20,10 +23,10 @@ from spair.training.loop.module import (
     Losses,
     PatchModule,
     RestorationModule,
-    is_stray_turn,
-    is_turn,
     rate,
     sum_known,
+    takes_stray_masks,
+    takes_true_masks,
 )
 from spair.training.run import _precision, train
 from spair.training.simulators import SIMULATORS
@@ -109,11 +112,11 @@ def test_masks_of_other_samples_stray_into_the_share_of_the_steps_that_the_stage
 
 
 def test_true_and_stray_masks_have_turns_of_their_own():
-    turns = [(is_turn(step, 0.5), is_stray_turn(step, 0.5)) for step in range(400)]
+    turns = [(takes_true_masks(step, 0.5), takes_stray_masks(step, 0.5)) for step in range(400)]
     for combination in itertools.product((False, True), repeat=2):
         assert 90 < turns.count(combination) < 110
-    assert not any(is_turn(step, 0.0) or is_stray_turn(step, 0.0) for step in range(400))
-    assert all(is_turn(step, 1.0) and is_stray_turn(step, 1.0) for step in range(400))
+    assert not any(takes_true_masks(step, 0.0) or takes_stray_masks(step, 0.0) for step in range(400))
+    assert all(takes_true_masks(step, 1.0) and takes_stray_masks(step, 1.0) for step in range(400))
 
 
 @pytest.mark.parametrize("distance", ["l1", "mse"])

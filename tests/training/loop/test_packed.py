@@ -1,4 +1,4 @@
-"""Packed Net_R: the same values and gradients as the dense one, whatever the mask."""
+"""Packed Net_R has the values and gradients of dense Net_R."""
 
 import pytest
 import torch

@@ -1,4 +1,7 @@
-"""The resumable state: never half written, read without running code, resumed under its own configuration only."""
+"""Laws of the resumable state.
+
+It is never half written, read without running code, and resumed only under its own configuration.
+"""
 
 import dataclasses
 import pickle
@@ -8,7 +11,7 @@ import pytest
 import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
 
-from spair.training.loop.state import STATE, AtomicCheckpointIO, State, check_unchanged, read_state
+from spair.training.loop.state import STATE, AtomicCheckpointIO, State, check_unchanged, read_run_state
 from spair.training.run import train
 
 STAGES = [("net_l", 3), ("net_r", 4), ("both", 5)]
@@ -98,7 +101,7 @@ def test_a_run_of_another_configuration_is_refused_before_its_data_is_read(confi
 
 
 def test_the_state_of_a_finished_run_says_where_it_ended(whole):
-    state = read_state(whole.out / "test" / STATE)
+    state = read_run_state(whole.out / "test" / STATE)
     assert (state.stage, state.steps, state.epochs) == (2, 3, 2)
     assert state.config == whole.config.model_dump(mode="json")
     assert {"AveragedCheckpoint", "Clock"} <= set(state.callbacks)
@@ -128,24 +131,24 @@ def test_a_damaged_state_is_named_and_never_executed(tmp_path, refuse, capsys, k
         path.write_bytes(path.read_bytes()[:2000])
     else:
         path.write_bytes(b"" if kind == "empty" else b"not a state")
-    refuse(r"its state .*last\.ckpt is damaged \(.*remove that file", read_state, path)
+    refuse(r"its state .*last\.ckpt is damaged \(.*remove that file", read_run_state, path)
     assert "executed" not in capsys.readouterr().out
-    assert read_state(tmp_path / "none.ckpt") is None
+    assert read_run_state(tmp_path / "none.ckpt") is None
 
 
 def test_a_state_of_a_run_without_stages_is_refused(whole, tmp_path, refuse):
     content = torch.load(whole.out / "test" / STATE, weights_only=True)
     del content["hyper_parameters"]["stage"]
     torch.save(content, tmp_path / "last.ckpt")
-    refuse("is damaged .*'stage'", read_state, tmp_path / "last.ckpt")
+    refuse("is damaged .*'stage'", read_run_state, tmp_path / "last.ckpt")
 
 
 def test_resuming_does_not_execute_a_state(configure, folder, whole, monkeypatch):
     shutil.copytree(whole.out, folder / "runs")
     path = folder / "runs" / "test" / STATE
-    state = read_state(path)
+    state = read_run_state(path)
     torch.save({**torch.load(path, weights_only=True), "more": Command()}, path)
-    monkeypatch.setattr("spair.training.run.read_state", lambda path: state)
+    monkeypatch.setattr("spair.training.run.read_run_state", lambda path: state)
     longer = [*whole.stages[:2], ("both", 9)]
     with pytest.raises(pickle.UnpicklingError, match="print"):
         train(configure(stages=longer), folder / "runs", progress=False)

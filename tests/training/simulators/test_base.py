@@ -1,4 +1,4 @@
-"""Laws of what the simulators share."""
+"""Laws of the parts that the simulators share."""
 
 import numpy as np
 import pytest

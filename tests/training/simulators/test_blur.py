@@ -50,7 +50,10 @@ def test_zoom_and_rotation_move_each_place_by_its_own_path():
 
 
 def test_paths_that_hardly_differ_are_taken_for_one(monkeypatch):
-    """Half of a difference of `ALIKE` lies on either side of the middle, so no place is off by more than a pixel."""
+    """Paths that differ by `ALIKE` are off by half of it.
+
+    Half of the difference lies on either side of the middle, so no place is off by more than a pixel.
+    """
     image = smooth(120, 160)
     turned = dataclasses.replace(PAN, rotation=0.8, zoom=0.005, centre=(100.0, -300.0))
     assert blur.ALIKE / 2 < np.hypot(np.deg2rad(0.8), 0.005) * np.hypot(120, 160) / 2 < blur.ALIKE
@@ -62,7 +65,7 @@ def test_paths_that_hardly_differ_are_taken_for_one(monkeypatch):
 
 
 def test_the_direction_of_a_rotation_is_a_circle():
-    """Right of the centre things move up or down: horizontal stripes there are blurred, vertical ones are not."""
+    """Right of the centre the picture moves up or down, which blurs horizontal stripes and no vertical ones."""
     stripes = (0.5 + 0.5 * np.sin(np.arange(129) * 1.2)).astype(np.float32)
     horizontal = np.repeat(np.repeat(stripes[:, None, None], 129, 1), 3, 2)
     turned = dataclasses.replace(PAN, length=0.0, rotation=3.0, centre=(0.0, -200.0))

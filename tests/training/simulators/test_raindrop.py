@@ -122,7 +122,7 @@ def test_the_scene_is_upside_down_in_a_drop():
 
 
 def test_the_crop_does_not_shrink_the_drops():
-    """A large drop covers a small crop completely in some of the draws."""
+    """In some draws a large drop covers a small crop completely."""
     drops = dataclasses.replace(WET, radius=40.0, spread=0.0, density=0.5, irregular=0.0)
     image = np.full((8, 8, 3), 0.05, np.float32)
     touched = [(add_drops(image, drops, np.random.default_rng(seed)).image != image).mean() for seed in range(60)]

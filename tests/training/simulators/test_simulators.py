@@ -67,7 +67,7 @@ def test_outside_the_mask_nothing_visible_happened(task):
         degraded, mask = SIMULATORS[task].simulate(image, np.random.default_rng(seed))
         change = np.abs(degraded - image).max(axis=2)
         assert (change[~mask] <= VISIBLE + 1e-6).all()
-        if task != "shadow":  # whose mask holds what was dark before as well
+        if task != "shadow":  # the mask of a shadow also holds pixels that were dark before
             assert (change[mask] > VISIBLE - 1e-6).all()
 
 

@@ -1,4 +1,4 @@
-"""Pieces of Markdown that the reports of an evaluation share."""
+"""Markdown pieces that the reports of evaluations share."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -6,10 +6,14 @@ from typing import Any
 from urllib.parse import quote
 
 DASH = "–"
+"""Text of a cell without a value."""
 
 
 def render_table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells, the head first; numbers to the right."""
+    """Render rows of cells as a table.
+
+    The first row is the head. Numbers stand to the right.
+    """
     rule = [":--", *["--:"] * (len(rows[0]) - 1)]
     return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], rule, *rows[1:]))
 
@@ -19,16 +23,19 @@ def render_gallery(
     pictures: Mapping[str, str],
     rank: Callable[[Mapping[str, Any]], float],
     words: tuple[str, str, str],
-    what: str,
+    noun: str,
 ) -> list[str]:
-    """The montages of the pictures that rank lowest, in the middle and highest, each once; nothing without any.
+    """Render the montages of three pictures.
+
+    They are the pictures that rank lowest, in the middle and highest, each shown once. Without montages the list is
+    empty.
 
     Args:
-        images: the report's rows.
-        pictures: name of a row -> path of its montage; rows without one are passed over.
-        rank: the number by which rows are sorted.
-        words: what the lowest, the middle and the highest are called.
-        what: the end of that caption: "least" and "gained" make "Least gained".
+        images: rows of the report.
+        pictures: name of a row -> path of its montage; rows without a montage are passed over.
+        rank: number by which rows are sorted.
+        words: names of the lowest, the middle and the highest.
+        noun: end of the caption: "least" and "gained" make "Least gained".
     """
     shown = sorted((image for image in images if image["name"] in pictures), key=rank)
     if not shown:
@@ -37,7 +44,7 @@ def render_gallery(
     for word, image in zip(words, (shown[0], shown[(len(shown) - 1) // 2], shown[-1]), strict=True):
         captions.setdefault(image["name"], []).append(word)
     links = [
-        f"{', '.join(own).capitalize()} {what}: {escape_text(name)}\n\n"
+        f"{', '.join(own).capitalize()} {noun}: {escape_text(name)}\n\n"
         f"![{escape_text(name)}]({quote_path(pictures[name])})"
         for name, own in captions.items()
     ]
@@ -45,12 +52,18 @@ def render_gallery(
 
 
 def link_name(name: str, pictures: Mapping[str, str]) -> str:
-    """The name of a picture, linked to its montage if there is one."""
+    """Render a picture's name with a link to its montage.
+
+    A picture without a montage has no link.
+    """
     return f"[{escape_text(name)}]({quote_path(pictures[name])})" if name in pictures else escape_text(name)
 
 
 def label_models(paths: Sequence[str]) -> list[str]:
-    """Short names of models: the file's, with as many of its folders as tell it from the others."""
+    """Shorten the paths of models to labels.
+
+    A label is the file's name with as many of its folders as tell it from the others.
+    """
     parts = [Path(path).parts or (path,) for path in paths]
     labels = []
     for own in parts:
@@ -61,31 +74,37 @@ def label_models(paths: Sequence[str]) -> list[str]:
 
 
 def count_pictures(count: int) -> str:
-    """ "1 picture", "2 pictures"."""
+    """Write a number of pictures, as "2 pictures"."""
     return "1 picture" if count == 1 else f"{count} pictures"
 
 
 def list_chosen(report: Mapping[str, Any]) -> list[str]:
-    """Which pictures were chosen by name (`only` of the report): one sentence, none where all were measured."""
+    """Write a sentence about pictures that were chosen by name.
+
+    The names are in `only` of the report; the list is empty where all pictures were measured.
+    """
     only = report.get("only")
-    return [f"Of the pictures found only these were measured: `--only {','.join(only)}`."] if only else []
+    return [f"Only these of the pictures found were measured: `--only {','.join(only)}`."] if only else []
 
 
 def format_number(value: float | None, digits: int) -> str:
-    """A number, or a dash where there is none."""
+    """Write a number, or a dash for None."""
     return DASH if value is None else f"{value:.{digits}f}"
 
 
 def format_percent(share: float | None, digits: int = 1) -> str:
-    """A share 0..1 in percent, or a dash where there is none."""
+    """Write a share in percent, or a dash for None.
+
+    The share is 0..1.
+    """
     return DASH if share is None else f"{100 * share:.{digits}f} %"
 
 
 def escape_text(text: str) -> str:
-    """Text that Markdown takes as it is."""
+    """Escape text for Markdown."""
     return "".join(f"\\{letter}" if letter in "\\`*_[]|<>" else letter for letter in " ".join(text.split()))
 
 
 def quote_path(path: str) -> str:
-    """A path as the target of a link."""
+    """Quote a path for the target of a link."""
     return quote(path)

@@ -1,4 +1,4 @@
-"""The report of an evaluation of masks alone as Markdown."""
+"""Markdown report of an evaluation of masks alone."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,17 +20,18 @@ BER_WORDS = (
     "BER, the balanced error rate, is the mean of the share of the distorted pixels that were missed and the share of "
     "the others that were found. Shadow papers print it over all pixels of a set together."
 )
+"""Explanation of BER, for reports."""
 
 _COLUMNS = ("distorted", "true", "precision", "recall", "IoU", "BER")
 
 
 def render_mask_report(report: Mapping[str, Any], pictures: Mapping[str, str] | None = None) -> str:
-    """The Markdown of a report.
+    """Render a report as Markdown.
 
     Args:
-        report: what `mask_evaluation.evaluate_masks` returns, with `compare` (the reports of peers) and `only` (None,
-            or the names of the pictures that were chosen) where there are any.
-        pictures: name of a picture -> path of its montage, relative to where the report will lie.
+        report: result of `masks.evaluate_masks`. It may also hold `compare` (the reports of peers) and `only` (None, or
+            the names of the pictures that were chosen).
+        pictures: name of a picture -> path of its montage, relative to the place of the report.
     """
     models, pictures = [report, *report.get("compare", [])], pictures or {}
     labels = [escape_text(label) for label in label_models([one["model"] for one in models])]
@@ -52,7 +53,10 @@ def render_mask_report(report: Mapping[str, Any], pictures: Mapping[str, str] | 
 
 
 def _render_models(models: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> str:
-    """Two rows for each model: the mean over pictures, and all pixels together."""
+    """Render two rows for each model.
+
+    One is the mean over pictures, the other counts all pixels together.
+    """
     rows = [["", *_COLUMNS]]
     for label, one in zip(labels, models, strict=True):
         pooled = one["mask_pooled"]
@@ -62,6 +66,7 @@ def _render_models(models: Sequence[Mapping[str, Any]], labels: Sequence[str]) -
 
 
 def _render_pictures(images: Sequence[Mapping[str, Any]], pictures: Mapping[str, str]) -> str:
+    """Render one row for each picture."""
     rows = [["picture", "size", *_COLUMNS]]
     for image in images:
         size = f"{image['width']}x{image['height']}"
@@ -70,7 +75,7 @@ def _render_pictures(images: Sequence[Mapping[str, Any]], pictures: Mapping[str,
 
 
 def _cells(density: Mapping[str, float], mask: Mapping[str, float]) -> list[str]:
-    """The cells of `_COLUMNS`."""
+    """Write the cells of `_COLUMNS`."""
     return [
         format_percent(density["density"]),
         format_percent(density["true_density"]),
@@ -82,6 +87,7 @@ def _cells(density: Mapping[str, float], mask: Mapping[str, float]) -> list[str]
 def _setting(
     report: Mapping[str, Any], models: Sequence[Mapping[str, Any]], labels: Sequence[str], pictures: bool
 ) -> str:
+    """Render the list that says how the masks were measured."""
     lines = [
         *list_chosen(report),
         "Masks alone were compared, at their own size; the true ones were read from files.",

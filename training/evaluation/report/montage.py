@@ -1,4 +1,7 @@
-"""One picture that shows a measured one: before, what each network made of it, truth, errors and masks."""
+"""Montage of one measured picture.
+
+It shows the picture before, the restoration by each network, the truth, errors and masks.
+"""
 
 from collections.abc import Sequence
 from functools import cache
@@ -9,19 +12,21 @@ import numpy as np
 from ..comparison import Measured
 from ..masks import Located
 from ..metrics import PSNR_CAP
-from ..protocols import Protocol
+from ..protocols import TaskProtocol
 from .maps import ERROR_TOP, FALSE, HIT, MISSED, colour_errors, colour_masks, error_levels, palette, to_levels
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
 WIDEST = 640
-"""Pixels: larger pictures are shown smaller, and very small ones enlarged, pixel by pixel, to `SMALLEST` or more."""
-SMALLEST = 240
+"""Longest side in pixels of a picture in a montage; larger pictures are shown smaller."""
+
+NARROWEST = 240
+"""Least length in pixels of the longest side in a montage; smaller pictures are enlarged pixel by pixel."""
 
 _INK, _PALE = (30, 30, 34), (110, 110, 118)
-_GAP, _LINE, _FOOT, _TEXT = 14, 26, 40, 15  # pixels; the last is the size of the letters
-_CELL = 300  # pixels: narrowest cell, so that its words fit
+_GAP, _LINE, _FOOT, _TEXT = 14, 26, 40, 15  # pixels; the last is the height of the letters
+_CELL = 300  # width in pixels of the narrowest cell, in which its words fit
 
 
 class Panel(NamedTuple):
@@ -33,14 +38,17 @@ class Panel(NamedTuple):
 
 
 Column = tuple[Panel, ...]
-"""Panels below each other: what one network made of a picture."""
+"""Panels below each other, which show the work of one network on a picture."""
 
 Models = Sequence[tuple[str, Column]]
-"""The name of each network, and what it made of the picture; the first is the one whose results are reported."""
+"""Name and column of each network; the report is about the first."""
 
 
-def make_column(measured: Measured, protocol: Protocol) -> Column:
-    """What a network made of a picture, with the protocol's PSNR or the Lab error over all pixels, and its errors."""
+def make_column(measured: Measured, protocol: TaskProtocol) -> Column:
+    """Make the column of a network that restored a picture.
+
+    It shows the restored picture and its errors, with the protocol's PSNR or the Lab error over all pixels.
+    """
     return (
         Panel("restored", _score(measured.row, protocol), _show(to_levels(measured.restored))),
         _show_errors("error after", measured.restored, measured.target),
@@ -48,17 +56,18 @@ def make_column(measured: Measured, protocol: Protocol) -> Column:
 
 
 def make_mask_column(located: Located) -> Column:
-    """The mask that a network found."""
+    """Make the column of a network that found a mask."""
     mask = located.row["mask"]
     note = f"{100 * located.row['density']:.1f} %, IoU {mask['iou']:.2f}, BER {100 * mask['ber']:.1f} %"
     return (Panel("found mask", note, _show(colour_masks(located.predicted, located.truth))),)
 
 
-def draw_montage(measured: Measured, protocol: Protocol, models: Models) -> np.ndarray:
-    """One picture that shows restorations: uint8 [H, W, 3].
+def draw_montage(measured: Measured, protocol: TaskProtocol, models: Models) -> np.ndarray:
+    """Draw the restorations of one picture.
 
-    Above before, restored by each network (`make_column`) and truth; below the errors of all but the last, and the
-    masks of `measured`. Letters beyond ASCII come out as "?": the built-in font lacks most of them.
+    The upper row shows the picture before, restored by each network (`make_column`) and the truth. The lower row shows
+    the errors of all but the truth, and the masks of `measured`. Letters beyond ASCII become "?", because the built-in
+    font lacks most of them. The montage is uint8 [H, W, 3].
     """
     from PIL import ImageDraw
 
@@ -83,7 +92,10 @@ def draw_montage(measured: Measured, protocol: Protocol, models: Models) -> np.n
 
 
 def draw_mask_montage(located: Located, models: Models) -> np.ndarray:
-    """The photograph and the masks that each network found (`make_mask_column`): uint8 [H, W, 3]."""
+    """Draw the masks found in one photograph.
+
+    The photograph comes first, then the mask of each network (`make_mask_column`). The montage is uint8 [H, W, 3].
+    """
     from PIL import ImageDraw
 
     row = located.row
@@ -96,19 +108,29 @@ def draw_mask_montage(located: Located, models: Models) -> np.ndarray:
 
 
 def _columns(models: Models) -> list[Column]:
-    """What the networks made, under their names where there are several."""
+    """List the columns of all networks.
+
+    Several networks have their names as titles.
+    """
     if len(models) == 1:
         return [models[0][1]]
     return [(column[0]._replace(title=name), *column[1:]) for name, column in models]
 
 
 def _show_errors(title: str, picture: np.ndarray, target: np.ndarray) -> Panel:
+    """Make a panel of error colours."""
     levels = error_levels(picture, target)
     return Panel(title, f"mean {levels.mean():.1f} of 255", _show(levels, errors=True))
 
 
 def _draw_columns(columns: Sequence[Column], row: dict[str, Any], note: str) -> tuple["Image.Image", int]:
-    """A sheet with the panels below the picture's name, above room for a foot; and the width of a cell in pixels."""
+    """Draw the panels on a sheet.
+
+    The name of the picture stands above them, and below them is room for a foot.
+
+    Returns:
+        The sheet, and the width of a cell in pixels.
+    """
     from PIL import Image, ImageDraw
 
     shown, rows = columns[0][0].picture, len(columns[0])
@@ -125,7 +147,8 @@ def _draw_columns(columns: Sequence[Column], row: dict[str, Any], note: str) -> 
     return sheet, cell
 
 
-def _score(measures: dict[str, Any], protocol: Protocol) -> str:
+def _score(measures: dict[str, Any], protocol: TaskProtocol) -> str:
+    """Write the score of a picture that its protocol prints."""
     if protocol.lab:
         return f"Lab error {measures['rmse']['all']:.2f}"
     value = measures[protocol.psnr]
@@ -133,7 +156,10 @@ def _score(measures: dict[str, Any], protocol: Protocol) -> str:
 
 
 def _show(pixels: np.ndarray, errors: bool = False) -> "Image.Image":
-    """A picture at the size it is shown; errors are coloured after that, since colours do not average."""
+    """Bring a picture to its size in the montage.
+
+    Errors are coloured after that, because colours cannot be averaged.
+    """
     from PIL import Image
 
     image = Image.fromarray(pixels)
@@ -141,14 +167,14 @@ def _show(pixels: np.ndarray, errors: bool = False) -> "Image.Image":
     if longest > WIDEST:
         width, height = (max(1, round(side * WIDEST / longest)) for side in image.size)
         image = image.resize((width, height), Image.Resampling.BOX if errors else Image.Resampling.LANCZOS)
-    elif longest < SMALLEST:
-        factor = -(-SMALLEST // longest)
+    elif longest < NARROWEST:
+        factor = -(-NARROWEST // longest)
         image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
     return Image.fromarray(colour_errors(np.asarray(image))) if errors else image
 
 
 def _draw_scale(draw: "ImageDraw.ImageDraw", place: tuple[int, int], width: int) -> None:
-    """The colours of the error maps with their levels."""
+    """Draw the colours of the error maps with their levels."""
     x, y = place
     for column in range(width):
         draw.line((x + column, y, x + column, y + 12), fill=tuple(palette()[round(column / (width - 1) * ERROR_TOP)]))
@@ -159,6 +185,7 @@ def _draw_scale(draw: "ImageDraw.ImageDraw", place: tuple[int, int], width: int)
 
 
 def _draw_legend(draw: "ImageDraw.ImageDraw", place: tuple[int, int], found: bool) -> None:
+    """Draw the colours of the masks with their names."""
     x, y = place
     entries = (("found", HIT), ("false", FALSE), ("missed", MISSED)) if found else (("distorted", HIT),)
     for words, colour in entries:
@@ -168,7 +195,10 @@ def _draw_legend(draw: "ImageDraw.ImageDraw", place: tuple[int, int], found: boo
 
 
 def _write(draw: "ImageDraw.ImageDraw", place: tuple[int, int], title: str, note: str, width: int) -> None:
-    """A title and a paler note behind it, cut where they would run into the next cell."""
+    """Write a title and a paler note behind it.
+
+    Text that would run into the next cell is cut off.
+    """
     x, y = place
     end = x + width
     for words, colour in ((title, _INK), (note, _PALE)):
@@ -183,4 +213,4 @@ def _write(draw: "ImageDraw.ImageDraw", place: tuple[int, int], title: str, note
 def _font() -> Any:
     from PIL import ImageFont
 
-    return ImageFont.load_default(_TEXT)  # inside Pillow: no font of the system is needed
+    return ImageFont.load_default(_TEXT)  # part of Pillow, so the system needs no font

@@ -1,10 +1,10 @@
-"""The report of an evaluation as Markdown."""
+"""Markdown report of an evaluation of restored pictures."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..metrics import PSNR_CAP
-from ..protocols import REGIONS, Protocol, find_protocol
+from ..protocols import REGIONS, TaskProtocol, find_protocol
 from .maps import MASK_WORDS, SCALE_WORDS
 from .markdown import (
     DASH,
@@ -27,23 +27,24 @@ TITLES = {
     "psnr_y8": "PSNR 8-bit luma",
     "ssim_y8": "SSIM 8-bit luma",
 }
-"""Of the columns; PSNR is in dB."""
+"""Titles of the columns by key; PSNR is in dB."""
 
 QUANTIZE_WORDS = {
     "round": "rounded to 8 bit, as a saved file is",
     "floor": "cut to 8 bit, as the published rain and raindrop figures were",
     "none": "measured as floats",
 }
+"""Description of each quantize mode, for reports."""
 
 
 def render_report(report: Mapping[str, Any], pictures: Mapping[str, str] | None = None) -> str:
-    """The Markdown of a report.
+    """Render a report as Markdown.
 
     Args:
-        report: what `evaluation.evaluate` returns, with `compare` (the reports of peers), `published`
-            (`published.describe`), `dataset` (None, or layout, root and split) and `only` (None, or the names of the
-            pictures that were chosen) where there are any.
-        pictures: name of a picture -> path of its montage, relative to where the report will lie.
+        report: result of `restored.evaluate`. It may also hold `compare` (the reports of peers), `published` (from
+            `describe_published`), `dataset` (None, or layout, root and split) and `only` (None, or the names of the
+            pictures that were chosen).
+        pictures: name of a picture -> path of its montage, relative to the place of the report.
     """
     protocol, models = find_protocol(report["protocol"]), [report, *report.get("compare", [])]
     labels, pictures = [escape_text(label) for label in label_models([one["model"] for one in models])], pictures or {}
@@ -70,9 +71,12 @@ def render_report(report: Mapping[str, Any], pictures: Mapping[str, str] | None 
 
 
 def render_models(
-    report: Mapping[str, Any], models: Sequence[Mapping[str, Any]], labels: Sequence[str], protocol: Protocol
+    report: Mapping[str, Any], models: Sequence[Mapping[str, Any]], labels: Sequence[str], protocol: TaskProtocol
 ) -> str:
-    """One row for the input and one for each model; `labels` are Markdown."""
+    """Render one row for the input and for each model.
+
+    The labels are Markdown.
+    """
     regions = REGIONS if protocol.lab else ()
     head = ["", *(f"RMSE Lab {_region(region)}" for region in regions), *(TITLES[key] for key in protocol.measures)]
     rows = [[*head, "distorted", "mask precision", "recall", "IoU"]]
@@ -88,8 +92,11 @@ def render_models(
     return render_table(rows)
 
 
-def render_pictures(images: Sequence[Mapping[str, Any]], protocol: Protocol, pictures: Mapping[str, str]) -> str:
-    """One row a picture, the name linked to its montage."""
+def render_pictures(images: Sequence[Mapping[str, Any]], protocol: TaskProtocol, pictures: Mapping[str, str]) -> str:
+    """Render one row for each picture.
+
+    Its name links to its montage.
+    """
     psnr, ssim = TITLES[protocol.psnr], TITLES[protocol.ssim]
     regions = REGIONS if protocol.lab else ()
     head = ["picture", "size", *(f"RMSE Lab {_region(region)}" for region in regions)]
@@ -109,9 +116,13 @@ def render_pictures(images: Sequence[Mapping[str, Any]], protocol: Protocol, pic
 
 
 def render_published(
-    published: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]], protocol: Protocol, count: int
+    published: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]], protocol: TaskProtocol, count: int
 ) -> str:
-    """The published methods, then `rows` (label -> report): in the columns of the sets only if the files are theirs."""
+    """Render the published methods, then the measured rows.
+
+    `rows` maps a label to a report. Its figures stand in the columns of the sets only if the files are those of the
+    sets.
+    """
     sets, named = published["sets"], published["named"]
     head = ["", *(escape_text(f"{one['name']}: {' / '.join(one['measures'])}") for one in sets)]
     ours = [] if named else [f"other files ({count}): {' / '.join(sets[0]['measures'])}"]
@@ -127,8 +138,9 @@ def render_published(
 
 
 def _published(
-    report: Mapping[str, Any], models: Sequence[Mapping[str, Any]], labels: Sequence[str], protocol: Protocol
+    report: Mapping[str, Any], models: Sequence[Mapping[str, Any]], labels: Sequence[str], protocol: TaskProtocol
 ) -> list[str]:
+    """Render the section about published figures."""
     published = report.get("published")
     if not published or not published["sets"]:
         return []
@@ -143,8 +155,8 @@ def _published(
     ]
 
 
-def _headline(report: Mapping[str, Any], protocol: Protocol) -> tuple[float | None, ...]:
-    """The figures that the task's tables print."""
+def _headline(report: Mapping[str, Any], protocol: TaskProtocol) -> tuple[float | None, ...]:
+    """List the figures that the task's tables print."""
     if protocol.lab:
         return tuple(report["rmse"][region] for region in REGIONS)
     return report[protocol.psnr], report[protocol.ssim]
@@ -154,9 +166,10 @@ def _setting(
     report: Mapping[str, Any],
     models: Sequence[Mapping[str, Any]],
     labels: Sequence[str],
-    protocol: Protocol,
+    protocol: TaskProtocol,
     pictures: bool,
 ) -> str:
+    """Render the list that says how the pictures were measured."""
     size = "measured at their own size"
     if report["resize"] is not None:
         size = f"resized to {report['resize']}x{report['resize']} before they were measured (bicubic)"
@@ -179,6 +192,7 @@ def _setting(
 
 
 def _files(report: Mapping[str, Any]) -> str:
+    """Name the data set of the report."""
     dataset = report.get("dataset")
     if dataset is None:
         return ""
@@ -191,12 +205,14 @@ def _region(region: str) -> str:
 
 
 def _measure(key: str, value: float | None) -> str:
+    """Write the value of a measure with its usual digits."""
     if key.startswith("psnr"):
         return "identical" if value is not None and value >= PSNR_CAP else format_number(value, 2)
     return format_number(value, 4)
 
 
 def _change(before: float | None, after: float | None, digits: int) -> str:
+    """Write a value before and after restoration."""
     return (
         DASH
         if before is None and after is None
@@ -205,7 +221,10 @@ def _change(before: float | None, after: float | None, digits: int) -> str:
 
 
 def _figures(values: Sequence[float | None]) -> str:
-    """PSNR or RMSE with two digits; shares of one with three, or four where the fourth says something."""
+    """Write figures with the digits of the published tables.
+
+    PSNR and RMSE have two digits. Shares of one have three, or four where the fourth is not zero.
+    """
     if not values or all(value is None for value in values):
         return DASH
     return " / ".join(

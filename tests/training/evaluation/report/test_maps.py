@@ -1,4 +1,4 @@
-"""Colours of errors and masks, and a picture's parts at full size."""
+"""Colours of errors and masks at full size."""
 
 import numpy as np
 

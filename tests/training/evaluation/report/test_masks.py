@@ -8,12 +8,15 @@ from spair.runtime.images import Picture, write_image
 from spair.training.data.pairs import pair_folders
 from spair.training.evaluation.masks import evaluate_masks
 from spair.training.evaluation.report.masks import render_mask_report
-from spair.training.evaluation.restored import Plain
+from tests.training.evaluation.plain import Plain
 
 
 @pytest.fixture
 def report(tmp_path):
-    """Of two networks that find bright pixels, on a dark and a large picture with noise for masks."""
+    """Report of two networks that find bright pixels.
+
+    They see a dark and a large picture with noise for masks.
+    """
     random = np.random.default_rng(3)
     for name, (size, top) in {"a|b": ((12, 14), 90), "_x_": ((40, 30), 256)}.items():
         mask = (random.random((*size, 1)) < 0.4).astype(np.uint8) * np.uint8(255)

@@ -1,4 +1,4 @@
-"""Montages show each picture as it is, what every model made of it, and fit any size."""
+"""Montages show each picture, all restorations, and fit any size."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from spair.training.evaluation.protocols import PROTOCOLS
 from spair.training.evaluation.report.maps import colour_errors, colour_masks, error_levels
 from spair.training.evaluation.report.montage import (
-    SMALLEST,
+    NARROWEST,
     WIDEST,
     draw_mask_montage,
     draw_montage,
@@ -16,7 +16,7 @@ from spair.training.evaluation.report.montage import (
 
 
 def draw(measured, task, *models):
-    """The montage of a picture of which all models made the same."""
+    """Draw a montage in which all models restored alike."""
     column = make_column(measured, PROTOCOLS[task])
     return draw_montage(measured, PROTOCOLS[task], [(model, column) for model in models])
 
@@ -48,7 +48,7 @@ def test_any_size_and_task_is_drawn_within_bounds(measure_picture, size, task):
 
 def test_very_small_pictures_are_enlarged_pixel_by_pixel(measure_picture):
     measured = measure_picture(2, 3)
-    factor = SMALLEST // 3
+    factor = NARROWEST // 3
     enlarged = np.rint(measured.target * 255).astype(np.uint8).repeat(factor, 0).repeat(factor, 1)
     assert find(draw(measured, "rain", "net"), enlarged)
 

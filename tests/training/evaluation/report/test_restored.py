@@ -7,9 +7,10 @@ import pytest
 from spair.runtime.images import Picture, write_image
 from spair.training.data.pairs import pair_folders
 from spair.training.evaluation.protocols import PROTOCOLS
-from spair.training.evaluation.published import describe
+from spair.training.evaluation.published import describe_published
 from spair.training.evaluation.report.restored import render_report
-from spair.training.evaluation.restored import Plain, evaluate
+from spair.training.evaluation.restored import evaluate
+from tests.training.evaluation.plain import Plain
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def pairs(tmp_path):
 def report(pairs, task="rain", layout=None, split=None, peers=(), **options):
     found = lambda image: Plain(image + np.float32(10 / 255), np.ones(image.shape[:2], bool))  # noqa: E731
     made = evaluate(found, pairs, task, model="runs/ours.spair", **options)
-    made["published"] = describe(task, layout, split, len(pairs))
+    made["published"] = describe_published(task, layout, split, len(pairs))
     made["dataset"] = layout and {"layout": layout, "root": "x", "split": split}
     made["compare"] = [evaluate(Plain, pairs, task, model=peer, **options) for peer in peers]
     return json.loads(json.dumps(made, allow_nan=False))
