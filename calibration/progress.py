@@ -6,13 +6,13 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
-Tick = Callable[[int, int, str], None]
-"""Callback that receives the count of finished items, the count of all items, and the name of the last one."""
-Progress = Callable[[str], AbstractContextManager[Tick]]
-"""Function that takes the name of a stage; its context lasts as long as the stage and gives a `Tick`."""
+from ..runtime.clock import CountProgress
+
+Progress = Callable[[str], AbstractContextManager[CountProgress]]
+"""Function that takes the name of a stage and returns its context, which gives the function to call after each item."""
 
 
 @contextlib.contextmanager
-def silent(what: str) -> Iterator[Tick]:
+def silent(what: str) -> Iterator[CountProgress]:
     """Show no progress."""
     yield lambda done, total, name: None
