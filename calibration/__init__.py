@@ -1,4 +1,4 @@
-"""Reduced precision, written into the graphs: FP16 and INT8 by measured sensitivity, held to an accuracy gate."""
+"""Calibration of bundles to FP16 and INT8."""
 
 from .calibrate import calibrate_bundle
 from .options import Options

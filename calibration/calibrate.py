@@ -1,4 +1,8 @@
-"""A bundle in a lower precision: observe, measure each layer, mix precisions until the gate holds, store."""
+"""Calibration of a bundle to a lower precision.
+
+A calibration observes the activations, measures how sensitive each layer is, searches the mixture of precisions that
+passes the accuracy gate, and stores the converted graphs in the bundle.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,7 @@ from .statistics.pictures import CalibrationPicture, choose_tiles, read_pictures
 from .variants import Built, Variant, build
 
 MARGIN = 0.7
-"""Share of the gate that tiles may lose: the pictures of the gate are others."""
+"""Share of the gate that the tiles may lose; the pictures of the gate may lose more than the tiles."""
 
 
 def calibrate_bundle(
@@ -45,19 +49,19 @@ def calibrate_bundle(
 
     Args:
         path: the bundle.
-        images: folder of degraded pictures like those that will be restored.
-        options: what to do.
-        targets: folder of the clean pictures of the same stems; without one losses are estimated, see `measures`.
-        fresh: measure again what an earlier run kept.
-        store: write the graphs into the bundle; a diagnosis (`options.quantize`) never does.
-        progress: told how far it is.
+        images: folder of degraded pictures like the ones that users will restore.
+        options: precision, gate and the settings of the measurements.
+        targets: folder of the clean pictures with the same stems; without it, losses are estimated, see `measures`.
+        fresh: whether to ignore the measurements that earlier runs kept.
+        store: whether to write the graphs into the bundle; a diagnosis (`options.quantize`) never writes them.
+        progress: receives the stages and their steps, see `Progress`.
 
     Returns:
         The JSON of `spair calibrate`.
 
     Raises:
-        UserError: a bundle or pictures that cannot be used; nothing was written.
-        GateError: the gate was missed with every layer that may be kept kept; nothing was written.
+        UserError: the bundle or the pictures cannot be used; nothing was written.
+        GateError: no mixture of precisions passes the gate; nothing was written.
     """
     network = Variant(Bundle.open(path), options.threads)
     pictures = read_pictures(images, targets, options, progress)
@@ -76,7 +80,7 @@ def _choose(network: Variant, pictures: Sequence[CalibrationPicture], options: O
         def find_mask(tile: CalibrationPicture) -> np.ndarray:
             values = graphs["net_l"].run({"image": np.ascontiguousarray(np.moveaxis(tile.pixels, 2, 0)[None])})
             if not all(np.isfinite(value).all() for value in values.values()):
-                observe(network, [tile], options, silent)  # says which layer it was
+                observe(network, [tile], options, silent)  # raises an error that names the layer
             return values["mask"][0, 0] > 0.5
 
         return choose_tiles(pictures, options, find_mask)
@@ -84,7 +88,7 @@ def _choose(network: Variant, pictures: Sequence[CalibrationPicture], options: O
 
 @dataclasses.dataclass
 class _Calibration:
-    """One run."""
+    """One run of a calibration."""
 
     network: Variant
     pictures: list[CalibrationPicture]
@@ -93,7 +97,7 @@ class _Calibration:
     journal: Journal
     progress: Progress
     sensitivities: dict[str, float] = dataclasses.field(default_factory=dict)
-    """Layer -> dB lost in the precision asked for; empty until measured, see `Options.quick`."""
+    """Loss in dB of each layer in the chosen precision; empty until it is measured, see `Options.quick`."""
 
     def run(self, store: bool) -> dict[str, Any]:
         network, options = self.network, self.options
@@ -123,7 +127,10 @@ class _Calibration:
             self.sensitivities = measure_sensitivities(trial, options.precision, ranges, options, self.progress)
 
     def _ladder(self, trial: Trial, ranges: Ranges) -> Ladder:
-        """From all layers in the precision: first to FP16, where INT8 is asked for, else to FP32."""
+        """Build the ladder from all layers in the precision.
+
+        Its moves take INT8 layers back to FP16 where that is accurate enough, and all others to FP32.
+        """
         layers, options = self.network.layers, self.options
         rest: Precision = "fp16" if options.quantize == "both" else "fp32"
         lowest: dict[str, Precision] = {
@@ -139,7 +146,11 @@ class _Calibration:
         return Ladder(PrecisionPlan(lowest, rest, ranges.scales, options.quantize, ranges.full), find_moves)
 
     def _halves(self, trial: Trial, ranges: Ranges) -> dict[str, Precision]:
-        """What each layer becomes that is not INT8: FP16 where that holds FP16's own gate on the tiles."""
+        """Choose the precision of each layer that leaves INT8.
+
+        It is FP16 if the layers together lose no more than FP16's own gate allows on the tiles. Otherwise the most
+        sensitive layers become FP32. A diagnosis knows no FP16.
+        """
         layers = self.network.layers
         names: dict[str, Precision] = {
             layer.name: "fp32" if layer.name in ranges.forced else "fp16" for layer in layers
@@ -155,7 +166,17 @@ class _Calibration:
         return dict(ladder.plan(descend(ladder, trial.loss, allowed)).layers)
 
     def _settle(self, trial: Trial, ladder: Ladder) -> tuple[PrecisionPlan, Built, Verdict, float]:
-        """Down the ladder on tiles, then through the gate; further down until it holds or nothing is left to move."""
+        """Search the plan that passes the gate.
+
+        The tiles choose a step of the ladder and whole pictures check it. While the check fails, the search goes
+        further down the ladder.
+
+        Returns:
+            The plan, its graphs, the verdict of the gate, and the plan's loss on the tiles in dB.
+
+        Raises:
+            GateError: no layer may have the precision, or a clean pixel changed.
+        """
         gate = self.options.gate(self.network.kind)
         allowed, step = MARGIN * gate, 0
         while True:
@@ -165,9 +186,9 @@ class _Calibration:
             if self.options.precision not in plan.layers.values():
                 worst = ", ".join(name for name, _ in ladder.moves[:3])
                 raise GateError(
-                    f"no layer of {self.network.bundle.path} may be {self.options.precision} within {gate:g} dB, "
-                    f"expected one at least; the most sensitive are {worst}; nothing was "
-                    "written: allow more with --max-loss, or use a higher precision"
+                    f"no layer of {self.network.bundle.path} can be {self.options.precision} within the gate of "
+                    f"{gate:g} dB (the most sensitive layers are {worst}), expected at least one, and nothing was "
+                    "written; allow more with --max-loss, or use a higher precision"
                 )
             built = build(self.network, plan)
             verdict = check_gate(self.network, built, self.pictures, self.options, self.progress)
@@ -177,8 +198,8 @@ class _Calibration:
                 return plan, built, verdict, loss
             if verdict.clean_changed:
                 raise GateError(
-                    f"{self.options.precision} graphs of {self.network.bundle.path} changed {verdict.clean_changed} "
-                    "clean pixels, expected none to change; nothing was written: please report it"
+                    f"the {self.options.precision} graphs of {self.network.bundle.path} change "
+                    f"{verdict.clean_changed} clean pixels, expected 0, and nothing was written; please report this"
                 )
             allowed, step = min(allowed, loss) / 2, step + 1
 

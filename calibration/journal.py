@@ -1,8 +1,10 @@
-"""What was measured so far, kept on disk as it comes, so that an interrupted calibration goes on where it stopped."""
+"""Measurements of a calibration, kept on disk.
+
+Each number is written as soon as it is measured, so an interrupted calibration continues where it stopped.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from ..runtime.cache import cache_folder
+from ..runtime.cache import cache_file
 from ..runtime.errors import UserError
 from ..runtime.files import write_atomically
 from .options import Options
@@ -18,26 +20,30 @@ from .statistics.pictures import CalibrationPicture
 from .variants import Variant
 
 NO_DIFFERENCE = ("max_loss", "threads", "pictures", "side", "quick")
-"""Options that change no number; which pictures there are shows in the tiles."""
+"""Options that change no number; the tiles in the key stand for the pictures."""
 VERSION = 2
-"""Of what is measured and how; a new one measures again."""
+"""Version of the measurements; a new one makes all calibrations measure again."""
 
 
 class Journal:
-    """Numbers by name in one file of the user's cache."""
+    """Numbers by name in one file of the cache folder."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.recalled = 0
-        """Numbers that were there already."""
+        """Count of the numbers that were read and not measured."""
         try:
             values = json.loads(path.read_text())
             self._values = {str(name): float(value) for name, value in values.items()}
-        except (OSError, ValueError, TypeError, AttributeError):  # absent or damaged: measured again
+        except (OSError, ValueError, TypeError, AttributeError):  # the file is absent or damaged: measure again
             self._values = {}
 
     def get(self, name: str, measure: Callable[[], float]) -> float:
-        """The number of that name, measured and kept unless it is known.
+        """Return a number, measured unless it is known.
+
+        Args:
+            name: name of the number in the journal.
+            measure: called if the journal does not have the number; its result is kept.
 
         Raises:
             UserError: the cache folder cannot be written.
@@ -51,17 +57,17 @@ class Journal:
             write_atomically(self.path, json.dumps(self._values).encode())
         except (OSError, RuntimeError, UserError) as error:
             raise UserError(
-                f"cannot keep what was measured in {self.path}: {error}; set SPAIR_CACHE to a folder that takes files"
+                f"cannot keep what was measured in {self.path}: {error}; set SPAIR_CACHE to a writable folder"
             ) from error
         return self._values[name]
 
     def forget(self) -> None:
-        """Measure everything again."""
+        """Forget all numbers."""
         self._values = {}
 
 
 def open_journal(network: Variant, tiles: Sequence[CalibrationPicture], options: Options) -> Journal:
-    """The journal of exactly these graphs, tiles and options."""
+    """Open the journal of exactly these graphs, tiles and options."""
     manifest = network.bundle.manifest
     chosen = {key: value for key, value in asdict(options).items() if key not in NO_DIFFERENCE}
     key = {
@@ -71,5 +77,4 @@ def open_journal(network: Variant, tiles: Sequence[CalibrationPicture], options:
         "tiles": [tile.digest() for tile in tiles],
         "onnxruntime": onnxruntime.__version__,
     }
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    return Journal(cache_folder() / f"calibration-{digest[:24]}.json")
+    return Journal(cache_file("calibration", key))

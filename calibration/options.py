@@ -1,4 +1,4 @@
-"""What a calibration is asked to do, and the gates it is held to."""
+"""Options of a calibration and its accuracy gates."""
 
 from __future__ import annotations
 
@@ -8,77 +8,109 @@ from typing import Literal, get_args
 from ..runtime.errors import UserError
 
 Precision = Literal["fp32", "fp16", "int8"]
-"""Of one layer, or of a whole bundle's graphs."""
+"""Precision of one layer, or of all graphs of a bundle."""
 Calibrator = Literal["minmax", "percentile", "entropy", "mse"]
+"""Rule that turns the histogram of an activation into its range."""
 Statistics = Literal["masked", "all"]
+"""Pixels that the histograms of sparse layers hold."""
 Quantize = Literal["both", "weights", "activations"]
+"""Values that INT8 quantizes."""
 
 GATES_DB = {"fp16": 0.02, "int8": 0.10}
-"""How much PSNR a precision may lose, in dB."""
+"""Loss of PSNR in dB that each precision may cost."""
 FOREIGN_INT8_DB = 0.25
-"""The same for INT8 of somebody else's network, which no training prepared for it."""
+"""Loss of PSNR in dB that INT8 may cost a foreign network, whose training did not prepare for it."""
 FEWEST = 4
-"""Pictures; fewer say nothing about a range of activations."""
+"""Smallest number of pictures; fewer do not show the range of an activation."""
+SMALLEST_TILE = 32
+"""Smallest side of a tile in pixels."""
+FEWEST_TILES = 2
+"""Smallest number of tiles."""
 FILE_RATIOS = {"fp16": 0.55, "int8": 0.35}
-"""Targets for the size of all graphs against the FP32 ones; small networks are mostly structure and miss them."""
+"""Target for the bytes of all graphs divided by those of FP32; small networks are mostly structure and miss it."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """One calibration; checked when it is made."""
+    """Options of one calibration, checked on creation."""
 
     precision: Precision
-    """"fp16" or "int8"."""
+    """Lower precision to calibrate to, "fp16" or "int8"."""
     calibrator: Calibrator = "mse"
-    """How the range of an activation follows from its histogram."""
+    """Rule that turns the histogram of an activation into its range."""
     statistics: Statistics = "masked"
-    """Which pixels the histograms of sparse layers hold: those that are read under the mask, or all."""
+    """Pixels that the histograms of sparse layers hold: "masked" for the pixels read under the mask, or "all"."""
     quantize: Quantize = "both"
-    """INT8 only: what is quantized. Anything but "both" is a diagnosis, and nothing is stored."""
+    """Values that INT8 quantizes; all but "both" are a diagnosis, which stores nothing."""
     percentile: float = 99.99
-    """Effective only when the calibrator is "percentile": share of values in percent that are not clipped."""
+    """Share of values in percent that are not clipped; used only by the calibrator "percentile"."""
     tile: int = 192
-    """Side in pixels of the pieces that statistics and sensitivities are measured on."""
+    """Side in pixels of the tiles on which statistics and sensitivities are measured."""
     tiles: int = 12
-    """How many of them, chosen to cover the densities."""
+    """Number of tiles; they are chosen to cover the densities."""
     max_loss: float | None = None
-    """Gate in dB; None: that of the precision, see `GATES_DB`."""
+    """Gate in dB; None stands for the precision's own gate, see `GATES_DB`."""
     assumed_psnr: float = 40.0
-    """Effective only without targets: PSNR in dB that the FP32 output is taken to have against the truth."""
+    """PSNR in dB that the FP32 output is assumed to have against the truth; used only without targets."""
     threads: int | None = None
-    """Of ONNX Runtime; None: all cores."""
+    """Number of threads of ONNX Runtime; None stands for all cores."""
     pictures: int = 32
-    """At most so many of the folder are used, evenly spaced by name; all of them are in memory."""
+    """Largest number of pictures; they are evenly spaced by name and all held in memory."""
     side: int = 1024
-    """Of larger pictures the middle is used, at most this many pixels across and down."""
+    """Largest width and height of a picture in pixels; of a larger one, the middle is used."""
     quick: bool = False
-    """Measure layers only where the gate makes it necessary to keep one higher, and time none of them."""
+    """Whether to measure layers only if the gate fails without that, and to time no layer."""
 
     def __post_init__(self) -> None:
-        """Raise UserError, naming the value and what was expected."""
+        """Check all options.
+
+        Raises:
+            UserError: an option has a value that is not allowed; the message names it.
+        """
         if self.precision not in GATES_DB:
-            raise UserError(f"cannot calibrate to {self.precision!r}, expected one of {', '.join(GATES_DB)}")
+            raise UserError(f"the precision is {self.precision!r}, expected one of {', '.join(GATES_DB)}")
         for name, kind in (("calibrator", Calibrator), ("statistics", Statistics), ("quantize", Quantize)):
             if getattr(self, name) not in get_args(kind):
-                raise UserError(f"unknown {name} {getattr(self, name)!r}, expected one of {', '.join(get_args(kind))}")
+                raise UserError(f"the {name} is {getattr(self, name)!r}, expected one of {', '.join(get_args(kind))}")
         if self.precision != "int8" and self.quantize != "both":
-            raise UserError(f"quantizing {self.quantize} alone is a diagnosis of int8, got {self.precision}")
-        if self.tile < 32 or self.tiles < 2:
-            raise UserError(f"the tile is {self.tile} and there are {self.tiles}, expected a side of 32 or more, twice")
-        if self.pictures < FEWEST or self.side < self.tile:
             raise UserError(
-                f"{self.pictures} pictures of a side of {self.side} are to be used, expected at least {FEWEST}, and a "
-                f"side not below the tile's {self.tile}; give larger numbers"
+                f"quantize is {self.quantize!r} with {self.precision}, expected 'both' or int8; leave --quantize out"
             )
+        self._check_sizes()
         if not 50.0 <= self.percentile <= 100.0:
-            raise UserError(f"the percentile is {self.percentile:g}, expected 50 to 100")
+            raise UserError(f"the percentile is {self.percentile:g} %, expected 50 to 100 %; change --percentile")
         if self.max_loss is not None and not 0.0 < self.max_loss < 100.0:
-            raise UserError(f"the loss allowed is {self.max_loss:g} dB, expected more than 0 and less than 100")
+            raise UserError(
+                f"the largest loss is {self.max_loss:g} dB, expected more than 0 and less than 100; change --max-loss"
+            )
         if not 10.0 <= self.assumed_psnr <= 90.0:
-            raise UserError(f"the assumed PSNR is {self.assumed_psnr:g} dB, expected 10 to 90")
+            raise UserError(f"the assumed PSNR is {self.assumed_psnr:g} dB, expected 10 to 90; change --assumed-psnr")
+
+    def _check_sizes(self) -> None:
+        if self.tile < SMALLEST_TILE:
+            raise UserError(
+                f"the tile has a side of {self.tile} pixels, expected {SMALLEST_TILE} or more; give a larger --tile"
+            )
+        if self.tiles < FEWEST_TILES:
+            raise UserError(
+                f"the number of tiles is {self.tiles}, expected {FEWEST_TILES} or more; give larger --tiles"
+            )
+        if self.pictures < FEWEST:
+            raise UserError(
+                f"the number of pictures is {self.pictures}, expected {FEWEST} or more; give larger --pictures"
+            )
+        if self.side < self.tile:
+            raise UserError(
+                f"pictures are cut to a side of {self.side} pixels, expected at least the {self.tile} of a tile; "
+                "give a larger --side or a smaller --tile"
+            )
 
     def gate(self, kind: str) -> float:
-        """dB that may be lost, for a bundle of that kind ("spair" or "foreign")."""
+        """Return the loss in dB that a bundle may have.
+
+        Args:
+            kind: kind of the bundle, "spair" or "foreign".
+        """
         if self.max_loss is not None:
             return self.max_loss
         return FOREIGN_INT8_DB if self.precision == "int8" and kind == "foreign" else GATES_DB[self.precision]

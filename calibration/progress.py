@@ -1,4 +1,4 @@
-"""How a calibration says how far it is."""
+"""Progress of a calibration."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
-Tick = Callable[[int, int, str], None]
-"""Called with (done, all, the name just finished)."""
-Progress = Callable[[str], AbstractContextManager[Tick]]
-"""Called with what begins, entered for as long as it takes."""
+from ..runtime.clock import CountProgress
+
+Progress = Callable[[str], AbstractContextManager[CountProgress]]
+"""Function that takes the name of a stage and returns its context, which gives the function to call after each item."""
 
 
 @contextlib.contextmanager
-def silent(what: str) -> Iterator[Tick]:
-    """Says nothing."""
+def silent(what: str) -> Iterator[CountProgress]:
+    """Show no progress."""
     yield lambda done, total, name: None

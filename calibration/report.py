@@ -1,4 +1,4 @@
-"""What `spair calibrate` says: the JSON of the verb, and the part of it that a bundle keeps."""
+"""Report of a calibration, the JSON of `spair calibrate`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .statistics.pictures import CalibrationPicture
 from .variants import Built, Variant
 
 KEPT_OUT = ("table", "tiles", "bundle", "recalled", "stored")
-"""Entries that only the verb prints: a manifest is read whenever a bundle is opened."""
+"""Entries that the manifest leaves out; it is read whenever a bundle is opened, so it should be short."""
 
 
 def layer_rows(
@@ -24,7 +24,7 @@ def layer_rows(
     sensitivities: Mapping[str, float],
     times: Mapping[str, tuple[float, float]],
 ) -> list[dict[str, Any]]:
-    """One row a layer, in the network's order."""
+    """Make one row per layer, in the network's order."""
     total = sum(layer.work for layer in network.layers)
     rows = []
     for layer in network.layers:
@@ -64,7 +64,10 @@ def make_report(
     tiles: list[CalibrationPicture],
     rows: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """The JSON of the verb, but for what the machine took and what the search saw."""
+    """Make the JSON of `spair calibrate` without its timings.
+
+    The caller adds the timings and what the search found.
+    """
     gate = options.gate(network.kind)
     sizes = {part: (len(network.models[part].SerializeToString()), len(model.SerializeToString()))
              for part, model in built.models.items()}  # fmt: skip

@@ -1,11 +1,14 @@
-"""What a precision saves on this machine's ONNX Runtime: whole graphs, and single layers alone."""
+"""Speed of a precision on this machine's ONNX Runtime.
+
+Whole graphs and single layers are timed in FP32 and in the new precision.
+"""
 
 from __future__ import annotations
 
 import math
 import statistics
-import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,7 @@ from ..export.packed.packing import PackSparse
 from ..runtime.backends.base import Graph
 from ..runtime.machine.processor import count_cores, read_cpu_name
 from ..runtime.profiling.masks import make_mask
+from ..runtime.profiling.timing import Repeats, take_turns
 from .conversion.convert import convert
 from .conversion.layers import SIDE, Layer, element_counts, weight_of
 from .conversion.plan import PrecisionPlan
@@ -27,14 +31,19 @@ from .statistics.pictures import CalibrationPicture
 from .variants import Built, Variant
 
 RUNS = 5
+"""Number of timed runs of a graph."""
 LONGEST = 20.0
-"""Seconds after which two runs of slow graphs have to do."""
+"""Seconds for the timed runs of all graphs together; slow graphs run fewer times, but at least FEWEST_RUNS."""
+FEWEST_RUNS = 2
+"""Smallest number of timed runs of a graph."""
 WORTH = 0.95
-"""A precision is kept where it takes less than this share of FP32's time; runs differ by a few percent."""
+"""Share of FP32's time below which a precision is worth it; the time of equal runs differs by a few percent."""
 
 
 def time_parts(network: Variant, built: Built, picture: CalibrationPicture, progress: Progress) -> dict[str, Any]:
-    """Median ms of every graph on one picture, FP32 and converted in turn, and whether the precision is worth it.
+    """Time every graph in FP32 and converted.
+
+    Both graphs take turns on one picture. Times are medians in ms, and "kept" says whether the precision is worth it.
 
     Returns:
         {"machine", "cores", "threads", "picture", "parts": {part: {"fp32_ms", "ms", "kept"}}}.
@@ -53,7 +62,7 @@ def time_parts(network: Variant, built: Built, picture: CalibrationPicture, prog
 
 
 def _capture_feeds(network: Variant, picture: CalibrationPicture) -> dict[str, dict[str, np.ndarray]]:
-    """What each graph is fed for a picture."""
+    """Return the inputs of each graph for a picture."""
     fed: dict[str, dict[str, np.ndarray]] = {}
     image = np.ascontiguousarray(np.moveaxis(picture.pixels, 2, 0)[None])
     with network.opened({part: network.models[part] for part in network.parts}) as graphs:
@@ -72,24 +81,26 @@ def _capture_feeds(network: Variant, picture: CalibrationPicture) -> dict[str, d
 
 
 def time_in_turn(*cases: tuple[Graph, Mapping[str, np.ndarray] | None], runs: int = RUNS) -> list[float]:
-    """Median ms of each graph on its feeds; in turn, so that all meet the same machine."""
-    taken: list[list[float]] = [[] for _ in cases]
-    begin = time.perf_counter()
-    for run in range(runs + 1):
-        if run > 2 and time.perf_counter() - begin > LONGEST:
-            break
-        for (graph, feeds), times in zip(cases, taken, strict=True):
-            start = time.perf_counter()
-            graph.run(feeds or {})
-            if run:  # first runs allocate
-                times.append(1000 * (time.perf_counter() - start))
-    return [statistics.median(times) for times in taken]
+    """Return the median ms of graphs that take turns.
+
+    A busy moment of the machine then hits all of them.
+    """
+    calls = {place: partial(graph.run, feeds or {}) for place, (graph, feeds) in enumerate(cases)}
+    repeats = Repeats(runs, seconds=LONGEST / len(cases), least=FEWEST_RUNS)
+    taken = take_turns(calls, lambda place: repeats, warm_first=True)
+    return [1000 * statistics.median(seconds) for seconds in taken.values()]
 
 
 def time_layers(
     network: Variant, plan: PrecisionPlan, tile: int, density: float, progress: Progress
 ) -> dict[str, tuple[float, float]]:
-    """Layer -> median ms of one use on a tile, in FP32 and as planned: alone in a graph, sparse ones packed."""
+    """Time one use of each layer on a tile.
+
+    Each layer runs alone in a graph; sparse convolutions are packed.
+
+    Returns:
+        Median ms in FP32 and in the planned precision, by layer.
+    """
     sizes = {part: element_counts(network.models[part]) for part in network.parts}
     found = {}
     with progress("timing layers:") as tick:
@@ -111,7 +122,10 @@ def time_layers(
 def _lone_model(
     network: Variant, layer: Layer, sizes: Mapping[str, int], tile: int, density: float
 ) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
-    """A graph of one node of a layer, and values to feed it."""
+    """Make a graph of one node and its inputs.
+
+    The node is the first one of the layer.
+    """
     whole, use = network.models[layer.part], layer.uses[0]
     node = next(node for node in whole.graph.node if node.output[0] == use.node)
     stored = {tensor.name: tensor for tensor in whole.graph.initializer}
@@ -122,7 +136,7 @@ def _lone_model(
     feeds = {use.source: random.random(shape, dtype=np.float32)}
     if use.mask:
         feeds[use.mask] = make_mask("streak", shape[2], shape[3], density)[None, None].astype(np.float32)
-        if not use.radius:  # clean pixels are zero there
+        if not use.radius:  # a layer that reads no clean neighbour gets zeros at clean pixels
             feeds[use.source] *= feeds[use.mask]
     inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, value.shape) for name, value in feeds.items()]
     output = helper.make_tensor_value_info(use.node, TensorProto.FLOAT, [None] * len(shape))
@@ -136,7 +150,13 @@ def _lone_model(
 
 
 def _input_shape(layer: Layer, elements: int, tile: int) -> Sequence[int]:
-    """Of a tile, from the number of elements on SIDE x SIDE."""
+    """Return the shape of a layer's input on a tile.
+
+    Args:
+        layer: the layer.
+        elements: number of elements of its input for a picture of SIDE x SIDE.
+        tile: side of the tile in pixels.
+    """
     if layer.operator in ("Gemm", "MatMul"):
         return (max(1, elements // layer.shape[0]), layer.shape[0])
     channels = layer.shape[0] if layer.operator == "ConvTranspose" else layer.shape[1]

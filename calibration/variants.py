@@ -1,4 +1,7 @@
-"""A bundle's network in any precision, restoring pictures through the runtime: what every measurement runs on."""
+"""Network of a bundle in any precision.
+
+Every measurement of a calibration restores pictures with these graphs through the runtime.
+"""
 
 from __future__ import annotations
 
@@ -27,48 +30,55 @@ from .conversion.layers import Layer, find_layers, is_quantized
 from .conversion.plan import PrecisionPlan
 
 Models = Mapping[str, onnx.ModelProto]
-"""Graphs by part."""
+"""ONNX graphs by part of the bundle, as "net_l"."""
 
 
 class Variant:
-    """The FP32 graphs of a bundle, and restorers over variants of them."""
+    """FP32 graphs of a bundle and restorers over their variants."""
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
-        """Load the graphs, hashes checked.
+        """Load the graphs and check their hashes.
+
+        Args:
+            bundle: the bundle to calibrate.
+            threads: number of threads of ONNX Runtime; None stands for all cores.
 
         Raises:
-            UserError: no parity was shown at export; a graph is quantized already; more inputs than one picture.
+            UserError: the export did not show parity, a graph is quantized already, the network takes more than one
+                picture, or it has no layer with constant weights.
         """
         self.bundle, self.threads = bundle, threads
         self.spec = bundle.manifest.network
         self.kind = bundle.manifest.kind
         if not bundle.manifest.parity.get("passed"):
             raise UserError(
-                f"{bundle.path} has no passed parity report, so its FP32 graphs cannot stand for the network; "
-                "export the checkpoint again: spair export CKPT --out NAME.spair"
+                f"{bundle.path} has no parity report that passed, so its FP32 graphs may differ from the network; "
+                "export the checkpoint again with spair export CKPT --out NAME.spair"
             )
         files = {part: bundle.graph("fp32", part) for part in bundle.manifest.graphs["fp32"]}
         self.models = {part: onnx.load(file) for part, file in files.items()}
         for part, model in self.models.items():
             if is_quantized(model):
                 raise UserError(
-                    f"the fp32 graph {part} of {bundle.path} holds quantized or half values already, expected float32 "
-                    "alone; export the network as it was trained"
+                    f"the FP32 graph {part} of {bundle.path} already holds quantized or half values, expected float32 "
+                    "only; export the network as it was trained"
                 )
         if self.kind == "foreign" and len(self.models["model"].graph.input) != 1:
-            raise UserError(f"the network of {bundle.path} takes several inputs; only those of one picture calibrate")
+            raise UserError(f"the network of {bundle.path} takes several inputs, expected one picture to calibrate it")
         self.layers: list[Layer] = find_layers({part: self.models[part] for part in self.parts})
         if not self.layers:
-            raise UserError(f"the network of {bundle.path} has no layer with constant weights; nothing to calibrate")
+            raise UserError(
+                f"the network of {bundle.path} has no layer with constant weights, so nothing can be calibrated"
+            )
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The graphs that together restore a picture."""
+        """Names of the graphs that together restore a picture."""
         return ("model",) if self.kind == "foreign" else ("net_l", "net_r")
 
     @contextlib.contextmanager
     def opened(self, models: Models) -> Iterator[dict[str, OnnxGraph]]:
-        """Sessions over graphs, by part, closed at the end."""
+        """Open graphs by part and close them at the end."""
         with tempfile.TemporaryDirectory(prefix="spair-calibrate-") as folder, contextlib.ExitStack() as stack:
             graphs = {}
             for part, model in models.items():
@@ -78,19 +88,25 @@ class Variant:
             yield graphs
 
     def restorer(self, graphs: Mapping[str, Graph]) -> Restorer:
-        """A restorer over graphs; whoever opened those closes them. With "net_r_packed" every tile is packed."""
+        """Make a restorer over opened graphs.
+
+        The caller closes the graphs.
+
+        Args:
+            graphs: opened graphs by part; with "net_r_packed", the restorer packs every tile.
+        """
         if isinstance(self.spec, ForeignNetwork):
             wanted = next(iter(self.bundle.manifest.outputs), "restored")
             return Restorer(GraphWhole(self.spec, graphs["model"], wanted))
-        ways: dict[TilePath, Graph] = (
+        by_path: dict[TilePath, Graph] = (
             {"packed": graphs["net_r_packed"]} if "net_r_packed" in graphs else {"dense": graphs["net_r"]}
         )
         tuning = Tuning.assumed(self.spec.crossover)
-        return Restorer(GraphTwoStage(self.spec, graphs["net_l"], ways, tuning))
+        return Restorer(GraphTwoStage(self.spec, graphs["net_l"], by_path, tuning))
 
 
 class RecalledGraph:
-    """Net_L of an unchanged precision: every result is computed once and remembered."""
+    """Graph that remembers its results and computes each once."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
@@ -98,29 +114,33 @@ class RecalledGraph:
         self._known: dict[bytes, dict[str, np.ndarray]] = {}
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What the graph gives."""
+        """Return the outputs of the graph for these inputs."""
         key = hashlib.sha256(b"".join(value.tobytes() for value in feeds.values())).digest()
         if key not in self._known:
             self._known[key] = self._graph.run(feeds)
         return dict(self._known[key])
 
     def close(self) -> None:
-        """The graph belongs to whoever opened it."""
+        """Leave the graph open, because its owner closes it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Built:
-    """The graphs of a plan."""
+    """Converted graphs of a plan."""
 
     models: Mapping[str, onnx.ModelProto]
-    """Part -> graph, as it will be stored; the packed one included."""
+    """Graphs to store, by part; the packed one is among them."""
     twins: Mapping[str, onnx.ModelProto]
-    """Part -> float32 graph that rounds like halves."""
+    """Float32 graphs that round as halves do, by part."""
     conversions: Mapping[str, Conversion]
+    """Counts of each conversion, by part."""
 
 
 def build(network: Variant, plan: PrecisionPlan) -> Built:
-    """Convert every graph of a bundle; for a diagnosis only the float32 twins, which are all that it looks at."""
+    """Convert every graph of a bundle.
+
+    A diagnosis reads only the float32 twins, so for it only those are made.
+    """
     twins = {part: convert(network.models[part], plan, part, twin=True)[0] for part in network.parts}
     if plan.quantize != "both":
         return Built({}, twins, {})

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import hashlib
 import importlib.metadata
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +20,15 @@ from ..network.operators import SparseConv2d
 from ..network.restoration import SparseNonLocalModule
 from ..network.spair import MODULATED
 from ..runtime.bundle.writer import check_target, write_bundle
+from ..runtime.clock import ReportProgress
 from ..runtime.errors import GateError
+from ..runtime.files import sha256
 from .foreign import ForeignInterface, foreign_spec, load_foreign, measure_reach
 from .graphs import GraphSpec, export_graph, operator_counts, spair_graphs
 from .operators.bodies import OPSET
 from .packed.packing import PackSparse
 from .parity.check import check_parity
 
-Progress = Callable[[str], None]
-"""Function that is called with a few words before each step."""
 PRECISION = "fp32"
 """Precision of exported graphs."""
 TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime", "spair-rt")
@@ -44,7 +42,7 @@ def export_checkpoint(
     preset: str | None = None,
     task: str | None = None,
     force: bool = False,
-    progress: Progress = lambda step: None,
+    progress: ReportProgress = lambda step: None,
 ) -> dict[str, Any]:
     """Export a SPAIR checkpoint to a bundle.
 
@@ -87,7 +85,7 @@ def export_foreign(
     interface: ForeignInterface | None = None,
     task: str = "",
     force: bool = False,
-    progress: Progress = lambda step: None,
+    progress: ReportProgress = lambda step: None,
 ) -> dict[str, Any]:
     """Export another network's checkpoint to a bundle.
 
@@ -141,7 +139,7 @@ class _Job:
     model: SPAIR | None
     """The network; None for a foreign one."""
     force: bool
-    progress: Progress
+    progress: ReportProgress
 
 
 def _export(job: _Job) -> dict[str, Any]:
@@ -202,7 +200,7 @@ def _make_manifest(
         "name": job.out.name.removesuffix(".spair"),
         "checkpoint": {
             "name": job.checkpoint.name,
-            "sha256": hashlib.sha256(job.checkpoint.read_bytes()).hexdigest(),
+            "sha256": sha256(job.checkpoint),
         },
         "graphs": {PRECISION: parts},
         "operators": operators,

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..network.checkpoint import load_strictly, read_state
 from ..runtime.errors import UserError
+from ..runtime.tiling.geometry import round_up
 from .graphs import GraphSpec
 
 PROBE = 192
@@ -39,7 +40,7 @@ class ForeignInterface:
     @property
     def smallest(self) -> int:
         """Smallest side in pixels that the module ever gets."""
-        return _round_up(self.min_size, self.multiple)
+        return round_up(self.min_size, self.multiple)
 
     @property
     def pads(self) -> bool:
@@ -108,7 +109,7 @@ def measure_reach(module: nn.Module, interface: ForeignInterface) -> int:
     output is found. The mathematical receptive field of a recurrent network would be many times larger. The result is
     at most half the probe's side.
     """
-    side = max(_round_up(PROBE, interface.multiple), interface.smallest)
+    side = max(round_up(PROBE, interface.multiple), interface.smallest)
     generator = torch.Generator().manual_seed(0)
     inputs = [torch.rand(1, channels, side, side, generator=generator) for _, channels in interface.inputs]
     changed = [value.clone() for value in inputs]
@@ -133,10 +134,6 @@ class _Flat(nn.Module):
         return tuple(leaf for leaf in leaves if isinstance(leaf, Tensor))
 
 
-def _round_up(value: int, multiple: int) -> int:
-    return value + -value % multiple
-
-
 def _require_size(module: nn.Module, name: str, output: Tensor, size: tuple[int, int]) -> None:
     if output.ndim != 4 or tuple(output.shape[2:]) != size:
         raise UserError(
@@ -151,7 +148,7 @@ def _require_smallest(module: nn.Module, interface: ForeignInterface) -> None:
     reason = _failure_at(module, interface, side)
     if reason is None:
         return
-    larger = (_round_up(side << step, interface.multiple) for step in range(1, 9))
+    larger = (round_up(side << step, interface.multiple) for step in range(1, 9))
     enough = next((size for size in larger if _failure_at(module, interface, size) is None), None)
     raise UserError(
         f"{type(module).__name__} fails on pictures of {side}x{side}: {reason}; give the smallest size it takes with "

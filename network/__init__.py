@@ -1,4 +1,4 @@
-"""SPAIR in PyTorch: the network, its presets and its checkpoints. Imports nothing of the toolkit."""
+"""SPAIR in PyTorch with its presets and checkpoints."""
 
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .errors import CheckpointError

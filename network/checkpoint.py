@@ -1,4 +1,8 @@
-"""Reading and writing checkpoints: safetensors with the preset and task in the metadata, and what other tools save."""
+"""Reading and writing of checkpoints.
+
+Checkpoints are written as safetensors files with the preset and the task in their metadata. The files that PyTorch and
+its trainers save are read too.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ from .spair import SPAIR
 
 SCHEMA = 1
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
-# Where trainers keep their weights, averaged ones first: they are what gets deployed.
+"""Suffixes of the files that can be read."""
 CONTAINERS = (
     "ema_state_dict",
     "state_dict_ema",
@@ -29,9 +33,11 @@ CONTAINERS = (
     "model",
     "params",
 )
+"""Keys under which trainers keep a state dict; averaged weights come first, because they are the ones to deploy."""
 PREFIXES = ("module.", "model.", "network.", "_orig_mod.")
+"""Prefixes that wrappers put before the names of weights."""
 AVERAGE_COUNT = "n_averaged"
-"""What torch.optim.swa_utils.AveragedModel adds beside `module.`."""
+"""Name of the counter that torch.optim.swa_utils.AveragedModel adds to the weights."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,15 +45,23 @@ class Checkpoint:
     """A loaded checkpoint."""
 
     model: SPAIR
-    """In eval mode, float32, on the CPU."""
+    """Network in eval mode, float32, on the CPU."""
     task: str
-    """What it was trained for: rain, raindrop, shadow or blur; "" where the file does not say."""
+    """Task of the training: rain, raindrop, shadow or blur; "" if the file does not name it."""
     training: str
-    """JSON text about its training; "" where the file does not say."""
+    """JSON text about the training; "" if the file has none."""
 
 
 def save_checkpoint(model: SPAIR, path: Path, *, task: str, training: str = "") -> None:
-    """Write weights, preset and task to a safetensors file; a failure leaves an existing file unchanged.
+    """Write weights, preset and task to a safetensors file.
+
+    A failure leaves an existing file unchanged.
+
+    Args:
+        model: the network; its weights are written as they are, on the CPU.
+        path: file to write, ending in .safetensors; its folder is made where it is missing.
+        task: rain, raindrop, shadow or blur.
+        training: JSON text about the training.
 
     Raises:
         CheckpointError: a weight is not finite, the suffix is not .safetensors, or the folder cannot be written.
@@ -55,16 +69,17 @@ def save_checkpoint(model: SPAIR, path: Path, *, task: str, training: str = "") 
     from safetensors.torch import save
 
     if path.suffix != ".safetensors":
-        raise CheckpointError(f"cannot save {path.name}: checkpoints are written as .safetensors")
+        raise CheckpointError(f"cannot save {path.name}, expected a name that ends in .safetensors; rename it")
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     _require_finite(state, path)
     metadata = {"format": "spair", "schema": str(SCHEMA), "preset": model.preset.to_json(), "task": task}
     payload = save(state, {**metadata, "training": training})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # The toolkit's atomic writer is in `runtime.files`; this package imports nothing of the toolkit.
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        raise CheckpointError(f"cannot save {path}: {error.strerror}; choose a folder that can be written") from error
+        raise CheckpointError(f"cannot save {path}: {error.strerror}; give a folder that can be written") from error
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(payload)
@@ -79,16 +94,16 @@ def load_checkpoint(path: Path, *, preset: str | None = None) -> Checkpoint:
     """Load a SPAIR checkpoint.
 
     Args:
-        path: .safetensors written by `save_checkpoint`, or .pt/.pth/.ckpt holding a state dict (bare, under
-            `state_dict` or the like, as Lightning saves it, with an averaged copy, with `module.` prefixes).
-        preset: name of the network size; needed only where the file does not say and no preset fits its shapes.
+        path: a .safetensors file that `save_checkpoint` wrote, or a .pt, .pth or .ckpt file with a state dict. The
+            state dict may lie under one of CONTAINERS, as Lightning saves it, and its names may have PREFIXES.
+        preset: name of the network size; needed only if the file does not name it and no preset fits its shapes.
 
     Raises:
-        CheckpointError: the file is missing, truncated, no checkpoint, a pickled module, from a newer version,
-            of another network (the first differing keys are named), or holds a weight that is not finite.
+        CheckpointError: the file is missing, truncated, not a checkpoint, a pickled module, or from a newer version;
+            its keys or shapes differ from the network's (the message names the first); or a weight is not finite.
     """
     with torch.device("meta"):
-        names = SPAIR(TINY).state_dict().keys()  # every preset has these and only adds to them
+        names = SPAIR(TINY).state_dict().keys()  # every preset has these names; larger ones have more
     state, metadata = read_state(path, names)
     _require_schema(path, metadata)
     chosen = _choose_preset(path, state, metadata, preset)
@@ -103,30 +118,42 @@ def load_checkpoint(path: Path, *, preset: str | None = None) -> Checkpoint:
 
 
 def read_state(path: Path, names: Collection[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors by name and the file's string metadata; nothing in the file is executed.
+    """Read the tensors and the metadata of a checkpoint.
+
+    Nothing in the file is executed.
 
     Args:
-        path: the file.
-        names: of the network that the tensors are for; prefixes of wrappers are removed as far as the tensors then
-            bear more of these names, and a network whose own names begin like a wrapper keeps them.
+        path: a file with one of SUFFIXES.
+        names: names of the weights of the network. PREFIXES are removed as long as more tensors then have one of
+            these names, so a network whose own names begin like a prefix keeps them.
+
+    Returns:
+        The tensors by name, and the file's metadata as text by key.
 
     Raises:
         CheckpointError: as in `load_checkpoint`.
     """
     if not path.is_file():
-        raise CheckpointError(f"checkpoint {path} does not exist or is no file; give a {', '.join(SUFFIXES)} file")
+        raise CheckpointError(
+            f"the checkpoint {path} does not exist or is not a file; give a {', '.join(SUFFIXES)} file"
+        )
     if path.suffix not in SUFFIXES:
-        raise CheckpointError(f"checkpoint {path} ends in {path.suffix!r}; expected one of {', '.join(SUFFIXES)}")
+        raise CheckpointError(f"the checkpoint {path} ends in {path.suffix!r}, expected one of {', '.join(SUFFIXES)}")
     state, metadata = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_torch(path), {})
     _require_finite(state, path)
     return _unwrap(state, names), metadata
 
 
 def load_strictly(model: torch.nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    """Load `state` if its keys and shapes are exactly the model's.
+    """Load weights into a model, strictly.
+
+    Args:
+        model: the network to fill.
+        state: weights by name, with exactly the names and shapes of the model.
+        path: file that the weights come from, for messages.
 
     Raises:
-        CheckpointError: naming the first missing, unexpected and mis-shaped keys.
+        CheckpointError: names or shapes differ; the message names the first missing, unexpected and mis-shaped keys.
     """
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     given = {name: tuple(value.shape) for name, value in state.items()}
@@ -159,22 +186,22 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"{path} is truncated or no safetensors file ({error}); copy or download it again"
+            f"{path} is truncated or not a safetensors file ({error}); copy or download it again"
         ) from error
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of unusual pickles: what is unusable is refused below
+            warnings.simplefilter("ignore")  # torch warns of unusual pickles; the checks below refuse unusable ones
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path} is not a plain state dict (a pickled module, or no PyTorch file) and is not executed; "
-            "save model.state_dict() instead"
+            f"{path} is not a plain state dict (it holds a pickled module, or is not a PyTorch file) and is not "
+            "executed; save model.state_dict() instead"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError) as error:
-        raise CheckpointError(f"{path} is truncated or no PyTorch checkpoint; copy or download it again") from error
+        raise CheckpointError(f"{path} is truncated or not a PyTorch checkpoint; copy or download it again") from error
     if isinstance(content, Mapping):
         for name in CONTAINERS:
             if isinstance(content.get(name), Mapping):
@@ -182,7 +209,7 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
                 break
     if not isinstance(content, Mapping) or not content or not all(isinstance(v, Tensor) for v in content.values()):
         raise CheckpointError(
-            f"{path} holds no state dict of tensors; save model.state_dict() or a trainer's checkpoint"
+            f"{path} does not hold a state dict of tensors; save model.state_dict() or a trainer's checkpoint"
         )
     return dict(content)
 
@@ -191,10 +218,12 @@ def _unwrap(state: dict[str, Tensor], names: Collection[str]) -> dict[str, Tenso
     if AVERAGE_COUNT not in names:
         state = {name: value for name, value in state.items() if name != AVERAGE_COUNT}
     candidates = [state]
+    # Wrappers nest, as in model.module.first.weight.
     while state and (found := [prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in state)]):
-        state = {name.removeprefix(found[0]): value for name, value in state.items()}  # wrappers nest: model.module.…
+        state = {name.removeprefix(found[0]): value for name, value in state.items()}
         candidates.append(state)
-    return max(candidates, key=lambda candidate: len(candidate.keys() & set(names)))  # of equals the first
+    # Of equally good candidates, max keeps the first, which has lost the fewest prefixes.
+    return max(candidates, key=lambda candidate: len(candidate.keys() & set(names)))
 
 
 def _require_schema(path: Path, metadata: Mapping[str, str]) -> None:
@@ -234,6 +263,6 @@ def _choose_preset(path: Path, state: Mapping[str, Tensor], metadata: Mapping[st
             return candidate
     named = ", ".join(list(shapes)[:3])
     raise CheckpointError(
-        f"{path} is no checkpoint of a SPAIR preset ({', '.join(PRESETS)}): its keys begin {named}; "
-        "for another network give its definition with --factory package.module:function"
+        f"{path} is not a checkpoint of a SPAIR preset ({', '.join(PRESETS)}): its keys begin {named}; "
+        "for another network, give its definition with --factory package.module:function"
     )

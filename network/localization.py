@@ -1,4 +1,7 @@
-"""Net_L, the localization network: which pixels are distorted, and features of every pixel for Net_R to use."""
+"""Net_L, the localization network.
+
+It decides which pixels are distorted and computes features of every pixel, which Net_R uses.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from .presets import Preset
 
 
 class DenseBlock(nn.Module):
-    """Two 3x3 convolutions with a residual link: [N,C,H,W] -> [N,C,H,W], ReLU after the sum."""
+    """Two 3x3 convolutions with a residual link, then ReLU."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -17,16 +20,16 @@ class DenseBlock(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Same shape in and out."""
+        """Map [N,C,H,W] to [N,C,H,W]."""
         return F.relu(x + self.second(F.relu(self.first(x))))
 
 
 class NetL(nn.Module):
     """A small encoder-decoder that never computes at full size.
 
-    It starts with a strided convolution and unfolds its mask and its full-size features at the end, which keeps it
-    below a tenth of the multiply-adds of the whole network: these run on every pixel, whatever the mask, and so bound
-    what sparsity can win.
+    It starts with a strided convolution. Its last layer computes the mask and the full-size features at half size,
+    and a pixel shuffle unfolds them. This keeps Net_L below a tenth of the multiply-adds of the whole network. The
+    share matters because Net_L runs on every pixel whatever the mask is, so it limits what sparsity can save.
     """
 
     def __init__(self, preset: Preset) -> None:
@@ -45,12 +48,13 @@ class NetL(nn.Module):
         self.decode_half = DenseBlock(half)
         self.head = nn.Conv2d(half, 4 * (1 + preset.detail_channels), 3, padding=1)
 
-    # Radius, in full-size pixels, beyond which no input pixel reaches an output:
-    # convolutions at half size 7 x 2 + quarter 5 x 4 + eighth 4 x 8, and up to 10 through the two up-samplings.
+    # An output depends on no input pixel farther away than this radius in full-size pixels. The convolutions reach
+    # 7 x 2 at half size, 5 x 4 at quarter size and 4 x 8 at eighth size, and the two up-samplings add up to 10: 76,
+    # rounded up to a multiple of 8.
     receptive_radius = 80
 
     def forward(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-        """Localize.
+        """Compute the mask logits and the features of a batch.
 
         Args:
             image: [N,3,H,W] float RGB 0..1, H and W multiples of 8.

@@ -1,7 +1,8 @@
-"""The three sparse operators: what PyTorch computes, and the one ONNX node each becomes on export.
+"""Three sparse operators in PyTorch and their export to ONNX.
 
-All masks are float [N,1,H,W] holding exactly 0 (clean) or 1 (distorted). The operators' definition is
-`spair.plugins.<operator>.reference`; the tests hold this file and the ONNX function bodies to it.
+Each operator becomes one ONNX node on export. All masks are float [N,1,H,W] and hold exactly 0 (clean) or 1
+(distorted). `spair.plugins.<operator>.reference` defines each operator; the tests compare this file and the ONNX
+function bodies with that definition.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 MODULATION_EPS = 1e-5
-"""Added to both variances of the spatial feature modulator: a flat set of pixels then has a finite scale."""
+"""Constant added to both variances of the spatial feature modulator, so that flat pixels have a finite scale."""
 
-# TensorRT's parser looks for a plugin before the function body only on nodes that carry these attributes.
 PLUGIN_ATTRIBUTES = {"plugin_version": "1", "plugin_namespace": "spair"}
+"""Attributes that make TensorRT's parser look for a plugin before it looks for the function body of a node."""
 
 
 def _node(operator: str, inputs: tuple[Tensor, ...], attributes: dict[str, Any], shape: tuple[Any, ...]) -> Tensor:
-    """One `spair` node of the exported graph; every attribute is spelled out because parsers know no defaults."""
+    """Emit one `spair` node of the exported graph.
+
+    The node states every attribute, because parsers know no default values.
+    """
     return torch.onnx.ops.symbolic(
         f"spair::{operator}",
         inputs,
@@ -41,8 +45,9 @@ def sparse_conv2d(
     clean_input: bool = False,
     masked_input: bool = False,
 ) -> Tensor:
-    """Convolution that reads and writes distorted pixels only: equation (1) of SPAIR (ICCV 2021).
+    """Convolve distorted pixels only.
 
+    This is equation (1) of SPAIR (ICCV 2021):
     `out[p] = act(bias + sum_k weight[k] x[p+k] M[p+k])` where M[p] = 1, and 0 elsewhere.
 
     Args:
@@ -50,10 +55,10 @@ def sparse_conv2d(
         mask: [N,1,H,W], 0 or 1.
         weight: [D,C,k,k], k odd; stride 1, zero padding (k-1)/2, one group.
         bias: [D].
-        negative_slope: slope of the activation below zero: 0 is ReLU, 1 is none.
-        clean_input: also read clean neighbours (the first layer of a scale does); the output stays masked.
-        masked_input: x is known to be zero at clean pixels, so PyTorch need not multiply it with the mask once more:
-            a pass over memory less. What is computed and exported is the same.
+        negative_slope: slope of the activation below zero; 0 is ReLU, 1 is no activation.
+        clean_input: read clean neighbours too, as the first layer of a scale does; the output stays masked.
+        masked_input: x is already zero at clean pixels, so PyTorch need not multiply it by the mask again. This saves
+            one pass over memory and changes neither the result nor the exported node.
 
     Returns:
         [N,D,H,W], zero at clean pixels. An empty mask gives zeros.
@@ -67,7 +72,7 @@ def sparse_conv2d(
         }
         shape = (x.shape[0], weight.shape[0], x.shape[2], x.shape[3])
         return _node("SparseConv2d", (x, mask, weight, bias), attributes, shape)
-    # The mask in the type of what it multiplies: under autocast a float32 mask would make each product float32 again.
+    # The mask takes the type of the other factor: under autocast, a float32 mask would turn each product into float32.
     y = F.conv2d(x if clean_input or masked_input else x * mask.to(x.dtype), weight, bias, padding=padding)
     if negative_slope != 1.0:
         y = F.leaky_relu(y, negative_slope) if negative_slope else F.relu(y)
@@ -75,15 +80,19 @@ def sparse_conv2d(
 
 
 def masked_modulation(x: Tensor, mask: Tensor, *, eps: float = MODULATION_EPS) -> Tensor:
-    """Spatial feature modulator: distorted pixels take the mean and variance of the clean ones, per channel and image.
+    """Give distorted pixels the mean and variance of clean ones.
 
+    This is the spatial feature modulator; it works per channel and image:
     `out = (x - mean1) / sqrt(var1 + eps) * sqrt(var0 + eps) + mean0` where M = 1, with mean0, var0 over M = 0 and
     mean1, var1 over M = 1 (biased variances); `out = x` where M = 0, and everywhere if either set is empty.
 
     Args:
         x: features [N,C,H,W].
         mask: [N,1,H,W], 0 or 1.
-        eps: added to both variances.
+        eps: constant added to both variances.
+
+    Returns:
+        [N,C,H,W].
     """
     if torch.onnx.is_in_onnx_export():
         return _node("MaskedModulation", (x, mask), {"eps": float(eps)}, tuple(x.shape))
@@ -96,7 +105,17 @@ def masked_modulation(x: Tensor, mask: Tensor, *, eps: float = MODULATION_EPS) -
 
 
 def affine_at_mask(x: Tensor, mask: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """`x * scale + shift` where the mask is 1, `x` elsewhere; scale and shift are [N,C,1,1]."""
+    """Scale and shift the pixels whose mask is 1.
+
+    Args:
+        x: [N,C,H,W].
+        mask: [N,1,H,W], 0 or 1.
+        scale: [N,C,1,1].
+        shift: [N,C,1,1].
+
+    Returns:
+        [N,C,H,W], `x * scale + shift` where the mask is 1 and `x` elsewhere.
+    """
     return x + mask * (x * (scale - 1.0) + shift)
 
 
@@ -109,19 +128,20 @@ def _moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def sparse_non_local(query: Tensor, key: Tensor, value: Tensor, query_mask: Tensor, key_mask: Tensor) -> Tensor:
-    """Attention from distorted pixels to clean ones: exact softmax over every key whose key_mask is 1.
+    """Compute attention from distorted pixels to clean keys.
 
+    The softmax is exact and runs over every key whose key_mask is 1:
     `out[p] = sum_j softmax_j(query[p] . key[j] / sqrt(C)) value[j]` where query_mask[p] = 1, and 0 elsewhere.
 
     Args:
         query: [N,C,H,W].
-        key: [N,C,K,L]; its grid need not be the queries'.
+        key: [N,C,K,L]; K and L may differ from H and W.
         value: [N,D,K,L].
         query_mask: [N,1,H,W], 1 at distorted pixels.
         key_mask: [N,1,K,L], 1 at clean keys.
 
     Returns:
-        [N,D,H,W]; zeros for an image without a clean key.
+        [N,D,H,W]; an image without a clean key gives zeros.
     """
     scale = float(query.shape[1]) ** -0.5
     if torch.onnx.is_in_onnx_export():
@@ -135,9 +155,10 @@ def sparse_non_local(query: Tensor, key: Tensor, value: Tensor, query_mask: Tens
 
 
 class SparseConv2d(nn.Module):
-    """`sparse_conv2d` with weights, initialised for the activation that follows it.
+    """Module that holds the weights of a `sparse_conv2d`.
 
-    With `masked_input`, x has to be zero at clean pixels, as the output of another sparse convolution is.
+    The weights are initialised for the activation that follows. With `masked_input`, x must be zero at clean pixels,
+    as the output of another sparse convolution is.
     """
 
     def __init__(
@@ -158,7 +179,7 @@ class SparseConv2d(nn.Module):
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu" if relu else "linear")
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x [N,C,H,W], mask [N,1,H,W] -> [N,D,H,W]."""
+        """Map x [N,C,H,W] and mask [N,1,H,W] to [N,D,H,W]."""
         return sparse_conv2d(
             x,
             mask,

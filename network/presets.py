@@ -1,4 +1,4 @@
-"""Network sizes: one frozen dataclass, saved inside every checkpoint."""
+"""Network sizes, which every checkpoint stores."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from .errors import CheckpointError
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """Every decision that fixes the shapes of the weights and the meaning of the mask.
+    """Size of the network and meaning of its mask.
 
-    Tuples have one entry per scale of Net_R, finest first: full, half and quarter size.
+    A preset fixes the shapes of all weights. Tuples have one entry per scale of Net_R, from the finest to the
+    coarsest: full, half and quarter size.
     """
 
     name: str
-    """Name under which the preset is listed; free for custom sizes."""
+    """Name in the list of presets; a custom size may have any name."""
     local_channels: tuple[int, int, int] = (24, 32, 48)
     """Channels of Net_L at half, quarter and eighth size."""
     detail_channels: int = 8
@@ -30,11 +31,11 @@ class Preset:
     attention_channels: int = 32
     """Channels of queries and keys in the sparse non-local module."""
     grid: int = 16
-    """The clean keys of the non-local module lie on a grid x grid raster over the whole picture."""
+    """Cells per side of the raster over the whole picture that pools the clean keys of the non-local module."""
     mask_threshold: float = 0.35
-    """A pixel is distorted where Net_L's probability exceeds this (0..1)."""
+    """Probability (0..1) above which a pixel of Net_L counts as distorted."""
     gate_output: bool = True
-    """Clean pixels of the input are returned bit for bit; False lets the last convolution reach one pixel beyond."""
+    """Whether clean pixels keep their exact bits; if False, the last convolution changes pixels next to the mask."""
 
     def __post_init__(self) -> None:
         counts, triples = ("detail_channels", "attention_channels", "grid"), ("local_channels", "channels", "pairs")
@@ -56,35 +57,35 @@ class Preset:
 
     @property
     def feature_channels(self) -> tuple[int, int, int]:
-        """Channels of the feature maps that Net_L hands to Net_R at full, half and quarter size."""
+        """Channels of Net_L's features at full, half and quarter size."""
         return (self.detail_channels, self.local_channels[0], self.local_channels[1])
 
     def to_json(self) -> str:
-        """Canonical JSON, as stored in checkpoint metadata."""
+        """Return the canonical JSON for the metadata of a checkpoint."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Preset:
-        """Rebuild a preset from `to_json`.
+        """Rebuild a preset from the text of `to_json`.
 
         Raises:
-            CheckpointError: the text is not JSON, has unknown or missing fields, or fails the checks above.
+            CheckpointError: the text is not JSON, has unknown or missing fields, or has a value out of range.
         """
         try:
             fields: dict[str, Any] = json.loads(text)
             return cls(**{key: _frozen(value) for key, value in fields.items()})
         except (json.JSONDecodeError, TypeError, AttributeError) as error:
             raise CheckpointError(
-                f"checkpoint metadata holds no readable preset ({error}); save it with spair.network.save_checkpoint"
+                f"the preset in the metadata cannot be read ({error}); save it with spair.network.save_checkpoint"
             ) from error
 
 
-MOST = 1024
-"""Largest count of a preset, five times the widest layer of large: beyond it, metadata is damaged."""
+MAX_COUNT = 1024
+"""Largest count of channels, pairs or cells in a preset; a larger one, over five times LARGE's, is damaged metadata."""
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_COUNT
 
 
 def _is_triple(value: Any) -> bool:
@@ -103,7 +104,7 @@ PRESETS: dict[str, Preset] = {preset.name: preset for preset in (TINY, BASE, LAR
 
 
 def find_preset(name: str) -> Preset:
-    """The preset called `name`.
+    """Return the preset called `name`.
 
     Raises:
         CheckpointError: no preset has that name.

@@ -1,4 +1,7 @@
-"""SPAIR whole: Net_L marks the distorted pixels, Net_R restores them, clean pixels pass through untouched."""
+"""SPAIR, the whole restoration network.
+
+Net_L marks the distorted pixels, Net_R restores them, and clean pixels stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -15,21 +18,20 @@ from .presets import Preset
 from .restoration import NetR, Scales
 
 MULTIPLE = 8
-"""Inside the network height and width are multiples of this; `forward` pads and crops."""
+"""Number of pixels that height and width are multiples of inside the network; `forward` pads and crops."""
 
 MODULATED = (1, 2)
-"""Scales whose features pass the spatial feature modulator: coarse ones, where whole-picture statistics are cheap."""
-
+"""Scales whose features are modulated; these are the coarse ones, where statistics of a whole picture are cheap."""
 
 KEY_SCALE = 2
-"""Scale whose clean features are the keys of the non-local module."""
+"""Scale whose clean features are the keys of the non-local module; 2 is quarter size."""
 
 
 class Localized(NamedTuple):
-    """What Net_L found."""
+    """Result of Net_L and its threshold."""
 
     logits: Tensor
-    """[N,1,H,W]; the probability of a distortion is their sigmoid."""
+    """[N,1,H,W]; their sigmoid is the probability of a distortion."""
     mask: Tensor
     """[N,1,H,W], 0 or 1."""
     features: Scales
@@ -37,18 +39,21 @@ class Localized(NamedTuple):
 
 
 class Restored(NamedTuple):
-    """What `SPAIR.forward` returns, all at the input's size."""
+    """Result of `SPAIR.forward`, at the size of the input."""
 
     image: Tensor
-    """[N,3,H,W], 0..1 where the mask is 1, the input where it is 0."""
+    """[N,3,H,W], restored values in 0..1 where the mask is 1, and the input where it is 0."""
     mask: Tensor
-    """[N,1,H,W], 0 or 1: the mask that was used."""
+    """[N,1,H,W], 0 or 1, the mask that was used."""
     logits: Tensor
-    """[N,1,H,W]."""
+    """[N,1,H,W], logits of Net_L."""
 
 
 class SPAIR(nn.Module):
-    """The restoration network. Input: RGB float [N,3,H,W] in 0..1, any H, W >= 1."""
+    """Restoration network for RGB pictures.
+
+    It takes float [N,3,H,W] in 0..1 of any height and width from 1 up.
+    """
 
     def __init__(self, preset: Preset) -> None:
         super().__init__()
@@ -59,7 +64,10 @@ class SPAIR(nn.Module):
         self.logit_threshold = math.log(probability / (1.0 - probability))
 
     def geometry(self) -> dict[str, Any]:
-        """What a runtime that tiles pictures has to know; lengths in full-size pixels, JSON values only."""
+        """Return the facts that a tiling runtime needs.
+
+        Lengths are in full-size pixels. All values can be written as JSON.
+        """
         preset = self.preset
         return {
             "multiple": MULTIPLE,
@@ -81,7 +89,7 @@ class SPAIR(nn.Module):
 
         Args:
             image: [N,3,H,W] float RGB 0..1, any size.
-            mask: [N,1,H,W] of 0 and 1 to use instead of Net_L's (training, profiling).
+            mask: [N,1,H,W], 0 or 1; replaces the mask of Net_L in training and profiling.
         """
         height, width = image.shape[2:]
         padded = pad_to_multiple(image)
@@ -91,12 +99,25 @@ class SPAIR(nn.Module):
         return Restored(*(part[..., :height, :width] for part in (restored, used, found.logits)))
 
     def localize(self, image: Tensor) -> Localized:
-        """Net_L and its hard mask; image [N,3,H,W], H and W multiples of 8."""
+        """Run Net_L and threshold its mask.
+
+        Args:
+            image: [N,3,H,W] float RGB 0..1, H and W multiples of 8.
+        """
         logits, features = self.net_l(image)
         return Localized(logits, (logits > self.logit_threshold).to(image.dtype), features)
 
     def restore(self, image: Tensor, mask: Tensor, features: Scales) -> Tensor:
-        """Net_R with the statistics of this image: [N,3,H,W], H and W multiples of 8."""
+        """Run Net_R with the statistics of the whole image.
+
+        Args:
+            image: [N,3,H,W] float RGB 0..1, H and W multiples of 8.
+            mask: [N,1,H,W], 0 or 1.
+            features: features of Net_L, not yet modulated.
+
+        Returns:
+            [N,3,H,W].
+        """
         masks = mask_pyramid(mask)
         modulated = (features[0], *(masked_modulation(features[scale], masks[scale]) for scale in MODULATED))
         keys, key_mask = clean_grid(features[KEY_SCALE], masks[KEY_SCALE], self.preset.grid)
@@ -111,15 +132,20 @@ class SPAIR(nn.Module):
         keys: Tensor,
         key_mask: Tensor,
     ) -> Tensor:
-        """Net_R on a part of a picture, with the whole picture's statistics handed in.
+        """Run Net_R on one tile of a picture.
+
+        The statistics of the whole picture come from the caller.
 
         Args:
-            image: tile [N,3,H,W]; mask [N,1,H,W] and features cut likewise; H and W multiples of 8.
-            mask: see image.
-            features: Net_L's, not yet modulated.
+            image: tile [N,3,H,W] float RGB 0..1, H and W multiples of 8.
+            mask: [N,1,H,W], 0 or 1, of this tile.
+            features: features of Net_L for this tile, not yet modulated.
             affine: scale and shift [N,c1,1,1] of the half-size features, then [N,c2,1,1] of the quarter-size ones.
-            keys: [N,c2,G,G].
-            key_mask: [N,1,G,G].
+            keys: clean features of the whole picture [N,c2,G,G].
+            key_mask: [N,1,G,G], 1 where a cell has a clean pixel.
+
+        Returns:
+            [N,3,H,W].
         """
         masks = mask_pyramid(mask)
         modulated = (
@@ -130,36 +156,55 @@ class SPAIR(nn.Module):
         return self.compose(image, mask, self.net_r(image, masks, modulated, keys, key_mask))
 
     def compose(self, image: Tensor, mask: Tensor, residual: Tensor) -> Tensor:
-        """Add the residual; a select, not a multiplication, so clean pixels are bit-identical whatever it holds."""
+        """Add the residual to the distorted pixels.
+
+        It selects pixels and does not multiply by the mask: clean pixels keep their exact bits even where the residual
+        is not finite.
+
+        Args:
+            image: [N,3,H,W] float RGB 0..1.
+            mask: [N,1,H,W], 0 or 1.
+            residual: [N,3,H,W].
+
+        Returns:
+            [N,3,H,W], 0..1 where the mask is 1.
+        """
         restored = torch.clamp(image + residual, 0.0, 1.0)
         return torch.where(mask > 0.5, restored, image) if self.preset.gate_output else restored
 
 
 def pad_to_multiple(x: Tensor, multiple: int = MULTIPLE) -> Tensor:
-    """Repeat the last row and column until height and width of [N,C,H,W] are multiples of `multiple`."""
+    """Repeat the last row and column of [N,C,H,W].
+
+    Height and width of the result are multiples of `multiple`.
+    """
     down, right = -x.shape[2] % multiple, -x.shape[3] % multiple
     return F.pad(x, (0, right, 0, down), mode="replicate") if down or right else x
 
 
 def mask_pyramid(mask: Tensor) -> Scales:
-    """Masks at full, half and quarter size by max-pooling, so that no distorted pixel is lost."""
+    """Return the mask at full, half and quarter size.
+
+    Max-pooling keeps every distorted pixel.
+    """
     half = F.max_pool2d(mask, 2)
     return mask, half, F.max_pool2d(half, 2)
 
 
 def clean_grid(features: Tensor, mask: Tensor, grid: int) -> tuple[Tensor, Tensor]:
-    """Mean clean feature in every cell of a raster laid over the picture: the keys of the non-local module.
+    """Average the clean features in each cell of a raster.
 
-    Row r of H rows belongs to cell row floor(r * grid / H), columns likewise. A fixed raster bounds the cost of
-    attention whatever the picture's size, and lets all tiles of a picture share the same keys.
+    The averages are the keys of the non-local module. The raster covers the whole picture: row r of H rows lies in
+    cell row floor(r * grid / H), and columns are divided in the same way. A fixed number of cells limits the cost of
+    the attention for pictures of any size, and all tiles of a picture share the same keys.
 
     Args:
         features: [N,C,H,W].
-        mask: [N,1,H,W]; clean is 0.
+        mask: [N,1,H,W], 0 at clean pixels and 1 at distorted ones.
         grid: cells per side.
 
     Returns:
-        keys [N,C,grid,grid], 0 in cells without a clean pixel, and key_mask [N,1,grid,grid].
+        Keys [N,C,grid,grid], 0 in cells without a clean pixel, and their key mask [N,1,grid,grid].
     """
     rows = _cells(features.shape[2], grid, features)  # [G,H]
     columns = _cells(features.shape[3], grid, features)  # [G,W]
@@ -169,6 +214,9 @@ def clean_grid(features: Tensor, mask: Tensor, grid: int) -> tuple[Tensor, Tenso
 
 
 def _cells(size: int, grid: int, like: Tensor) -> Tensor:
-    """[grid, size] float, 1 where the position belongs to the cell."""
+    """Return [grid, size] float that assigns positions to cells.
+
+    An entry is 1 if the position belongs to the cell, else 0.
+    """
     cell = torch.arange(size, device=like.device) * grid // size
     return (torch.arange(grid, device=like.device)[:, None] == cell[None, :]).to(like.dtype)

@@ -1,10 +1,15 @@
-"""Seconds per stage of one restoration."""
+"""Seconds and progress of long work."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+ReportProgress = Callable[[str], None]
+"""Function that is called with a few words before each step of a long work."""
+CountProgress = Callable[[int, int, str], None]
+"""Function that is called after each item with the number of items done, the number of all, and the item's name."""
 
 
 class StageClock:

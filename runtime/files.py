@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import UserError
@@ -18,9 +20,26 @@ def write_atomically(target: Path, data: bytes) -> None:
     Raises:
         UserError: the folder does not exist or cannot be written, or the disk is full.
     """
+    with replace_atomically(target) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def replace_atomically(target: Path) -> Iterator[Path]:
+    """Replace a file by one that a `with` block writes.
+
+    This is `write_atomically` for data that comes in pieces, or from a library that takes a path. A failure in the
+    body leaves the existing file unchanged, and no temporary file behind.
+
+    Yields:
+        A free path in the same folder, for the body to write to.
+
+    Raises:
+        UserError: the folder does not exist or cannot be written, or the disk is full.
+    """
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
-        temporary.write_bytes(data)
+        yield temporary
         temporary.replace(target)
     except OSError as error:
         raise UserError(

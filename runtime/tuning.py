@@ -5,14 +5,13 @@ The costs are measured once per machine, and the planner of pieces uses them whe
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 from dataclasses import asdict
 from pathlib import Path
 
 from .bundle.reader import Bundle
-from .cache import cache_folder
+from .cache import cache_file
 from .errors import UserError
 from .files import write_atomically
 from .machine.processor import count_cores, read_cpu_name
@@ -67,5 +66,4 @@ def _path(bundle: Bundle, precision: str, threads: int | None, backend: str) -> 
         "threads": threads,
         "onnxruntime": onnxruntime.__version__,
     }
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    return cache_folder() / f"tuning-{digest[:24]}.json"
+    return cache_file("tuning", key)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from ..network import SPAIR, CheckpointError, load_checkpoint, save_checkpoint
 from ..runtime.errors import UserError
+from ..runtime.files import write_atomically
 from .config import TrainingConfig
 from .data.corpus import Corpus, load_corpus
 from .loop.callbacks import PACE, AveragedCheckpoint, Clock, Durations, Pace, Pictures
@@ -210,8 +210,7 @@ def _keep_stage(weights: Path, stage: str) -> None:
     """
     kept = weights.parent / "stages" / f"{stage}.safetensors"
     kept.parent.mkdir(exist_ok=True)
-    shutil.copyfile(weights, temporary := kept.with_suffix(".tmp"))
-    temporary.replace(kept)
+    write_atomically(kept, weights.read_bytes())
 
 
 def _average(config: TrainingConfig, folder: Path) -> SPAIR:

@@ -21,6 +21,7 @@ import numpy as np
 from spair.runtime.errors import GateError
 from spair.runtime.files import write_atomically
 from spair.runtime.machine.report import describe_machine, machine_line
+from spair.runtime.profiling import timing
 
 TOLERANCE = 1e-4
 """Largest absolute error allowed. Results are of order 1; a dropped pixel or a wrong weight gives errors of 1e-2 and
@@ -67,20 +68,21 @@ def take_turns(
     """
     if repeat < 1:
         raise ValueError(f"repeat is {repeat}, expected 1 or more")
-    milliseconds: dict[str, list[float]] = {name: [] for name in runs}
-    names = list(runs)
-    for run in runs.values():
-        run()
-    for turn in range(repeat):
-        start = turn % max(len(names), 1)
-        for name in names[start:] + names[:start]:
-            time.sleep(settle)
-            if warm_each:
-                runs[name]()
-            began = time.perf_counter()
+
+    def prepare(name: str) -> None:
+        time.sleep(settle)
+        if warm_each:
             runs[name]()
-            milliseconds[name].append((time.perf_counter() - began) * 1e3)
-    return {name: Times.of(values) for name, values in milliseconds.items()}
+
+    seconds = timing.take_turns(
+        runs,
+        lambda name: timing.Repeats(repeat),
+        warm_first=True,
+        prepare=prepare,
+        rotate=True,
+        clock=time.perf_counter,
+    )
+    return {name: Times.of([1e3 * value for value in values]) for name, values in seconds.items()}
 
 
 def require_equal(

@@ -1,1 +1,1 @@
-"""Accuracy of reduced precision, and the search for what keeps it."""
+"""Accuracy of lower precisions and the search for good plans."""

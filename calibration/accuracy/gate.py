@@ -1,4 +1,8 @@
-"""The gate: whole pictures through the graphs that will be stored, in every way they can run, against FP32."""
+"""Accuracy gate of a calibration.
+
+The gate restores whole pictures with the graphs that will be stored, in every mode in which they can run, and compares
+the results with FP32.
+"""
 
 from __future__ import annotations
 
@@ -20,29 +24,38 @@ from ..variants import Built, Variant
 from .measures import estimate_loss, mean_square, measure_psnr
 
 Restored = tuple[np.ndarray, np.ndarray | None]
-"""[H, W, 3] float32, and [H, W] bool: what was found distorted, or None for a network without masks."""
+"""Picture [H, W, 3] float32 and its mask [H, W] bool, or None for a network without masks."""
 Restore = Callable[[np.ndarray], Restored]
-"""Takes [H, W, 3] float32."""
+"""Function that restores a picture [H, W, 3] float32."""
 
 
 @dataclasses.dataclass
-class Way:
-    """One way of running the graphs, over all pictures."""
+class ModeLosses:
+    """Losses of one mode of running the graphs."""
 
     luma_db: list[float] = dataclasses.field(default_factory=list)
+    """Change of luma PSNR in dB of each picture; negative for a loss."""
     rgb_db: list[float] = dataclasses.field(default_factory=list)
+    """Change of RGB PSNR in dB of each picture; negative for a loss."""
     clean_changed: int = 0
-    """Pixels outside of the mask that are not the input's, bit for bit."""
+    """Count of pixels outside of the mask that differ from the input in any bit."""
     mask_changed: list[float] = dataclasses.field(default_factory=list)
-    """Share of pixels that FP32 finds distorted and this does not, or the other way round."""
+    """Share of pixels (0..1) of each picture whose mask differs from FP32's."""
 
     @property
     def delta(self) -> float:
-        """Mean change of PSNR in dB, the worse of luma and RGB; negative where something was lost."""
+        """Mean change of PSNR in dB, negative for a loss.
+
+        It is the worse one of luma and RGB.
+        """
         return min(float(np.mean(self.luma_db)), float(np.mean(self.rgb_db)))
 
     def to_json(self, names: Sequence[str]) -> dict[str, Any]:
-        """What the report says."""
+        """Return the entry of the report.
+
+        Args:
+            names: names of the pictures, in their order.
+        """
         each = np.minimum(self.luma_db, self.rgb_db)
         worst = int(each.argmin())
         return {
@@ -57,72 +70,89 @@ class Way:
 
 @dataclasses.dataclass
 class Verdict:
-    """What the gate found."""
+    """Result of the gate."""
 
-    ways: dict[str, Way]
+    modes: dict[str, ModeLosses]
+    """Losses by mode: "rounded", "dense", "packed" or "whole", see `check_gate`."""
     names: list[str]
+    """Names of the pictures."""
     densities: list[float]
-    """Share of distorted pixels of each picture, as FP32 finds them."""
+    """Share of pixels (0..1) of each picture that FP32 finds distorted."""
 
     @property
     def delta(self) -> float:
-        """That of the worst way, in dB."""
-        return min(way.delta for way in self.ways.values())
+        """Mean change of PSNR in dB of the worst mode."""
+        return min(losses.delta for losses in self.modes.values())
 
     @property
     def clean_changed(self) -> int:
-        """Of all ways."""
-        return sum(way.clean_changed for way in self.ways.values())
+        """Count of changed clean pixels over all modes."""
+        return sum(losses.clean_changed for losses in self.modes.values())
 
     def unseen(self, seen: Collection[str]) -> dict[str, Any] | None:
-        """How many pictures are not among some names, and what these lost, in the worst way; None if there are none."""
+        """Summarize the pictures that the tiles were not cut from.
+
+        Args:
+            seen: names of the pictures that tiles were cut from.
+
+        Returns:
+            Count of the other pictures and their mean change of PSNR in dB in the worst mode; None without others.
+        """
         others = [place for place, name in enumerate(self.names) if name not in seen]
         if not others:
             return None
-        losses = [values for way in self.ways.values() for values in (way.luma_db, way.rgb_db)]
+        losses = [values for mode in self.modes.values() for values in (mode.luma_db, mode.rgb_db)]
         return {"images": len(others), "psnr_delta_db": min(float(np.mean(np.array(one)[others])) for one in losses)}
 
     def passed(self, gate: float) -> bool:
-        """At most `gate` dB lost, and no clean pixel touched."""
+        """Return whether the gate holds.
+
+        It holds if at most `gate` dB are lost and no clean pixel changed.
+        """
         return self.delta >= -gate and self.clean_changed == 0
 
     def to_json(self) -> dict[str, Any]:
-        """Way -> what the report says."""
-        return {name: way.to_json(self.names) for name, way in self.ways.items()}
+        """Return the entries of the report by mode."""
+        return {name: losses.to_json(self.names) for name, losses in self.modes.items()}
 
 
 def check_gate(
     network: Variant, built: Built, pictures: Sequence[CalibrationPicture], options: Options, progress: Progress
 ) -> Verdict:
-    """Restore every picture in FP32 and in every way.
+    """Restore every picture in FP32 and in every mode.
 
-    "rounded" is the float32 twin, "dense" and "packed" the stored graphs on ONNX Runtime through the restorer, "whole"
-    the one graph that engines are built from.
+    The mode "rounded" is the float32 twin. The modes "dense" and "packed" are the stored graphs, which the restorer
+    runs on ONNX Runtime. The mode "whole" is the one graph from which engines are built.
 
     Raises:
-        UserError: the FP32 network gave a value that is not finite; names the layer and the picture.
-        GateError: a way did; likewise.
+        UserError: the FP32 network gives a value that is not finite; the message names the layer and the picture.
+        GateError: another mode gives such a value; the message names the layer and the picture.
     """
     with contextlib.ExitStack() as stack:
-        fp32, ways = stack.enter_context(_opened(network, built, diagnosis=options.quantize != "both"))
+        fp32, modes = stack.enter_context(_opened(network, built, diagnosis=options.quantize != "both"))
         tick = stack.enter_context(progress("gate:"))
-        verdict = Verdict({name: Way() for name in ways}, [], [])
+        verdict = Verdict({name: ModeLosses() for name in modes}, [], [])
         for count, picture in enumerate(pictures, 1):
             with _naming(observe, network, [picture], options, silent):
                 exact, mask = fp32(picture.pixels)
             verdict.names.append(picture.name)
             verdict.densities.append(1.0 if mask is None else float(mask.mean()))
-            for name, restore in ways.items():
+            for name, restore in modes.items():
                 with _naming(check_finite, network, built.twins, [picture]):
                     image, found = restore(picture.pixels)
-                _add(verdict.ways[name], picture, (exact, mask), (image, found), options, _gated(network))
+                _add(verdict.modes[name], picture, (exact, mask), (image, found), options, _gated(network))
             tick(count, len(pictures), picture.name)
     return verdict
 
 
 @contextlib.contextmanager
 def _naming(look: Callable[..., object], *arguments: Any) -> Iterator[None]:
-    """Where a network gave values that are not finite, calls what looks again layer by layer and says which it was."""
+    """Name the layer when the body finds values not finite.
+
+    Args:
+        look: called to look at each layer; it raises an error that names the layer.
+        arguments: its arguments.
+    """
     try:
         yield
     except GateError:
@@ -139,16 +169,16 @@ def _opened(network: Variant, built: Built, diagnosis: bool) -> Iterator[tuple[R
     with contextlib.ExitStack() as stack:
         plain = stack.enter_context(network.opened({part: network.models[part] for part in network.parts}))
         twins = stack.enter_context(network.opened(built.twins))
-        ways = {"rounded": _through(network, twins)}
+        modes = {"rounded": _through(network, twins)}
         if not diagnosis:
             graphs = stack.enter_context(network.opened(built.models))
             dense = {part: graphs[part] for part in network.parts}
-            ways["dense"] = _through(network, dense)
+            modes["dense"] = _through(network, dense)
             if "net_r_packed" in graphs:
-                ways["packed"] = _through(network, {**dense, "net_r_packed": graphs["net_r_packed"]})
+                modes["packed"] = _through(network, {**dense, "net_r_packed": graphs["net_r_packed"]})
             if "model" not in network.parts and "model" in graphs:
-                ways["whole"] = _whole(graphs["model"])
-        yield _through(network, plain), ways
+                modes["whole"] = _whole(graphs["model"])
+        yield _through(network, plain), modes
 
 
 def _through(network: Variant, graphs: Mapping[str, Graph]) -> Restore:
@@ -167,29 +197,32 @@ def _whole(graph: Graph) -> Restore:
         image = np.moveaxis(values["restored"][0], 0, 2)
         if not np.isfinite(image).all():
             raise GateError(
-                "the whole graph gave values that are not finite; keep more of it in fp32 or scale the weights"
+                "the whole graph gives values that are not finite, expected finite ones; keep more layers in fp32"
             )
         return image, values["mask"][0, 0] > 0.5
 
     return restore
 
 
-def _add(way: Way, picture: CalibrationPicture, fp32: Restored, got: Restored, options: Options, gated: bool) -> None:
+def _add(
+    losses: ModeLosses, picture: CalibrationPicture, fp32: Restored, got: Restored, options: Options, gated: bool
+) -> None:
+    """Add the losses of one picture."""
     (exact, exact_mask), (image, mask) = fp32, got
     if mask is not None and exact_mask is not None:
-        way.mask_changed.append(float((mask != exact_mask).mean()))
+        losses.mask_changed.append(float((mask != exact_mask).mean()))
     if gated and mask is not None:
-        way.clean_changed += int((image[~mask] != picture.pixels[~mask]).any(axis=1).sum())
+        losses.clean_changed += int((image[~mask] != picture.pixels[~mask]).any(axis=1).sum())
     if picture.target is None:
         loss = estimate_loss(mean_square(as_unit(image), as_unit(exact)), 10.0 ** (-options.assumed_psnr / 10))
-        way.luma_db.append(-loss)
-        way.rgb_db.append(-loss)
+        losses.luma_db.append(-loss)
+        losses.rgb_db.append(-loss)
         return
     before, after = (measure_psnr(value, picture.target) for value in (exact, image))
-    way.luma_db.append(after[0] - before[0])
-    way.rgb_db.append(after[1] - before[1])
+    losses.luma_db.append(after[0] - before[0])
+    losses.rgb_db.append(after[1] - before[1])
 
 
 def as_unit(image: np.ndarray) -> np.ndarray:
-    """Clipped to 0..1, not rounded: what an estimate compares."""
+    """Clip to 0..1 without rounding, for estimated losses."""
     return np.clip(image, 0.0, 1.0)

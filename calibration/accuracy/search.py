@@ -1,4 +1,8 @@
-"""Greedy mixed precision: layers that cost most dB for the work they save go back first, until the loss is allowed."""
+"""Greedy search of a mixture of precisions.
+
+Layers move back to a higher precision until the loss is allowed. The layers that cost most dB for the work that they
+save move first.
+"""
 
 from __future__ import annotations
 
@@ -11,38 +15,50 @@ from ..conversion.plan import PrecisionPlan
 from ..options import Precision
 
 Moves = Sequence[tuple[str, Precision]]
-"""Layers in the order in which they are moved back, and what each becomes."""
+"""Layers in the order in which they move back, each with its new precision."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Ladder:
-    """Plans from all layers in the lower precision to none: each step makes the next move."""
+    """Sequence of plans from the lowest to higher precisions.
+
+    Each step moves one more layer back.
+    """
 
     start: PrecisionPlan
+    """Plan before the first move, with all layers in the lower precision."""
     find_moves: Callable[[], Moves]
-    """Asked once, and not before a first step is taken: the answer takes measurements."""
+    """Function that returns the moves; it is called once and only if a step is taken, because it measures layers."""
 
     @cached_property
     def moves(self) -> Moves:
-        """All that can be done."""
+        """All moves, in their order."""
         return self.find_moves()
 
     @property
     def steps(self) -> int:
-        """Steps after which nothing is left to move."""
+        """Number of all moves."""
         return len(self.moves)
 
     def plan(self, step: int) -> PrecisionPlan:
-        """The plan after a number of steps."""
+        """Return the plan after a number of steps."""
         if step == 0:
             return self.start
         return dataclasses.replace(self.start, layers={**self.start.layers, **dict(self.moves[:step])})
 
 
 def rank(layers: Sequence[Layer], sensitivities: Mapping[str, float]) -> tuple[str, ...]:
-    """By dB lost per multiply-add; counted work, not measured time, so that the same choice is made every time.
+    """Order layers by dB lost per multiply-add.
 
-    Layers that lost nothing come last: the pictures of the gate may know better than the tiles.
+    Work is counted and time is not measured, so the order is the same in every run. Layers that lose nothing on the
+    tiles come last and are not left out, because the pictures of the gate may show a loss.
+
+    Args:
+        layers: layers to order.
+        sensitivities: loss in dB of each layer alone in the lower precision.
+
+    Returns:
+        Names of the layers.
     """
     return tuple(
         layer.name for layer in sorted(layers, key=lambda layer: (-sensitivities[layer.name] / layer.work, layer.name))
@@ -50,13 +66,23 @@ def rank(layers: Sequence[Layer], sensitivities: Mapping[str, float]) -> tuple[s
 
 
 def descend(ladder: Ladder, loss: Callable[[PrecisionPlan], float], allowed: float, first: int = 0) -> int:
-    """The fewest steps, `first` or more, after which the loss is allowed; all of them if it never is.
+    """Find the fewest steps after which the loss is allowed.
 
-    Found by bisection: one step more costs hardly ever more, and whatever is found was measured.
+    Bisection finds them, because one more step hardly ever costs more. The loss of the found step was measured, unless
+    it is the last step.
+
+    Args:
+        ladder: plans to choose from.
+        loss: measures the loss in dB of a plan.
+        allowed: largest loss in dB.
+        first: smallest number of steps.
+
+    Returns:
+        Number of steps, at least `first`; all steps if no plan is allowed.
     """
     if loss(ladder.plan(first)) <= allowed:
         return first
-    low, high = first, ladder.steps  # low fails; high is taken to hold
+    low, high = first, ladder.steps  # low loses too much; high is assumed not to
     while high - low > 1:
         middle = (low + high) // 2
         if loss(ladder.plan(middle)) <= allowed:

@@ -1,4 +1,7 @@
-"""How much each layer costs, alone in a lower precision among FP32 ones."""
+"""Sensitivity of each layer to a lower precision.
+
+One layer at a time has the lower precision; all others stay FP32.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +19,18 @@ from .trial import Trial
 
 @dataclasses.dataclass(frozen=True)
 class Ranges:
-    """What follows from the observations before anything is tried."""
+    """Scales and FP32 layers that follow from the observations."""
 
     scales: Mapping[Key, float]
-    """Use of a layer -> what one int8 step of its input stands for."""
+    """Value of one int8 step of the input, for each use of a layer."""
     full: Mapping[str, frozenset[str]]
-    """Part -> tensors that no half holds."""
+    """Tensors of each part that no half holds."""
     forced: frozenset[str]
-    """Layers that make or read such a tensor, or whose weights no half holds: FP32 where they are not INT8."""
+    """Layers that cannot be FP16, because no half holds their weights, or a tensor that they make or read."""
 
 
 def find_ranges(trial: Trial, seen: Observations, options: Options) -> Ranges:
-    """Scales and what must stay FP32."""
+    """Find the scales and the layers that cannot be FP16."""
     full = seen.overflowing()
     scales = {
         key: histogram.scale(options.calibrator, options.percentile) for key, histogram in seen.histograms.items()
@@ -45,14 +48,23 @@ def _forced(trial: Trial, full: Mapping[str, frozenset[str]]) -> set[str]:
 
 
 def lone_plan(layer: Layer, precision: Precision, ranges: Ranges, options: Options) -> PrecisionPlan:
-    """One layer in a precision, all others in FP32."""
+    """Make a plan with one layer in a precision.
+
+    All other layers are FP32.
+    """
     return PrecisionPlan({layer.name: precision}, "fp32", ranges.scales, options.quantize, ranges.full)
 
 
 def measure_sensitivities(
     trial: Trial, precision: Precision, ranges: Ranges, options: Options, progress: Progress
 ) -> dict[str, float]:
-    """Layer -> dB lost when it alone is computed in a precision; each is kept as it is measured."""
+    """Measure the loss in dB of each layer alone.
+
+    The journal keeps each loss as soon as it is measured.
+
+    Returns:
+        Loss in dB by layer.
+    """
     layers = trial.network.layers
     found = {}
     with progress(f"{precision} sensitivity:") as tick:

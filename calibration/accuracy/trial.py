@@ -1,4 +1,7 @@
-"""Plans on tiles: what a plan costs in dB, estimated from the distance to the FP32 output."""
+"""Trial of plans on tiles.
+
+The loss of a plan in dB is estimated from the distance between its output and the FP32 output.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from .measures import CAP, estimate_loss, mean_square
 
 
 class Trial:
-    """The tiles with their FP32 outputs; a context manager's value, see `open_trial`."""
+    """Tiles and their FP32 outputs, see `open_trial`."""
 
     def __init__(
         self,
@@ -41,7 +44,10 @@ class Trial:
         ]
 
     def loss(self, plan: PrecisionPlan) -> float:
-        """dB lost on the tiles' mean, of the float32 twin of the plan's graphs; CAP where a value is not finite."""
+        """Measure the mean loss of a plan in dB.
+
+        The float32 twins of the plan's graphs run. The loss is CAP if a value is not finite.
+        """
         return self.journal.get(_digest(plan), lambda: self._measure(plan))
 
     def _measure(self, plan: PrecisionPlan) -> float:
@@ -55,7 +61,7 @@ class Trial:
             restorer = network.restorer({**(self._recalled if reuse else {}), **graphs})
             try:
                 outputs = [restorer(tile.pixels).image for tile in self.tiles]
-            except GateError:  # halves that overflowed
+            except GateError:  # a half overflowed
                 return CAP
         losses = [
             estimate_loss(mean_square(output, exact), error)
@@ -68,12 +74,18 @@ class Trial:
 def open_trial(
     network: Variant, tiles: Sequence[CalibrationPicture], options: Options, journal: Journal
 ) -> Iterator[Trial]:
-    """Restore the tiles in FP32 and keep Net_L's results for what does not change them."""
+    """Restore the tiles in FP32 and open a trial.
+
+    The trial keeps the results of Net_L for plans that do not change Net_L.
+    """
     with network.opened({part: network.models[part] for part in network.parts}) as graphs:
         yield Trial(network, tiles, options, journal, graphs)
 
 
 def _digest(plan: PrecisionPlan) -> str:
-    """A name for a plan that a journal can hold; scales follow from the journal's own key."""
+    """Name a plan for the journal.
+
+    The scales are not part of the name, because they follow from the key of the journal.
+    """
     layers = {name: kind for name, kind in sorted(plan.layers.items()) if kind != plan.rest}
     return json.dumps([plan.rest, plan.quantize, layers, sorted(plan.forced)])

@@ -1,8 +1,9 @@
-"""A graph pass: the plan's precisions written into an FP32 graph, as a strongly typed one or as its float32 twin.
+"""Graph pass that writes the precisions of a plan.
 
-The twin computes in float32 and rounds to halves after each node that would compute in halves. ONNX Runtime's CPU
-provider has no half kernels on x86 and keeps float32 between the casts it inserts, so the typed graph's own results
-there are better than any GPU's; the twin's are what a GPU gives that sums in FP32.
+It turns an FP32 graph into a strongly typed graph, or into its float32 twin. The twin computes in float32 and rounds to
+halves after each node that would compute in halves. ONNX Runtime's CPU provider has no half kernels on x86 and keeps
+float32 between the casts that it inserts, so a typed graph gives better results there than on any GPU. The twin gives
+the results of a GPU that sums in FP32.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ from .plan import PrecisionPlan
 from .weights import QuantizedWeights, channel_axis, quantize_weights
 
 OPSET = 19
-"""Of graphs with QuantizeLinear: the first in which it takes halves, and the last that TensorRT 10.3 reads in full."""
+"""Opset of graphs with QuantizeLinear; the first that takes halves and the last that TensorRT 10.3 reads in full."""
 EXACT = frozenset(
     {"Relu", "MaxPool", "Concat", "Slice", "Split", "Reshape", "Transpose", "DepthToSpace", "SpaceToDepth", "Gather"}
     | {"Identity", "Squeeze", "Unsqueeze", "Pad", "Expand", "Flatten", "Tile", "Neg", "Abs", "Cast", "Where"}
 )
-"""Operators whose result is a half if what they read is: the twin has nothing to round."""
+"""Operators whose result is a half if their inputs are halves; the twin does not round after them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +77,7 @@ class ConvertPrecision(GraphPass[Conversion]):
         self.plan, self.part, self.twin = plan, part, twin
 
     def requires(self, model: onnx.ModelProto) -> None:
-        """Raise PassError for a converted graph and for a missing scale."""
+        """Raise PassError for a converted graph or a missing scale."""
         if is_quantized(model):
             raise PassError("it holds quantized or half values already, expected an FP32 graph")
         for value in (*model.graph.input, *model.graph.output):
@@ -136,7 +137,10 @@ class _Writer:
         renew_function_bodies(self.model)
 
     def _rename_output(self, name: str) -> None:
-        """A half that the graph returns gets another name, and its float32 form the graph's."""
+        """Give an output that is a half its float32 form.
+
+        The half gets another name, and its float32 form gets the name of the output.
+        """
         inner = f"{name}_half"
         for node in self.nodes:
             node.input[:] = [inner if given == name else given for given in node.input]
@@ -181,7 +185,7 @@ class _Writer:
         self.nodes.append(make_cast(half, target, TensorProto.FLOAT, f"{target}_rounded"))
 
     def _as_kind(self, name: str, kind: int) -> str:
-        """A tensor in the type that a node computes in."""
+        """Return a tensor in the type of a node."""
         if name not in self.floats:
             return name
         if name in self.stored:
@@ -204,7 +208,10 @@ class _Writer:
         return self._constant(f"{name}_half", halves.astype(np.float32) if self.twin else halves)
 
     def _constant(self, name: str, values: np.ndarray, key: object = None) -> str:
-        """Its name in the graph; made once for each key, by default the name."""
+        """Add a constant and return its name in the graph.
+
+        It is made once for each key, which is the name by default.
+        """
         key = ("constant", name, key)
         if key not in self.made:
             self.made[key] = fresh = self._fresh(name)
@@ -247,8 +254,10 @@ class _Writer:
         copy.input[:] = [given[part.name] for part in form.inputs]
 
     def _fresh(self, name: str) -> str:
-        """That name, or with a number where it is taken. Names are kept short: of a small network that is unrolled
-        they are a fifth of the INT8 file."""
+        """Return a free name, with a number if needed.
+
+        Names are short, because they take a fifth of the INT8 file of a small unrolled network.
+        """
         number, free = 1, name
         while free in self.taken:
             number, free = number + 1, f"{name}{number}"
@@ -256,12 +265,15 @@ class _Writer:
         return free
 
     def _scale(self, use: Use, kind: int) -> str:
-        """The scale of an activation, in the type of its float side."""
+        """Return the scale of an activation in its float type."""
         value, half = self.plan.scales[use.key], kind == HALF and not self.twin
         return self._constant("scale", np.array(value, np.float16 if half else np.float32), key=(value, half))
 
     def _steps(self, source: str, use: Use, kind: int) -> str:
-        """An activation as int8; one node for all that read it with one scale."""
+        """Return an activation as int8.
+
+        All nodes that read it with one scale share one QuantizeLinear node.
+        """
         scale = self._scale(use, kind)
         key = (source, scale, "int8")
         if key not in self.made:
@@ -295,7 +307,7 @@ class _Writer:
 def convert(
     model: onnx.ModelProto, plan: PrecisionPlan, part: str, *, twin: bool = False
 ) -> tuple[onnx.ModelProto, Conversion]:
-    """A copy of a graph in a plan's precisions."""
+    """Convert a copy of a graph to a plan's precisions."""
     converted = copy.deepcopy(model)
     conversion = ConvertPrecision(plan, part, twin=twin)(converted)
     return converted, conversion

@@ -1,4 +1,7 @@
-"""The layers of a bundle: what has weights, under one name in whichever graphs it occurs."""
+"""Layers of a bundle, which are the nodes with weights.
+
+A layer has the same name in all graphs of the bundle.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,16 @@ from ...export.operators.table import OPERATORS
 from ...export.passes.graph import attribute_of, element_types, initializers_of, operator_of
 
 WEIGHT_INPUT = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1}
-"""Position of the weights among the inputs of standard operators. The table of `spair` operators has it for those."""
+"""Position of the weights among the inputs of standard operators; `OPERATORS` has it for `spair` operators."""
 QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv"}) | {
     operator.name for operator in OPERATORS if any(part.type == "int8" for part in operator.inputs)
 }
 """Names of the operators that make or take quantized values."""
 SIDE = 64
-"""Side of the picture that work and sizes are counted on; only their ratios matter."""
+"""Side in pixels of the picture for which work and sizes are counted; only their ratios matter."""
 
 Key = tuple[str, int]
-"""One use of a layer: its name, and which of its nodes in the graph (recurrent networks have several)."""
+"""Use of a layer, as its name and the index of its node; recurrent networks have several nodes per layer."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,46 +34,52 @@ class Use:
     """One node of a layer."""
 
     layer: str
+    """Name of the layer."""
     index: int
-    """Which of the layer's nodes in its graph."""
+    """Index of the node among the layer's nodes in its graph."""
     node: str
-    """Name of the node's first output, which is unique."""
+    """Name of the node's first output, which is unique in the graph."""
     source: str
-    """The activation it reads."""
+    """Name of the activation that the node reads."""
     mask: str = ""
-    """The mask it reads under; empty for layers without one."""
+    """Name of the node's mask; empty for a layer without one."""
     radius: int = 0
-    """How far from the mask's pixels it reads."""
+    """Distance in pixels from the mask up to which the node reads."""
 
     @property
     def key(self) -> Key:
-        """What it is called in every graph."""
+        """Key of this use, the same in every graph."""
         return self.layer, self.index
 
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """Weights, and the nodes that use them in one graph."""
+    """Weights and the nodes that use them in one graph."""
 
     name: str
-    """As in the checkpoint, without ".weight"."""
+    """Name in the checkpoint, without ".weight"."""
     part: str
-    """The graph of the bundle that it is calibrated in."""
+    """Graph of the bundle in which the layer is calibrated."""
     operator: str
+    """Name of the ONNX operator."""
     shape: tuple[int, ...]
-    """Of the weights."""
+    """Shape of the weights."""
     uses: tuple[Use, ...]
+    """Nodes of the layer, in the order of the graph."""
     work: float
-    """Multiply-adds of all uses on every pixel of a picture of SIDE x SIDE."""
+    """Multiply-adds of all uses on a picture of SIDE x SIDE, every pixel distorted."""
 
     @property
     def quantizable(self) -> bool:
-        """Grouped transposed convolutions have no channel axis to scale along, and stay as they are."""
+        """Whether the layer can be INT8.
+
+        A grouped transposed convolution has no channel axis for its scales and stays as it is.
+        """
         return self.operator != "ConvTranspose" or len(self.shape) == 4
 
 
 def layer_name(initializer: str) -> str:
-    """Names of the exporter's wrappers say nothing."""
+    """Name a layer after its weights, without wrappers' prefixes."""
     for prefix in ("model.", "module."):
         initializer = initializer.removeprefix(prefix)
     return initializer.removesuffix(".weight")
@@ -92,7 +101,7 @@ def _weight_position(node: onnx.NodeProto) -> int | None:
 
 
 def uses_of(model: onnx.ModelProto) -> list[Use]:
-    """Return every use of a layer in a graph, in its order."""
+    """List the uses of layers in a graph, in order."""
     stored = initializers_of(model.graph)
     counts: dict[str, int] = {}
     uses = []
@@ -113,7 +122,11 @@ def uses_of(model: onnx.ModelProto) -> list[Use]:
 
 
 def find_layers(graphs: Mapping[str, onnx.ModelProto]) -> list[Layer]:
-    """The layers of graphs that together are the network (net_l and net_r, or model), in their order."""
+    """Find the layers of a network, in order.
+
+    Args:
+        graphs: graphs that together are the network, net_l and net_r, or model.
+    """
     layers = []
     for part, model in graphs.items():
         stored = initializers_of(model.graph)
@@ -131,7 +144,10 @@ def find_layers(graphs: Mapping[str, onnx.ModelProto]) -> list[Layer]:
 
 
 def element_counts(model: onnx.ModelProto) -> dict[str, int]:
-    """Elements of every tensor on one picture of SIDE x SIDE, as far as inference finds them."""
+    """Count the elements of each tensor of a graph.
+
+    The picture has a side of SIDE pixels. A tensor whose shape inference does not find has no entry.
+    """
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
     for value in fixed.graph.input:
@@ -156,7 +172,7 @@ def element_counts(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def float_tensors(model: onnx.ModelProto) -> list[str]:
-    """Every float32 tensor that a node of the graph makes, in order."""
+    """List the float32 tensors that nodes make, in order."""
     types = element_types(model)
     return [
         output
@@ -167,7 +183,7 @@ def float_tensors(model: onnx.ModelProto) -> list[str]:
 
 
 def is_quantized(model: onnx.ModelProto) -> bool:
-    """Whether a graph holds quantized or half values already."""
+    """Return whether a graph already holds quantized or half values."""
     halves = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
     return any(node.op_type in QUANTIZED for node in model.graph.node) or any(
         tensor.data_type in halves for tensor in model.graph.initializer
@@ -175,19 +191,22 @@ def is_quantized(model: onnx.ModelProto) -> bool:
 
 
 def weights_of(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
-    """The weight tensors of a graph by layer."""
+    """Return the weight tensors of a graph by layer."""
     stored = initializers_of(model.graph)
     names = (weight_of(node, stored) for node in model.graph.node)
     return {layer_name(name): stored[name] for name in names if name is not None}
 
 
 def largest_weight(tensor: onnx.TensorProto) -> float:
-    """Largest magnitude among weights."""
+    """Return the largest magnitude among weights."""
     return float(abs(numpy_helper.to_array(tensor)).max(initial=0.0))
 
 
 def _work(node: onnx.NodeProto, shape: tuple[int, ...], sizes: Mapping[str, int]) -> float:
-    """Weights times positions: of the output, or of the input of a transposed convolution."""
+    """Count the multiply-adds of a node.
+
+    They are the weights times the positions of the output, or of the input for a transposed convolution.
+    """
     transposed = node.op_type == "ConvTranspose"
     positions = sizes.get(node.input[0] if transposed else node.output[0], shape[0]) / shape[0]
     if node.op_type in ("Gemm", "MatMul"):

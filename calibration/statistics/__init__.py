@@ -1,1 +1,1 @@
-"""Calibration pictures and the ranges found on them."""
+"""Calibration pictures and the ranges of activations on them."""

@@ -1,4 +1,7 @@
-"""Running the FP32 network on tiles with every activation in view: histograms, ranges, and what no half can hold."""
+"""Observation of all activations of a network on tiles.
+
+It fills the histograms of the layers' inputs and finds tensors that no half can hold.
+"""
 
 from __future__ import annotations
 
@@ -20,50 +23,55 @@ from .pictures import CalibrationPicture
 from .ranges import Histogram
 
 HEADROOM = 2.0
-"""A tensor that comes within this factor of the largest half stays FP32: other pictures have larger values."""
+"""Factor by which the largest half must exceed the values of a half tensor; other pictures may have larger ones."""
 VIEW = 24 * 192 * 192
-"""Tensors in view in one pass, times the pixels of a tile; bounds the memory."""
+"""Number of observed tensors in one pass times the pixels of a tile; it limits the memory."""
 
 Sink = Callable[[dict[str, np.ndarray]], None]
+"""Function that receives tensors by name."""
 
 
 class ObservedGraph:
-    """A graph whose extra outputs go to a sink, not to the caller."""
+    """Graph whose extra outputs go to a sink."""
 
     def __init__(self, graph: Graph, outputs: Sequence[str], sink: Sink) -> None:
         self._graph, self._sink = graph, sink
         self.inputs, self.outputs = graph.inputs, tuple(outputs)
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Run, show everything to the sink (what was fed as well), return the graph's own outputs."""
+        """Run the graph and show all tensors to the sink.
+
+        The sink receives inputs and outputs. The caller receives only the graph's own outputs.
+        """
         values = self._graph.run(feeds)
         self._sink({**feeds, **values})
         return {name: values[name] for name in self.outputs}
 
     def close(self) -> None:
-        """The graph belongs to whoever opened it."""
+        """Leave the graph open, because its owner closes it."""
 
 
 @dataclasses.dataclass
 class Seen:
-    """What is known of one tensor."""
+    """Extremes of one tensor over all tiles."""
 
     largest: float = 0.0
+    """Largest magnitude."""
     vanishing: float = 0.0
-    """Largest share, in one tile, of values that are not zero but would be as halves."""
+    """Largest share in one tile, 0..1, of values that are not zero in float32 but zero as halves."""
 
 
 @dataclasses.dataclass
 class Observations:
-    """Of all parts, over all tiles."""
+    """Observations of all parts over all tiles."""
 
     histograms: dict[Key, Histogram] = dataclasses.field(default_factory=dict)
-    """What each use of a layer reads."""
+    """Histogram of the values that each use of a layer reads."""
     tensors: dict[str, dict[str, Seen]] = dataclasses.field(default_factory=dict)
-    """Part -> tensor -> what was seen."""
+    """Extremes by part and tensor."""
 
     def overflowing(self) -> dict[str, frozenset[str]]:
-        """Part -> tensors that no half holds."""
+        """Return the tensors of each part that no half holds."""
         limit = LARGEST_HALF / HEADROOM
         return {
             part: frozenset(name for name, seen in tensors.items() if seen.largest > limit)
@@ -72,7 +80,12 @@ class Observations:
 
 
 def expose(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
-    """A copy of a graph with more float32 outputs."""
+    """Copy a graph and add float32 outputs.
+
+    Args:
+        model: the graph.
+        names: tensors to add as outputs; inputs, outputs and initializers of the graph are skipped.
+    """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     shown = {value.name for value in (*copy.graph.output, *copy.graph.input)}
@@ -88,10 +101,10 @@ def expose(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
 def observe(
     network: Variant, tiles: Sequence[CalibrationPicture], options: Options, progress: Progress
 ) -> Observations:
-    """Look at every float tensor of every graph on every tile.
+    """Observe every float tensor of a network on every tile.
 
     Raises:
-        UserError: a value that is not finite; names the layer and the picture.
+        UserError: a value is not finite; the message names the layer and the picture.
     """
     found = Observations()
     parts = dict.fromkeys((*network.parts, "model"))
@@ -106,10 +119,16 @@ def observe(
 def check_finite(
     network: Variant, models: Models, tiles: Sequence[CalibrationPicture], progress: Progress = silent
 ) -> None:
-    """Look at every float tensor of converted graphs that together restore a picture.
+    """Check every float tensor of converted graphs.
+
+    Args:
+        network: the bundle that the graphs come from.
+        models: graphs that together restore a picture.
+        tiles: pictures to restore.
+        progress: receives the steps, see `Progress`.
 
     Raises:
-        GateError: a value that is not finite; names the layer and the picture.
+        GateError: a value is not finite; the message names the layer and the picture.
     """
     jobs = [(part, names) for part, model in models.items() for names in _batches(model, tiles)]
     unnamed = None
@@ -124,7 +143,14 @@ def check_finite(
 def _check_part(
     network: Variant, models: Models, part: str, names: list[str], tiles: Sequence[CalibrationPicture]
 ) -> GateError | None:
-    """Raise for the first of some tensors; return what the restorer complained of, if it was none of them."""
+    """Check some tensors of one part on all tiles.
+
+    Returns:
+        The error that the restorer raised without a fault in these tensors, or None.
+
+    Raises:
+        GateError: one of these tensors is not finite; the message names its layer.
+    """
     own = models[part]
     found: list[str] = []
     unnamed: GateError | None = None
@@ -137,12 +163,12 @@ def _check_part(
         for tile in tiles:
             try:
                 network.restorer({**graphs, part: watched})(tile.pixels)
-            except GateError as error:  # the restorer notices too, but knows no layers
+            except GateError as error:  # the restorer finds the fault too, but does not know the layer
                 unnamed = error
             if found:
                 raise GateError(
                     f"the layer {made_by(own, found[0])} gives values that are not finite (tensor {found[0]}) on "
-                    f"{tile.name} once converted; use a higher precision"
+                    f"{tile.name} once converted, expected finite ones; use a higher precision"
                 ) from unnamed
     return unnamed
 
@@ -191,8 +217,8 @@ def _see(seen: Seen, values: np.ndarray, model: onnx.ModelProto, name: str, tile
     largest = float(magnitudes.max(initial=0.0))
     if not np.isfinite(largest):
         raise UserError(
-            f"the layer {made_by(model, name)} gives values that are not finite (tensor {name}) on {tile.name}, "
-            "expected finite ones in FP32 already; leave the picture out or train the network on"
+            f"the layer {made_by(model, name)} gives values that are not finite (tensor {name}) on {tile.name} in "
+            "FP32, expected finite ones; leave the picture out or train the network further"
         )
     seen.largest = max(seen.largest, largest)
     there = magnitudes > 0
@@ -201,7 +227,7 @@ def _see(seen: Seen, values: np.ndarray, model: onnx.ModelProto, name: str, tile
 
 
 def _what_is_read(values: Mapping[str, np.ndarray], use: Use, masked: bool) -> np.ndarray:
-    """The values that a layer's statistics come from: [n] float32."""
+    """Return the values [n] float32 that a use reads."""
     source = values[use.source]
     if not masked or not use.mask:
         return source.reshape(-1)
@@ -223,7 +249,10 @@ def _dilated(mask: np.ndarray, radius: int, axis: int) -> np.ndarray:
 
 
 def made_by(model: onnx.ModelProto, name: str) -> str:
-    """The layer that a tensor comes from: the nearest one with weights before it, else the node that made it."""
+    """Name the layer that a tensor comes from.
+
+    It is the nearest node with weights before the tensor, or else the node that makes the tensor.
+    """
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     makers = {output: node for node in model.graph.node for output in node.output}
     current, seen = name, set()

@@ -1,4 +1,7 @@
-"""The pictures of a calibration: read, paired with clean ones, and cut into tiles that cover the densities."""
+"""Pictures of a calibration and their tiles.
+
+Pictures are read and paired with clean ones. Their tiles cover the densities of distortion.
+"""
 
 from __future__ import annotations
 
@@ -18,28 +21,29 @@ from ..options import FEWEST, Options
 from ..progress import Progress
 
 SPREAD = 0.01
-"""Least difference between the densities of the densest and the sparsest tile."""
+"""Smallest difference (0..1) between the densities of the densest and the sparsest tile."""
 T = TypeVar("T")
 PER_PICTURE = 3
-"""Candidates for tiles: both corners and the middle."""
+"""Number of candidate tiles per picture; they lie in two opposite corners and in the middle."""
 
 
 @dataclass(frozen=True)
 class CalibrationPicture:
-    """One picture, or a tile of one."""
+    """Picture or tile of a calibration."""
 
     name: str
+    """Name of the file, and of a tile its place too."""
     pixels: np.ndarray
     """float32 [H, W, 3], RGB, 0..1."""
     target: np.ndarray | None = None
-    """The clean picture, alike; None where there is none."""
+    """Clean picture in the same form; None if it is not known."""
     source: str = ""
-    """Of a tile: the name of the picture it was cut from."""
+    """Name of the picture that a tile was cut from; empty for a whole picture."""
     density: float = 1.0
-    """Share of pixels that the FP32 network finds distorted; 1 where it finds none."""
+    """Share of pixels (0..1) that the FP32 network finds distorted; 1 for a network without masks."""
 
     def digest(self) -> str:
-        """SHA-256 of all values."""
+        """Return the SHA-256 of all values."""
         digest = hashlib.sha256(repr(self.pixels.shape).encode() + self.pixels.tobytes())
         if self.target is not None:
             digest.update(self.target.tobytes())
@@ -47,19 +51,27 @@ class CalibrationPicture:
 
 
 def read_pictures(images: Path, targets: Path | None, options: Options, progress: Progress) -> list[CalibrationPicture]:
-    """Pictures of a folder, as many as the options say, with the clean ones of the same stems.
+    """Read the degraded pictures and their clean partners.
+
+    Args:
+        images: folder of degraded pictures.
+        targets: folder of clean pictures with the same stems, or None.
+        options: number and size of the pictures.
+        progress: receives the steps, see `Progress`.
 
     Raises:
-        UserError: no folder, no picture, too few, one that cannot be read or is smaller than a tile, or one without a
-            clean partner of its size.
+        UserError: a folder is missing, there are too few pictures, a picture cannot be read or is smaller than a tile,
+            or a picture has no clean partner of its size.
     """
     if not images.is_dir():
-        raise UserError(f"--images {images} is no folder; give one with at least {FEWEST} degraded pictures")
+        raise UserError(
+            f"the folder of degraded pictures {images} does not exist; give a folder with at least {FEWEST} of them"
+        )
     files = [item.path for item in find_inputs([images])]
     if len(files) < FEWEST:
         raise UserError(
-            f"{images} holds {len(files)} pictures, expected at least {FEWEST} to calibrate on; add some like those "
-            "that will be restored"
+            f"{images} holds {len(files)} pictures, expected at least {FEWEST} to calibrate on; add pictures like the "
+            "ones that will be restored"
         )
     files = spaced(files, options.pictures)
     partners = _find_targets(files, targets)
@@ -75,7 +87,9 @@ def _find_targets(files: Sequence[Path], targets: Path | None) -> dict[str, Path
     if targets is None:
         return {}
     if not targets.is_dir():
-        raise UserError(f"--clean {targets} is not a folder; give one with the clean pictures, named as the others")
+        raise UserError(
+            f"--clean {targets} does not exist; give the folder of the clean pictures, with the same file names"
+        )
     found = {item.path.stem: item.path for item in find_inputs([targets])}
     alone = [file.name for file in files if file.stem not in found]
     if alone:
@@ -91,14 +105,14 @@ def _read_pair(file: Path, target: Path | None, options: Options) -> Calibration
     height, width = pixels.shape[:2]
     if min(height, width) < tile:
         raise UserError(
-            f"{file} has {width}x{height} pixels, expected at least a tile of {tile}x{tile}; leave it out, or give a "
-            "smaller --tile"
+            f"{file} has {width}x{height} pixels, expected at least a tile of {tile}x{tile}; leave the picture out, or "
+            "give a smaller --tile"
         )
     clean = None if target is None else _read(target)
     if clean is not None and clean.shape != pixels.shape:
         raise UserError(
             f"{target} has {clean.shape[1]}x{clean.shape[0]} pixels, expected the {width}x{height} of {file}; "
-            "give pairs of one size"
+            "give two pictures of the same size"
         )
     return CalibrationPicture(
         file.name, middle(pixels, options.side), None if clean is None else middle(clean, options.side)
@@ -106,7 +120,12 @@ def _read_pair(file: Path, target: Path | None, options: Options) -> Calibration
 
 
 def middle(pixels: np.ndarray, side: int) -> np.ndarray:
-    """The middle of [H, W, C], at most `side` pixels down and across."""
+    """Cut the middle out of a picture.
+
+    Args:
+        pixels: [H, W, C].
+        side: largest height and width of the result in pixels.
+    """
     top, left = (max(0, size - side) // 2 for size in pixels.shape[:2])
     return np.ascontiguousarray(pixels[top : top + side, left : left + side])
 
@@ -121,15 +140,18 @@ def choose_tiles(
     options: Options,
     find_mask: Callable[[CalibrationPicture], np.ndarray] | None,
 ) -> list[CalibrationPicture]:
-    """Tiles at evenly spaced ranks of density, the sparsest and the densest among them.
+    """Choose tiles at evenly spaced ranks of density.
+
+    The sparsest and the densest tile are among them.
 
     Args:
-        pictures: to cut from.
-        options: side and number of tiles.
-        find_mask: a tile -> [H, W] bool; None for a network without masks, of which tiles are taken evenly.
+        pictures: pictures to cut from.
+        options: side and number of the tiles.
+        find_mask: returns the mask [H, W] bool of a tile; None for a network without masks, whose tiles are chosen
+            evenly from all.
 
     Raises:
-        UserError: all tiles are of one density.
+        UserError: all tiles have almost the same density.
     """
     candidates = [tile for picture in pictures for tile in _cut(picture, options.tile, find_mask)]
     if find_mask is None:
@@ -146,7 +168,10 @@ def choose_tiles(
 
 
 def spaced(items: Sequence[T], most: int) -> list[T]:
-    """At most `most` of some items, evenly spaced, the first and the last among them."""
+    """Choose at most `most` items, evenly spaced.
+
+    The first and the last item are among them.
+    """
     ranks = np.unique(np.rint(np.linspace(0, len(items) - 1, min(most, len(items)))).astype(int))
     return [items[rank] for rank in ranks]
 

@@ -1,4 +1,7 @@
-"""From what a layer reads to the range that int8 spans: a histogram, and four ways of cutting its tail."""
+"""Histograms of activations and their INT8 ranges.
+
+Four rules turn a histogram into the range that int8 covers; they differ in how much of the tail they cut off.
+"""
 
 from __future__ import annotations
 
@@ -13,38 +16,41 @@ from ..conversion.weights import LEVELS, half_scale
 from ..options import Calibrator
 
 BINS = 2048
+"""Number of bins of a histogram."""
 CANDIDATES = 160
-"""Ranges that the search for the least square error tries, up to the largest value."""
+"""Number of ranges that the search for the least square error tries, up to the largest value."""
 _NAME = "x"
+"""Name of the tensor in ONNX Runtime's collectors."""
 
 
 class Histogram:
-    """Magnitudes of an activation over many tiles, in BINS bins from 0 on.
+    """Histogram of an activation's magnitudes over many tiles.
 
-    The range doubles, merging pairs of bins, when something larger comes: ONNX Runtime's collector, whose search for
-    percentile and entropy is used below, appends bins instead, without bound where the first tile is almost black.
+    It has BINS bins from 0 on. A larger value doubles the range, which merges pairs of bins. ONNX Runtime's collector,
+    whose searches for percentile and entropy are used below, appends bins instead; their number has no limit if the
+    first tile is almost black.
     """
 
     def __init__(self) -> None:
         self.counts = np.zeros(BINS, np.int64)
-        """Values per bin."""
+        """[BINS] int64, count of the values per bin."""
         self.top = 0.0
-        """Upper end of the last bin; 0 as long as nothing but zeros was seen."""
+        """Upper end of the last bin; 0 as long as all values are zero."""
         self.largest = 0.0
-        """Largest magnitude; 0 where nothing was seen."""
+        """Largest magnitude; 0 before the first value."""
 
     @property
     def count(self) -> int:
-        """Values seen."""
+        """Count of all values."""
         return int(self.counts.sum())
 
     @property
     def edges(self) -> np.ndarray:
-        """[BINS + 1] float32: magnitudes between the bins."""
+        """Magnitudes at the bins' edges, [BINS + 1] float32."""
         return np.linspace(0.0, self.top, BINS + 1, dtype=np.float32)
 
     def add(self, values: np.ndarray) -> None:
-        """Take in finite values [n] float32; none are no news."""
+        """Add finite values [n] float32, where n may be 0."""
         if values.size == 0:
             return
         magnitudes = np.abs(values)
@@ -61,7 +67,15 @@ class Histogram:
             self.counts += np.histogram(magnitudes, bins=BINS, range=(0.0, self.top))[0]
 
     def threshold(self, calibrator: Calibrator, percentile: float = 99.99) -> float:
-        """The magnitude that the largest step stands for; 0 where nothing, or nothing but zeros, was seen."""
+        """Find the magnitude that the largest step stands for.
+
+        Args:
+            calibrator: rule that chooses the magnitude.
+            percentile: share of values in percent that the rule "percentile" does not clip.
+
+        Returns:
+            The magnitude; 0 if all values are zero or there is no value.
+        """
         if self.largest == 0.0 or calibrator == "minmax":
             return self.largest
         found = {"percentile": lambda: self._percentile(percentile), "entropy": self._entropy, "mse": self._least_error}
@@ -69,14 +83,17 @@ class Histogram:
 
     def _percentile(self, percentile: float) -> float:
         collector = HistogramCollector("percentile", True, BINS, LEVELS + 1, percentile, "same")
-        # Against rounding the last bin must be found for 100 %: the sum of shares may stay below 1.
+        # Rounding may leave the sum of all shares below 1, and 100 % must still find the last bin.
         collector.percentile = min(percentile, 100.0 - 1e-9)
         largest = np.array(self.largest, np.float32)
         collector.histogram_dict = {_NAME: (self.counts, self.edges, -largest, largest)}
         return float(max(abs(value) for value in _quietly(collector.compute_percentile)[_NAME][:2]))
 
     def _entropy(self) -> float:
-        """Both signs mirrored, in 256 bins each: ONNX Runtime's search takes time with their square."""
+        """Find the range of least entropy.
+
+        The search gets 256 bins for each sign, mirrored, because its time grows with the square of the bins.
+        """
         side = self.counts.reshape(256, -1).sum(1)
         counts = np.concatenate([side[::-1], side])
         edges = np.linspace(-self.top, self.top, 513, dtype=np.float32)
@@ -97,18 +114,23 @@ class Histogram:
         return found
 
     def clipped(self, scale: float) -> float:
-        """Share of values beyond the largest step of a scale, 0..1."""
+        """Return the share (0..1) of values that a scale clips."""
         if not self.count:
             return 0.0
         beyond = self.edges[:-1] > (LEVELS + 0.5) * scale
         return float(self.counts[beyond].sum() / max(1, self.counts.sum()))
 
     def scale(self, calibrator: Calibrator, percentile: float = 99.99) -> float:
-        """What one int8 step stands for, as a half."""
+        """Return the value of one int8 step as a half.
+
+        Args:
+            calibrator: rule that chooses the range.
+            percentile: see `threshold`.
+        """
         return half_scale(self.threshold(calibrator, percentile))
 
 
 def _quietly(call: Any, *arguments: Any) -> Any:
-    """ONNX Runtime prints what it does."""
+    """Call ONNX Runtime without its printed messages."""
     with contextlib.redirect_stdout(io.StringIO()), np.errstate(divide="ignore", invalid="ignore"):
         return call(*arguments)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from ...runtime.bundle.engine_key import EngineKey
 from ...runtime.bundle.reader import Bundle
 from ...runtime.bundle.writer import Content, check_target, extend_bundle
 from ...runtime.cache import cache_folder
+from ...runtime.clock import ReportProgress
 from ...runtime.errors import UserError
 from ..operators.table import DOMAIN
 from .builder import Engine, EngineOptions, build_engine, builder_of, describe_options, find_target_device
@@ -32,9 +33,6 @@ from .graph import prepare_engine_graph
 
 PART = "model"
 """Name of the graph that engines are built from. It takes and returns whole pictures."""
-
-Progress = Callable[[str], None]
-"""Function that is called with a few words before each step."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def build_target(
     library: Path | None = None,
     jobs: int | None = None,
     cache: bool = True,
-    progress: Progress = lambda step: None,
+    progress: ReportProgress = lambda step: None,
 ) -> dict[str, Any]:
     """Build a target's plugins and engines into a bundle.
 
@@ -163,7 +161,7 @@ def collect_target(
     options: EngineOptions | None,
     cache: Cache,
     *,
-    progress: Progress = lambda step: None,
+    progress: ReportProgress = lambda step: None,
 ) -> TargetFiles:
     """Collect the files that a build adds to a bundle.
 

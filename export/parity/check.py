@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 from ...network import SPAIR
 from ...network.spair import Localized, pad_to_multiple
 from ...runtime.backends.onnxruntime import OnnxGraph
+from ...runtime.clock import ReportProgress
 from ..graphs import GraphSpec
 from .measures import TOLERANCE, Errors, ModuleParity
 from .samples import DENSITIES, SIZES, STEERED, find_threshold, make_inputs, make_picture, pad_inputs
@@ -29,7 +29,7 @@ LOGIT_SLACK = 1e-3
 
 
 def check_parity(
-    specs: dict[str, GraphSpec], files: dict[str, Path], model: SPAIR | None, progress: Callable[[str], None]
+    specs: dict[str, GraphSpec], files: dict[str, Path], model: SPAIR | None, progress: ReportProgress
 ) -> dict[str, Any]:
     """Compare every graph on ONNX Runtime with PyTorch.
 

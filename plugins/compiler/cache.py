@@ -55,6 +55,7 @@ class Cache:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            # The toolkit's atomic writer is in `runtime.files`; this folder imports nothing of the toolkit.
             handle, name = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
             try:
                 with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:

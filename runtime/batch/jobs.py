@@ -6,21 +6,18 @@ A bad file is reported, and the rest goes on. An interrupted batch can resume.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from ..clock import CountProgress
 from ..errors import GateError, UserError
 from ..images import Picture, read_image, write_image
 from ..restorer import Result
 from ..tiling.network import TileCounts
 from .planning import Job
-
-Progress = Callable[[int, int, Path], None]
-"""Function that is called with the number of files done, the number of all files, and the file that was done last."""
 
 
 class RestoreFunction(Protocol):
@@ -81,7 +78,7 @@ class BatchReport:
 
 
 def run_jobs(
-    restorer: RestoreFunction, jobs: Sequence[Job], *, resume: bool = False, progress: Progress | None = None
+    restorer: RestoreFunction, jobs: Sequence[Job], *, resume: bool = False, progress: CountProgress | None = None
 ) -> BatchReport:
     """Run planned jobs in order.
 
@@ -103,7 +100,7 @@ def run_jobs(
             except (UserError, GateError, MemoryError, OSError) as error:
                 report.failed.append(FailureRecord(str(job.source), str(error) or type(error).__name__))
         if progress is not None:
-            progress(done, len(jobs), job.source)
+            progress(done, len(jobs), str(job.source))
     return report
 
 

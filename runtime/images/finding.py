@@ -52,6 +52,23 @@ def find_inputs(
     return list(found.values())
 
 
+def list_pictures(folder: Path, *, recursive: bool = False) -> list[Path]:
+    """List the picture files of a folder.
+
+    Pictures are recognised by suffix (`READABLE_SUFFIXES`) and sorted; hidden files are passed over.
+
+    Args:
+        folder: an existing folder.
+        recursive: whether to look into subfolders.
+    """
+    candidates = folder.rglob("*") if recursive else folder.iterdir()
+    return sorted(path for path in candidates if _is_picture(path))
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in READABLE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
 def _expand(spec: Path, recursive: bool, hidden: Path | None) -> list[InputFile]:
     if spec.is_dir():
         return _in_folder(spec, recursive, hidden)
@@ -63,12 +80,11 @@ def _expand(spec: Path, recursive: bool, hidden: Path | None) -> list[InputFile]
 
 
 def _in_folder(folder: Path, recursive: bool, hidden: Path | None) -> list[InputFile]:
-    candidates = folder.rglob("*") if recursive else folder.iterdir()
-    files = [f for f in candidates if _is_picture(f) and not _inside(f, hidden)]
+    files = [file for file in list_pictures(folder, recursive=recursive) if not _inside(file, hidden)]
     if not files:
         remedy = "give another" if recursive else "subfolders are not looked into: give one of them, or another folder"
         raise UserError(f"the folder {folder} holds no picture ({' '.join(READABLE_SUFFIXES)}); {remedy}")
-    return [InputFile(file, file.relative_to(folder)) for file in sorted(files)]
+    return [InputFile(file, file.relative_to(folder)) for file in files]
 
 
 def _matching(pattern: Path, hidden: Path | None) -> list[InputFile]:
@@ -87,10 +103,6 @@ def _until_magic(pattern: Path) -> Path:
     """
     magic = next(i for i, part in enumerate(pattern.parts) if glob.has_magic(part))
     return Path(*pattern.parts[:magic])
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in READABLE_SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def _inside(path: Path, folder: Path | None) -> bool:

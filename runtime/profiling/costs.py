@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-import time
+from functools import partial
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ..tiling.context import mask_pyramid
 from ..tiling.costs import Tuning
 from ..tiling.spec import SpairNetwork
 from .masks import make_mask
+from .timing import Repeats, take_turns
 
 SIDE = 512
 """Side of the picture that is measured on."""
@@ -79,10 +80,5 @@ def _feeds(spec: SpairNetwork, side: int, density: float) -> dict[str, np.ndarra
 
 
 def _median_seconds(graph: Graph, feeds: dict[str, np.ndarray], repeats: int) -> float:
-    graph.run(feeds)  # first runs allocate
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        graph.run(feeds)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    times = take_turns({"run": partial(graph.run, feeds)}, lambda name: Repeats(repeats), warm_first=True)
+    return statistics.median(times["run"])

@@ -29,6 +29,8 @@ class Repeats:
     """Runs at most; at least 1."""
     seconds: float = math.inf
     """A way that ran once is run again only while its runs and one more such run fit into this; inf: always."""
+    least: int = 1
+    """Runs at least, even if they take longer than `seconds`."""
 
     def __post_init__(self) -> None:
         if self.most < 1 or not self.seconds >= 0:
@@ -36,7 +38,7 @@ class Repeats:
 
     def wants_more(self, times: Sequence[float]) -> bool:
         """Whether to run again after runs of so many seconds."""
-        if not times:
+        if len(times) < min(self.least, self.most):
             return True
         return len(times) < self.most and sum(times) + max(times) <= self.seconds
 
@@ -79,6 +81,9 @@ def take_turns(
     ways: Mapping[Key, Callable[[], Any]],
     repeats: Callable[[Key], Repeats],
     *,
+    warm_first: bool = False,
+    prepare: Callable[[Key], None] = lambda key: None,
+    rotate: bool = False,
     seen: Callable[[Key, Any], None] = lambda key, result: None,
     clock: Clock = time.perf_counter,
 ) -> dict[Key, list[float]]:
@@ -87,6 +92,9 @@ def take_turns(
     Args:
         ways: what to time, by key.
         repeats: how often a way is run; one that has had enough sits the later rounds out.
+        warm_first: run each once untimed before the first round, because first runs allocate.
+        prepare: called right before each timed run, outside of the time.
+        rotate: begin every round with the next key, so that no run always follows the same other one.
         seen: gets every result, outside of the time; what it raises ends the measurement.
         clock: seconds.
 
@@ -94,12 +102,18 @@ def take_turns(
         The seconds of every run by key.
     """
     times: dict[Key, list[float]] = {key: [] for key in ways}
-    while due := [key for key in ways if repeats(key).wants_more(times[key])]:
+    order = list(ways)
+    for key in order if warm_first else ():
+        ways[key]()
+    while due := [key for key in order if repeats(key).wants_more(times[key])]:
         for key in due:
+            prepare(key)
             start = clock()
             result = ways[key]()
             times[key].append(clock() - start)
             seen(key, result)
+        if rotate:
+            order = order[1:] + order[:1]
     return times
 
 

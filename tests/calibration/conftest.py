@@ -1,4 +1,4 @@
-"""A network small enough to be calibrated in seconds, and pictures with distortion of every density."""
+"""Small network and pictures for tests of calibration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ SIDE = 48
 
 @pytest.fixture(scope="session")
 def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """SPAIR of a few channels with random weights, masks neither empty nor full, exported."""
+    """Export a small SPAIR with random weights.
+
+    Its masks are neither empty nor full.
+    """
     import torch
 
     from spair.export.exporter import export_checkpoint
@@ -48,18 +51,21 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bundle(small_bundle: Path, tmp_path: Path) -> Path:
-    """A copy of the small bundle that a test may change."""
+    """Copy the small bundle, so that a test may change it."""
     return Path(shutil.copytree(small_bundle, tmp_path / "copy.spair"))
 
 
 @pytest.fixture(scope="session")
 def network(small_bundle: Path) -> Variant:
-    """The small bundle's network; nobody changes it."""
+    """Load the network of the small bundle, which no test changes."""
     return Variant(Bundle.open(small_bundle), threads=1)
 
 
 def make_picture(seed: int, height: int = SIDE, width: int = SIDE) -> np.ndarray:
-    """float32 [H, W, 3]: smooth colours, with bright streaks on a share of the columns that grows with the seed."""
+    """Make a picture, float32 [H, W, 3], with bright streaks.
+
+    The share of columns with streaks grows with the seed.
+    """
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:height, 0:width]
     phase = random.random(3) * 6
@@ -70,19 +76,19 @@ def make_picture(seed: int, height: int = SIDE, width: int = SIDE) -> np.ndarray
 
 @pytest.fixture
 def tiles(network: Variant) -> list[CalibrationPicture]:
-    """Three tiles."""
+    """Make three tiles."""
     return [CalibrationPicture(f"tile {seed}", make_picture(seed)) for seed in (1, 4, 7)]
 
 
 @pytest.fixture
 def options() -> Options:
-    """For tiles of SIDE."""
+    """Make options for tiles of SIDE."""
     return Options("int8", tile=32, tiles=4, threads=1)
 
 
 @pytest.fixture(scope="session")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with input and target: five pictures of awkward sizes, clean ones beside them."""
+    """Write five pictures of awkward sizes and their clean partners."""
     folder = tmp_path_factory.mktemp("pairs")
     for role in ("input", "target"):
         (folder / role).mkdir()

@@ -1,4 +1,4 @@
-"""The whole job on a small network: what is stored, what is refused, what comes out twice the same."""
+"""Whole calibrations of a small network."""
 
 import json
 import re
@@ -18,13 +18,13 @@ TIMES = ("ms", "ms_fp32", "ms_saved")
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the tests of this module keep what they measured, for each other."""
+    """Share one cache of measurements among the tests of this module."""
     return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(autouse=True)
 def _shared_journal(request: pytest.FixtureRequest, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is measured twice, and only the fixture `calibrated` is timed."""
+    """Measure nothing twice and time only the fixture `calibrated`."""
     monkeypatch.setenv("SPAIR_CACHE", str(cache))
     monkeypatch.setattr("spair.calibration.calibrate.time_layers", lambda *_: {})
     monkeypatch.setattr("spair.calibration.calibrate.time_parts", lambda *_: {"parts": {}})
@@ -41,7 +41,7 @@ def without_times(report: dict) -> dict:
 
 @pytest.fixture(scope="module", params=["fp16", "int8"])
 def calibrated(request, small_bundle, pairs, cache, tmp_path_factory) -> tuple[Path, dict]:
-    """The small bundle in a precision, and the report; shared by the module."""
+    """Calibrate the small bundle once per precision for this module."""
     folder = tmp_path_factory.mktemp("calibrated")
     path = Path(shutil.copytree(small_bundle, folder / "small.spair"))
     with pytest.MonkeyPatch.context() as patch:
@@ -143,7 +143,9 @@ def test_fresh_measures_again(bundle, pairs, options, cache, tmp_path, monkeypat
 
 def test_a_missed_gate_writes_nothing_and_names_the_worst(bundle, pairs, options):
     before = contents(bundle)
-    with pytest.raises(GateError, match=r"no layer of .* may be int8 within 1e-09 dB, .*; the most sensitive are net_"):
+    with pytest.raises(
+        GateError, match=r"no layer of .* can be int8 within .* 1e-09 dB .the most sensitive layers are net_"
+    ):
         calibrate_bundle(bundle, pairs / "input", replace(options, max_loss=1e-9))
     assert contents(bundle) == before
     assert not list(bundle.parent.glob(".copy.spair*"))
@@ -204,7 +206,7 @@ def test_a_diagnosis_stores_nothing(bundle, pairs, options, what):
     assert any(row["db_lost"] > 0 for row in report["table"])
 
 
-# What is refused
+# Refusals
 
 
 def refuse(bundle: Path, images: Path, options: Options, match: str, **more) -> None:
@@ -221,7 +223,7 @@ def change_manifest(bundle: Path, **entries) -> None:
 
 
 def test_pictures_that_cannot_be_used_are_refused(bundle, pairs, options, tmp_path):
-    refuse(bundle, tmp_path / "nowhere", options, "nowhere is no folder; give one")
+    refuse(bundle, tmp_path / "nowhere", options, "nowhere does not exist; give a folder")
     few = tmp_path / "few"
     few.mkdir()
     refuse(bundle, few, options, "holds no picture")
@@ -255,12 +257,12 @@ def test_a_pair_of_two_sizes_is_refused(bundle, pairs, options, tmp_path):
 def test_a_bundle_without_parity_or_quantized_already_is_refused(bundle, pairs, options):
     parity = json.loads((bundle / "manifest.json").read_text())["parity"]
     change_manifest(bundle, parity={})
-    refuse(bundle, pairs / "input", options, "has no passed parity report")
+    refuse(bundle, pairs / "input", options, "has no parity report that passed")
     change_manifest(bundle, parity=parity)
     calibrate_bundle(bundle, pairs / "input", options, targets=pairs / "target")
     graphs = json.loads((bundle / "manifest.json").read_text())["graphs"]
     change_manifest(bundle, graphs={"fp32": graphs["int8"]})
-    refuse(bundle, pairs / "input", options, r"the fp32 graph \w+ of .* holds quantized or half values already")
+    refuse(bundle, pairs / "input", options, r"the FP32 graph \w+ of .* already holds quantized or half values")
 
 
 def test_a_value_that_is_not_finite_names_layer_and_picture(bundle, pairs, options):
@@ -301,7 +303,10 @@ def test_a_value_that_is_not_finite_outside_of_all_tiles_is_named_too(bundle, pa
 def test_converted_graphs_with_infinities_are_refused_by_the_layer_that_made_them(
     network, tiles, monkeypatch, part, layer, view
 ):
-    """However many tensors are in view at once: the outputs are not finite either, and come first in ONNX Runtime."""
+    """Name the layer for any number of observed tensors.
+
+    The graph's outputs are not finite either, and ONNX Runtime gives them first.
+    """
     from spair.calibration.statistics import observe
 
     models = {name: onnx.ModelProto.FromString(network.models[name].SerializeToString()) for name in network.parts}
@@ -317,14 +322,15 @@ def test_converted_graphs_with_infinities_are_refused_by_the_layer_that_made_the
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"pictures": 3}, "3 pictures of a side of 1024 are to be used, expected at least 4"),
-        ({"side": 31}, "a side of 31 are to be used, .* not below the tile's 32"),
-        ({"precision": "fp8"}, "cannot calibrate to 'fp8', expected one of fp16, int8"),
-        ({"calibrator": "best"}, "unknown calibrator 'best', expected one of minmax"),
-        ({"precision": "fp16", "quantize": "weights"}, "weights alone is a diagnosis of int8, got fp16"),
-        ({"tile": 8}, "the tile is 8"),
-        ({"percentile": 5.0}, "the percentile is 5, expected 50 to 100"),
-        ({"max_loss": 0.0}, "the loss allowed is 0 dB, expected more than 0"),
+        ({"pictures": 3}, "the number of pictures is 3, expected 4 or more"),
+        ({"side": 31}, "cut to a side of 31 pixels, expected at least the 32 of a tile"),
+        ({"precision": "fp8"}, "the precision is 'fp8', expected one of fp16, int8"),
+        ({"calibrator": "best"}, "the calibrator is 'best', expected one of minmax"),
+        ({"precision": "fp16", "quantize": "weights"}, "quantize is 'weights' with fp16, expected 'both' or int8"),
+        ({"tile": 8}, "the tile has a side of 8 pixels, expected 32 or more"),
+        ({"tiles": 1}, "the number of tiles is 1, expected 2 or more"),
+        ({"percentile": 5.0}, "the percentile is 5 %, expected 50 to 100"),
+        ({"max_loss": 0.0}, "the largest loss is 0 dB, expected more than 0"),
         ({"assumed_psnr": 1.0}, "the assumed PSNR is 1 dB, expected 10 to 90"),
     ],
 )

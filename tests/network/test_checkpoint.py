@@ -1,4 +1,4 @@
-"""Checkpoints: what is read, and every refusal."""
+"""Laws of checkpoint files and every refusal."""
 
 import dataclasses
 import json
@@ -108,13 +108,13 @@ def test_a_missing_file_is_refused(tmp_path):
 
 def test_an_unknown_suffix_is_refused(tmp_path):
     (tmp_path / "a.bin").write_bytes(b"x")
-    refused(tmp_path / "a.bin", r"ends in '\.bin'; expected one of \.safetensors")
+    refused(tmp_path / "a.bin", r"ends in '\.bin', expected one of \.safetensors")
 
 
 @pytest.mark.parametrize("kept", [0, 5, 1000, -10])
 def test_a_truncated_safetensors_file_is_refused(small_file, kept):
     small_file.write_bytes(small_file.read_bytes()[:kept])
-    refused(small_file, "truncated or no safetensors file")
+    refused(small_file, "truncated or not a safetensors file")
 
 
 @pytest.mark.parametrize("kept", [0, 5, 1000, -10])
@@ -127,7 +127,7 @@ def test_a_truncated_torch_file_is_refused(tmp_path, tiny, kept, zipped):
 
 
 class Payload:
-    """Leaves a trace when it is unpickled."""
+    """Object that leaves a trace when it is unpickled."""
 
     trace: Path
 
@@ -150,15 +150,15 @@ def test_a_pickled_module_is_refused_and_not_executed(tmp_path):
 
 def test_a_file_without_a_state_dict_is_refused(tmp_path):
     torch.save([1, 2], tmp_path / "list.pth")
-    refused(tmp_path / "list.pth", "holds no state dict")
+    refused(tmp_path / "list.pth", "does not hold a state dict")
     torch.save({}, tmp_path / "empty.pth")
-    refused(tmp_path / "empty.pth", "holds no state dict")
+    refused(tmp_path / "empty.pth", "does not hold a state dict")
 
 
 def test_another_networks_weights_are_refused_with_their_keys(tmp_path):
     torch.save({"conv.weight": torch.zeros(1)}, tmp_path / "other.pth")
     refused(
-        tmp_path / "other.pth", "its keys begin conv.weight; for another network give its definition with --factory"
+        tmp_path / "other.pth", "its keys begin conv.weight; for another network, give its definition with --factory"
     )
 
 
@@ -231,17 +231,17 @@ def test_presets_survive_json_and_unknown_names_list_the_known_ones():
 
 
 def test_only_safetensors_are_written_and_an_unwritable_folder_is_one_sentence(tmp_path):
-    with pytest.raises(CheckpointError, match="written as .safetensors"):
+    with pytest.raises(CheckpointError, match=r"cannot save a\.pth, expected a name that ends in \.safetensors"):
         save_checkpoint(SPAIR(SMALL), tmp_path / "a.pth", task="rain")
     (tmp_path / "file").write_text("")
-    with pytest.raises(CheckpointError, match="choose a folder that can be written"):
+    with pytest.raises(CheckpointError, match="give a folder that can be written"):
         save_checkpoint(SPAIR(SMALL), tmp_path / "file" / "a.safetensors", task="rain")
 
 
 @pytest.mark.data
 def test_the_published_checkpoints_of_others_are_refused(data_dir):
     refused(data_dir / "checkpoints" / "dncnn_pickled_module.pth", "not executed")
-    refused(data_dir / "checkpoints" / "sapnet.pth", "is no checkpoint of a SPAIR preset")
+    refused(data_dir / "checkpoints" / "sapnet.pth", "is not a checkpoint of a SPAIR preset")
 
 
 def test_integer_weights_are_refused(tmp_path, tiny):

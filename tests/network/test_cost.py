@@ -1,4 +1,4 @@
-"""Multiply-adds: counted, and within the budget that sparsity needs."""
+"""Multiply-adds of the network and their budget for sparsity."""
 
 import pytest
 
@@ -40,7 +40,10 @@ def test_parameters_of_a_block_are_its_weights_and_biases():
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
 def test_the_shares_of_work_agree_with_the_counted_multiply_adds(preset):
-    """Counted on a picture: all of Net_R but the keys and values, which are computed once and not for every pixel."""
+    """Count the multiply-adds of Net_R on a picture.
+
+    Its keys and values are left out, because they are computed once and not for every pixel.
+    """
     model = SPAIR(preset)
     counts = multiply_adds(preset, 256, 256)
     full, half, quarter = model.net_r.work()

@@ -1,4 +1,4 @@
-"""The PyTorch operators against the readable references of spair.plugins."""
+"""PyTorch operators against the readable references of `spair.plugins`."""
 
 import numpy as np
 import pytest

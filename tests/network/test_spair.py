@@ -18,7 +18,10 @@ def model() -> SPAIR:
 
 
 def randomized(model: SPAIR) -> SPAIR:
-    """Weights with which every block has a say: a fresh network starts as the identity."""
+    """Return a network in which every block changes the result.
+
+    A fresh network starts as the identity.
+    """
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in model.parameters():

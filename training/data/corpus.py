@@ -11,10 +11,11 @@ import numpy as np
 from PIL import Image
 
 from ...runtime.errors import UserError
+from ...runtime.images.finding import list_pictures
 from ..simulators import Simulator
 from .config import Data
 from .datasets import find_pairs
-from .pairs import Pair, Progress, list_pictures, listed, pair_folders, read_mask, read_pair_uint8, read_rgb_uint8
+from .pairs import Pair, Progress, listed, pair_folders, read_mask, read_pair_uint8, read_rgb_uint8
 from .simulated import degrade_photo
 from .store import Store
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ...runtime.errors import UserError
-from .pairs import Pair, list_pictures, listed, natural_order
+from ...runtime.images.finding import list_pictures
+from .pairs import Pair, listed, natural_order
 
 _ANY = "(.+)"
 

@@ -14,12 +14,10 @@ from typing import Literal
 
 import numpy as np
 
+from ...runtime.clock import CountProgress as Progress
 from ...runtime.errors import UserError
 from ...runtime.images import read_image
-from ...runtime.images.finding import READABLE_SUFFIXES
-
-Progress = Callable[[int, int, str], None]
-"""Callback `progress(done, total, name)` after each file or picture, called in the caller's thread."""
+from ...runtime.images.finding import READABLE_SUFFIXES, list_pictures
 
 _NAMED = 3  # files named in a message; the others are counted
 _WORKERS = min(8, os.cpu_count() or 1)  # decoding threads; libvips works outside Python's lock
@@ -111,18 +109,6 @@ def check_pairs(pairs: Sequence[Pair], progress: Progress | None = None) -> None
         complaints.append(f"the pictures of a pair must have one size, but {listed(unequal, '; ')}: use matching files")
     if complaints:
         raise UserError("; ".join(complaints))
-
-
-def list_pictures(folder: Path) -> list[Path]:
-    """List the picture files of a folder.
-
-    Pictures are recognised by suffix (`READABLE_SUFFIXES`) and sorted; hidden files and subfolders are passed over.
-    """
-    return [
-        path
-        for path in sorted(folder.iterdir())
-        if path.is_file() and path.suffix.lower() in READABLE_SUFFIXES and not path.name.startswith(".")
-    ]
 
 
 def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:

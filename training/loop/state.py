@@ -16,6 +16,7 @@ from lightning.pytorch.plugins import TorchCheckpointIO
 from pydantic import ValidationError
 
 from ...runtime.errors import UserError
+from ...runtime.files import replace_atomically
 from ..config import TrainingConfig
 
 STATE = Path("state") / "last.ckpt"
@@ -37,11 +38,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write beside `path`, then rename."""
-        temporary = Path(f"{path}.tmp")
-        super().save_checkpoint(checkpoint, temporary, storage_options)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())  # otherwise the name may reach the disk before the contents
-        temporary.replace(path)
+        with replace_atomically(Path(path)) as temporary:
+            super().save_checkpoint(checkpoint, temporary, storage_options)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())  # otherwise the name may reach the disk before the contents
 
 
 @dataclasses.dataclass(frozen=True)

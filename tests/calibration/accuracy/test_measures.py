@@ -1,4 +1,4 @@
-"""What a loss is, with and without clean pictures."""
+"""Losses with and without clean pictures."""
 
 import numpy as np
 import pytest

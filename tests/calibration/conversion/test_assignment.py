@@ -1,4 +1,4 @@
-"""Where casts lie: against the least that any assignment costs, by a minimum cut."""
+"""Cost of assignments against the least cost, by a minimum cut."""
 
 import random
 
@@ -16,7 +16,10 @@ HALVES, FLOATS = 0, 1
 
 
 def find_least(assignment: Assignment) -> int:
-    """Bytes of the cheapest assignment: nodes on the side of HALVES compute in halves, tensors cut are cast."""
+    """Return the bytes of the cheapest assignment.
+
+    Nodes on the side of HALVES compute in halves, and the cut tensors are cast.
+    """
     edges: dict[tuple[int, int], int] = {}
 
     def join(start: int, end: int, cost: int) -> None:

@@ -1,4 +1,4 @@
-"""The pass that writes precisions into graphs: types, casts, scales, and what may not change."""
+"""Graph pass that writes the precisions of a plan."""
 
 import copy
 import dataclasses
@@ -87,7 +87,10 @@ def test_halves_are_near_and_clean_pixels_exact(network, density):
 
 
 def test_the_twin_rounds_every_layer_of_the_typed_graph(network):
-    """What a half cannot hold is gone from the twin, whatever ONNX Runtime keeps between its casts."""
+    """Check that the twin loses what a half cannot hold.
+
+    ONNX Runtime may keep more between its casts.
+    """
     model = network.models["net_l"]
     feeds = feeds_of(model)
     twin = converted(model, plan_of(network, "fp16"), "net_l", twin=True)
@@ -100,7 +103,7 @@ def test_the_twin_rounds_every_layer_of_the_typed_graph(network):
 
 
 def test_int8_is_the_float_graph_on_quantized_values(network):
-    """Against a graph of its own making: weights and inputs quantized by hand, for one layer."""
+    """Compare one layer with a graph that is quantized by hand."""
     model = network.models["net_r"]
     layer = next(layer for layer in network.layers if layer.name == "net_r.scm.0.pairs.0.first")
     use, scale = layer.uses[0], float(np.float16(0.013))
@@ -152,7 +155,7 @@ def test_one_activation_read_with_one_scale_is_quantized_once(network):
 
 
 def test_names_of_the_graph_are_not_taken_again(network):
-    """A network may call a tensor of its own what scales and quantized values are called."""
+    """Convert a network whose own tensors have the names of scales."""
     model, plan = network.models["net_r"], plan_of(network, "int8")
     expected = converted(model, plan)
     quantized = next(node.output[0] for node in expected.graph.node if node.op_type == "QuantizeLinear")
@@ -198,7 +201,7 @@ def test_what_no_half_holds_stays_float(network):
 
 
 def make_chain(*kinds: str) -> onnx.ModelProto:
-    """conv -> the operators -> conv, on [1,4,64,64]."""
+    """Make a graph of operators between two convolutions on [1,4,64,64]."""
     weights = np.random.default_rng(0).standard_normal((4, 4, 1, 1)).astype(np.float32)
     nodes = [helper.make_node("Conv", ["x", "first.weight"], ["t0"])]
     for index, kind in enumerate(kinds):

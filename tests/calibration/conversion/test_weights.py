@@ -1,4 +1,4 @@
-"""Weights in int8, and scales that survive as halves."""
+"""INT8 weights and their scales as halves."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A calibration keeps what others add to the bundle while it works."""
+"""Calibrations beside other writers of the same bundle."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ LIBRARY = "plugins/l4/libspair_plugins.so"
 
 @pytest.fixture
 def meanwhile(monkeypatch):
-    """Lets a call happen once, after a calibration has read the bundle."""
+    """Make a call once, after the calibration has read the bundle."""
 
     def register(action):
         observe, waiting = calibrate.observe, [action]

@@ -1,4 +1,4 @@
-"""The packed form of calibrated graphs against the dense one."""
+"""Packed form of calibrated graphs against the dense one."""
 
 import copy
 
@@ -15,7 +15,7 @@ from tests.calibration.conversion.test_convert import feeds_of, plan_of, session
 
 
 def pack(network, plan) -> tuple[onnx.ModelProto, onnx.ModelProto, onnx.ModelProto]:
-    """Converted, its float32 twin, and the packed form of the first."""
+    """Return the converted graph, its float32 twin and its packed form."""
     dense, twin = (copy.deepcopy(network.models["net_r"]) for _ in range(2))
     ConvertPrecision(plan, "net_r")(dense)
     ConvertPrecision(plan, "net_r", twin=True)(twin)
@@ -26,7 +26,10 @@ def pack(network, plan) -> tuple[onnx.ModelProto, onnx.ModelProto, onnx.ModelPro
 
 @pytest.mark.parametrize("density", [0.0, 0.03, 0.4, 1.0])
 def test_packed_int8_equals_dense_int8(network, density):
-    """All in float32 but the layers: the same integers on both sides, so only the order of sums differs."""
+    """Compare graphs in which only the layers are INT8.
+
+    Both compute the same integers, so only the order of their sums differs.
+    """
     dense, _, packed = pack(network, plan_of(network, "int8", "fp32"))
     feeds = feeds_of(dense, density)
     expected, got = (session(model).run(None, feeds)[0] for model in (dense, packed))

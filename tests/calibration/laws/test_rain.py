@@ -1,4 +1,4 @@
-"""The shipped rain network on real rain: both gates hold."""
+"""Gates of the shipped network on real rain."""
 
 import importlib.resources
 from pathlib import Path
@@ -17,7 +17,7 @@ CROP = 112
 
 @pytest.fixture(scope="module")
 def rain(data_dir, tmp_path_factory) -> Path:
-    """Crops of four pairs, two of each rain."""
+    """Write crops of four pairs, two of each kind of rain."""
     folder = tmp_path_factory.mktemp("rain")
     for role in ("input", "target"):
         (folder / role).mkdir()
@@ -31,7 +31,7 @@ def rain(data_dir, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory) -> Path:
-    """The shipped checkpoint, exported."""
+    """Export the shipped checkpoint."""
     from spair.export.exporter import export_checkpoint
 
     checkpoint = Path(str(importlib.resources.files("spair.network.weights") / "rain-tiny.safetensors"))

@@ -26,6 +26,35 @@ def test_ways_take_turns_in_the_order_given():
     assert times == {"a": [1, 4], "b": [2, 5], "c": [3, 6]}
 
 
+def test_runs_are_warmed_prepared_and_rotated_outside_of_the_time():
+    order, clock = [], FakeClock(1, 2, 3, 4, 5, 6)
+    runs = {name: lambda name=name: order.append((name, clock.running)) for name in "abc"}
+    times = take_turns(
+        runs,
+        lambda key: Repeats(2),
+        warm_first=True,
+        prepare=lambda key: order.append((key.upper(), clock.running)),
+        rotate=True,
+        clock=clock,
+    )
+    assert "".join(name for name, _ in order) == "abc" + "AaBbCc" + "BbCcAa"
+    assert [running for _, running in order] == 3 * [False] + 6 * [False, True]
+    assert times == {"a": [1, 6], "b": [2, 4], "c": [3, 5]}
+
+
+def test_rotation_passes_over_a_run_that_had_enough():
+    order = []
+    runs = {name: lambda name=name: order.append(name) for name in "abc"}
+    take_turns(runs, lambda key: Repeats(1 if key == "b" else 3), rotate=True)
+    assert "".join(order) == "abc" + "ca" + "ca"
+
+
+def test_a_least_number_of_runs_is_made_however_long_they_take():
+    repeats = Repeats(5, seconds=10.0, least=2)
+    assert repeats.wants_more([]) and repeats.wants_more([9.0]) and not repeats.wants_more([9.0, 9.0])
+    assert not Repeats(1, least=2).wants_more([9.0])
+
+
 def test_a_way_that_had_enough_sits_out():
     times = take_turns(
         {"long": lambda: None, "short": lambda: None},

@@ -8,13 +8,12 @@ import pytest
 
 from spair.runtime.errors import UserError
 from spair.runtime.images import Picture, write_image
-from spair.runtime.images.finding import READABLE_SUFFIXES, find_inputs
+from spair.runtime.images.finding import READABLE_SUFFIXES, find_inputs, list_pictures
 from spair.training.data import pairs as pairs_module
 from spair.training.data.pairs import (
     Pair,
     check_pairs,
     fingerprint,
-    list_pictures,
     pair_folders,
     read_mask,
     read_pair,
