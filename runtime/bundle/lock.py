@@ -1,4 +1,4 @@
-"""Lock that admits one writer of a bundle at a time."""
+"""Lock that keeps writers of a bundle apart."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 @contextlib.contextmanager
 def lock_bundle(path: Path) -> Iterator[None]:
-    """Wait for other writers of a bundle, then keep them out.
+    """Hold the lock of a bundle for a `with` block.
 
     The lock is held on the file `.NAME.lock` beside the bundle, since the bundle's folder itself is replaced. The
     system gives it up when its process ends, however that happens, so a file that a killed process left blocks nobody.

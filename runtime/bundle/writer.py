@@ -116,7 +116,7 @@ def _exported_files(bundle: Bundle) -> dict[str, str]:
 
 @contextmanager
 def _writing(target: Path) -> Iterator[None]:
-    """Hold the lock of a bundle, and report errors of the system in one sentence."""
+    """Hold a bundle's lock and report system errors in sentences."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with lock_bundle(target):

@@ -95,7 +95,9 @@ def read_photo(file: str) -> np.ndarray:
 
 
 def read_default_photo() -> tuple[str, np.ndarray]:
-    """Read the widest photograph in light rain, with its name; uint8 [H, W, 3] RGB.
+    """Read the widest photograph in light rain, with its name.
+
+    The pixels are uint8 [H, W, 3] RGB.
 
     Raises:
         UserError: scikit-image, which has the photograph, or scipy, which the rain needs, is not installed.
