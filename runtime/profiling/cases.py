@@ -1,4 +1,4 @@
-"""The ways a bundle can restore a picture, the masks they are compared on, and the gates that come before times."""
+"""Settings, masks and baseline of a profile."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from ..tiling.planning import PathChoice
 from .masks import make_mask
 
 Run = Callable[[np.ndarray], np.ndarray]
-"""A picture as `Restorer` takes it -> the same, restored."""
+"""Function that takes a picture like `Restorer` does, and returns the restored picture."""
 
 TOLERANCE = 1e-4
-"""Largest difference in fp32 between two ways, of full scale: sums in another order."""
+"""Largest difference allowed in fp32 between two methods, as a share of full scale; sums have different orders."""
 
 COARSE_TOLERANCE = 2 / 255
-"""The same in fp16 and int8, whose own rounding is a part of the order of sums: two steps of 8 bits."""
+"""Largest difference allowed in fp16 and int8: two 8-bit steps, because rounding depends on the order of sums."""
 
 
 @dataclass(frozen=True)
 class RunSetting:
-    """How a bundle is run."""
+    """Settings with which a bundle is run."""
 
     precision: str = "fp32"
     threads: int | None = None
-    """Threads inside an operator; None: all cores."""
+    """Number of threads inside an operator; None takes all cores."""
     tile: int | None = None
-    """Largest side of a piece in pixels; None: see `Restorer`."""
+    """Largest side of a piece in pixels; None takes the default of `Restorer`."""
 
     @property
     def tolerance(self) -> float:
-        """Largest difference between two ways, of full scale."""
+        """Largest difference allowed, as a share of full scale."""
         return TOLERANCE if self.precision == "fp32" else COARSE_TOLERANCE
 
     def open_restorer(self, bundle: Bundle, tile_path: PathChoice = "auto") -> Restorer:
-        """Open the bundle on the CPU; see `Restorer.open`."""
+        """Open a bundle on the CPU, see `Restorer.open`."""
         return Restorer.open(
             bundle.path,
             backend="onnxruntime",
@@ -53,13 +53,15 @@ class RunSetting:
 
 
 def is_gated(bundle: Bundle) -> bool:
-    """Tell whether restored pictures keep the clean pixels of the input."""
+    """Tell whether restored pictures keep the input's clean pixels."""
     return bundle.manifest.network.gate_output
 
 
 @contextmanager
 def open_baseline(bundle: Bundle, setting: RunSetting) -> Iterator[Run]:
-    """The dense baseline: the bundle's graph of the whole network, in one piece, every pixel computed.
+    """Open the baseline, which computes every pixel in one piece.
+
+    It is the bundle's graph of the whole network.
 
     Raises:
         UserError: the bundle has no such graph.
@@ -76,27 +78,32 @@ def open_baseline(bundle: Bundle, setting: RunSetting) -> Iterator[Run]:
 
 @dataclass(frozen=True)
 class Case:
-    """A made mask."""
+    """Generated mask with the request that it answers."""
 
     shape: str
-    """See `make_mask`."""
+    """Name of a shape, see `make_mask`."""
     density: float
     """Share of distorted pixels that was asked for, 0..1."""
     mask: np.ndarray
-    """[H, W] bool."""
+    """[H, W] bool, True at distorted pixels."""
 
     def __str__(self) -> str:
         return f"{self.shape} {self.density:g}"
 
     @property
     def key(self) -> tuple[str, float]:
-        """What is measured under this name; masks without a shape (nothing or everything distorted) share it."""
+        """Name of the mask, shape and density.
+
+        Masks of the same name are equal: a mask without or with only distorted pixels has no shape.
+        """
         shapeless = self.mask.all() or not self.mask.any()
         return ("" if shapeless else self.shape, self.density)
 
 
 def make_cases(shapes: Sequence[str], densities: Sequence[float], height: int, width: int) -> list[Case]:
-    """Every shape at every density, in this order; the same every time.
+    """Make a mask of every shape at every density.
+
+    They come by shape, then by density. The masks are equal in every call.
 
     Raises:
         UserError: see `make_mask`.

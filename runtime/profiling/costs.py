@@ -18,25 +18,41 @@ from .masks import make_mask
 from .timing import Repeats, take_turns
 
 SIDE = 512
-"""Side of the picture that is measured on."""
+"""Side in pixels of the picture that is measured on."""
+
+_PACKED_CASES = {"small": (64, 0.0), "clean": (SIDE, 0.0), "packed": (SIDE, 0.35)}
+"""Side in pixels and density of the masks on which the packed graph is timed, by name."""
+
+_SHAPE = "blob"
+"""Shape of the masks, see `make_mask`."""
 
 
 def measure_tuning(
     bundle: Bundle, precision: str, threads: int | None, *, backend: str = "auto", repeats: int = 3
 ) -> Tuning:
-    """Time Net_R of a bundle on made masks and random values, some seconds in all.
+    """Time the graphs of Net_R in a bundle.
+
+    They run for some seconds, on generated masks and random values.
+
+    Args:
+        bundle: a two-stage bundle with a packed graph.
+        precision: precision of the graphs.
+        threads: number of threads inside an operator; None takes all cores.
+        backend: name of the backend.
+        repeats: number of timed runs of each case; the median counts.
 
     Raises:
-        UserError: the bundle has no dense and packed Net_R in this precision.
+        UserError: the bundle has no dense or no packed graph of Net_R in this precision.
     """
     missing = [part for part in ("net_r", "net_r_packed") if not bundle.has_graph(precision, part)]
     if missing or not isinstance(bundle.manifest.network, SpairNetwork):
         raise UserError(
-            f"{bundle.path} has no {precision} graph {' and '.join(missing) or 'of two stages'}; nothing to choose from"
+            f"{bundle.path} has no {precision} graph {' and '.join(missing) or 'of two stages'}; "
+            "only a bundle with a dense and a packed graph can be tuned"
         )
     spec, open_graph = bundle.manifest.network, find_backend(backend).open_graph
     if len(spec.channels) != len(spec.scales):
-        raise UserError(f"{bundle.path} does not say the channels of its features; export it again")
+        raise UserError(f"the manifest of {bundle.path} lists no channels of its features; export the bundle again")
     seconds = {}
     for part, cases in (("net_r", {"dense": (SIDE, 0.3)}), ("net_r_packed", _PACKED_CASES)):
         graph = open_graph(bundle.graph(precision, part), threads)
@@ -49,14 +65,13 @@ def measure_tuning(
     return _fit(seconds, sum(share * float(mask.mean()) for share, mask in zip(spec.work, masks, strict=True)))
 
 
-_PACKED_CASES = {"small": (64, 0.0), "clean": (SIDE, 0.0), "packed": (SIDE, 0.35)}
-
-
-_SHAPE = "blob"
-
-
 def _fit(seconds: dict[str, float], share: float) -> Tuning:
-    """Costs from the times of `_PACKED_CASES` and of a dense call, and the share of the work in the packed case."""
+    """Compute costs from measured times.
+
+    Args:
+        seconds: seconds of each of `_PACKED_CASES`, and of "dense".
+        share: share of the work in the case "packed", 0..1.
+    """
     pixels = SIDE * SIDE
     call = seconds["small"]
     window = max(seconds["clean"] - call, 0.0)

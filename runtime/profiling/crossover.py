@@ -1,4 +1,8 @@
-"""The three ways to restore a masked picture against each other: equal results first, then where their times cross."""
+"""Comparison of the methods that restore a masked picture.
+
+Dense computes every piece on all its pixels, packed on its distorted pixels, and adaptive takes the cheaper path for
+each piece. Their results are compared first, then their times, which cross at some density.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +20,13 @@ from ..restorer import Restorer, Result
 from ..tiling.planning import PathChoice
 from .cases import Case, RunSetting, is_gated
 from .gates import check_clean, check_same
-from .timing import Clock, Repeats, Say, find_crossover, percentiles, take_turns, warm_up
+from .timing import Clock, Repeats, ReportProgress, find_crossover, percentiles, take_turns, warm_up
 
 Point = dict[str, Any]
-"""Percentiles by way: "dense_ms", "adaptive_ms", "packed_ms"."""
+"""Percentiles of the times, "dense_ms", "adaptive_ms" and "packed_ms"."""
 
 PIECE = 128
-"""Largest side of the pieces of the comparison in pieces: a small picture would be restored in one piece otherwise."""
+"""Largest side in pixels of the pieces when pieces are compared; a small picture would otherwise be a single piece."""
 
 
 def measure_curves(
@@ -32,45 +36,47 @@ def measure_curves(
     cases: Sequence[Case],
     repeats: Repeats,
     *,
-    say: Say = lambda words: None,
+    progress: ReportProgress = lambda words: None,
     clock: Clock = time.perf_counter,
 ) -> dict[str, Any]:
-    """Time forced-dense, adaptive and forced-packed restorations under every mask, and check that all agree.
+    """Compare and time all methods under every mask.
 
-    Under one mask of each shape, the forced ways are also run in pieces of PIECE, and not timed.
+    Under one mask of each shape, dense and packed are also compared in small pieces, without being timed.
 
     Args:
         bundle: a two-stage bundle.
-        setting: how to run it.
+        setting: settings with which the bundle is run.
         image: float32 picture as `Restorer` takes it.
         cases: masks of the picture's size.
-        repeats: how often each way is run under each mask.
-        say: told what is being timed.
-        clock: seconds.
+        repeats: limits on the runs of each method under each mask.
+        progress: called with a phrase on what is being timed.
+        clock: returns the seconds.
 
     Returns:
         {"check": {"cases", "max_abs", "tolerance", "gated", "packed", "pieces"}, "curves": [{"mask", "points":
-        [{"density", "dense_ms", "adaptive_ms", "packed_ms"}], "crossover_density"}]}; cases counts different masks,
-        gated is whether clean pixels were checked, packed whether there is a packed graph that was, pieces the most
-        that a picture was restored in; packed_ms and crossover_density are None where the
-        bundle has no packed graph, the latter also where nothing crosses.
+        [{"density", "dense_ms", "adaptive_ms", "packed_ms"}], "crossover_density"}]}. "cases" is the number of
+        different masks, "gated" tells whether clean pixels were checked, "packed" whether a packed graph was, and
+        "pieces" is the largest number of pieces of a picture. "packed_ms" and "crossover_density" are None if the
+        bundle has no packed graph, and the latter also if the times do not cross.
 
     Raises:
-        GateError: two ways differ, or a clean pixel was changed.
+        GateError: the results of two methods differ, or a clean pixel was changed.
     """
     points: dict[tuple[str, float], Point] = {}
     with ExitStack() as stack:
-        ways = {way: stack.enter_context(setting.open_restorer(bundle, path)) for way, path in _paths(bundle, setting)}
+        restorers = {
+            method: stack.enter_context(setting.open_restorer(bundle, path)) for method, path in _paths(bundle, setting)
+        }
         heaviest = max(cases, key=lambda case: case.density)
-        for way, restorer in ways.items():
-            say(f"{way}, warming up")
+        for method, restorer in restorers.items():
+            progress(f"{method}, warming up")
             warm_up(restorer, image, heaviest.mask)
-        comparison = _Comparison(image, ways, setting.tolerance, is_gated(bundle))
+        comparison = _Comparison(image, restorers, setting.tolerance, is_gated(bundle))
         different = {case.key: case for case in cases}
         for case in different.values():
-            say(f"comparing the ways, {case}")
+            progress(f"comparing the methods, {case}")
             points[case.key] = comparison.run(case, repeats, clock)
-        say("comparing pieces")
+        progress("comparing pieces")
         comparison.compare_pieces(bundle, setting, _one_each(cases))
     shapes = dict.fromkeys(case.shape for case in cases)
     check = {
@@ -78,7 +84,7 @@ def measure_curves(
         "max_abs": comparison.largest,
         "tolerance": setting.tolerance,
         "gated": is_gated(bundle),
-        "packed": "packed" in ways,
+        "packed": "packed" in restorers,
         "pieces": comparison.pieces,
     }
     return {
@@ -88,7 +94,10 @@ def measure_curves(
 
 
 def _paths(bundle: Bundle, setting: RunSetting) -> Iterator[tuple[str, PathChoice]]:
-    """Dense first: the others are compared with it."""
+    """Yield the methods with their paths, dense first.
+
+    The other methods are compared with dense.
+    """
     yield "dense", "dense"
     yield "adaptive", "auto"
     if bundle.has_graph(setting.precision, "net_r_packed"):
@@ -96,7 +105,10 @@ def _paths(bundle: Bundle, setting: RunSetting) -> Iterator[tuple[str, PathChoic
 
 
 def _one_each(cases: Sequence[Case]) -> list[Case]:
-    """Of each shape, the case in the middle of the densities that leave something to restore."""
+    """Choose a case of middle density for each shape.
+
+    Masks without a distorted pixel are left out.
+    """
     shapes: dict[str, list[Case]] = {}
     for case in sorted(cases, key=lambda case: case.density):
         if case.mask.any():
@@ -105,43 +117,43 @@ def _one_each(cases: Sequence[Case]) -> list[Case]:
 
 
 class _Comparison:
-    """Runs every way under one mask after the other, and looks at each result."""
+    """Comparison of all methods on one picture, mask by mask."""
 
-    def __init__(self, image: np.ndarray, ways: Mapping[str, Restorer], tolerance: float, gated: bool) -> None:
-        self._image, self._ways, self._tolerance, self._gated = image, ways, tolerance, gated
+    def __init__(self, image: np.ndarray, restorers: Mapping[str, Restorer], tolerance: float, gated: bool) -> None:
+        self._image, self._restorers, self._tolerance, self._gated = image, restorers, tolerance, gated
         self._dense = image
         self.largest = 0.0
-        """Largest difference from dense so far, of full scale."""
+        """Largest difference from dense so far, as a share of full scale."""
         self.pieces = 0
-        """The most pieces so far that a picture was restored in."""
+        """Largest number of pieces of a picture so far."""
 
     def run(self, case: Case, repeats: Repeats, clock: Clock) -> Point:
-        """Percentiles of every way, after its results passed."""
-        runs = {way: partial(restorer, self._image, mask=case.mask) for way, restorer in self._ways.items()}
-        times = take_turns(runs, lambda way: repeats, seen=partial(self._check, case), clock=clock)
-        return {"packed_ms": None, **{f"{way}_ms": percentiles(seconds) for way, seconds in times.items()}}
+        """Compare and time the methods under one mask."""
+        runs = {name: partial(restorer, self._image, mask=case.mask) for name, restorer in self._restorers.items()}
+        times = take_turns(runs, lambda method: repeats, seen=partial(self._check, case), clock=clock)
+        return {"packed_ms": None, **{f"{method}_ms": percentiles(seconds) for method, seconds in times.items()}}
 
     def compare_pieces(self, bundle: Bundle, setting: RunSetting, cases: Sequence[Case]) -> None:
-        """Compare small pieces with the dense way of `setting` too."""
+        """Compare small pieces with the dense result of `setting`."""
         small = replace(setting, tile=min(setting.tile or PIECE, PIECE))
-        for way, path in _paths(bundle, setting):
+        for method, path in _paths(bundle, setting):
             if path == "auto":
                 continue
             with small.open_restorer(bundle, path) as restorer:
                 for case in cases:
-                    self._dense = self._ways["dense"](self._image, mask=case.mask).image
-                    self._compare(case, f"{way} (in pieces)", restorer(self._image, mask=case.mask))
+                    self._dense = self._restorers["dense"](self._image, mask=case.mask).image
+                    self._compare(case, f"{method} (in pieces)", restorer(self._image, mask=case.mask))
 
-    def _check(self, case: Case, way: str, result: Result) -> None:
-        if way == "dense":
+    def _check(self, case: Case, method: str, result: Result) -> None:
+        if method == "dense":
             self._dense = result.image
-        self._compare(case, way, result)
+        self._compare(case, method, result)
 
-    def _compare(self, case: Case, way: str, result: Result) -> None:
+    def _compare(self, case: Case, method: str, result: Result) -> None:
         self.pieces = max(self.pieces, result.tiles.packed + result.tiles.dense)
         if self._gated:
-            check_clean(f"{case}, {way}", self._image, result.image, case.mask)
-        difference = check_same(str(case), way, result.image, self._dense, self._tolerance)
+            check_clean(f"{case}, {method}", self._image, result.image, case.mask)
+        difference = check_same(str(case), method, result.image, self._dense, self._tolerance)
         self.largest = max(self.largest, difference)
 
 
@@ -150,6 +162,6 @@ def _curve(shape: str, cases: Sequence[Case], points: Mapping[tuple[str, float],
     curve = [{"density": case.density, **points[case.key]} for case in own]
     crossover = None
     if all(point["packed_ms"] for point in curve):
-        packed, dense = ([point[f"{way}_ms"]["p50"] for point in curve] for way in ("packed", "dense"))
+        packed, dense = ([point[f"{method}_ms"]["p50"] for point in curve] for method in ("packed", "dense"))
         crossover = find_crossover([point["density"] for point in curve], packed, dense)
     return {"mask": shape, "points": curve, "crossover_density": crossover}

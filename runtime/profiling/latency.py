@@ -1,4 +1,7 @@
-"""Where the milliseconds go: pictures of one size timed by mask, density and stage, and checked while they are."""
+"""Times of restoring a picture, by mask, density and stage.
+
+Results are checked while they are timed.
+"""
 
 from __future__ import annotations
 
@@ -18,27 +21,27 @@ from ..restorer import Result
 from .cases import Case, RunSetting, is_gated, open_baseline
 from .gates import check_baseline, check_clean
 from .memory import measure_peak_memory
-from .timing import Clock, Effort, Repeats, Say, percentiles, take_turns, warm_up
+from .timing import Clock, Effort, Repeats, ReportProgress, percentiles, take_turns, warm_up
 
 DENSE, FOUND = "dense", "the mask found"
-"""What is timed beside the cases: the baseline, and the restorer under the mask that the network finds itself."""
+"""Keys of the runs beside the cases: the baseline, and the restorer under the mask that the network finds."""
 
 Times = Mapping[Hashable, Sequence[float]]
-"""Seconds of every run, by what was run."""
+"""Seconds of every run by key; the keys are `DENSE`, `FOUND` and those of the cases."""
 
 _NO_PICTURE = np.empty(0)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is timed."""
+    """Bundle and picture that are timed."""
 
     bundle: Bundle
     setting: RunSetting
     pixels: np.ndarray
     """[H, W, C] as `Picture` holds them."""
     suffix: str = ".jpg"
-    """Of the file format that decoding and encoding is timed in."""
+    """Suffix of the file format in which decoding and encoding are timed."""
 
 
 def measure_masks(
@@ -46,38 +49,41 @@ def measure_masks(
     cases: Sequence[Case],
     effort: Effort,
     *,
-    say: Say = lambda words: None,
+    progress: ReportProgress = lambda words: None,
     clock: Clock = time.perf_counter,
 ) -> dict[str, Any]:
-    """Time a two-stage bundle on one picture under every mask, dense and adaptive in turns.
+    """Time a two-stage bundle on one picture under every mask.
+
+    The baseline and the restorer run in turns.
 
     Args:
         subject: a bundle of kind "spair" with a graph of the whole network, and a picture.
         cases: masks of the picture's size.
-        effort: how often things are run.
-        say: told what is being timed.
-        clock: seconds.
+        effort: limits on the runs.
+        progress: called with a phrase on what is being timed.
+        clock: returns the seconds.
 
     Returns:
-        {"rows": one a case (see `_row`), "stages": see `_stages`}.
+        {"rows", "stages"}: a row for each case, see `_row`, and the stages, see `_stages`.
 
     Raises:
-        GateError: the ways differ under the network's own mask, or a clean pixel was changed under a made one.
-            Distorted pixels are not compared under made masks: `measure_curves` does, on a smaller picture.
+        GateError: baseline and restorer differ under the network's own mask, or a clean pixel was changed under a
+            generated one. Distorted pixels are not compared under generated masks; `measure_curves` does that, on a
+            smaller picture.
     """
     bundle, setting, pixels = subject.bundle, subject.setting, subject.pixels
     with open_baseline(bundle, setting) as dense, setting.open_restorer(bundle) as restorer:
-        say("warming up")
+        progress("warming up")
         differing = check_baseline("the network's own mask", restorer(pixels).image, dense(pixels))
         lightest = min((case for case in cases if case.mask.any()), key=lambda case: case.density, default=None)
         warm_up(restorer, pixels, None if lightest is None else lightest.mask)
-        watch = _Watch(pixels, cases, say, gated=is_gated(bundle))
+        watch = _Watch(pixels, cases, progress, gated=is_gated(bundle))
         runs: dict[Hashable, Callable[[], Any]] = {DENSE: partial(dense, pixels), FOUND: partial(restorer, pixels)}
         runs |= {case.key: partial(restorer, pixels, mask=case.mask) for case in cases}
         times = take_turns(
             runs, lambda key: effort.dense if key == DENSE else effort.adaptive, seen=watch.see, clock=clock
         )
-    say("files and memory")
+    progress("files and memory")
     whole = percentiles(times[DENSE])
     stages = _stages(subject, times[FOUND], watch.results[FOUND], effort.files, clock)
     stages |= {"dense_ms": whole, "speedup": _ratio(whole, stages["adaptive_ms"]), "differing_from_dense": differing}
@@ -88,19 +94,23 @@ def measure_masks(
 
 
 def measure_foreign(
-    subject: Subject, effort: Effort, *, say: Say = lambda words: None, clock: Clock = time.perf_counter
+    subject: Subject,
+    effort: Effort,
+    *,
+    progress: ReportProgress = lambda words: None,
+    clock: Clock = time.perf_counter,
 ) -> dict[str, Any]:
-    """Time a network without a mask, which always computes every pixel; arguments and result as of `measure_masks`.
+    """Time a foreign network, which always computes every pixel.
 
-    The only row has no mask, density 1, and nothing adaptive.
+    Arguments and result are those of `measure_masks`. The only row has no mask, density 1, and no adaptive times.
     """
     with subject.setting.open_restorer(subject.bundle) as restorer:
-        say("warming up")
+        progress("warming up")
         restorer(subject.pixels)
-        watch = _Watch(subject.pixels, (), say, gated=False)
+        watch = _Watch(subject.pixels, (), progress, gated=False)
         runs: dict[Hashable, Callable[[], Any]] = {DENSE: partial(restorer, subject.pixels)}
         times = take_turns(runs, lambda key: effort.dense, seen=watch.see, clock=clock)
-    say("files and memory")
+    progress("files and memory")
     stages = _stages(subject, times[DENSE], watch.results[DENSE], effort.files, clock)
     missing = {"adaptive_ms": None, "speedup": None}
     row = {**_row((None, 1.0), times, DENSE, watch.results[DENSE]), **missing, "adaptive_runs": 0}
@@ -111,7 +121,13 @@ def measure_foreign(
 def time_files(
     pixels: np.ndarray, suffix: str, repeats: Repeats, clock: Clock = time.perf_counter
 ) -> tuple[dict[str, list[float]], int]:
-    """Seconds of reading and of writing a picture file in the temporary folder, by "decode" and "encode"; its bytes."""
+    """Time reading and writing a picture file.
+
+    The file lies in the temporary folder.
+
+    Returns:
+        Seconds of each run by "decode" and "encode", and the size of the file in bytes.
+    """
     with tempfile.TemporaryDirectory(prefix="spair-") as folder:
         file = Path(folder) / f"picture{suffix}"
         picture = Picture(pixels)
@@ -121,30 +137,44 @@ def time_files(
             "decode": partial(read_image, file),
             "encode": partial(write_image, file, picture),
         }
-        return take_turns(runs, lambda way: repeats, clock=clock), size
+        return take_turns(runs, lambda key: repeats, clock=clock), size
 
 
 class _Watch:
-    """Sees every result: keeps its times and counts, not its picture, and checks its clean pixels if gated."""
+    """Observer of all results of a measurement.
 
-    def __init__(self, pixels: np.ndarray, cases: Sequence[Case], say: Say, *, gated: bool) -> None:
-        self._pixels, self._say, self._gated = pixels, say, gated
+    It keeps times and counts but no pictures, and checks the clean pixels if the network keeps them.
+    """
+
+    def __init__(self, pixels: np.ndarray, cases: Sequence[Case], progress: ReportProgress, *, gated: bool) -> None:
+        self._pixels, self._progress, self._gated = pixels, progress, gated
         self._cases: dict[Hashable, Case] = {case.key: case for case in cases}
         self.results: dict[Hashable, list[Result]] = {}
 
     def see(self, key: Hashable, result: Any) -> None:
         case = self._cases.get(key)
-        self._say(f"timed {case or key}")
-        if not isinstance(result, Result):  # the baseline's, a picture alone
+        self._progress(f"timed {case or key}")
+        if not isinstance(result, Result):  # the baseline gives a picture alone
             return
         if case is not None and self._gated:
             check_clean(str(case), self._pixels, result.image, case.mask)
         self.results.setdefault(key, []).append(replace(result, image=_NO_PICTURE, mask=None))
 
 
-def _row(names: tuple[str | None, float], times: Times, way: Hashable, results: Sequence[Result]) -> dict[str, Any]:
-    """A row of the report: percentiles in ms and runs of both ways, speed-up of medians, tiles, medians by stage."""
-    dense, adaptive = percentiles(times[DENSE]), percentiles(times[way])
+def _row(names: tuple[str | None, float], times: Times, key: Hashable, results: Sequence[Result]) -> dict[str, Any]:
+    """Make a row of the report.
+
+    Args:
+        names: shape and density of the mask.
+        times: seconds of all runs.
+        key: key of the adaptive runs.
+        results: results of these runs.
+
+    Returns:
+        Percentiles in ms and numbers of runs, dense and adaptive, the ratio of the medians, the tiles, and the medians
+        by stage.
+    """
+    dense, adaptive = percentiles(times[DENSE]), percentiles(times[key])
     shape, density = names
     return {
         "mask": shape,
@@ -152,7 +182,7 @@ def _row(names: tuple[str | None, float], times: Times, way: Hashable, results: 
         "dense_ms": dense,
         "dense_runs": len(times[DENSE]),
         "adaptive_ms": adaptive,
-        "adaptive_runs": len(times[way]),
+        "adaptive_runs": len(times[key]),
         "speedup": _ratio(dense, adaptive),
         "tiles": asdict(results[0].tiles),
         "stages_ms": {name: stage["p50"] for name, stage in _inner_stages(results).items()},
@@ -162,11 +192,11 @@ def _row(names: tuple[str | None, float], times: Times, way: Hashable, results: 
 def _stages(
     subject: Subject, seconds: Sequence[float], results: Sequence[Result], repeats: Repeats, clock: Clock
 ) -> dict[str, Any]:
-    """The way of one picture file, from decoding over restoring to encoding, for JSON.
+    """Make the report on the stages of one picture file.
 
-    "stages" has percentiles in ms by stage; "adaptive_ms" is the restorer as a whole; "total_ms" the sum of the
-    medians of decoding, restoring and encoding, which the throughput follows from; "peak_memory_mb" is None where it
-    could not be measured, and "peak_memory_failure" says why.
+    The stages are decoding, those of restoring, and encoding. "stages" has percentiles in ms by stage. "adaptive_ms" is
+    the restorer as a whole. "total_ms" is the sum of the medians of decoding, restoring and encoding; the throughput
+    follows from it. "peak_memory_mb" is None if it could not be measured, and "peak_memory_failure" says why.
     """
     setting, height, width = subject.setting, *subject.pixels.shape[:2]
     files, size = time_files(subject.pixels, subject.suffix, repeats, clock)
@@ -191,7 +221,7 @@ def _stages(
 
 
 def _inner_stages(results: Sequence[Result]) -> dict[str, dict[str, float]]:
-    """Percentiles in ms of the restorer's own stages."""
+    """Compute the percentiles in ms of the restorer's own stages."""
     return {name: percentiles([result.timings[name] for result in results]) for name in results[0].timings}
 
 

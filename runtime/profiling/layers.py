@@ -1,4 +1,4 @@
-"""What each layer of a bundle's graphs costs, by ONNX Runtime's own profile."""
+"""Times of a bundle's layers, as ONNX Runtime measures them."""
 
 from __future__ import annotations
 
@@ -20,26 +20,28 @@ from ..tiling.planning import PathChoice
 from .cases import RunSetting
 
 PICTURES = 3
-"""Pictures that are averaged over, after one to warm up."""
+"""Number of pictures whose times are averaged, after one that warms up."""
 
 
 def measure_layers(
     bundle: Bundle, setting: RunSetting, image: np.ndarray, mask: np.ndarray | None
 ) -> list[dict[str, Any]]:
-    """Profile every graph a restorer uses, fed with what a restorer feeds it.
+    """Profile every graph that a restorer uses.
+
+    A restorer feeds the graphs, so their inputs are real.
 
     Args:
-        bundle: of either kind.
-        setting: how to run it.
-        image: a picture as `Restorer` takes it.
+        bundle: a bundle of either kind.
+        setting: settings with which it is run.
+        image: picture as `Restorer` takes it.
         mask: [H, W] bool for a two-stage network, None for a foreign one.
 
     Returns:
-        One entry a graph: {"graph", "ms", "calls", "operators": [{"operator", "count", "ms", "share"}],
-        "layers": [{"name", "operator", "what", "ms", "share"}]}, all for one picture, longest first.
+        An entry for each graph: {"graph", "ms", "calls", "operators": [{"operator", "count", "ms", "share"}],
+        "layers": [{"name", "operator", "what", "ms", "share"}]}. Times are for one picture, the longest first.
 
     Raises:
-        UserError: no graphs of that precision; a tile that a restorer refuses.
+        UserError: the bundle has no graphs of that precision, or a restorer refuses the tile.
     """
     if mask is None:
         return [_entry(part, trace) for part, trace in _profile(bundle, setting, image, None, "auto", ["model"])]
@@ -54,7 +56,7 @@ def _profile(
     setting: RunSetting,
     image: np.ndarray,
     mask: np.ndarray | None,
-    way: PathChoice,
+    path: PathChoice,
     parts: Sequence[str],
 ) -> list[tuple[str, Trace]]:
     stems = {part: bundle.graph(setting.precision, part).stem for part in parts}
@@ -62,11 +64,11 @@ def _profile(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spair-")))
         graphs: dict[str, OnnxGraph] = {}
 
-        def open_graph(path: Path, threads: int | None) -> OnnxGraph:
-            graphs[path.stem] = OnnxGraph(path, threads=threads, trace=folder)
-            return graphs[path.stem]
+        def open_graph(file: Path, threads: int | None) -> OnnxGraph:
+            graphs[file.stem] = OnnxGraph(file, threads=threads, trace=folder)
+            return graphs[file.stem]
 
-        network = open_network(bundle, setting.precision, open_graph, threads=setting.threads, path=way)
+        network = open_network(bundle, setting.precision, open_graph, threads=setting.threads, path=path)
         stack.callback(network.close)
         restorer = Restorer(network, tile=setting.tile)
         for _ in range(1 + PICTURES):

@@ -1,4 +1,7 @@
-"""Made masks of an exact density, shaped as real distortions are: to measure and to test at densities asked for."""
+"""Generator of masks with an exact density.
+
+Their shapes are like those of real distortions. They serve measurements and tests.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,28 @@ import numpy as np
 from ..errors import UserError
 
 LARGEST_FORM = 6000
-"""More pixels than any single drawn form has: a disc of radius 40 covers 5,025."""
+"""Pixels, more than any single form has; a disc of radius 40 covers 5,025."""
 
 NEARLY_FULL = 0.9
-"""Density above which the clean pixels are drawn instead: hardly a form would still hit one of them by chance."""
+"""Density above which the clean pixels are drawn instead, because hardly any form would still hit one by chance."""
 
 
 def make_mask(shape: str, height: int, width: int, density: float, seed: int = 0) -> np.ndarray:
-    """A mask with round(density * height * width) distorted pixels.
+    """Make a mask with a given share of distorted pixels.
 
     Args:
-        shape: "streak" (rain: thin lines, nearly upright), "blob" (raindrops: discs), "shadow" (one large soft form)
-            or "uniform" (every pixel on its own: the worst case for whatever relies on neighbours).
-        height: of the mask in pixels, at least 1; width likewise.
+        shape: "streak" (thin, nearly upright lines, like rain), "blob" (discs, like raindrops), "shadow" (one large
+            form) or "uniform" (single pixels, the worst case for methods that rely on neighbours).
+        height: height of the mask in pixels, at least 1.
+        width: width of the mask in pixels, at least 1.
         density: share of distorted pixels, 0..1.
-        seed: same seed, same mask.
+        seed: seed of the random numbers; equal seeds give equal masks.
 
     Returns:
-        [height, width] bool.
+        [height, width] bool with round(density * height * width) True values.
 
     Raises:
-        UserError: an unknown shape; a density outside of 0..1.
+        UserError: the shape is unknown, or the density is outside of 0..1.
     """
     if shape not in SHAPES:
         raise UserError(f"there is no mask of shape {shape!r}; choose from {', '.join(SHAPES)}")
@@ -42,7 +46,10 @@ def make_mask(shape: str, height: int, width: int, density: float, seed: int = 0
 
 
 def _streaks(height: int, width: int, count: int, random: np.random.Generator) -> np.ndarray:
-    """Lines of 20 to 60 pixels by 1 to 3, within a few degrees of one direction of fall."""
+    """Draw lines of nearly one direction.
+
+    They are 20 to 60 pixels long and 1 to 3 pixels wide, and differ by a few degrees.
+    """
     fall = np.deg2rad(random.uniform(65.0, 115.0))
 
     def draw(mask: np.ndarray) -> None:
@@ -59,7 +66,7 @@ def _streaks(height: int, width: int, count: int, random: np.random.Generator) -
 
 
 def _blobs(height: int, width: int, count: int, random: np.random.Generator) -> np.ndarray:
-    """Discs of radius 6 to 40 pixels."""
+    """Draw discs of radius 6 to 40 pixels."""
 
     def draw(mask: np.ndarray) -> None:
         radius = int(random.integers(6, 41))
@@ -73,7 +80,7 @@ def _blobs(height: int, width: int, count: int, random: np.random.Generator) -> 
 
 
 def _shadow(height: int, width: int, count: int, random: np.random.Generator) -> np.ndarray:
-    """One leaning ellipse with a wavy edge."""
+    """Draw one leaning ellipse with a wavy edge."""
     down, right = np.mgrid[:height, :width].astype(np.float32)
     down, right = down - random.uniform(0.2, 0.8) * height, right - random.uniform(0.2, 0.8) * width
     turn, stretch = random.uniform(0.0, np.pi), random.uniform(1.2, 2.5)
@@ -88,9 +95,9 @@ def _uniform(height: int, width: int, count: int, random: np.random.Generator) -
 
 
 def _fill(height: int, width: int, count: int, draw: Callable[[np.ndarray], None]) -> np.ndarray:
-    """Draw forms until `count` pixels are covered; of the last form, only as many pixels as are wanted.
+    """Draw forms until exactly `count` pixels are covered.
 
-    Where nearly all are wanted, the forms are what stays clean.
+    Surplus pixels of the last form are removed. If nearly all pixels are wanted, the forms are the clean pixels.
     """
     if count > NEARLY_FULL * height * width:
         return ~_fill(height, width, height * width - count, draw)
@@ -98,7 +105,7 @@ def _fill(height: int, width: int, count: int, draw: Callable[[np.ndarray], None
     before = mask.copy()
     covered = 0
     while covered < count:
-        # Counting the mask is the dear part, so draw as many forms as cannot be too many before counting again.
+        # Counting takes long, so as many forms are drawn before it as cannot cover too many pixels.
         several = (count - covered) // LARGEST_FORM
         if not several:
             before[...] = mask
@@ -119,4 +126,4 @@ def _lowest(values: np.ndarray, count: int) -> np.ndarray:
 
 
 SHAPES = {"streak": _streaks, "blob": _blobs, "shadow": _shadow, "uniform": _uniform}
-"""Generators by name: (height, width, count, random) -> [height, width] bool with exactly `count` True."""
+"""Generators by name; each takes (height, width, count, random) and gives [height, width] bool with `count` True."""

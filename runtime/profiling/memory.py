@@ -1,4 +1,7 @@
-"""Peak memory of restoring one picture, measured in a process of its own: high-water marks never go down again."""
+"""Peak memory of restoring one picture.
+
+It is measured in a separate process, because the peak of a process never goes down again.
+"""
 
 from __future__ import annotations
 
@@ -16,32 +19,37 @@ from ..children import make_module_command
 
 
 class Peak(NamedTuple):
-    """Peak memory, or why there is none."""
+    """Peak memory, or the reason why it is not known."""
 
     mb: float | None
-    """Units of 2**20 bytes."""
+    """Peak memory in units of 2**20 bytes; None if it is not known."""
     failure: str | None = None
-    """One line where mb is None."""
+    """Reason in one line if `mb` is None."""
 
 
 def measure_peak_memory(
     bundle: Path, image: np.ndarray, *, precision: str, threads: int | None, tile: int | None
 ) -> Peak:
-    """Peak resident memory of a fresh process that opens a bundle and restores a picture once.
+    """Measure the peak resident memory of restoring a picture.
+
+    A fresh process opens the bundle and restores the picture once. Its memory includes interpreter, libraries, graphs
+    and picture.
 
     Args:
-        bundle: the bundle's folder.
-        image: a picture as `Restorer` takes it; the network finds its mask.
-        precision: see `Restorer.open`, as threads and tile.
+        bundle: folder of the bundle.
+        image: picture as `Restorer` takes it; the network finds its mask.
+        precision: see `Restorer.open`.
+        threads: see `Restorer.open`.
+        tile: see `Restorer.open`.
 
     Returns:
-        Interpreter, libraries, graphs and the picture included; a process that cannot be started or fails, for want
-        of memory or whatever else, is no error but the reason why there is no number.
+        The peak. If the process cannot be started or fails, for example because memory runs out, that is not an error,
+        but the reason why the peak is not known.
     """
     try:
         done = _restore_elsewhere(bundle, image, {"precision": precision, "threads": threads, "tile": tile})
-    except OSError as error:  # no room for the picture's file, or none for another process
-        return Peak(None, f"a process of its own cannot be started: {error}")
+    except OSError as error:  # the disk has no room for the picture, or the system none for another process
+        return Peak(None, f"a separate process cannot be started: {error}")
     if done.returncode < 0:
         return Peak(None, f"the process was ended by signal {-done.returncode}; 9 is sent when memory runs out")
     if done.returncode > 0:
@@ -59,19 +67,26 @@ def _restore_elsewhere(bundle: Path, image: np.ndarray, options: dict[str, objec
 
 
 def read_peak_memory(status: Path = Path("/proc/self/status")) -> float:
-    """Peak resident memory of this process in units of 2**20 bytes."""
-    # Linux passes ru_maxrss on from the process that started this one; VmHWM begins anew.
+    """Read the peak resident memory of this process.
+
+    Args:
+        status: file of Linux.
+
+    Returns:
+        The memory in units of 2**20 bytes.
+    """
+    # On Linux ru_maxrss is inherited from the process that started this one, but VmHWM begins anew.
     found = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.MULTILINE) if status.is_file() else None
     if found:
         return int(found[1]) / 2**10
-    import resource  # there is none on Windows
+    import resource  # Windows has no such module
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)  # bytes there, kB elsewhere
 
 
 def main(bundle: str, file: str, options: str) -> None:
-    """The fresh process: restore and print the peak."""
+    """Restore a picture and print the peak memory."""
     from ..restorer import Restorer
 
     with Restorer.open(bundle, **json.loads(options)) as restorer:

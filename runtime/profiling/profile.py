@@ -1,4 +1,4 @@
-"""The measurements of `spair profile`: every setting and size in turn, after the ways to restore were compared."""
+"""Measurements of `spair profile`, for every setting and size."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ import numpy as np
 if TYPE_CHECKING:
     from .. import Bundle
     from .cases import Case, RunSetting
-    from .timing import Effort, Say
+    from .timing import Effort, ReportProgress
 
 LAYER_DENSITY = 0.1
-"""Layers are profiled at the measured density next to this."""
-
+"""Density near which layers are profiled; the nearest measured density is taken."""
 
 MASK_SEED = 20211011
-"""Seed of the made masks under which layers are profiled."""
+"""Seed of the generated masks under which layers are profiled."""
 
 
 class Size(NamedTuple):
@@ -34,44 +33,57 @@ class Size(NamedTuple):
 
 @dataclass(frozen=True)
 class ProfilePlan:
-    """What to measure."""
+    """Plan of a profile's measurements."""
 
     sizes: tuple[Size, ...]
     check_size: Size
-    """Of the part of the picture on which the ways are compared; at most as large as the largest size."""
+    """Size of the part of the picture on which methods are compared; at most as large as the largest of `sizes`."""
     densities: tuple[float, ...]
-    """Ascending."""
+    """Densities of the masks, ascending."""
     shapes: tuple[str, ...]
+    """Shapes of the masks, see `make_mask`."""
     settings: tuple[RunSetting, ...]
-    """Every precision with every number of threads."""
+    """Settings, every precision with every number of threads."""
     effort: Effort
 
 
 class Source(NamedTuple):
-    """The picture that is restored."""
+    """Picture that is restored."""
 
     name: str
     pixels: np.ndarray
     """[H, W, C] as `Picture` holds them."""
     suffix: str
-    """Of the file format that reading and writing is timed in."""
+    """Suffix of the file format in which reading and writing are timed."""
 
 
 def measure(
-    bundle: Bundle, source: Source, plan: ProfilePlan, say: Say, *, layers: bool, store: bool
+    bundle: Bundle, source: Source, plan: ProfilePlan, progress: ReportProgress, *, layers: bool, store: bool
 ) -> dict[str, Any]:
-    """Every setting in turn; lists have an entry for each, told apart by its keys.
+    """Measure every setting in turn.
 
-    Under made masks the ways are compared at the plan's check size alone, before anything else is timed; at its sizes
-    only clean pixels are looked at then, and the ways are compared under the mask that the network finds.
+    Under generated masks, methods are compared at the plan's check size alone, before the times of its sizes are taken.
+    At these sizes only the clean pixels are checked under generated masks, and methods are compared under the mask that
+    the network finds.
+
+    Args:
+        bundle: the bundle.
+        source: the picture.
+        plan: sizes, masks and settings.
+        progress: called with a phrase on what is being done.
+        layers: whether to profile the layers too.
+        store: whether to store the measured costs, which routing then uses.
+
+    Returns:
+        Lists with entries for each setting, which name the setting.
 
     Raises:
-        GateError: the ways to restore gave different pictures.
+        GateError: methods gave different pictures, or clean pixels were changed.
     """
     lists: dict[str, list[Any]] = {key: [] for key in ("rows", "stages", "checks", "curves", "layers", "tuning")}
     for setting in plan.settings:
         keys = {"precision": setting.precision, "threads": setting.threads}
-        within = _Measurement(bundle, source, plan, setting, say)
+        within = _Measurement(bundle, source, plan, setting, progress)
         entries = {
             "tuning": within.tune(store),
             **within.compare(),
@@ -88,41 +100,49 @@ def measure(
 
 
 class _Measurement:
-    """What is measured at one precision with one number of threads."""
+    """Measurements at one precision with one number of threads."""
 
-    def __init__(self, bundle: Bundle, source: Source, plan: ProfilePlan, setting: RunSetting, say: Say) -> None:
-        self._bundle, self._source, self._plan, self._setting, self._say = bundle, source, plan, setting, say
+    def __init__(
+        self, bundle: Bundle, source: Source, plan: ProfilePlan, setting: RunSetting, progress: ReportProgress
+    ) -> None:
+        self._bundle, self._source, self._plan, self._setting = bundle, source, plan, setting
+        self._progress = progress
         self._sparse = bundle.manifest.kind == "spair"
 
     def tune(self, store: bool) -> list[dict[str, Any]]:
-        """Measure and store from which density on dense is faster here, first: the restorers below use it."""
+        """Measure the costs of both paths on this machine.
+
+        This comes first, because the restorers of the other measurements use stored costs.
+        """
         if not self._bundle.has_graph(self._setting.precision, "net_r_packed"):
             return []
         from ..tuning import save_tuning
         from .costs import measure_tuning
 
-        self._tell("tuning for this machine")
+        self._report("tuning for this machine")
         tuning = measure_tuning(self._bundle, self._setting.precision, self._setting.threads)
         path = save_tuning(self._bundle, self._setting.precision, self._setting.threads, tuning) if store else None
         return [{**asdict(tuning), "crossover": tuning.crossover, "stored": path and str(path)}]
 
     def compare(self) -> dict[str, list[dict[str, Any]]]:
-        """The gate, and the ways against each other."""
+        """Compare the methods with each other."""
         from .crossover import measure_curves
 
         if not self._sparse:
             return {"checks": [], "curves": []}
         image = as_float(fit(self._source.pixels, self._plan.check_size))
         cases = self._cases(self._plan.check_size)
-        found = measure_curves(self._bundle, self._setting, image, cases, self._plan.effort.forced, say=self._tell)
+        found = measure_curves(
+            self._bundle, self._setting, image, cases, self._plan.effort.forced, progress=self._report
+        )
         return {"checks": [found["check"]], "curves": found["curves"]}
 
     def profile_layers(self) -> list[dict[str, Any]]:
-        """The layers of every graph, under a mask of about LAYER_DENSITY."""
+        """Profile the layers of every graph, at about `LAYER_DENSITY`."""
         from .layers import measure_layers
         from .masks import make_mask
 
-        self._tell("layers")
+        self._report("layers")
         pixels, (width, height) = fit(self._source.pixels, self._plan.check_size), self._plan.check_size
         if not self._sparse:
             return measure_layers(self._bundle, self._setting, pixels, None)
@@ -135,23 +155,23 @@ class _Measurement:
         return [{**names, **entry} for entry in measure_layers(self._bundle, self._setting, pixels, mask)]
 
     def time(self, size: Size) -> dict[str, list[dict[str, Any]]]:
-        """Rows and stages of one size."""
+        """Measure the rows and the stages of one size."""
         from .latency import Subject, measure_foreign, measure_masks
 
         subject = Subject(self._bundle, self._setting, fit(self._source.pixels, size), self._source.suffix)
         effort = self._plan.effort
 
-        def say(words: str) -> None:
-            self._tell(f"{size}, {words}")
+        def progress(words: str) -> None:
+            self._report(f"{size}, {words}")
 
         if self._sparse:
-            found = measure_masks(subject, self._cases(size), effort, say=say)
+            found = measure_masks(subject, self._cases(size), effort, progress=progress)
         else:
-            found = measure_foreign(subject, effort, say=say)
+            found = measure_foreign(subject, effort, progress=progress)
         return {"rows": found["rows"], "stages": [found["stages"]]}
 
-    def _tell(self, words: str) -> None:
-        self._say(f"{self._setting.precision}: {words}")
+    def _report(self, words: str) -> None:
+        self._progress(f"{self._setting.precision}: {words}")
 
     def _cases(self, size: Size) -> list[Case]:
         from .cases import make_cases
@@ -160,14 +180,22 @@ class _Measurement:
 
 
 def as_float(pixels: np.ndarray) -> np.ndarray:
-    """Pixels of any type as float32 in 0..1."""
+    """Convert pixels of any type to float32 in 0..1."""
     return pixels if pixels.dtype == np.float32 else pixels / np.float32(np.iinfo(pixels.dtype).max)
 
 
 def fit(pixels: np.ndarray, size: Size) -> np.ndarray:
-    """[H, W, C] -> [height, width, C]: the middle of what is larger; what is smaller goes on as its mirror image.
+    """Bring a picture to a size without scaling it.
 
-    Nothing is scaled: distortion keeps its size in pixels, which is what the times depend on.
+    The middle of a larger picture is cut out, and a smaller picture is continued by its mirror image. Distortion keeps
+    its size in pixels, on which the times depend.
+
+    Args:
+        pixels: [H, W, C].
+        size: wanted width and height.
+
+    Returns:
+        [height, width, C].
     """
     cut = [slice((have - want) // 2, (have - want) // 2 + want) if have > want else slice(None)
            for have, want in zip(pixels.shape, (size.height, size.width), strict=False)]  # fmt: skip

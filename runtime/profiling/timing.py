@@ -1,4 +1,4 @@
-"""Timing several ways of doing something in turns, and what is said of their times."""
+"""Timing of several functions in turns."""
 
 from __future__ import annotations
 
@@ -15,29 +15,37 @@ from ..restorer import Restorer
 
 Key = TypeVar("Key", bound=Hashable)
 Clock = Callable[[], float]
-Say = Callable[[str], None]
-"""Takes words on what is being done, for a progress display."""
+"""Function that returns the seconds since any fixed moment."""
+
+ReportProgress = Callable[[str], None]
+"""Function that takes a phrase on what is being done, for a progress display."""
 
 PERCENTILES = (50, 90, 99)
+"""Percentiles that reports show."""
 
 
 @dataclass(frozen=True)
 class Repeats:
-    """How often a way is run."""
+    """Limits on the number of runs of a function."""
 
     most: int
-    """Runs at most; at least 1."""
+    """Largest number of runs, at least 1."""
     seconds: float = math.inf
-    """A way that ran once is run again only while its runs and one more such run fit into this; inf: always."""
+    """Seconds that all runs may take together; after the first run, another is made only if it
+    probably fits. Infinity sets no limit."""
     least: int = 1
-    """Runs at least, even if they take longer than `seconds`."""
+    """Smallest number of runs, made even if they take longer than `seconds`."""
 
     def __post_init__(self) -> None:
         if self.most < 1 or not self.seconds >= 0:
             raise ValueError(f"most must be >= 1 and seconds >= 0, got {self.most} and {self.seconds}")
 
     def wants_more(self, times: Sequence[float]) -> bool:
-        """Whether to run again after runs of so many seconds."""
+        """Tell whether to run again.
+
+        Args:
+            times: seconds of the runs so far.
+        """
         if len(times) < min(self.least, self.most):
             return True
         return len(times) < self.most and sum(times) + max(times) <= self.seconds
@@ -45,30 +53,32 @@ class Repeats:
 
 @dataclass(frozen=True)
 class Effort:
-    """How often the things of a profile are run."""
+    """Limits on the runs of a profile's measurements."""
 
     dense: Repeats = Repeats(3, seconds=20.0)
-    """The baseline on the whole picture."""
+    """Runs of the baseline on the whole picture."""
     adaptive: Repeats = Repeats(5, seconds=3.0)
-    """The restorer on the whole picture, under each mask."""
+    """Runs of the restorer on the whole picture, under each mask."""
     forced: Repeats = Repeats(3, seconds=1.0)
-    """Each way under each mask, on the picture on which they are compared."""
+    """Runs of each method under each mask, on the picture on which methods are compared."""
     files: Repeats = Repeats(5, seconds=2.0)
-    """Decoding and encoding."""
+    """Runs of decoding and of encoding."""
 
     @classmethod
     def exactly(cls, runs: int) -> Effort:
-        """So many runs of everything, however long they take."""
+        """Return limits for exactly so many runs of each measurement."""
         return cls(*(Repeats(runs),) * 4)
 
 
 def warm_up(restorer: Restorer, image: np.ndarray, mask: np.ndarray | None) -> None:
-    """Restore a picture in each way that the network has: first runs allocate, and "auto" leaves some way out.
+    """Restore a picture once by each path of the network.
+
+    The first run of a graph allocates memory, and "auto" may leave a path out.
 
     Args:
-        restorer: whose graphs are run.
-        image: see `Restorer`.
-        mask: likewise; where it has no pixel, Net_R is not run.
+        restorer: the restorer whose graphs are run.
+        image: picture as `Restorer` takes it.
+        mask: mask as `Restorer` takes it; if it has no distorted pixel, Net_R is not run.
     """
     for path in restorer.network.paths:
         forced, network = copy(restorer), copy(restorer.network)  # shares the graphs, and does not close them
@@ -78,7 +88,7 @@ def warm_up(restorer: Restorer, image: np.ndarray, mask: np.ndarray | None) -> N
 
 
 def take_turns(
-    ways: Mapping[Key, Callable[[], Any]],
+    runs: Mapping[Key, Callable[[], Any]],
     repeats: Callable[[Key], Repeats],
     *,
     warm_first: bool = False,
@@ -87,29 +97,32 @@ def take_turns(
     seen: Callable[[Key, Any], None] = lambda key, result: None,
     clock: Clock = time.perf_counter,
 ) -> dict[Key, list[float]]:
-    """Run ways in rounds, each once a round in the order given, so that a busy moment of the machine hits all.
+    """Time functions in rounds.
+
+    Each function runs once a round, in the order given, so that a busy moment of the machine affects all of them.
 
     Args:
-        ways: what to time, by key.
-        repeats: how often a way is run; one that has had enough sits the later rounds out.
-        warm_first: run each once untimed before the first round, because first runs allocate.
-        prepare: called right before each timed run, outside of the time.
+        runs: functions to time by key.
+        repeats: gives the limits for a key; a function that has reached them leaves out later rounds.
+        warm_first: run each function once untimed before the first round, because first runs allocate memory.
+        prepare: gets the key right before each timed run, outside of the timed seconds.
         rotate: begin every round with the next key, so that no run always follows the same other one.
-        seen: gets every result, outside of the time; what it raises ends the measurement.
-        clock: seconds.
+        seen: gets the key and the result of every run, outside of the timed seconds; an error that it raises ends the
+            measurement.
+        clock: returns the seconds.
 
     Returns:
-        The seconds of every run by key.
+        Seconds of every run by key.
     """
-    times: dict[Key, list[float]] = {key: [] for key in ways}
-    order = list(ways)
+    times: dict[Key, list[float]] = {key: [] for key in runs}
+    order = list(runs)
     for key in order if warm_first else ():
-        ways[key]()
+        runs[key]()
     while due := [key for key in order if repeats(key).wants_more(times[key])]:
         for key in due:
             prepare(key)
             start = clock()
-            result = ways[key]()
+            result = runs[key]()
             times[key].append(clock() - start)
             seen(key, result)
         if rotate:
@@ -118,22 +131,30 @@ def take_turns(
 
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float]:
-    """{"p50", "p90", "p99"} in milliseconds, to the microsecond; linear between runs, so few runs say little of p99."""
+    """Compute the percentiles of measured times.
+
+    Values between two runs are interpolated, so p99 means little after few runs.
+
+    Returns:
+        {"p50", "p90", "p99"} in milliseconds, rounded to the microsecond.
+    """
     values = np.percentile(np.asarray(seconds, dtype=np.float64) * 1000, PERCENTILES)
     return {f"p{percent}": round(float(value), 3) for percent, value in zip(PERCENTILES, values, strict=True)}
 
 
 def find_crossover(densities: Sequence[float], packed: Sequence[float], dense: Sequence[float]) -> float | None:
-    """The density above which packed takes longer than dense, linear between the measured ones.
+    """Find the density above which packed takes longer than dense.
+
+    Times between two measured densities are interpolated.
 
     Args:
-        densities: ascending.
-        packed: what the packed way took at each; any unit.
-        dense: likewise.
+        densities: measured densities, ascending.
+        packed: time of the packed method at each density, in any unit.
+        dense: time of the dense method at each density, in the same unit.
 
     Returns:
-        The last crossing from packed being faster to dense being faster; None where the measured densities hold
-        none: one of both is faster at all of them, or at the highest packed is.
+        The last density at which the faster method changes from packed to dense. None if one method is faster at all
+        densities, or if packed is faster at the highest.
     """
     lead = [a - b for a, b in zip(packed, dense, strict=True)]  # below 0: packed is faster
     for i in reversed(range(len(lead) - 1)):

@@ -108,7 +108,9 @@ def test_measuring_a_real_bundle_gives_usable_costs(tiny_bundle):
 
 
 def test_a_bundle_with_one_way_has_nothing_to_measure(bundles):
-    with pytest.raises(UserError, match="has no fp32 graph net_r_packed; nothing to choose from"):
+    with pytest.raises(
+        UserError, match="has no fp32 graph net_r_packed; only a bundle with a dense and a packed graph can be tuned"
+    ):
         measure_tuning(bundles.spair(), "fp32", 1)
-    with pytest.raises(UserError, match="nothing to choose from"):
+    with pytest.raises(UserError, match="only a bundle with a dense and a packed graph can be tuned"):
         measure_tuning(bundles.other(), "fp32", 1)

@@ -1,4 +1,4 @@
-"""Every way under every mask: compared before it is reported, timed by a clock of the test's own."""
+"""Every method under every mask: compared before it is reported, timed by a clock of the test's own."""
 
 import itertools
 import shutil
@@ -49,7 +49,7 @@ def wrong(bundles, tmp_path):
     return write_bundle(tmp_path / "wrong.spair", known, files)
 
 
-def test_every_way_has_a_curve_and_the_crossover_is_interpolated(bundles, image):
+def test_every_method_has_a_curve_and_the_crossover_is_interpolated(bundles, image):
     cases = make_cases(["streak", "blob"], [0.1, 0.5], 40, 56)
     seconds = (0.010, 0.005, 0.006, 0.010, 0.009, 0.014)  # dense, adaptive, packed at both densities
     found = measure_curves(
@@ -59,7 +59,7 @@ def test_every_way_has_a_curve_and_the_crossover_is_interpolated(bundles, image)
     for curve in found["curves"]:
         assert [point["density"] for point in curve["points"]] == [0.1, 0.5]
         low, high = curve["points"]
-        assert [low[f"{way}_ms"]["p50"] for way in ("dense", "adaptive", "packed")] == pytest.approx([10, 5, 6])
+        assert [low[f"{method}_ms"]["p50"] for method in ("dense", "adaptive", "packed")] == pytest.approx([10, 5, 6])
         assert high["packed_ms"]["p50"] == pytest.approx(14)
         assert curve["crossover_density"] == pytest.approx(0.3)
     assert found["check"]["cases"] == 4 and found["check"]["max_abs"] <= found["check"]["tolerance"] == 1e-4
@@ -109,7 +109,7 @@ def test_a_packed_graph_that_computes_something_else_gets_no_times(wrong, image)
 def test_degenerate_masks_are_measured_like_others(bundles, image, density):
     cases = make_cases(["streak", "shadow"], [density], 40, 56)
     said = []
-    found = measure_curves(bundles.packed(crossover=0.5), ONE_THREAD, image, cases, Repeats(2), say=said.append)
+    found = measure_curves(bundles.packed(crossover=0.5), ONE_THREAD, image, cases, Repeats(2), progress=said.append)
     assert [len(curve["points"]) for curve in found["curves"]] == [1, 1]
     compared = [words for words in said if words.startswith("comparing")]
     assert len(compared) == (1 if density in (0.0, 1.0) else 2) + 1 and compared[-1] == "comparing pieces"

@@ -1,4 +1,4 @@
-"""Rows and stages: what was timed is what is said, both ways agree, and a wrong picture has no times."""
+"""Rows and stages: what was timed is what is said, both methods agree, and a wrong picture has no times."""
 
 import itertools
 from contextlib import contextmanager
@@ -69,7 +69,7 @@ def test_stages_go_from_file_to_file(tiny_bundle):
     assert 0 < stages["density"] < 1 and stages["differing_from_dense"] <= 1e-3
 
 
-def test_long_ways_are_run_less_often(tiny_bundle):
+def test_long_runs_are_made_less_often(tiny_bundle):
     effort = Effort(dense=Repeats(3, seconds=1.0), adaptive=Repeats(3, seconds=1.0))
     clock = make_clock(0.9, 0.3, 0.1, 0.3, 0.1, 0.3, 0.1)
     subject = Subject(Bundle.open(tiny_bundle), ONE_THREAD, PIXELS)
@@ -102,7 +102,7 @@ def test_networks_that_may_change_any_pixel_have_their_masks_named(tiny_bundle, 
     monkeypatch.setattr(profiler, "check_clean", lambda *arguments: pytest.fail("checked"))
     said = []
     subject = Subject(Bundle.open(tiny_bundle), ONE_THREAD, PIXELS)
-    measure_masks(subject, make_cases(["streak"], [0.1], 40, 56), Effort.exactly(1), say=said.append)
+    measure_masks(subject, make_cases(["streak"], [0.1], 40, 56), Effort.exactly(1), progress=said.append)
     assert "timed streak 0.1" in said
 
 
@@ -145,5 +145,5 @@ def test_a_foreign_network_has_one_dense_row(bundles):
 @pytest.mark.parametrize(("suffix", "kind"), [(".jpg", np.uint8), (".png", np.uint16), (".tif", np.float32)])
 def test_files_are_really_read_and_written(suffix, kind):
     times, size = time_files(np.full((20, 30, 3), 1, kind), suffix, Repeats(2))
-    assert size > 0 and {way: len(seconds) for way, seconds in times.items()} == {"decode": 2, "encode": 2}
+    assert size > 0 and {key: len(seconds) for key, seconds in times.items()} == {"decode": 2, "encode": 2}
     assert all(second > 0 for seconds in times.values() for second in seconds)

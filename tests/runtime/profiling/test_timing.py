@@ -18,10 +18,10 @@ class FakeClock:
         return self.now
 
 
-def test_ways_take_turns_in_the_order_given():
+def test_functions_take_turns_in_the_order_given():
     order = []
-    ways = {name: lambda name=name: order.append(name) for name in "abc"}
-    times = take_turns(ways, lambda key: Repeats(2), clock=FakeClock(1, 2, 3, 4, 5, 6))
+    runs = {name: lambda name=name: order.append(name) for name in "abc"}
+    times = take_turns(runs, lambda key: Repeats(2), clock=FakeClock(1, 2, 3, 4, 5, 6))
     assert order == list("abcabc")
     assert times == {"a": [1, 4], "b": [2, 5], "c": [3, 6]}
 
@@ -55,7 +55,7 @@ def test_a_least_number_of_runs_is_made_however_long_they_take():
     assert not Repeats(1, least=2).wants_more([9.0])
 
 
-def test_a_way_that_had_enough_sits_out():
+def test_a_function_that_had_enough_sits_out():
     times = take_turns(
         {"long": lambda: None, "short": lambda: None},
         lambda key: Repeats(3, seconds=5.0),
