@@ -205,7 +205,7 @@ def fit(pixels: np.ndarray, size: Size) -> np.ndarray:
 
 
 def open_checked(path: Path, precisions: Sequence[str]) -> Bundle:
-    """Open a bundle and check the hash of every graph that will be used.
+    """Open a bundle and check the graphs that it uses.
 
     Raises:
         UserError: the folder is not a bundle, graphs of a precision or of the whole network are absent, or a file was
@@ -247,7 +247,7 @@ def choose_suffix(suffix: str, pixels: np.ndarray) -> str:
 
 
 def describe_run(bundle: Bundle, source: Source, plan: ProfilePlan) -> dict[str, Any]:
-    """Describe the bundle, the machine, the picture and the setting of a profile."""
+    """Describe the bundle, machine and picture of a profile."""
     from ..machine.report import describe_machine, read_versions
 
     return {
