@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from .shared.names import refuse_name
 from .shared.options import Json
 from .shared.output import deliver, working
 
@@ -62,6 +63,7 @@ def build(
     from ..runtime import Bundle
     from ..runtime.cache import cache_folder
 
+    refuse_name(bundle, "build")
     found = find_target(target)
     options = EngineOptions(_parse_size(usual_size), _parse_size(max_size), batch)
     opened = Bundle.open(bundle)

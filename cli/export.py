@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from .shared.names import find_checkpoint
 from .shared.options import Factory, Json
 from .shared.output import deliver, working
 from .shared.places import check_writable
@@ -20,7 +21,10 @@ Examples:
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CKPT", help="A .safetensors, .pt, .pth or .ckpt file.")],
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(metavar="CKPT", help="A .safetensors, .pt, .pth or .ckpt file, or the name of shipped weights."),
+    ],
     out: Annotated[Path, typer.Option(help="The bundle to write: a folder, NAME.spair.")],
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     preset: Annotated[str | None, typer.Option(help="Network size, where the file does not say.")] = None,
@@ -53,6 +57,7 @@ def export(
         raise UserError("--input, --output, --multiple and --min-size describe the network of --factory; give that too")
     if factory is not None and preset is not None:
         raise UserError("--preset is for SPAIR checkpoints and --factory for others; give one of the two")
+    checkpoint = find_checkpoint(checkpoint)
     with working("loading PyTorch") as progress:
         from ..export import ForeignInterface, export_checkpoint, export_foreign
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .shared.models import is_checkpoint
+from .shared.names import find_bundle
 from .shared.options import Json, Model
 from .shared.output import deliver, working
 
@@ -32,6 +33,7 @@ def inspect(model: Model, as_json: Json = False) -> None:
 
     Prints task, size, work per pixel and precisions; every file's hash is checked.
     """
+    model = find_bundle(model)
     with working("reading"):
         report = inspect_checkpoint(model) if is_checkpoint(model) else inspect_bundle(model)
     deliver(report, as_json, _show)

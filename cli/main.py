@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from . import build, doctor, export, inspect, restore, train
+from . import build, doctor, export, inspect, models, restore, train
 from .calibrate import command as calibrate
 from .demo import command as demo
 from .evaluate import command as evaluate
@@ -64,7 +64,7 @@ def _root(
     """Mask-guided sparse image restoration: a trained checkpoint to ONNX, and from there to restored pictures."""
 
 
-for module in (demo, doctor, train, evaluate, export, calibrate, build, restore, inspect, profile):
+for module in (demo, doctor, train, evaluate, export, calibrate, build, restore, models, inspect, profile):
     name = module.__name__.removesuffix(".command").rpartition(".")[2]
     app.command(name, epilog=module.EXAMPLES)(getattr(module, name))
 

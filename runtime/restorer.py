@@ -17,6 +17,7 @@ from .clock import StageClock
 from .errors import UserError
 from .opening import open_network
 from .pixels import check_image, check_mask, from_network, to_network
+from .shipped import resolve_model
 from .tiling.network import TwoStageNetwork, WholeNetwork
 from .tiling.planning import Limits, PathChoice
 from .tiling.spec import SpairNetwork
@@ -88,7 +89,8 @@ class Restorer:
         """Open a bundle.
 
         Args:
-            path: the bundle's folder.
+            path: the bundle's folder, or the name of shipped weights ("rain"; see `spair models`), whose bundle is made
+                in the cache on first use. A path that exists wins over a name.
             backend: "auto", "onnxruntime" (CPU) or "cuda"; auto is the first available, in that order.
             precision: one the bundle has: "fp32", "fp16", "int8"; "auto" runs each graph in what a calibration found
                 fastest on this machine.
@@ -101,7 +103,7 @@ class Restorer:
             UserError: a bundle, backend, precision or option that cannot be used; the message says which.
         """
         chosen = find_backend(backend)
-        bundle = Bundle.open(path)
+        bundle = Bundle.open(resolve_model(path))
         network = open_network(
             bundle, precision, chosen.open_graph, threads=threads, path=tile_path, backend=chosen.name
         )

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ..shared.names import refuse_name
 from ..shared.options import Json, Threads
 from ..shared.output import counting, deliver
 from ..shared.places import check_page
@@ -76,6 +77,7 @@ def calibrate(
     from ...runtime.files import write_atomically
 
     check_page(html)
+    refuse_name(model, "calibrate")
     from ...calibration import Options, calibrate_bundle
 
     options = Options(

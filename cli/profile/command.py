@@ -14,6 +14,7 @@ from ...runtime.machine.report import describe_machine
 from ...runtime.profiling.profile import ProfilePlan, Size, Source, measure
 from ...training.data.photos import PHOTOS, SEED, rain_on, read_photo
 from ..shared.models import CHECKPOINT_SUFFIXES
+from ..shared.names import find_bundle
 from ..shared.options import Json, Tile
 from ..shared.output import deliver, working
 from ..shared.places import check_cache, check_page
@@ -54,7 +55,7 @@ Html = Annotated[Path | None, typer.Option(help="Also write a self-contained pag
 
 
 def profile(
-    model: Annotated[Path, typer.Argument(help="A bundle (folder NAME.spair).", show_default=False)],
+    model: Annotated[Path, typer.Argument(help="A bundle (folder NAME.spair), or the name of shipped weights.")],
     size: Sizes = None,
     densities: Densities = "0.02,0.1,0.2,0.5,1.0",
     masks: Masks = "streak,blob,shadow",
@@ -89,6 +90,7 @@ def profile(
         repeat=repeat,
         picture=Size(source.pixels.shape[1], source.pixels.shape[0]),
     )
+    model = find_bundle(model)
     bundle = open_bundle(model, [setting.precision for setting in plan.settings])
     if not no_store and any(bundle.has_graph(setting.precision, "net_r_packed") for setting in plan.settings):
         check_cache()

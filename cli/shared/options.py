@@ -7,7 +7,12 @@ from typing import Annotated
 
 import typer
 
-Model = Annotated[Path, typer.Argument(help="A bundle (folder NAME.spair) or a checkpoint file.", show_default=False)]
+Model = Annotated[
+    Path,
+    typer.Argument(
+        help="A bundle (folder NAME.spair), a checkpoint file, or the name of shipped weights.", show_default=False
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; progress stays on stderr.")]
 Precision = Annotated[str, typer.Option(help="fp32, another one the bundle has graphs for, or auto.")]
 Backend = Annotated[str, typer.Option(help="auto, onnxruntime or cuda for bundles; a checkpoint always runs on torch.")]
