@@ -19,7 +19,7 @@ SINCE ?= main
 PACKAGES := $(shell sed -n 's/^ *\(spair\.[a-z]*\) = [a-z]*$$/\1/p' setup.cfg)
 BENCHMARKS := $(sort $(wildcard benchmarks/[a-z]*.py))
 
-.PHONY: help setup demo test fast fix docs bench lint types wheel clean
+.PHONY: help setup demo test fast fix docs bench lint types wheel templates clean
 
 help:
 	@echo "make demo    restore sample photos end to end; table on the screen, report and pictures in demo/"
@@ -29,6 +29,7 @@ help:
 	@echo "make docs    the documentation site, in $(SITE)"
 	@echo "make setup   only make $(VENV) with the pinned dependencies (PYTHON=python3.12 picks another interpreter)"
 	@echo "make bench   run every benchmark"
+	@echo "make templates  after the shipped weights or the exporter changed: export them all, and write their templates"
 	@echo "make lint    ruff: rules and format"
 	@echo "make clean   remove what the targets made, except $(VENV)"
 
@@ -71,6 +72,10 @@ wheel: $(STAMP)
 	@rm -rf build/lib build/bdist.* $(DIST)
 	@mkdir -p build
 	$(BIN)/python -m build --wheel --no-isolation --outdir $(DIST) . > build/wheel.log 2>&1 || { cat build/wheel.log >&2; exit 1; }
+
+# Committed, since a wheel is also built where there is no torch; tests/test_shipped.py says when they are out of date.
+templates: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m spair.export.templates
 
 # mypy sees what a user installs: the wheel in the site-packages of an interpreter of its own (so that py.typed and
 # package_dir count), the dependencies through a .pth line. Paths in the messages are put back to the sources'.

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from .shared.names import refuse_name
 from .shared.options import Json
 from .shared.output import deliver, working
 from .shared.sizes import parse_size
@@ -57,6 +58,7 @@ def build(
     from ..export.engines.builder import EngineOptions
     from ..export.engines.target import build_target
 
+    refuse_name(bundle, "build")
     options = EngineOptions(parse_size("--usual-size", usual_size), parse_size("--max-size", max_size), batch)
     with working("building") as progress:
         report = build_target(

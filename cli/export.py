@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from .shared.names import find_checkpoint
 from .shared.options import Factory, Json
 from .shared.output import deliver, working
 from .shared.places import check_writable
@@ -21,7 +22,11 @@ Examples:
 
 def export(
     checkpoint: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="Checkpoint, a .safetensors, .pt, .pth or .ckpt file.")
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="Checkpoint, a .safetensors, .pt, .pth or .ckpt file, or the name of shipped weights.",
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Bundle to write, a folder NAME.spair.")],
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
@@ -62,6 +67,7 @@ def export(
     """
     check_writable(out.parent)
     _check_options(factory, preset, bool(inputs or outputs or multiple != 1 or min_size != 1))
+    checkpoint = find_checkpoint(checkpoint)
     with working("loading PyTorch") as progress:
         from ..export.exporter import export_checkpoint, export_foreign
         from ..export.foreign import ForeignInterface

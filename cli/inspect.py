@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .shared.models import is_checkpoint
+from .shared.names import find_bundle
 from .shared.options import Json, Model
 from .shared.output import deliver, working
 
@@ -25,6 +26,7 @@ def inspect(model: Model, as_json: Json = False) -> None:
     """
     from ..export.inspection import inspect_bundle, inspect_checkpoint
 
+    model = find_bundle(model)
     with working("reading"):
         report = inspect_checkpoint(model) if is_checkpoint(model) else inspect_bundle(model)
     deliver(report, as_json, _show)

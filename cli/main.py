@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from . import build, doctor, export, inspect, restore, train
+from . import build, doctor, export, inspect, models, restore, train
 from .calibrate import command as calibrate
 from .demo import command as demo
 from .evaluate import command as evaluate
@@ -30,6 +30,7 @@ class Verb(NamedTuple):
 
 VERBS = (
     Verb(USE, restore.restore, restore.EXAMPLES),
+    Verb(USE, models.models, models.EXAMPLES),
     Verb(USE, demo.demo, demo.EXAMPLES),
     Verb(PREPARE, export.export, export.EXAMPLES),
     Verb(PREPARE, calibrate.calibrate, calibrate.EXAMPLES),

@@ -19,7 +19,7 @@ from .shared.places import check_writable, make_folder
 
 EXAMPLES = """\b
 Examples:
-  spair restore rain-tiny.spair photo.jpg --out restored
+  spair restore rain photo.jpg --out restored
   spair restore rain-tiny.spair photos 'more/*.png' --out restored --recursive --save-mask --skip-existing
 """
 

@@ -16,6 +16,7 @@ from .clock import StageClock
 from .errors import UserError
 from .opening import open_network
 from .pixels import check_image, check_mask, from_network, to_network
+from .shipped import resolve_model
 from .tiling.network import Network, PaddedPicture, TileCounts
 from .tiling.planning import Limits, PathChoice
 
@@ -84,7 +85,8 @@ class Restorer:
         """Open a bundle.
 
         Args:
-            path: the bundle's folder.
+            path: the bundle's folder, or the name of shipped weights ("rain"; see `spair models`), whose bundle is made
+                in the cache on first use. A path that exists wins over a name.
             backend: "onnxruntime" (CPU) or "cuda"; "auto" takes the first of them that is available, in this order.
             precision: a precision that the bundle has, such as "fp32", "fp16" or "int8"; "auto" runs each graph in the
                 one that a calibration found fastest on this machine.
@@ -97,7 +99,7 @@ class Restorer:
             UserError: a bundle, backend, precision or option cannot be used; the message says which.
         """
         chosen = find_backend(backend)
-        bundle = Bundle.open(path)
+        bundle = Bundle.open(resolve_model(path))
         network = open_network(
             bundle, precision, chosen.open_graph, threads=threads, path=tile_path, backend=chosen.name
         )

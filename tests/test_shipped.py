@@ -11,7 +11,9 @@ import torch
 from spair.export.eager import TorchTwoStage
 from spair.export.exporter import export_checkpoint
 from spair.network import load_checkpoint
-from spair.runtime import Restorer
+from spair.runtime import Bundle, Restorer
+from spair.runtime.shipped import find_model, list_models, make_ready
+from spair.runtime.shipped.template import read_template
 from spair.training.config import TrainingConfig
 from spair.training.config_file import load_config
 from spair.training.data.pairs import Pair
@@ -36,10 +38,15 @@ def in_torch(checkpoint) -> Restorer:
 
 
 @pytest.fixture(scope="module")
-def in_bundle(checkpoint, tmp_path_factory):
+def bundle_path(checkpoint, tmp_path_factory) -> Path:
     bundle = tmp_path_factory.mktemp("shipped") / "rain-tiny.spair"
     export_checkpoint(checkpoint, bundle)
-    with Restorer.open(bundle, threads=1) as restorer:
+    return bundle
+
+
+@pytest.fixture(scope="module")
+def in_bundle(bundle_path):
+    with Restorer.open(bundle_path, threads=1) as restorer:
         yield restorer
 
 
@@ -82,6 +89,29 @@ def test_real_pairs_score_above_their_input_and_the_same_from_pytorch_and_bundle
         assert report["psnr_y"] > report["input"]["psnr_y"] + gain
         assert report["ssim_y"] > report["input"]["ssim_y"]
     assert reports[0]["psnr_y"] == pytest.approx(reports[1]["psnr_y"], abs=0.01)
+
+
+def test_the_template_is_what_the_exporter_makes_today(bundle_path):
+    """Byte for byte, where the packages that decide the bytes are those that the template was made with."""
+    exported, shipped = Bundle.open(bundle_path).manifest.raw, read_template(find_model("rain").template).manifest
+    tools = ("torch", "onnx", "onnxscript")
+    if differing := [name for name in tools if exported["tools"][name] != shipped["tools"][name]]:
+        pytest.skip(f"the templates were made with another version of {', '.join(differing)}")
+    facts = set(exported) - {"parity", "tools"}
+    assert {key: exported[key] for key in facts} == {key: shipped[key] for key in facts}, "run: make templates"
+
+
+@pytest.mark.parametrize("model", list_models(), ids=lambda model: model.name)
+def test_the_bundle_of_a_name_restores_as_pytorch_does(model):
+    loaded = load_checkpoint(model.checkpoint)
+    picture = SIMULATORS[loaded.task].simulate(photo()[:96, :128], np.random.default_rng(4)).image
+    mine = Restorer(TorchTwoStage(loaded.model))(picture)
+    with Restorer.open(make_ready(model), threads=1) as restorer:
+        other = restorer(picture)
+    flipped = mine.mask != other.mask  # a logit at the threshold may fall on either side
+    assert mine.mask.any() and flipped.mean() < 1e-3
+    if not flipped.any():
+        np.testing.assert_allclose(mine.image, other.image, atol=1e-4)
 
 
 def shipped() -> list[Path]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..shared.deprecation import TARGETS, take_renamed
+from ..shared.names import refuse_name
 from ..shared.options import Json, Threads
 from ..shared.output import counting, deliver
 from ..shared.places import check_page
@@ -56,6 +57,7 @@ def calibrate(
     """
     clean = take_renamed(clean, targets, TARGETS)
     check_page(html)
+    refuse_name(model, "calibrate")
     from ...calibration import Options, calibrate_bundle
     from ...runtime.files import write_atomically
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..shared.models import CHECKPOINT_SUFFIXES
+from ..shared.names import find_bundle
 from ..shared.options import Json, Tile
 from ..shared.output import deliver, working
 from ..shared.places import check_cache, check_page
@@ -52,6 +53,7 @@ def profile(
         densities=densities, masks=masks, precision=precision, threads=threads, tile=tile, repeat=repeat,
         picture=work.Size(source.pixels.shape[1], source.pixels.shape[0]),
     )  # fmt: skip
+    model = find_bundle(model)
     refuse_checkpoint(model)
     bundle = work.open_checked(model, [setting.precision for setting in plan.settings])
     if not no_store and any(bundle.has_graph(setting.precision, "net_r_packed") for setting in plan.settings):

@@ -31,7 +31,9 @@ It is small enough to be restored densely under every mask, and a restorer usual
 CASES = "Cases"
 """Panel of the help that this verb alone has."""
 
-Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle (folder NAME.spair).")]
+Bundle = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A bundle (folder NAME.spair), or the name of shipped weights.")
+]
 Sizes = Annotated[
     str | None,
     typer.Option(

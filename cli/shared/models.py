@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .names import find_bundle, find_checkpoint
+
 if TYPE_CHECKING:
     from ...runtime import Restorer
     from ...runtime.tiling.planning import PathChoice
@@ -55,7 +57,8 @@ def open_model(model: Path, execution: Execution, *, factory: str | None = None,
     The caller closes the restorer.
 
     Args:
-        model: a bundle's folder or a checkpoint file.
+        model: a bundle's folder, a checkpoint file, or the name of shipped weights, which run as a bundle, or as a
+            checkpoint on torch.
         execution: setting to run it in.
         factory: "package.module:function" that builds the network of a foreign checkpoint.
         multiple: number of pixels that height and width must be multiples of in that network.
@@ -65,6 +68,8 @@ def open_model(model: Path, execution: Execution, *, factory: str | None = None,
     """
     from ...runtime import Restorer, UserError
 
+    wants_torch = execution.backend == "torch" and factory is None
+    model = find_checkpoint(model) if wants_torch else find_bundle(model)
     if is_checkpoint(model):
         return _open_checkpoint(model, execution, factory, multiple)
     if factory is not None:

@@ -10,7 +10,14 @@ import typer
 MODEL, OUTPUT = "Model", "Output"
 """Panels of the help that several verbs have."""
 
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A bundle (folder NAME.spair) or a checkpoint file.")]
+Model = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL",
+        help="A bundle (folder NAME.spair), a checkpoint file, or the name of shipped weights.",
+        show_default=False,
+    ),
+]
 Json = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON object on stdout; progress stays on stderr.", rich_help_panel=OUTPUT),

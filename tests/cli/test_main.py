@@ -29,6 +29,7 @@ def test_the_verbs_are_those_of_the_design():
         "evaluate",
         "export",
         "inspect",
+        "models",
         "profile",
         "restore",
         "train",
