@@ -53,7 +53,7 @@ def _remove_quietly(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError:
-        return  # the parent is no folder, so nothing was written
+        return  # the parent is not a folder, so nothing was written
 
 
 def sha256(path: Path) -> str:

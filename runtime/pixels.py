@@ -23,7 +23,7 @@ def check_image(image: np.ndarray) -> None:
     """Check that an array is a picture the restorer takes.
 
     Raises:
-        UserError: the value is no array; it is not HxW or HxWxC; C is not 1, 3 or 4; a side is 0; the dtype is not
+        UserError: the value is not an array; it is not HxW or HxWxC; C is not 1, 3 or 4; a side is 0; the dtype is not
             uint8, uint16 or float32; float values are not finite or outside of 0..1.
     """
     if not isinstance(image, np.ndarray):
@@ -51,7 +51,8 @@ def check_mask(mask: np.ndarray, image: np.ndarray, taken: bool) -> None:
         taken: whether the network takes masks.
 
     Raises:
-        UserError: the network takes no masks; the mask is no array of bool, or not of the picture's height and width.
+        UserError: the network takes no masks; the mask is not an array of bool, or not of the picture's height and
+            width.
     """
     if not taken:
         raise UserError("a mask was given, but the network of this bundle has none; leave the mask out")

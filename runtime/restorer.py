@@ -65,7 +65,8 @@ class Restorer:
         side = network.spec.default_tile if tile is None else tile
         if side < network.spec.multiple or block_pixels < 1:
             raise UserError(
-                f"tile is {tile} and block_pixels is {block_pixels}, expected at least {network.spec.multiple} and 1"
+                f"tile is {side} pixels and block_pixels is {block_pixels}; expected a tile of at least "
+                f"{network.spec.multiple} pixels and at least 1 pixel in a block"
             )
         self.network = network
         self._limits = Limits(side=side, block_pixels=block_pixels)
@@ -123,7 +124,7 @@ class Restorer:
                 Net_L, which runs in either case for its features. A foreign network takes no mask.
 
         Raises:
-            UserError: the array is no picture (shape, channels, dtype, range, NaN), or the mask does not fit it.
+            UserError: the array is not a picture (shape, channels, dtype, range, NaN), or the mask does not fit it.
             GateError: the network gave values that are not finite.
         """
         clock, spec = StageClock(), self.network.spec

@@ -40,7 +40,7 @@ class Graph(Protocol):
 
 
 OpenGraph = Callable[[Path, int | None], Graph]
-"""Function that loads a .onnx file; the number is that of threads, None takes all cores."""
+"""Function that loads a .onnx file with a number of threads; None takes all cores."""
 
 
 @dataclass(frozen=True)

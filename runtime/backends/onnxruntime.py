@@ -62,7 +62,7 @@ class OnnxGraph:
 
         Raises:
             UserError: threads is less than 1; the device is not available, or ONNX Runtime does not really use it (it
-                falls back to the CPU silently); the file is no valid graph.
+                falls back to the CPU silently); the file is not a valid graph.
         """
         if threads is not None and threads < 1:
             raise UserError(f"the number of threads is {threads}, expected 1 or more")

@@ -62,7 +62,7 @@ def read_trace(path: Path, *, warm_up: int, pictures: int) -> Trace:
         pictures: number of pictures after them; times are divided by it.
 
     Raises:
-        ValueError: the number of runs is 0, or no multiple of the number of pictures.
+        ValueError: the number of runs is 0, or not a multiple of the number of pictures.
     """
     events = json.loads(path.read_text(encoding="utf-8"))
     runs = sorted((e for e in events if e["name"] == "model_run"), key=lambda event: event["ts"])

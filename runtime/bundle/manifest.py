@@ -62,7 +62,7 @@ def parse_manifest(text: str, where: str) -> Manifest:
         where: name for messages, usually the path.
 
     Raises:
-        UserError: the text is no JSON object; an entry is missing, of a wrong type or out of range; the schema is
+        UserError: the text is not a JSON object; an entry is missing, of a wrong type or out of range; the schema is
             newer, or the kind is not known.
     """
     try:

@@ -118,7 +118,9 @@ class Bundle:
         check_name(name)
         path = self.path / name
         if not path.resolve().is_relative_to(self.path.resolve()):
-            raise UserError(f"the bundle {self.path} is refused: its file {name!r} is a link that leaves it")
+            raise UserError(
+                f"the bundle {self.path} is refused: its file {name!r} is a link to a file outside; export it again"
+            )
         if not path.is_file():
             raise UserError(f"the bundle {self.path} is incomplete: {name} is missing; export it again")
         return path

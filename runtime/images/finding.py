@@ -47,7 +47,7 @@ def find_inputs(
     hidden = Path(os.path.realpath(exclude)) if exclude else None
     for spec in specs:
         for item in _expand(Path(spec), recursive, hidden):
-            # A link is a picture of its own, so the key is the absolute path, not what it resolves to.
+            # A link and its target are two pictures, so the key is the absolute path with links in it.
             found.setdefault(os.path.abspath(item.path), item)  # noqa: PTH100
     return list(found.values())
 

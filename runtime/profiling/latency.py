@@ -194,9 +194,10 @@ def _stages(
 ) -> dict[str, Any]:
     """Make the report on the stages of one picture file.
 
-    The stages are decoding, those of restoring, and encoding. "stages" has percentiles in ms by stage. "adaptive_ms" is
-    the restorer as a whole. "total_ms" is the sum of the medians of decoding, restoring and encoding; the throughput
-    follows from it. "peak_memory_mb" is None if it could not be measured, and "peak_memory_failure" says why.
+    The stages are decoding, the stages of the restorer, and encoding. "stages" has percentiles in ms by stage.
+    "adaptive_ms" is the restorer as a whole. "total_ms" is the sum of the medians of decoding, restoring and encoding;
+    the throughput follows from it. "peak_memory_mb" is None if it could not be measured, and "peak_memory_failure" says
+    why.
     """
     setting, height, width = subject.setting, *subject.pixels.shape[:2]
     files, size = time_files(subject.pixels, subject.suffix, repeats, clock)

@@ -56,7 +56,7 @@ class ContextStatistics:
         Args:
             spec: scales and grid.
             height: height of the padded picture in pixels, a multiple of `spec.multiple`.
-            width: its width, likewise a multiple.
+            width: width of the padded picture in pixels, also a multiple.
         """
         self._spec = spec
         self._key_size = (height >> spec.key_scale, width >> spec.key_scale)

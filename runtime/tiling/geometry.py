@@ -76,7 +76,7 @@ class Box:
             factor: number of pixels that become one, along each axis.
 
         Raises:
-            ValueError: an edge is no multiple of `factor`.
+            ValueError: an edge is not a multiple of `factor`.
         """
         edges = (self.top, self.left, self.bottom, self.right)
         if any(edge % factor for edge in edges):

@@ -60,7 +60,7 @@ class NetworkOutput:
 class Network(Protocol):
     """Restoration network that a `Restorer` runs.
 
-    `TwoStageNetwork` and `WholeNetwork` are the two kinds; a network of its own inherits from one of them.
+    `TwoStageNetwork` and `WholeNetwork` are the two kinds; any other network inherits from one of them.
     """
 
     paths: Sequence[TilePath]

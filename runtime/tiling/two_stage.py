@@ -144,7 +144,7 @@ class TwoStageRun:
         return context
 
     def _localize_block(self, block: Tile, statistics: ContextStatistics, clock: StageClock) -> None:
-        # A method of its own, so that the features of one block are freed before the next one is computed.
+        # This is a separate method, so that the features of one block are freed before the next one is computed.
         with clock.stage("net_l"):
             located = self._network.localize(_cut(self._image, block.window))
         with clock.stage("context"):
@@ -167,7 +167,7 @@ class TwoStageRun:
         """Repair the pieces whose mask is not empty."""
         self.restored = self._image.copy()
         height, width = self._size
-        seen = self.mask.copy()  # nobody sees the padding, so a piece that is distorted only there is skipped
+        seen = self.mask.copy()  # a piece that is distorted only in the padding is skipped
         seen[height:], seen[:, width:] = False, False
         work = WorkMap(self.mask, seen, self._spec)
         for block in self._blocks:

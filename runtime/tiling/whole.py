@@ -53,11 +53,11 @@ class WholeNetwork(ABC):
 
         Args:
             picture: the padded picture.
-            limits: its side is that of the tiles.
+            limits: the side of the tiles.
             clock: gets the seconds of "model".
 
         Raises:
-            UserError: the output is no picture of the input's size.
+            UserError: the output is not a picture of the input's size.
             GateError: the network gave values that are not finite.
         """
         with clock.stage("model"):
@@ -87,7 +87,7 @@ def _run_window(network: WholeNetwork, window: np.ndarray) -> np.ndarray:
     if output.shape != window.shape:
         raise UserError(
             f"the output {network.restored_name!r} has shape {output.shape}, "
-            f"expected that of the image, {window.shape}; only such networks can restore a picture"
+            f"expected {window.shape}, the shape of the image; only a network with such an output can restore a picture"
         )
     if not np.isfinite(output).all():
         raise GateError("the network gave values that are not finite; use --precision fp32 or another checkpoint")

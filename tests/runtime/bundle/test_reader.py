@@ -100,7 +100,7 @@ def test_links_may_not_leave_the_bundle_but_the_bundle_may_be_a_link(bundles, tm
     secret.write_bytes(bundles.net_l)
     (bundle.path / GRAPH).unlink()
     (bundle.path / GRAPH).symlink_to(secret)
-    with pytest.raises(UserError, match=r"is a link that leaves it"):
+    with pytest.raises(UserError, match=r"is a link to a file outside; export it again"):
         Bundle.open(bundle.path)
 
 
