@@ -17,7 +17,7 @@ import torch
 from spair.export import exporter, graphs
 from spair.export.operators.table import DOMAIN
 from spair.export.parity import check as parity
-from spair.export.parity import samples
+from spair.export.parity import measures, samples
 from spair.network import SPAIR, load_checkpoint
 from spair.network.operators import PLUGIN_ATTRIBUTES
 from spair.runtime import Bundle, GateError, Restorer, UserError
@@ -220,7 +220,7 @@ def test_a_failed_parity_writes_nothing(tiny_checkpoint, tmp_path, monkeypatch, 
     bundle = Bundle.open(tiny_bundle)
     loaded = iter(onnx.load(bundle.graph("fp32", part)) for part in FOR_TENSORRT)
     monkeypatch.setattr(exporter, "export_graph", lambda spec: next(loaded))
-    monkeypatch.setattr(parity, "TOLERANCE", 0.0)
+    monkeypatch.setattr(measures, "TOLERANCE", 0.0)
     with pytest.raises(GateError, match="differ from PyTorch by"):
         exporter.export_checkpoint(tiny_checkpoint, tmp_path / "wrong.spair")
     assert not list(tmp_path.iterdir())
