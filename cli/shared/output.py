@@ -11,19 +11,22 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+if TYPE_CHECKING:
+    from ...runtime.clock import CountProgress, ReportProgress
+
 Show = Callable[[dict[str, Any], Console], None]
 """Function that prints a report for people."""
 
 
 @contextlib.contextmanager
-def working(what: str) -> Iterator[Callable[[str], None]]:
+def working(what: str) -> Iterator[ReportProgress]:
     """Show a spinner on stderr during long work.
 
     Yields the function that changes its words. Anything that the work prints goes to stderr, since stdout belongs to
@@ -34,7 +37,7 @@ def working(what: str) -> Iterator[Callable[[str], None]]:
 
 
 @contextlib.contextmanager
-def counting(what: str) -> Iterator[Callable[[int, int, str | Path], None]]:
+def counting(what: str) -> Iterator[CountProgress]:
     """Show a progress bar on stderr.
 
     Yields the function to call with (done, all, the name just finished).

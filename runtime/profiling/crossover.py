@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from ..bundle.reader import Bundle
+from ..clock import ReportProgress
 from ..restorer import Restorer, Result
 from ..tiling.planning import PathChoice
 from .cases import Case, RunSetting, is_gated
 from .gates import check_clean, check_same
-from .timing import Clock, Repeats, ReportProgress, find_crossover, percentiles, take_turns, warm_up
+from .timing import Clock, Repeats, find_crossover, percentiles, take_turns, warm_up
 
 Point = dict[str, Any]
 """Percentiles of the times, "dense_ms", "adaptive_ms" and "packed_ms"."""

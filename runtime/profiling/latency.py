@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 
 from ..bundle.reader import Bundle
+from ..clock import ReportProgress
 from ..images import Picture, read_image, write_image
 from ..restorer import Result
 from .cases import Case, RunSetting, is_gated, open_baseline
 from .gates import check_baseline, check_clean
 from .memory import measure_peak_memory
-from .timing import Clock, Effort, Repeats, ReportProgress, percentiles, take_turns, warm_up
+from .timing import Clock, Effort, Repeats, percentiles, take_turns, warm_up
 
 DENSE, FOUND = "dense", "the mask found"
 """Keys of the runs beside the cases: the baseline, and the restorer under the mask that the network finds."""

@@ -11,8 +11,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     from .. import Bundle
+    from ..clock import ReportProgress
     from .cases import Case, RunSetting
-    from .timing import Effort, ReportProgress
+    from .timing import Effort
 
 LAYER_DENSITY = 0.1
 """Density near which layers are profiled; the nearest measured density is taken."""

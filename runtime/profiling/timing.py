@@ -17,9 +17,6 @@ Key = TypeVar("Key", bound=Hashable)
 Clock = Callable[[], float]
 """Function that returns the seconds since any fixed moment."""
 
-ReportProgress = Callable[[str], None]
-"""Function that takes a phrase on what is being done, for a progress display."""
-
 PERCENTILES = (50, 90, 99)
 """Percentiles that reports show."""
 
