@@ -95,7 +95,7 @@ def make_report(
         "calibrator": options.calibrator,
         "statistics": options.statistics,
         "quantize": options.quantize,
-        "casts": {part: vars(conversion) for part, conversion in built.conversions.items()},
+        "casts": {part: conversion.counts() for part, conversion in built.conversions.items()},
         "tiles": [{"name": tile.name, "density": tile.density} for tile in tiles],
         "table": rows,
     }

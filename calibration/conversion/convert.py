@@ -56,6 +56,10 @@ class Conversion(PassResult):
     quantizers: int = 0
     """Number of QuantizeLinear nodes; an activation that several layers read with one scale has one."""
 
+    def counts(self) -> dict[str, int]:
+        """Return the counts by name, as the manifest of a bundle keeps them."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "modified"}
+
 
 class ConvertPrecision(GraphPass[Conversion]):
     """Pass that writes a plan's precisions into a graph.

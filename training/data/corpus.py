@@ -245,13 +245,14 @@ def _hold_out_photos(
             "correct data.held_out_photos"
         )
     chosen = [path for path in photos if path.stem in stems]
-    if chosen and simulator is None:
+    if not chosen:
+        return []
+    if simulator is None:
         raise ValueError("held-out photos need a simulator that degrades them")
     return [
         PicturePair(f"{simulator.task}-simulated/{name}", degraded, clean)
         for path in chosen
         for name, degraded, clean in degrade_photo(path.stem, photos.pop(path), simulator)
-        if simulator is not None
     ]
 
 

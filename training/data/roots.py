@@ -57,7 +57,7 @@ class Places:
         wanted: dict[str, list[str]] = {}
         for path in paths:
             name, rest = split_reference(path)
-            if name in roots:
+            if name is not None and name in roots:
                 wanted.setdefault(name, []).append(rest)
         problems = {name: problem for name in wanted if (problem := self._judge(name, roots[name]))}
         if problems:
