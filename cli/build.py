@@ -55,10 +55,10 @@ def build(
     Kernels and the plugin library are compiled for the target's GPUs on this machine, which needs no GPU. Engines for
     TensorRT-RTX are built here too. For TensorRT, the command that builds them on the target is printed.
     """
+    refuse_name(bundle, "build")  # before packages that an installation of the runtime alone does not have
     from ..export.engines.builder import EngineOptions
     from ..export.engines.target import build_target
 
-    refuse_name(bundle, "build")
     options = EngineOptions(parse_size("--usual-size", usual_size), parse_size("--max-size", max_size), batch)
     with working("building") as progress:
         report = build_target(
