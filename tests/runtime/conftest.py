@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from spair.runtime.bundle.reader import Bundle
 from spair.runtime.bundle.writer import write_bundle
+from tests.runtime.images.samples import make
 
 CHANNELS = (4, 6, 5)
 GRID = 4
@@ -185,3 +186,14 @@ def graphs() -> tuple[bytes, bytes, bytes]:
 @pytest.fixture
 def bundles(tmp_path: Path, graphs: tuple[bytes, bytes, bytes]) -> BundleFactory:
     return BundleFactory(tmp_path, *graphs)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder with pictures of four formats in subfolders, and files that are none or hidden."""
+    folder = tmp_path / "in"
+    for name in ("b.png", "a.jpg", "sub/c.webp", "sub/deep/d.tif"):
+        make(folder / name)
+    (folder / "notes.txt").write_text("no picture")
+    make(folder / ".hidden.png")
+    return folder
