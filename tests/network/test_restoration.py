@@ -1,11 +1,14 @@
 """Laws of Net_R."""
 
+import dataclasses
+
 import pytest
 import torch
 
+from spair.network import SPAIR
 from spair.network.restoration import SparseConvolutionModule, SparseNonLocalModule
 from spair.network.spair import mask_pyramid
-from tests.network.small import find_affine, make_mask, make_picture
+from tests.network.small import SMALL, find_affine, make_mask, make_picture, randomize
 
 
 @pytest.mark.parametrize("pixel", [(96, 96), (99, 97), (103, 103)], ids=str)
@@ -35,6 +38,21 @@ def test_the_residual_is_zero_at_clean_pixels_and_elsewhere_is_not(model, densit
     distorted = (mask > 0).expand_as(residual)
     assert not residual[~distorted].any()
     assert (residual[distorted] != 0).all()
+
+
+@torch.no_grad()
+def test_an_ungated_residual_is_the_bias_beyond_one_pixel_from_the_mask():
+    """Mark one pixel, whose cell of the coarsest scale covers 4x4 pixels."""
+    model = randomize(SPAIR(dataclasses.replace(SMALL, gate_output=False)))
+    image, mask = make_picture(1, 24, 24), torch.zeros(1, 1, 24, 24)
+    mask[..., 13, 13] = 1
+    features, _, keys = find_affine(model, image, mask)
+    residual = model.net_r(image, mask_pyramid(mask), features, *keys)
+    assert model.net_r.out.bias is not None
+    changed = (residual != model.net_r.out.bias[:, None, None]).any(1)[0]
+    expected = torch.zeros(24, 24, dtype=torch.bool)
+    expected[12:15, 12:15] = True
+    assert torch.equal(changed, expected)
 
 
 @torch.no_grad()
