@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from spair.network import SPAIR, TINY, CheckpointError, Preset, find_preset, load_checkpoint, save_checkpoint
+from spair.network import SPAIR, TINY, CheckpointError, load_checkpoint, save_checkpoint
 from spair.network.checkpoint import read_state
 
 SMALL = dataclasses.replace(TINY, name="small", local_channels=(4, 6, 8), channels=(6, 8, 8), pairs=(1, 1, 1))
@@ -216,20 +216,6 @@ def test_a_preset_of_wrong_sizes_is_refused_with_the_files_name(tmp_path, change
     refused(tmp_path / "odd.safetensors", f"odd.safetensors cannot be loaded: .*{message}")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"name": "x", "colour": 1}', '{"name": "x", "grid": 0}'])
-def test_an_unreadable_preset_is_refused(text):
-    with pytest.raises(CheckpointError, match="preset"):
-        Preset.from_json(text)
-
-
-def test_presets_survive_json_and_unknown_names_list_the_known_ones():
-    assert Preset.from_json(SMALL.to_json()) == SMALL
-    with pytest.raises(CheckpointError, match="no preset 'huge'; choose one of tiny, base, large"):
-        find_preset("huge")
-    with pytest.raises(CheckpointError, match="mask_threshold 1.5"):
-        dataclasses.replace(TINY, mask_threshold=1.5)
-
-
 def test_only_safetensors_are_written_and_an_unwritable_folder_is_one_sentence(tmp_path):
     with pytest.raises(CheckpointError, match=r"cannot save a\.pth, expected a name that ends in \.safetensors"):
         save_checkpoint(SPAIR(SMALL), tmp_path / "a.pth", task="rain")
@@ -248,8 +234,3 @@ def test_integer_weights_are_refused(tmp_path, tiny):
     state = {name: value.to(torch.int8) for name, value in tiny.state_dict().items()}
     torch.save(state, tmp_path / "int8.pth")
     refused(tmp_path / "int8.pth", r"holds torch.int8 weights \(net_l.stem.weight\); give the float checkpoint")
-
-
-def test_a_preset_that_would_exhaust_memory_is_refused():
-    with pytest.raises(CheckpointError, match="channels"):
-        dataclasses.replace(TINY, channels=(100_000, 64, 64))

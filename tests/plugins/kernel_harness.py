@@ -6,7 +6,7 @@ body with a namespace of its own, in which every `@triton.jit` helper (of this p
 replaced by its interpreted form. The kernel itself and its compilation are not touched. The interpreter patches
 `triton.language` during a launch, though: never compile in one thread while another interprets.
 
-Triton's interpreter is internal to it; checked with Triton 3.9. `test_kernel_harness.py` notices a change.
+Triton's interpreter is internal to it; checked with Triton 3.9. `laws/test_kernel_harness.py` notices a change.
 """
 
 from __future__ import annotations

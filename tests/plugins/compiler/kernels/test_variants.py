@@ -1,11 +1,9 @@
 """The names and tilings that the C++ plugins rely on, and the agreement with the kernels' own parameters."""
 
 import importlib
-import re
 
 import pytest
 
-from spair.plugins.compiler.kernels.tiles import Tiling, list_tilings
 from spair.plugins.compiler.kernels.variants import list_variants
 from spair.plugins.compiler.targets import ARCHITECTURES
 
@@ -30,17 +28,6 @@ CONTRACT = {
     *(f"apply_affine.{x}.{layout}.{layout}" for x in ("fp32", "fp16") for layout in LAYOUTS),
     *(f"sparse_non_local.{x}.{layout}.b{b}" for x in ("fp32", "fp16") for layout in LAYOUTS for b in (16, 32, 64, 128)),
 }
-TILES = {
-    "compact_mask": ("BLOCK",),
-    "pack_weight": ("BLOCK",),
-    "combine_scales": ("BLOCK",),
-    "merge_moments": ("BLOCK",),
-    "sparse_conv2d": ("BM", "BN", "BK"),
-    "masked_moments": ("BP", "BC"),
-    "apply_affine": ("BP", "BC"),
-    "sparse_non_local": ("BM", "BJ", "BC+BD"),
-}
-"""The order in which `kernel_table.h` has the sizes."""
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -79,21 +66,6 @@ def test_products_of_fp16_and_int8_have_to_use_tensor_cores(variant):
     assert variant.tensor_cores == (kind if kind in ("fp16", "int8") else None)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_tiles_are_in_the_order_of_the_table(architecture):
-    for variant in list_variants(architecture):
-        for tiling in variant.tilings:
-            assert tiling.names == TILES[variant.function]
-        block = re.search(r"\.b(\d+)$", variant.name)
-        assert block is None or {tiling.sizes[2] for tiling in variant.tilings} == {int(block[1])}
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_no_tiling_is_tried_twice(architecture):
-    for variant in list_variants(architecture):
-        assert len(set(variant.tilings)) == len(variant.tilings)
-
-
 def test_only_pitches_that_the_layout_pads_are_taken_as_multiples():
     aligned = {variant.name: variant.aligned for variant in list_variants(87)}
     assert aligned["sparse_conv2d.fp16.fp16.fp16.pixels.pixels"]["x_pitch"] == 8
@@ -103,29 +75,3 @@ def test_only_pitches_that_the_layout_pads_are_taken_as_multiples():
     assert "x_pitch" not in aligned["sparse_conv2d.fp32.int8.fp32.pixels.pixels"]
     assert aligned["sparse_conv2d.int8.int8.fp16.linear.linear"]["packed_outputs"] == 16
     assert all(numbers[name] == 16 for numbers in aligned.values() for name in numbers if name.startswith("p_"))
-
-
-def test_a_size_may_stand_for_two_constants():
-    assert Tiling(("BM", "BC+BD"), (16, 64)).constants == {"BM": 16, "BC": 64, "BD": 64}
-
-
-@pytest.mark.parametrize(
-    ("names", "sizes", "more", "words"),
-    [
-        (("BM",), (16, 16), {}, "one size for each of the names"),
-        (tuple("ABCDE"), (1, 2, 4, 8, 16), {}, "4 at most"),
-        (("BM",), (48,), {}, "powers of two"),
-        (("BM",), (0,), {}, "powers of two"),
-        (("BM",), (16,), {"warps": 3}, "powers of two"),
-        (("BM",), (16,), {"stages": 0}, "stages >= 1"),
-    ],
-)
-def test_a_tiling_that_makes_no_sense_is_refused(names, sizes, more, words):
-    with pytest.raises(ValueError, match=words):
-        Tiling(names, sizes, **more)
-
-
-def test_channel_by_channel_tiles_are_not_larger_than_pixel_by_pixel_ones():
-    for x in ("fp32", "fp16"):
-        linear, pixels = (list_tilings("sparse_conv2d", (x, x, x, layout, layout), 87)[0] for layout in LAYOUTS)
-        assert linear.sizes[0] <= pixels.sizes[0]

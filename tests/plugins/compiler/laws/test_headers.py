@@ -4,7 +4,8 @@ The library is built, and tested, with one set of headers. To check others, name
 
     git clone https://github.com/NVIDIA/TensorRT && cd TensorRT
     for tag in v10.3.0 v10.9.0 v10.16 v11.1; do git worktree add ../headers/$tag $tag; done
-    SPAIR_TENSORRT_HEADERS="$(echo ../headers/*/include | tr ' ' ':')" pytest tests/plugins/compiler/test_headers.py
+    export SPAIR_TENSORRT_HEADERS="$(echo ../headers/*/include | tr ' ' ':')"
+    pytest tests/plugins/compiler/laws/test_headers.py
 """
 
 import os

@@ -1,0 +1,28 @@
+"""The definition of mask compaction against the flat indices of a mask."""
+
+import numpy as np
+import pytest
+
+from spair.plugins.compaction.reference import compact_mask
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 17), (5, 3), (0, 4)], ids=str)
+@pytest.mark.parametrize("density", [0.0, 0.4, 1.0])
+def test_lists_are_the_indices_of_active_pixels_in_ascending_order(size, density):
+    mask = (np.random.default_rng(0).random((3, 1, *size)) < density).astype(np.float32)
+    assert compact_mask(mask) == [np.flatnonzero(image).tolist() for image in mask]
+
+
+def test_a_pixel_is_its_row_times_the_width_plus_its_column():
+    mask = np.zeros((2, 1, 3, 7), np.float32)
+    mask[0, 0, 2, 5] = mask[1, 0, 0, 6] = mask[1, 0, 1, 0] = 1
+    assert compact_mask(mask) == [[19], [6, 7]]
+
+
+def test_any_value_but_zero_is_active():
+    mask = np.float32([[[[0.0, -0.0, 1.0, -2.0, 1e-38, np.nan]]]])
+    assert compact_mask(mask) == [[2, 3, 4, 5]]
+
+
+def test_no_image_gives_no_list():
+    assert compact_mask(np.zeros((0, 1, 2, 2), np.float32)) == []

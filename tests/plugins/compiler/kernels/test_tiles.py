@@ -1,0 +1,77 @@
+"""Tile sizes: their order, their bounds and what each layout gets."""
+
+import re
+
+import pytest
+
+from spair.plugins.compiler.kernels.tiles import Tiling, list_tilings
+from spair.plugins.compiler.kernels.variants import list_variants
+from spair.plugins.compiler.targets import ARCHITECTURES
+
+LAYOUTS = ("linear", "pixels")
+TILES = {
+    "compact_mask": ("BLOCK",),
+    "pack_weight": ("BLOCK",),
+    "combine_scales": ("BLOCK",),
+    "merge_moments": ("BLOCK",),
+    "sparse_conv2d": ("BM", "BN", "BK"),
+    "masked_moments": ("BP", "BC"),
+    "apply_affine": ("BP", "BC"),
+    "sparse_non_local": ("BM", "BJ", "BC+BD"),
+}
+"""The order in which `kernel_table.h` has the sizes."""
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_tiles_are_in_the_order_of_the_table(architecture):
+    for variant in list_variants(architecture):
+        for tiling in variant.tilings:
+            assert tiling.names == TILES[variant.function]
+        block = re.search(r"\.b(\d+)$", variant.name)
+        assert block is None or {tiling.sizes[2] for tiling in variant.tilings} == {int(block[1])}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_no_tiling_is_tried_twice(architecture):
+    for variant in list_variants(architecture):
+        assert len(set(variant.tilings)) == len(variant.tilings)
+
+
+def test_a_size_may_stand_for_two_constants():
+    assert Tiling(("BM", "BC+BD"), (16, 64)).constants == {"BM": 16, "BC": 64, "BD": 64}
+
+
+@pytest.mark.parametrize(
+    ("names", "sizes", "more", "words"),
+    [
+        (("BM",), (16, 16), {}, "one size for each of the names"),
+        (tuple("ABCDE"), (1, 2, 4, 8, 16), {}, "4 at most"),
+        (("BM",), (48,), {}, "powers of two"),
+        (("BM",), (0,), {}, "powers of two"),
+        (("BM",), (16,), {"warps": 3}, "powers of two"),
+        (("BM",), (16,), {"stages": 0}, "stages >= 1"),
+    ],
+)
+def test_a_tiling_that_makes_no_sense_is_refused(names, sizes, more, words):
+    with pytest.raises(ValueError, match=words):
+        Tiling(names, sizes, **more)
+
+
+def test_channel_by_channel_tiles_are_not_larger_than_pixel_by_pixel_ones():
+    for x in ("fp32", "fp16"):
+        linear, pixels = (list_tilings("sparse_conv2d", (x, x, x, layout, layout), 87)[0] for layout in LAYOUTS)
+        assert linear.sizes[0] <= pixels.sizes[0]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_kernel_has_a_second_choice_with_no_larger_tile_where_registers_can_run_out(architecture):
+    """Check that what is tried last is smaller than what is tried first."""
+    for function, parts in (
+        ("sparse_conv2d", ("fp16", "fp16", "fp16", "linear", "linear")),
+        ("sparse_conv2d", ("fp32", "fp32", "fp32", "pixels", "pixels")),
+        ("sparse_non_local", ("fp16", "linear", "b128")),
+        ("masked_moments", ("fp32", "pixels")),
+    ):
+        first, *_, last = list_tilings(function, parts, architecture)
+        assert all(after <= before for before, after in zip(first.sizes, last.sizes, strict=True))
+        assert sum(last.sizes) < sum(first.sizes)
