@@ -57,7 +57,7 @@ class Conversion(PassResult):
     """Number of QuantizeLinear nodes; an activation that several layers read with one scale has one."""
 
     def counts(self) -> dict[str, int]:
-        """Return the counts by name, as the manifest of a bundle keeps them."""
+        """Return the counts that a manifest keeps."""
         return {name: value for name, value in dataclasses.asdict(self).items() if name != "modified"}
 
 

@@ -1,1 +1,4 @@
-"""Trained checkpoints, each with its model card: `<task>-<preset>.safetensors` and `<task>-<preset>.md`."""
+"""Shipped checkpoints with their model cards.
+
+The files are `<task>-<preset>.safetensors`, `.md` and `.template`, and `models.json` lists them.
+"""

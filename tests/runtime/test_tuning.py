@@ -4,9 +4,7 @@ import json
 
 import pytest
 
-from spair.runtime import Bundle, Restorer, UserError
-from spair.runtime.cache import cache_folder
-from spair.runtime.profiling.costs import SIDE, _fit, measure_tuning
+from spair.runtime import Restorer, UserError
 from spair.runtime.tiling.costs import Tuning
 from spair.runtime.tuning import load_tuning, save_tuning
 
@@ -18,33 +16,6 @@ ENDLESS = '{"dense_ns": 1, "packed_ns": Infinity, "window_ns": 0, "call_ns": 0}'
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("SPAIR_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
-
-
-def test_both_ways_cost_the_same_at_the_cross_over():
-    pixels = 10_000
-    assert KNOWN.packed_cost(pixels, KNOWN.crossover * pixels) == pytest.approx(KNOWN.dense_cost(pixels))
-    assert Tuning.assumed(0.4).crossover == pytest.approx(0.4)
-    assert Tuning(10.0, 1.0, 0.0, 0.0).crossover == 1.0
-    assert Tuning(10.0, 1.0, 20.0, 0.0).crossover == 0.0
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"dense_ns": 0.0}, {"packed_ns": -1.0}, {"call_ns": float("nan")}, {"dense_ns": float("inf")}], ids=str
-)
-def test_impossible_costs_are_refused(wrong):
-    with pytest.raises(ValueError, match="costs must be positive"):
-        Tuning(**{"dense_ns": 1.0, "packed_ns": 1.0, "window_ns": 1.0, "call_ns": 1.0, **wrong})
-
-
-def test_the_fit_finds_the_costs_that_made_the_times():
-    pixels, seconds = SIDE * SIDE, {}
-    seconds["small"] = KNOWN.call_ns / 1e9
-    seconds["clean"] = KNOWN.packed_cost(pixels, 0.0) / 1e9
-    seconds["packed"] = KNOWN.packed_cost(pixels, 0.35 * pixels) / 1e9
-    seconds["dense"] = KNOWN.dense_cost(pixels) / 1e9
-    fitted = _fit(seconds, 0.35)
-    for name in ("dense_ns", "packed_ns", "window_ns", "call_ns"):
-        assert getattr(fitted, name) == pytest.approx(getattr(KNOWN, name))
 
 
 def test_a_measurement_is_kept_for_these_graphs_threads_and_precision_only(bundles, own_cache):
@@ -93,24 +64,3 @@ def test_a_user_without_a_home_restores_all_the_same(bundles, monkeypatch):
     Restorer.open(bundle.path).close()
     with pytest.raises(UserError, match="home directory; set SPAIR_CACHE"):
         save_tuning(bundle, "fp32", 1, KNOWN)
-
-
-def test_the_cache_is_the_users(monkeypatch, tmp_path):
-    monkeypatch.delenv("SPAIR_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "spair-rt"
-
-
-def test_measuring_a_real_bundle_gives_usable_costs(tiny_bundle):
-    tuning = measure_tuning(Bundle.open(tiny_bundle), "fp32", 1, repeats=1)
-    assert tuning.dense_ns > tuning.window_ns
-    assert tuning.packed_ns > 0
-
-
-def test_a_bundle_with_one_way_has_nothing_to_measure(bundles):
-    with pytest.raises(
-        UserError, match="has no fp32 graph net_r_packed; only a bundle with a dense and a packed graph can be tuned"
-    ):
-        measure_tuning(bundles.spair(), "fp32", 1)
-    with pytest.raises(UserError, match="only a bundle with a dense and a packed graph can be tuned"):
-        measure_tuning(bundles.other(), "fp32", 1)

@@ -6,9 +6,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from spair.runtime import UserError
-from spair.runtime.backends import registry as backends
 from spair.runtime.backends.onnxruntime import OnnxGraph, unavailable
-from spair.runtime.backends.registry import BACKENDS, find_backend
+from spair.runtime.backends.registry import find_backend
 
 
 @pytest.fixture
@@ -87,13 +86,6 @@ def test_out_of_memory_is_a_memory_error(doubler):
         graph._session = Full()
         with pytest.raises(MemoryError, match=r"ran out of memory"):
             graph.run({"x": np.zeros(1)})
-
-
-def test_auto_is_the_first_available_backend(monkeypatch):
-    assert find_backend("auto") is BACKENDS[0]
-    absent = backends.Backend("absent", lambda: "not here", BACKENDS[0].open_graph)
-    monkeypatch.setattr(backends, "BACKENDS", (absent, BACKENDS[0]))
-    assert find_backend("auto") is BACKENDS[0]
 
 
 def test_a_trace_is_written_where_it_was_asked_for(doubler, tmp_path):

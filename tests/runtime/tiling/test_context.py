@@ -2,12 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from spair.runtime.tiling.context import ContextStatistics, mask_pyramid
 from spair.runtime.tiling.geometry import Box, tile_grid
-from spair.runtime.tiling.moments import Moments, split_moments
 from spair.runtime.tiling.spec import SpairNetwork
 
 SPEC = SpairNetwork(halo_l=0, halo_r=0, grid=4)
@@ -137,18 +134,3 @@ def test_the_pyramid_loses_no_pixel():
 def test_finishing_without_a_block_is_a_bug():
     with pytest.raises(ValueError, match="no block"):
         ContextStatistics(SPEC, 8, 8).finish()
-
-
-@given(st.lists(st.integers(0, 30), min_size=1, max_size=6), st.integers(0, 2**31))
-def test_merged_moments_equal_those_of_all_values(sizes, seed):
-    random = np.random.default_rng(seed)
-    parts = [random.normal(5, 2, (3, size)) for size in sizes]
-    total = Moments.none(3)
-    for part in parts:
-        if part.size:
-            total = total.merged(split_moments(part, np.zeros(part.shape[1]))[0])
-    together = np.concatenate(parts, axis=1)
-    assert total.count == together.shape[1]
-    if together.size:
-        np.testing.assert_allclose(total.mean, together.mean(axis=1), rtol=1e-12)
-        np.testing.assert_allclose(total.variance, together.var(axis=1), rtol=1e-9, atol=1e-12)

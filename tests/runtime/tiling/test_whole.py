@@ -5,7 +5,6 @@ import onnxruntime as ort
 import pytest
 
 from spair.runtime import GateError, Restorer, UserError
-from spair.runtime.bundle.writer import write_bundle
 from spair.runtime.tiling.spec import ForeignNetwork
 from spair.runtime.tiling.whole import WholeNetwork
 
@@ -67,18 +66,3 @@ def test_values_that_are_not_finite_fail_the_gate():
     network = Constant(lambda image, call: np.full_like(image, np.nan))
     with pytest.raises(GateError, match=r"not finite"):
         Restorer(network)(photo(8, 8))
-
-
-def test_a_network_with_two_inputs_cannot_restore(bundles):
-    fields = bundles.other().manifest.raw
-    two = write_bundle(bundles.folder / "two.spair", fields, {"graphs/fp32/model.onnx": bundles.net_r})
-    with pytest.raises(UserError, match=r"takes image, mask, .* only networks with one input"):
-        Restorer.open(two.path)
-
-
-@pytest.mark.parametrize("channels", [1, 4])
-def test_a_network_that_does_not_take_rgb_is_refused_when_it_is_opened(bundles, channels):
-    fields = {**bundles.other().manifest.raw, "inputs": [{"name": "image", "channels": channels}]}
-    other = write_bundle(bundles.folder / "gray.spair", fields, {"graphs/fp32/model.onnx": bundles.foreign})
-    with pytest.raises(UserError, match=rf"a picture of {channels} channels; only networks that take RGB \(3\)"):
-        Restorer.open(other.path)
