@@ -338,7 +338,7 @@ def test_a_run_goes_on_where_its_data_lies_elsewhere(configure, folder, tmp_path
     paths = ('photos = ["photos"]', 'photos = ["${photos}"]')
     train(configure(roots, paths, stages=[("net_l", 2)]), folder / "runs", progress=False)
     (folder / "photos").rename(tmp_path / "moved")
-    configure(roots, paths, stages=[("net_l", 4)])
+    configure((roots[0], roots[1].replace('"photos"', '"elsewhere"')), paths, stages=[("net_l", 4)])
     moved = load_config(folder / "run.toml", {"photos": tmp_path / "moved"})
     assert train(moved, folder / "runs", progress=False)["steps"] == 4
     train(moved, folder / "whole", progress=False)
