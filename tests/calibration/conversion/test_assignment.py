@@ -1,4 +1,4 @@
-"""Cost of assignments against the least cost, by a minimum cut."""
+"""Types of nodes without weights, and their cost against the least cost, by a minimum cut."""
 
 import random
 
@@ -7,9 +7,10 @@ import pytest
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import maximum_flow
 
-from spair.calibration.conversion.assignment import _PER_CAST, _PER_FULL, _PER_HALF, HALF, Assignment
+from spair.calibration.conversion.assignment import _PER_CAST, _PER_FULL, _PER_HALF, FULL, HALF, Assignment
 from spair.calibration.conversion.layers import find_layers
 from spair.calibration.conversion.plan import PrecisionPlan
+from tests.calibration.conversion.graphs import convert_copy, make_chain, make_plan
 
 NEVER = 2**30
 HALVES, FLOATS = 0, 1
@@ -59,3 +60,40 @@ def test_no_island_costs_more_than_it_saves(network, part):
         assignment = Assignment(model, PrecisionPlan(kinds, "fp16"))
         found, least = assignment._total(assignment.solve().nodes), find_least(assignment)
         assert least <= found <= (1 + above) * least, share
+
+
+def test_what_no_half_holds_stays_float(network):
+    model, layer = network.models["net_r"], network.layers[-1]
+    source = layer.uses[0].source
+    full = {"net_r": frozenset({source})}
+    plan = make_plan(network, "fp16", full=full)
+    kinds = Assignment(model, plan, full["net_r"]).solve()
+    touching = [i for i, node in enumerate(model.graph.node) if source in (*node.input, *node.output)]
+    assert len(touching) >= 2 and all(kinds.nodes[i] == FULL for i in touching)
+    assert HALF in kinds.nodes.values()
+    assert Assignment(model, make_plan(network, "fp16")).solve().nodes[touching[-1]] == HALF
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "casts", "kinds"),
+    [
+        ("fp32", "fp32", 0, [FULL, FULL]),  # halves between two float layers would cost two casts
+        ("fp16", "fp16", 2, [HALF, HALF]),
+        ("fp32", "fp16", 2, None),  # one on the way, wherever, and the output's
+        ("fp16", "fp32", 2, None),
+    ],
+)
+def test_followers_go_where_the_fewest_bytes_are_cast(first, second, casts, kinds):
+    model = make_chain("Relu", "Sigmoid")
+    solved = Assignment(model, PrecisionPlan({"first": first, "second": second}, "fp16")).solve()
+    assert solved.casts == casts
+    assert kinds is None or [solved.nodes[1], solved.nodes[2]] == kinds
+    got = convert_copy(model, PrecisionPlan({"first": first, "second": second}, "fp16"))
+    assert sum(node.op_type == "Cast" for node in got.graph.node) == casts
+
+
+@pytest.mark.parametrize("kind", ["Softmax", "Exp", "GlobalAveragePool"])
+def test_sums_and_exponentials_stay_float(kind):
+    model = make_chain("Relu", kind, "Relu")
+    solved = Assignment(model, PrecisionPlan({}, "fp16")).solve()
+    assert solved.nodes[2] == FULL and solved.nodes[0] == solved.nodes[4] == HALF
