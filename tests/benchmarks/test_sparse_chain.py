@@ -10,7 +10,7 @@ from benchmarks import sparse_chain
 from benchmarks.common.measuring import Times
 from benchmarks.peers.install import PeerAbsentError
 from benchmarks.sparse_chain import SINGLE, Contender, check_contender, judge, make_row, measure, parse_arguments, show
-from benchmarks.subjects.chain import Chain, compute_reference, count_pairs, floor_ms, make_input, measure_peak
+from benchmarks.subjects.chain import Chain, compute_reference, make_input
 from spair.runtime.errors import GateError
 
 SMALL = ["--channels", "2", "--side", "16", "--threads", "1", "--repeat", "1"]
@@ -32,49 +32,12 @@ def no_package_is_installed(monkeypatch):
     torch.set_num_threads(threads)
 
 
-def count_by_hand(mask):
-    sites = {(int(row), int(column)) for row, column in np.argwhere(mask)}
-    return sum(
-        (row + down, column + right) in sites for row, column in sites for down in (-1, 0, 1) for right in (-1, 0, 1)
-    )
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1), (9, 12)])
-@pytest.mark.parametrize("density", [0.0, 0.2, 0.7, 1.0])
-def test_pairs_are_counted_as_by_hand(size, density):
-    mask = np.random.default_rng(3).random(size) < density
-    assert count_pairs(mask) == count_by_hand(mask)
-
-
-def test_one_pixel_is_one_pair():
-    mask = np.zeros((4, 5), bool)
-    mask[0, 4] = True
-    assert count_pairs(mask) == 1
-
-
-def test_floor_is_two_operations_a_multiply_add():
-    assert floor_ms(pairs=1000, channels=64, layers=4, gigaflops=100.0) == pytest.approx(0.32768)
-    assert floor_ms(0, 64, 4, 100.0) == 0.0
-
-
-def test_peak_is_a_speed(tmp_path):
-    assert 0.0 < measure_peak(1, tmp_path, side=16, seconds=0.0) < 1e6  # at least one product, however short
-
-
 def small_chain():
     torch.manual_seed(0)
     chain = Chain(2, 3).eval().requires_grad_(False)
     mask = np.zeros((12, 9), bool)
     mask[2:9, 3:7] = True
     return chain, *make_input(2, 12, np.pad(mask, ((0, 0), (0, 3))))
-
-
-def test_reference_is_submanifold_from_the_first_layer_on():
-    chain, x, mask = small_chain()
-    expected = torch.from_numpy(x)
-    for layer in chain.layers:
-        expected = torch.relu(torch.conv2d(expected, layer.weight, layer.bias, padding=1)) * torch.from_numpy(mask)
-    np.testing.assert_allclose(compute_reference(chain, x, mask), expected.numpy(), atol=1e-5)
 
 
 def test_right_maps_and_rows_pass_the_gate():

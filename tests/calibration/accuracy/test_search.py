@@ -83,7 +83,8 @@ def make_layer(name: str, work: float) -> Layer:
 
 def test_layers_are_ordered_by_loss_per_work_and_then_by_name():
     layers = [make_layer(name, work) for name, work in (("d", 1), ("b", 4), ("c", 1), ("a", 2), ("e", 8))]
-    order = rank(layers, {"a": 0.2, "b": 0.8, "c": 0.1, "d": 0.0, "e": 0.0})
-    assert order == ("b", "a", "c", "d", "e")
-    assert rank(layers[::-1], {"a": 0.2, "b": 0.8, "c": 0.1, "d": 0.0, "e": 0.0}) == order
+    losses = {"a": 0.4, "b": 0.8, "c": 0.3, "d": 0.0, "e": 0.0}
+    order = rank(layers, losses)
+    assert order == ("c", "a", "b", "d", "e")
+    assert rank(layers[::-1], losses) == order
     assert rank([], {}) == ()

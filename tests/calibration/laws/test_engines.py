@@ -15,7 +15,7 @@ import spair.export.engines.builder as engine_module
 from spair.calibration.conversion.convert import ConvertPrecision
 from spair.export.engines.builder import EngineOptions, build_engine
 from spair.export.engines.graph import prepare_engine_graph
-from tests.calibration.conversion.test_convert import plan_of
+from tests.calibration.conversion.graphs import make_plan
 from tests.plugins.conftest import HOST_TARGET
 
 SMALL = EngineOptions((64, 64), (96, 64), level=0)
@@ -55,7 +55,7 @@ def count(model: onnx.ModelProto) -> Counter[str]:
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_every_quantizer_survives_parsing_and_the_graph_builds(network, tmp_path, monkeypatch, precision):
-    model = convert(network, plan_of(network, precision), tmp_path / "g.onnx")
+    model = convert(network, make_plan(network, precision), tmp_path / "g.onnx")
     layers = Counter(kind for _, kind in read_layers(tmp_path / "g.onnx", None, tmp_path, monkeypatch))
     nodes = count(model)
     assert layers["QUANTIZE"] == nodes["QuantizeLinear"]
@@ -66,7 +66,7 @@ def test_every_quantizer_survives_parsing_and_the_graph_builds(network, tmp_path
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_plugins_take_int8_straight_from_the_quantizers(network, plugins, tmp_path, monkeypatch, precision):
-    model = convert(network, plan_of(network, precision), tmp_path / "g.onnx")
+    model = convert(network, make_plan(network, precision), tmp_path / "g.onnx")
     read = read_layers(tmp_path / "g.onnx", plugins.path, tmp_path, monkeypatch)
     layers, nodes = Counter(kind for _, kind in read), count(model)
     sparse = [node for node in model.graph.node if node.domain == "spair"]
@@ -80,7 +80,7 @@ def test_plugins_take_int8_straight_from_the_quantizers(network, plugins, tmp_pa
 
 
 def test_prepared_graphs_quantize_in_the_plugins_alone_what_only_they_read(network, plugins, tmp_path, monkeypatch):
-    before = count(convert(network, plan_of(network, "int8"), tmp_path / "g.onnx"))
+    before = count(convert(network, make_plan(network, "int8"), tmp_path / "g.onnx"))
     (tmp_path / "prepared.onnx").write_bytes(prepare_engine_graph(tmp_path / "g.onnx"))
     model = onnx.load(tmp_path / "prepared.onnx")
     layers = Counter(kind for _, kind in read_layers(tmp_path / "prepared.onnx", plugins.path, tmp_path, monkeypatch))

@@ -11,7 +11,7 @@ from spair.calibration.conversion.convert import ConvertPrecision
 from spair.export.operators.table import DOMAIN
 from spair.export.packed.packing import PackSparse
 from spair.export.passes.graph import element_types
-from tests.calibration.conversion.test_convert import feeds_of, plan_of, session
+from tests.calibration.conversion.graphs import make_feeds, make_plan, open_session
 
 
 def pack(network, plan) -> tuple[onnx.ModelProto, onnx.ModelProto, onnx.ModelProto]:
@@ -30,9 +30,9 @@ def test_packed_int8_equals_dense_int8(network, density):
 
     Both compute the same integers, so only the order of their sums differs.
     """
-    dense, _, packed = pack(network, plan_of(network, "int8", "fp32"))
-    feeds = feeds_of(dense, density)
-    expected, got = (session(model).run(None, feeds)[0] for model in (dense, packed))
+    dense, _, packed = pack(network, make_plan(network, "int8", "fp32"))
+    feeds = make_feeds(dense, density)
+    expected, got = (open_session(model).run(None, feeds)[0] for model in (dense, packed))
     # A sum that lies on the border between two steps may fall to either side: one step of 0.02 in a few values
     differing = np.abs(got - expected) > 1e-5
     assert differing.mean() < 1e-3 and np.abs(got - expected).max(initial=0.0) < 0.02
@@ -42,17 +42,17 @@ def test_packed_int8_equals_dense_int8(network, density):
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_packed_is_as_near_to_fp32_as_the_twin(network, precision):
-    plan = plan_of(network, precision)
+    plan = make_plan(network, precision)
     dense, twin, packed = pack(network, plan)
-    feeds = feeds_of(dense)
-    exact, rounded, got = (session(model).run(None, feeds)[0] for model in (network.models["net_r"], twin, packed))
+    feeds = make_feeds(dense)
+    exact, rounded, got = (open_session(model).run(None, feeds)[0] for model in (network.models["net_r"], twin, packed))
     error = np.abs(rounded - exact).mean()
     assert 0 < np.abs(got - exact).mean() <= 1.2 * error
     assert np.abs(got - exact).max() > 0
 
 
 def test_packed_int8_gathers_int8_rows_and_stores_few_bytes(network):
-    dense, _, packed = pack(network, plan_of(network, "int8"))
+    dense, _, packed = pack(network, make_plan(network, "int8"))
     assert not any(node.domain == DOMAIN for node in packed.graph.node) and not packed.functions
     onnx.checker.check_model(packed, full_check=True)
     steps = {node.output[0] for node in packed.graph.node if node.op_type == "QuantizeLinear"}
@@ -78,7 +78,7 @@ def test_packed_int8_gathers_int8_rows_and_stores_few_bytes(network):
 
 
 def test_packed_halves_are_float_inside_and_half_on_file(network):
-    _, _, packed = pack(network, plan_of(network, "fp16"))
+    _, _, packed = pack(network, make_plan(network, "fp16"))
     types = element_types(packed)
     casts = [node for node in packed.graph.node if node.op_type == "Cast" and node.input[0].endswith("_half")]
     halves = {name for name, kind in types.items() if kind == TensorProto.FLOAT16}
