@@ -47,8 +47,8 @@ def damage(kind, checkpoint, folder):
 DAMAGES = {
     "missing": "does not exist",
     "truncated": "truncated",
-    "no checkpoint": "no safetensors file",
-    "foreign": "no checkpoint of a SPAIR preset .* --factory",
+    "no checkpoint": "not a safetensors file",
+    "foreign": "not a checkpoint of a SPAIR preset .* --factory",
     "pickled": "not a plain state dict",
     "whole module": "not a plain state dict",
     "mismatched": r"1 keys missing \(net_l.stem.bias\)",
