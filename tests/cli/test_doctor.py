@@ -1,4 +1,4 @@
-"""What `spair doctor` reports and prints."""
+"""Report of `spair doctor`, as JSON and as text."""
 
 from spair.runtime.machine import probes
 from spair.runtime.machine.probes import Probe

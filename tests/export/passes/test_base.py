@@ -1,4 +1,4 @@
-"""What the base of the passes verifies before and after, on made-up passes."""
+"""Verification by the base of graph passes, on made-up passes."""
 
 import copy
 from dataclasses import dataclass
