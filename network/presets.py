@@ -68,8 +68,10 @@ class Preset:
     def from_json(cls, text: str) -> Preset:
         """Rebuild a preset from the text of `to_json`.
 
+        A field that the text lacks, other than the name, takes its default.
+
         Raises:
-            CheckpointError: the text is not JSON, has unknown or missing fields, or has a value out of range.
+            CheckpointError: the text is not JSON, has unknown fields or no name, or has a value out of range.
         """
         try:
             fields: dict[str, Any] = json.loads(text)
