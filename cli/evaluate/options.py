@@ -86,7 +86,7 @@ Compare = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="MODEL",
-        help="Another bundle (other people's networks too) or SPAIR checkpoint on the same pictures; repeatable.",
+        help="Another bundle, SPAIR checkpoint or name of shipped weights on the same pictures; repeatable.",
         rich_help_panel=MEASURES,
     ),
 ]

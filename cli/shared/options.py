@@ -34,7 +34,7 @@ Backend = Annotated[
     str,
     typer.Option(
         metavar="BACKEND",
-        help="auto, onnxruntime or cuda for bundles; a checkpoint always runs on torch.",
+        help="auto, onnxruntime or cuda for bundles; torch for checkpoints, also the one of a name.",
         rich_help_panel=MODEL,
     ),
 ]

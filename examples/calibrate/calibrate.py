@@ -8,23 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from spair.calibration import Options, calibrate_bundle
-from spair.export.exporter import export_checkpoint
 from spair.runtime import Picture, Restorer, read_image, write_image
+from spair.runtime.shipped import resolve_model
 from spair.training.simulators.rain import Rain, add_rain
 
 PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 SIDE = 96
-
-
-def shipped_bundle(folder: Path) -> Path:
-    """Export the shipped rain weights into a folder, once."""
-    bundle = folder / "rain.spair"
-    if not bundle.exists():
-        weights = importlib.resources.files("spair.network.weights") / "rain-tiny.safetensors"
-        with importlib.resources.as_file(weights) as checkpoint:
-            print("exporting the shipped rain weights, which takes about a minute")
-            export_checkpoint(checkpoint, bundle)
-    return bundle
 
 
 def write_crops(rainy_folder: Path, clean_folder: Path) -> None:
@@ -50,7 +39,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rainy, clean, bundle = (arguments.work / name for name in ("rainy", "clean", "calibrated.spair"))
     shutil.rmtree(bundle, ignore_errors=True)
-    shutil.copytree(shipped_bundle(arguments.work), bundle)
+    shutil.copytree(resolve_model("rain"), bundle)  # the bundle of the shipped weights is not ours to change
     write_crops(rainy, clean)
 
     # Four pictures and small tiles keep this short. Real calibrations take more, like those that will be restored.

@@ -9,20 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spair.export.exporter import export_checkpoint
 from spair.runtime import Restorer, read_image
 from spair.training.simulators.rain import Rain, add_rain
-
-
-def shipped_bundle(folder: Path) -> Path:
-    """Export the shipped rain weights into a folder, once."""
-    bundle = folder / "rain.spair"
-    if not bundle.exists():
-        weights = importlib.resources.files("spair.network.weights") / "rain-tiny.safetensors"
-        with importlib.resources.as_file(weights) as checkpoint:
-            print("exporting the shipped rain weights, which takes about a minute")
-            export_checkpoint(checkpoint, bundle)
-    return bundle
 
 
 def psnr(picture: np.ndarray, clean: np.ndarray) -> float:
@@ -32,16 +20,14 @@ def psnr(picture: np.ndarray, clean: np.ndarray) -> float:
 
 def main() -> None:
     """Rain on a photograph, restore it, and print the result."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path("work"), help="folder for the bundle")
-    arguments = parser.parse_args()
+    argparse.ArgumentParser(description=__doc__).parse_args()
 
     photo = read_image(Path(str(importlib.resources.files("skimage") / "data" / "coffee.png"))).pixels
     clean = photo[:256, :384, :3].astype(np.float32) / np.float32(255)
     rain = Rain(angle=-12.0, length=24.0, width=0.6, density=0.001, opacity=0.5, veil=0.0)
     rainy = add_rain(clean, rain, np.random.default_rng(7)).image  # [H, W, 3] float32 in 0..1
 
-    with Restorer.open(shipped_bundle(arguments.work)) as restorer:
+    with Restorer.open("rain") as restorer:
         result = restorer(rainy)
 
     kept = np.array_equal(result.image[~result.mask], rainy[~result.mask])

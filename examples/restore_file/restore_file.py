@@ -4,33 +4,22 @@ import argparse
 import importlib.resources
 from pathlib import Path
 
-from spair.export.exporter import export_checkpoint
 from spair.runtime import Picture, Restorer, read_image, write_image
-
-
-def shipped_bundle(folder: Path) -> Path:
-    """Export the shipped rain weights into a folder, once."""
-    bundle = folder / "rain.spair"
-    if not bundle.exists():
-        weights = importlib.resources.files("spair.network.weights") / "rain-tiny.safetensors"
-        with importlib.resources.as_file(weights) as checkpoint:
-            print("exporting the shipped rain weights, which takes about a minute")
-            export_checkpoint(checkpoint, bundle)
-    return bundle
 
 
 def main() -> None:
     """Restore the file that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photo", type=Path, nargs="?", help="a picture file; a photograph of scikit-image by default")
-    parser.add_argument("--work", type=Path, default=Path("work"), help="folder for the bundle and the results")
+    parser.add_argument("--work", type=Path, default=Path("work"), help="folder for the results")
     arguments = parser.parse_args()
     photo = arguments.photo or Path(str(importlib.resources.files("skimage") / "data" / "coffee.png"))
 
-    with Restorer.open(shipped_bundle(arguments.work)) as restorer:
+    with Restorer.open("rain") as restorer:
         picture = read_image(photo)
         result = restorer(picture.pixels)
 
+    arguments.work.mkdir(parents=True, exist_ok=True)
     restored = arguments.work / f"{photo.stem}.restored.png"
     write_image(restored, Picture(result.image, icc=picture.icc))
     white_where_distorted = result.mask[..., None].astype("uint8") * 255

@@ -67,6 +67,8 @@ def test_the_page_names_exactly_the_variables_that_are_read():
     here = Path(__file__).resolve()
     sources = (path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if path != here)
     read = set().union(*(list_variables(path.read_text(encoding="utf-8")) for path in sources))
+    for path in (ROOT / "training" / "configs").glob("*.toml"):
+        read |= set(re.findall(r"\$\{([A-Z][A-Z0-9_]+)\}", path.read_text(encoding="utf-8")))
     assert read == read_page(PAGE.read_text(encoding="utf-8"))
 
 
