@@ -29,7 +29,7 @@ from .loop.interruption import Interruption
 from .loop.module import PatchModule, RestorationModule
 from .loop.state import STATE, AtomicCheckpointIO, State, check_unchanged, read_run_state
 from .loop.terminal import StageBar, counting_pictures, describe_start, is_first, quiet, say
-from .self_evaluation import evaluate_held_out, read_scores
+from .self_evaluation import are_scores_due, await_scores, evaluate_held_out, read_scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,10 +91,12 @@ def train(
     if state is not None:
         check_unchanged(config, state, folder)
     pace: Pace | None = None
-    if not _is_over(config, state):
+    if not _is_over(config, state) or are_scores_due(folder):
         corpus = _read_corpus(config, progress)
-        if progress:
+        if progress and not _is_over(config, state):
             say(describe_start(config, corpus, state))
+        if corpus.held_out and is_first():
+            await_scores(folder)
         while not _is_over(config, state):
             pace = _train_stage(config, folder, corpus, state, devices, progress)
             state = read_run_state(folder / STATE)

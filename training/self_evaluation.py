@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..network import SPAIR
+from ..runtime.errors import UserError
 from ..runtime.files import write_atomically
 from ..runtime.images import Picture, write_image
 from .data.corpus import PicturePair
@@ -61,8 +62,19 @@ def evaluate_held_out(
         "folder": FOLDER,
         "pictures": sorted(path.name for path in out.glob("*.png")),
     }
-    write_atomically(out / SCORES, json.dumps(scores, indent=1).encode())
+    write_atomically(out / SCORES, json.dumps(scores, allow_nan=False, indent=1).encode())
     return scores
+
+
+def await_scores(folder: Path) -> None:
+    """Drop the scores of weights that are about to change."""
+    (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / FOLDER / SCORES, json.dumps(None).encode())
+
+
+def are_scores_due(folder: Path) -> bool:
+    """Tell whether a run stopped before its evaluation."""
+    return (folder / FOLDER / SCORES).is_file() and read_scores(folder) is None
 
 
 def read_scores(folder: Path) -> dict[str, Any] | None:
@@ -74,10 +86,17 @@ def read_scores(folder: Path) -> dict[str, Any] | None:
     Returns:
         `protocol`; `count` of pictures; the mean of each measure, and in `input` that of the degraded pictures;
         `images`, the same of each picture; `folder`, the name of the folder in the run's folder, and `pictures`, the
-        names of the drawings in it. None where no pair was held out or the run is older than this evaluation.
+        names of the drawings in it. None where no pair was held out, the run is older than this evaluation, or it is
+        not evaluated yet.
+
+    Raises:
+        UserError: the file is damaged.
     """
     path = folder / FOLDER / SCORES
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    except ValueError as error:
+        raise UserError(f"cannot read the scores {path}: {error}; remove the file") from error
 
 
 @torch.inference_mode()

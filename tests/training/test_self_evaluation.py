@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from spair.network import SPAIR, TINY
+from spair.runtime import UserError
 from spair.runtime.images import read_image
 from spair.training.data.corpus import PicturePair
 from spair.training.evaluation.metrics import image_measures
-from spair.training.self_evaluation import FOLDER, SCORES, evaluate_held_out, read_scores
+from spair.training.self_evaluation import FOLDER, SCORES, are_scores_due, await_scores, evaluate_held_out, read_scores
 
 
 @pytest.fixture
@@ -64,6 +65,22 @@ def test_what_is_written_is_what_is_returned(model, pairs, tmp_path, task):
     assert (scores["protocol"], scores["count"], scores["folder"]) == (task, 1, FOLDER)
     assert read_scores(tmp_path) == json.loads(json.dumps(scores, allow_nan=False)) == scores
     assert (tmp_path / FOLDER / SCORES).is_file()
+
+
+def test_scores_are_due_from_the_first_change_of_the_weights_to_the_evaluation(model, pairs, tmp_path):
+    assert not are_scores_due(tmp_path)  # a run without held-out pairs, or from before there were scores
+    for _ in range(2):  # a run that goes on has scores of earlier weights
+        await_scores(tmp_path)
+        assert are_scores_due(tmp_path) and read_scores(tmp_path) is None
+        evaluate_held_out(model, pairs[:1], "rain", tmp_path, pictures=0, threshold=8)
+        assert not are_scores_due(tmp_path)
+
+
+def test_a_damaged_file_of_scores_is_refused(tmp_path):
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / SCORES).write_text("{")
+    with pytest.raises(UserError, match=r"cannot read the scores .*scores\.json: .*; remove the file"):
+        read_scores(tmp_path)
 
 
 def test_a_run_reports_its_held_out_pairs(whole):
