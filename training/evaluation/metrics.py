@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from ...runtime.errors import UserError
+from ...runtime.errors import GateError, UserError
 
 QuantizeMode = Literal["round", "floor", "none"]
 """Name of a way to turn a restored picture into 8 bit; see `quantize`."""
@@ -100,9 +100,14 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     """Compute the peak signal-to-noise ratio in dB.
 
     It covers all samples of two arrays of one shape; the peak is 1, and the result is at most PSNR_CAP.
+
+    Raises:
+        GateError: a value is not finite.
     """
     _check_shapes(a, b)
     error = float(np.mean(np.square(a.astype(np.float64) - b.astype(np.float64))))
+    if not np.isfinite(error):  # min would make the cap of it
+        raise GateError("a picture has values that are no finite numbers, so it has no PSNR; train or export again")
     return PSNR_CAP if error == 0 else min(PSNR_CAP, -10 * float(np.log10(error)))
 
 

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from spair.runtime.errors import UserError
+from spair.runtime.errors import GateError, UserError
 from spair.training.evaluation import metrics
 
 
@@ -26,6 +26,14 @@ def test_luma_is_matlabs_rgb2ycbcr():
 def test_psnr_of_a_known_error():
     clean = np.zeros((7, 5, 3), np.float32)
     assert metrics.psnr(clean, clean + np.float32(0.1)) == pytest.approx(20, abs=1e-5)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_picture_without_a_psnr_is_an_error(value):
+    broken = np.full((4, 5, 3), 0.5, np.float32)
+    broken[0, 0, 0] = value
+    with pytest.raises(GateError, match="no finite numbers, so it has no PSNR"):
+        metrics.psnr(broken, np.zeros_like(broken))
 
 
 def test_luma_psnr_has_peak_255_over_a_range_of_219():
