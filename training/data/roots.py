@@ -130,7 +130,8 @@ def split_reference(path: Path) -> tuple[str | None, str]:
         UserError: `${NAME}` stands elsewhere in the path.
     """
     text = path.as_posix()
-    if match := _REFERENCE.fullmatch(text):
+    match = _REFERENCE.fullmatch(text)
+    if match and not _VARIABLE.search(match[2] or ""):
         return match[1], match[2] or ""
     if _VARIABLE.search(text):
         raise UserError(f"{text}: ${{NAME}} has to be the first part of a path, as in ${{NAME}}/folder; correct it")
@@ -138,7 +139,10 @@ def split_reference(path: Path) -> tuple[str | None, str]:
 
 
 def _find_package(name: str, package: str) -> Path:
-    found = importlib.util.find_spec(package)
+    try:
+        found = importlib.util.find_spec(package)
+    except (ImportError, ValueError):  # of a package inside one that is absent; of a name that is none
+        found = None
     if found is None or not found.submodule_search_locations:
         raise UserError(
             f"the data root {name} lies in the Python package {package}, which is not installed; install it, "

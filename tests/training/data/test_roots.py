@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from spair.runtime import UserError
 from spair.training.config_file import load_config
 
 
@@ -51,6 +52,17 @@ def test_a_data_root_lies_in_a_package(configure):
 
     data = configure(root('{ package = "skimage", path = "data" }'), use("${photos}/coffee.png")).data
     assert data.locate().photos == (Path(skimage.__file__).parent / "data" / "coffee.png",)
+
+
+@pytest.mark.parametrize("package", ["no_such.inner", "", "."], ids=str)
+def test_a_package_that_cannot_be_found_is_refused(configure, package):
+    with pytest.raises(UserError, match="data root photos lies in the Python package .* not installed"):
+        configure(root(f'{{ package = "{package}" }}'), use("${photos}")).data.locate()
+
+
+def test_a_second_reference_is_refused(configure):
+    with pytest.raises(UserError, match="has to be the first part of a path"):
+        configure(root('"photos"'), use("${photos}/${photos}"))
 
 
 def test_runs_is_the_folder_of_the_runs(configure, folder):
