@@ -40,11 +40,15 @@ def sample_photos() -> Iterator[RainedPhoto]:
     """
     for index, file in enumerate(PHOTOS):
         clean = read_photo(file)
-        name = file.partition(".")[0].removesuffix("_left")
+        name = _name(file)
         if index == 0:
             yield RainedPhoto(name, "dry", clean, clean)
         for level, kind in enumerate(("light", "heavy")):
             yield RainedPhoto(name, kind, clean, rain_on(clean, kind, seed=[SEED, index, level]))
+
+
+def _name(file: str) -> str:
+    return file.partition(".")[0].removesuffix("_left")
 
 
 def calibration_pairs() -> Iterator[RainedPhoto]:
@@ -59,7 +63,7 @@ def calibration_pairs() -> Iterator[RainedPhoto]:
         clean = np.ascontiguousarray(photo[top : top + CROP, left : left + CROP])
         for level, kind in enumerate(("light", "heavy")):
             rainy = rain_on(clean, kind, seed=[SEED, index, level, CROP])
-            yield RainedPhoto(file.partition(".")[0].removesuffix("_left"), kind, clean, rainy)
+            yield RainedPhoto(_name(file), kind, clean, rainy)
 
 
 def rain_on(clean: np.ndarray, kind: str, seed: list[int]) -> np.ndarray:
@@ -111,5 +115,5 @@ def read_default_photo() -> tuple[str, np.ndarray]:
             "imported; name a picture with --image FILE"
         )
     file = PHOTOS[-1]
-    name = file.partition(".")[0].removesuffix("_left")
+    name = _name(file)
     return f"{name} in light rain", rain_on(read_photo(file), "light", seed=[SEED, 0])
