@@ -24,11 +24,11 @@ def work(tmp_path_factory) -> Path:
 
 
 def run_example(name: str, work: Path, *arguments: str) -> str:
-    """Run a script as users do and return its output.
+    """Run a script in a folder as users do and return its output.
 
     The script runs away from the root of the repository, so that it must find the installed package.
     """
-    command = [sys.executable, str(EXAMPLES / name / f"{name}.py"), "--work", str(work), *arguments]
+    command = [sys.executable, str(EXAMPLES / name / f"{name}.py"), *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
     done = subprocess.run(command, cwd=work, env=environment, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -55,7 +55,7 @@ def test_a_file_is_restored_and_its_mask_written(work):
     from spair.runtime import read_image
 
     printed = run_example("restore_file", work)
-    restored, mask = (read_image(work / f"coffee.{what}.png").pixels for what in ("restored", "mask"))
+    restored, mask = (read_image(work / "work" / f"coffee.{what}.png").pixels for what in ("restored", "mask"))
     assert restored.shape[:2] == mask.shape[:2]
     assert read_number(r"([\d.]+)% of", printed) == pytest.approx(100 * (mask > 0).mean(), abs=0.06)
 
@@ -84,4 +84,4 @@ def test_a_calibration_passes_its_gate(work):
 def test_a_short_run_leaves_a_checkpoint(work):
     printed = run_example("train", work, "--steps", "6")
     assert "trained 6 steps" in printed
-    assert (work / "runs" / "short" / "short.safetensors").is_file()
+    assert (work / "work" / "runs" / "short" / "short.safetensors").is_file()

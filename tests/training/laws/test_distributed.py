@@ -37,7 +37,7 @@ def test_two_processes_end_with_the_weights_of_one(configure, folder):
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()  # one process reports
     report = json.loads(line)
-    assert set(report) == {"checkpoint", "steps", "scores", "steps_per_second", "data_share"}
+    assert set(report) == {"checkpoint", "steps", "scores", "steps_per_second", "data_share", "held_out"}
     assert (report["checkpoint"], report["steps"]) == (str(folder / "two" / "test" / "test.safetensors"), 6)
 
     alone = train(config, folder / "one", progress=False)
