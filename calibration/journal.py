@@ -55,7 +55,7 @@ class Journal:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(self.path, json.dumps(self._values).encode())
-        except (OSError, RuntimeError, UserError) as error:
+        except (OSError, UserError) as error:
             raise UserError(
                 f"cannot keep what was measured in {self.path}: {error}; set SPAIR_CACHE to a writable folder"
             ) from error
@@ -67,7 +67,11 @@ class Journal:
 
 
 def open_journal(network: Variant, tiles: Sequence[CalibrationPicture], options: Options) -> Journal:
-    """Open the journal of exactly these graphs, tiles and options."""
+    """Open the journal of exactly these graphs, tiles and options.
+
+    Raises:
+        UserError: there is no cache folder.
+    """
     manifest = network.bundle.manifest
     chosen = {key: value for key, value in asdict(options).items() if key not in NO_DIFFERENCE}
     key = {

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .shared.names import refuse_name
+from .shared.names import read_model, refuse_name
 from .shared.options import Json
 from .shared.output import deliver, working
 from .shared.sizes import parse_size
@@ -23,7 +23,9 @@ Examples:
 
 
 def build(
-    bundle: Annotated[Path, typer.Argument(metavar="MODEL", help="Bundle to build for, a folder NAME.spair.")],
+    bundle: Annotated[
+        Path, typer.Argument(parser=read_model, metavar="MODEL", help="Bundle to build for, a folder NAME.spair.")
+    ],
     target: Annotated[
         str, typer.Option(metavar="TARGET", help="Machine to build for, for example rtx or jetson-orin-jp6.")
     ],

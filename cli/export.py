@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from .shared.names import find_checkpoint
+from .shared.names import find_checkpoint, read_model
 from .shared.options import Factory, Json
 from .shared.output import deliver, working
 from .shared.places import check_writable
@@ -24,6 +24,7 @@ def export(
     checkpoint: Annotated[
         Path,
         typer.Argument(
+            parser=read_model,
             metavar="MODEL",
             help="Checkpoint, a .safetensors, .pt, .pth or .ckpt file, or the name of shipped weights.",
         ),

@@ -26,10 +26,10 @@ def inspect(model: Model, as_json: Json = False) -> None:
     """
     from ..export.inspection import inspect_bundle, inspect_checkpoint
 
-    model = find_bundle(model)
+    path = find_bundle(model)
     with working("reading"):
-        report = inspect_checkpoint(model) if is_checkpoint(model) else inspect_bundle(model)
-    deliver(report, as_json, _show)
+        report = inspect_checkpoint(path) if is_checkpoint(path) else inspect_bundle(path)
+    deliver({**report, "model": str(model)}, as_json, _show)
 
 
 def _show(report: dict[str, Any], console: Console) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..runtime.bundle.reader import Bundle
+from ..runtime.errors import UserError
 from ..runtime.files import write_atomically
 from ..runtime.shipped.models import list_models
 from ..runtime.shipped.template import Stretch, Template, arrange
@@ -83,8 +84,16 @@ def main(names: list[str]) -> None:
     """Write the templates of shipped weights.
 
     Without names it writes all.
+
+    Raises:
+        UserError: there are no shipped weights of a name.
     """
-    for model in list_models():
+    models = list_models()
+    if unknown := sorted(set(names) - {model.name for model in models}):
+        raise UserError(
+            f"there are no shipped weights {', '.join(unknown)}; give names of {', '.join(one.name for one in models)}"
+        )
+    for model in models:
         if names and model.name not in names:
             continue
         with tempfile.TemporaryDirectory(prefix="spair-template-") as folder:
@@ -96,4 +105,7 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"error: {error}")

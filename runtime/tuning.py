@@ -32,11 +32,11 @@ def save_tuning(
         UserError: the cache folder cannot be written.
     """
     advice = "set SPAIR_CACHE to a folder that can be written"
+    path = _path(bundle, precision, threads, backend)
     try:
-        path = _path(bundle, precision, threads, backend)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps(asdict(tuning)).encode())
-    except (OSError, RuntimeError, UserError) as error:  # RuntimeError: the user has no home folder
+    except (OSError, UserError) as error:
         raise UserError(f"cannot keep the measurement of {bundle.path}: {error}; {advice}") from error
     return path
 
@@ -51,7 +51,7 @@ def load_tuning(bundle: Bundle, precision: str, threads: int | None, *, backend:
     """
     try:
         return Tuning(**json.loads(_path(bundle, precision, threads, backend).read_text()))
-    except (OSError, RuntimeError, ValueError, TypeError):  # the next `spair profile` measures again
+    except (OSError, ValueError, TypeError):  # ValueError: no cache folder, too; `spair profile` measures again
         return None
 
 

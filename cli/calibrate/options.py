@@ -7,12 +7,13 @@ from typing import Annotated, Literal
 
 import typer
 
+from ..shared.names import read_model
 from ..shared.options import OUTPUT
 
 INPUTS, RANGES, GATE = "Inputs", "Ranges", "Gate"
 """Panels of the help that this verb alone has."""
 
-Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle (folder NAME.spair).")]
+Bundle = Annotated[Path, typer.Argument(parser=read_model, metavar="MODEL", help="A bundle (folder NAME.spair).")]
 Images = Annotated[
     Path,
     typer.Option(

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ..shared.names import read_model
 from ..shared.options import MODEL, OUTPUT
 
 INPUTS, MEASURES = "Inputs", "Measures"
@@ -85,6 +86,7 @@ Shift = Annotated[
 Compare = Annotated[
     list[Path] | None,
     typer.Option(
+        parser=read_model,
         metavar="MODEL",
         help="Another bundle, SPAIR checkpoint or name of shipped weights on the same pictures; repeatable.",
         rich_help_panel=MEASURES,

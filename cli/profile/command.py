@@ -53,9 +53,8 @@ def profile(
         densities=densities, masks=masks, precision=precision, threads=threads, tile=tile, repeat=repeat,
         picture=work.Size(source.pixels.shape[1], source.pixels.shape[0]),
     )  # fmt: skip
-    model = find_bundle(model)
     refuse_checkpoint(model)
-    bundle = work.open_checked(model, [setting.precision for setting in plan.settings])
+    bundle = work.open_checked(find_bundle(model), [setting.precision for setting in plan.settings])
     if not no_store and any(bundle.has_graph(setting.precision, "net_r_packed") for setting in plan.settings):
         check_cache()
     with working("profiling") as progress:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from ..shared.names import read_model
 from ..shared.options import MODEL, OUTPUT
 from ..shared.sizes import parse_size
 
@@ -32,7 +33,10 @@ CASES = "Cases"
 """Panel of the help that this verb alone has."""
 
 Bundle = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A bundle (folder NAME.spair), or the name of shipped weights.")
+    Path,
+    typer.Argument(
+        parser=read_model, metavar="MODEL", help="A bundle (folder NAME.spair), or the name of shipped weights."
+    ),
 ]
 Sizes = Annotated[
     str | None,

@@ -7,6 +7,16 @@ from pathlib import Path
 import typer
 
 
+def read_model(text: str) -> Path:
+    """Read a model's path or name from the command line.
+
+    `Path` drops what tells the folder ./rain from the name rain, so a text with a separator becomes an absolute path
+    where nothing else would be left of it.
+    """
+    path = Path(text)
+    return path.absolute() if path.name == str(path) != text else path
+
+
 def find_bundle(model: Path) -> Path:
     """Turn a name of shipped weights into a bundle's path.
 
@@ -44,10 +54,16 @@ def refuse_name(model: Path, verb: str) -> None:
     time.
 
     Raises:
-        UserError: the model is such a name.
+        UserError: the model is such a name, or the path of such a bundle.
     """
+    from ...runtime.cache import is_shared_bundle
     from ...runtime.errors import UserError
 
+    if model.exists() and is_shared_bundle(model):
+        raise UserError(
+            f"spair {verb} writes into a bundle, and {model} in the cache stays as it is; make a bundle of your own "
+            "first: spair export rain --out rain.spair, with the name of the shipped weights in place of rain"
+        )
     if not model.exists() and _is_name(model):
         raise UserError(
             f"spair {verb} writes into a bundle, and {model} names shipped weights, whose bundle in the cache stays as "

@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from .names import read_model
+
 MODEL, OUTPUT = "Model", "Output"
 """Panels of the help that several verbs have."""
 
 Model = Annotated[
     Path,
     typer.Argument(
+        parser=read_model,
         metavar="MODEL",
         help="A bundle (folder NAME.spair), a checkpoint file, or the name of shipped weights.",
         show_default=False,

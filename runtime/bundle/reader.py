@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from ..cache import is_shared_bundle
 from ..errors import UserError
 from ..files import sha256
 from .manifest import Manifest, parse_manifest
@@ -81,12 +82,18 @@ class Bundle:
         parts = self.manifest.graphs.get(precision)
         if parts is None:
             has = ", ".join(self.precisions) or "none"
-            made = f"make them with: spair calibrate {self.path} --images DIR --precision {precision}"
-            advice = made if precision in CALIBRATED else "choose one of these"
+            advice = self._advise_calibration(precision) if precision in CALIBRATED else "choose one of these"
             raise UserError(f"the bundle {self.path} has no {precision} graphs (it has: {has}); {advice}")
         if part not in parts:
             raise UserError(f"the bundle {self.path} has no {precision} graph {part!r}, only {', '.join(parts)}")
         return self.file(parts[part])
+
+    def _advise_calibration(self, precision: str) -> str:
+        options = f"--images DIR --precision {precision}"
+        if is_shared_bundle(self.path):  # which nothing is written into
+            own = f"{self.manifest.task}.spair"
+            return f"make your own: spair export {self.manifest.task} --out {own}, then spair calibrate {own} {options}"
+        return f"make them with: spair calibrate {self.path} {options}"
 
     def file(self, name: str) -> Path:
         """Return the path of a file after checking its hash.

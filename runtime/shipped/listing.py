@@ -18,10 +18,10 @@ def describe_models() -> dict[str, Any]:
     Returns:
         {"models": [...]}, for each of the shipped weights: "name", "task", "preset", "parameters" (number of values),
         "bytes" and "sha256" of the file "checkpoint", the model card "card" and its "scores", the place "bundle" of the
-        bundle in the cache, and "cached", whether it is there.
+        bundle in the cache (None where there is no cache folder), and "cached", whether it is there.
 
     Raises:
-        UserError: a file of the shipped weights is missing or damaged; there is no cache folder.
+        UserError: a file of the shipped weights is missing or damaged.
     """
     return {"models": [_describe(model) for model in list_models()]}
 
@@ -36,6 +36,10 @@ def _describe(model: ShippedModel) -> dict[str, Any]:
             f"cannot read the shipped weights {model.checkpoint}: no task or preset in them ({error}); "
             "install spair-rt again"
         ) from error
+    try:
+        bundle = locate_bundle(model)
+    except UserError:  # listing needs no cache
+        bundle = None
     return {
         "name": model.name,
         "task": task,
@@ -46,6 +50,6 @@ def _describe(model: ShippedModel) -> dict[str, Any]:
         "checkpoint": str(model.checkpoint),
         "card": str(model.card),
         "scores": [dict(score) for score in model.scores],
-        "bundle": str(locate_bundle(model)),
-        "cached": has_bundle(model),
+        "bundle": None if bundle is None else str(bundle),
+        "cached": bundle is not None and has_bundle(model),
     }

@@ -56,7 +56,7 @@ def list_models() -> tuple[ShippedModel, ...]:
     file = FOLDER / INDEX
     try:
         entries = json.loads(file.read_text(encoding="utf-8"))
-        return tuple(ShippedModel(entry["name"], entry["file"], tuple(entry["scores"])) for entry in entries)
+        return tuple(ShippedModel(entry["name"], entry["file"], tuple(map(dict, entry["scores"]))) for entry in entries)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"cannot list the shipped weights: {error}; install spair-rt again, or give the path of a bundle"

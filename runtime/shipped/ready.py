@@ -10,15 +10,13 @@ from pathlib import Path
 from ..bundle.lock import lock_bundle
 from ..bundle.reader import Bundle
 from ..bundle.writer import write_bundle
-from ..cache import cache_folder
+from ..cache import models_folder
 from ..errors import UserError
 from ..files import sha256
 from .models import ShippedModel, find_model
 from .template import fill_template, read_template
 from .tensors import read_tensors
 
-SUBFOLDER = "models"
-"""Folder inside the cache that holds the bundles."""
 DIGITS = 12
 """Number of hexadecimal digits of a template's hash in a bundle's name."""
 
@@ -63,10 +61,7 @@ def locate_bundle(model: ShippedModel) -> Path:
         digest = sha256(model.template)
     except OSError as error:
         raise UserError(f"cannot read the template {model.template}: {error}; install spair-rt again") from error
-    try:
-        return cache_folder() / SUBFOLDER / f"{model.stem}-{digest[:DIGITS]}.spair"
-    except RuntimeError as error:  # the user has no home folder
-        raise _no_cache(model, error) from error
+    return models_folder() / f"{model.stem}-{digest[:DIGITS]}.spair"
 
 
 def make_ready(model: ShippedModel, announce: Callable[[str], None] = lambda sentence: None) -> Path:

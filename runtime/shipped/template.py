@@ -85,6 +85,22 @@ def fill_template(template: Template, tensors: StoredTensors) -> dict[str, bytes
     Raises:
         UserError: the weights are not those that the template was made from.
     """
+    try:
+        files = _fill(template, tensors)
+        wrong = [name for name, content in files.items() if not _is_exported(template, name, content)]
+    except (
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:  # weights of other shapes; a template with other entries
+        raise _misfit(tensors, str(error)) from error
+    if wrong:
+        raise _misfit(tensors, f"{wrong[0]} would not be as it was exported")
+    return files
+
+
+def _fill(template: Template, tensors: StoredTensors) -> dict[str, bytes]:
     files, place = {}, 0
     for name, stretches in template.graphs.items():
         parts: list[bytes] = []
@@ -94,12 +110,18 @@ def fill_template(template: Template, tensors: StoredTensors) -> dict[str, bytes
             if stretch.tensor is not None:
                 parts.append(arrange(tensors.read(stretch.tensor), stretch.view).tobytes())
         files[name] = b"".join(parts)
-        if hashlib.sha256(files[name]).hexdigest() != template.manifest["files"].get(name):
-            raise UserError(
-                f"the weights {tensors.path} do not fit their template: {name} would not be as it was exported; "
-                "install spair-rt again, or in a clone run: make templates"
-            )
     return files
+
+
+def _is_exported(template: Template, name: str, content: bytes) -> bool:
+    return hashlib.sha256(content).hexdigest() == template.manifest["files"].get(name)
+
+
+def _misfit(tensors: StoredTensors, reason: str) -> UserError:
+    return UserError(
+        f"the weights {tensors.path} do not fit their template: {reason}; install spair-rt again, or in a clone run: "
+        "make templates"
+    )
 
 
 def arrange(tensor: np.ndarray, view: tuple[int, ...] | None) -> np.ndarray:

@@ -70,9 +70,20 @@ def read_tensors(path: Path) -> StoredTensors:
         (length,) = struct.unpack("<Q", content[:8])
         entries = json.loads(content[8 : 8 + length])
         metadata = entries.pop(METADATA, {})
-    except (OSError, ValueError, struct.error, AttributeError) as error:
+        data = content[8 + length :]
+        for name, entry in entries.items():
+            _check_entry(name, entry, len(data))
+    except (OSError, ValueError, KeyError, TypeError, struct.error, AttributeError) as error:
         raise _damaged(path, error) from error
-    return StoredTensors(path, content[8 + length :], entries, metadata)
+    return StoredTensors(path, data, entries, metadata)
+
+
+def _check_entry(name: str, entry: Mapping[str, Any], size: int) -> None:
+    """Check that an entry describes bytes of the file."""
+    start, stop = entry["data_offsets"]
+    whole = all(isinstance(number, int) for number in (start, stop, *entry["shape"]))
+    if not whole or not 0 <= start <= stop <= size:
+        raise ValueError(f"the tensor {name} needs bytes {start} to {stop} and there are {size}")
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

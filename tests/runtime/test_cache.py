@@ -2,7 +2,8 @@
 
 import pytest
 
-from spair.runtime.cache import cache_file, cache_folder
+from spair.runtime import UserError
+from spair.runtime.cache import cache_file, cache_folder, is_shared_bundle, models_folder
 
 
 def test_the_cache_is_the_users(monkeypatch, tmp_path):
@@ -46,3 +47,27 @@ def test_other_facts_and_other_kinds_have_other_files(change):
 
 def test_no_facts_have_a_file_too():
     assert cache_file("tuning", {}) != cache_file("tuning", FACTS)
+
+
+def test_a_user_without_a_home_is_told_once_for_all_commands(monkeypatch, tmp_path):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("SPAIR_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("pathlib.Path.home", homeless)
+    for ask in (cache_folder, models_folder, lambda: cache_file("tuning", FACTS)):
+        with pytest.raises(UserError, match="cannot find the cache folder: .*; set SPAIR_CACHE"):
+            ask()
+    assert not is_shared_bundle(tmp_path)
+
+
+def test_bundles_of_shipped_weights_are_told_by_their_place(monkeypatch, tmp_path):
+    monkeypatch.setenv("SPAIR_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "link").symlink_to(tmp_path / "cache" / "models")
+    assert is_shared_bundle(tmp_path / "cache" / "models" / "a.spair") and is_shared_bundle(
+        tmp_path / "link" / "a.spair"
+    )
+    assert not is_shared_bundle(tmp_path / "cache" / "a.spair") and not is_shared_bundle(
+        tmp_path / "models" / "a.spair"
+    )

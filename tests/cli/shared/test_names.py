@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from spair.cli.shared.models import Execution, open_model
-from spair.cli.shared.names import find_bundle, find_checkpoint, refuse_name
+from spair.cli.shared.names import find_bundle, find_checkpoint, read_model, refuse_name
 from spair.export.eager import TorchTwoStage
-from spair.runtime import UserError
+from spair.runtime import Bundle, UserError
 from spair.runtime.shipped import models
 from spair.runtime.shipped.models import find_model
 from spair.runtime.shipped.ready import has_bundle, locate_bundle
@@ -107,7 +107,7 @@ def test_inspect_shows_the_bundle_of_a_name(spair):
     report = spair("inspect", "raindrop", "--json").json
     assert (report["kind"], report["task"], report["precisions"]) == ("spair", "raindrop", ["fp32"])
     assert report["checks"]["parity"]["passed"] is True
-    assert report["model"] == str(locate_bundle(find_model("raindrop")))
+    assert report["model"] == "raindrop"
 
 
 def test_evaluate_takes_a_name_and_a_peer_by_name(spair, pairs):
@@ -123,3 +123,27 @@ def test_profile_takes_a_name(spair, pairs):
         "--densities", "0.1", "--masks", "blob", "--repeat", 1, "--threads", 1, "--json",
     ).json  # fmt: skip
     assert report["task"] == "rain"
+
+
+@pytest.mark.parametrize("text", ["./rain", "rain/", ".//rain"])
+def test_a_path_that_only_looks_like_a_name_stays_a_path(text, tmp_path):
+    assert find_bundle(read_model(text)) == tmp_path / "rain"
+
+
+@pytest.mark.parametrize("text", ["rain", "rain.spair", "../rain.spair", "some/rain"])
+def test_names_and_other_paths_are_read_as_they_are(text):
+    assert str(read_model(text)) == text
+
+
+@pytest.mark.parametrize("verb", ["calibrate", "build"])
+def test_the_bundle_in_the_cache_is_refused_where_it_would_be_written_into(verb):
+    path = find_bundle(Path("rain"))
+    with pytest.raises(UserError, match=rf"^spair {verb} writes .*in the cache stays as it is; .*spair export rain"):
+        refuse_name(path, verb)
+
+
+def test_advice_for_a_bundle_in_the_cache_leads_to_a_bundle_of_ones_own():
+    with pytest.raises(
+        UserError, match=r"spair export rain --out rain\.spair, then spair calibrate rain\.spair --images"
+    ):
+        Bundle.open(find_bundle(Path("rain"))).graph("int8", "model")

@@ -27,3 +27,13 @@ def test_it_says_which_bundles_are_in_the_cache(cache):
     listed = describe_models()["models"]
     assert [entry["cached"] for entry in listed] == [False, False, True, False]
     assert listed[2]["bundle"] == str(path)
+
+
+def test_without_a_home_they_are_listed_all_the_same(monkeypatch):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("SPAIR_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("pathlib.Path.home", homeless)
+    assert [(entry["bundle"], entry["cached"]) for entry in describe_models()["models"]] == [(None, False)] * 4

@@ -1,5 +1,6 @@
 """A template with its weights is the exported bundle, and with others it is refused."""
 
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -53,6 +54,20 @@ def test_other_weights_are_refused(tmp_path):
     tensors = read_tensors(write_checkpoint(tmp_path / "other.safetensors", other))
     with pytest.raises(UserError, match=r"do not fit their template: graphs/fp32/a\.onnx would not be"):
         fill_template(make_template(), tensors)
+
+
+def test_weights_of_another_shape_are_refused(tmp_path):
+    other = {**TENSORS, "conv.bias": np.zeros(41, "<f4")}
+    tensors = read_tensors(write_checkpoint(tmp_path / "other.safetensors", other))
+    with pytest.raises(UserError, match=r"do not fit their template: .*in a clone run: make templates"):
+        fill_template(make_template(), tensors)
+
+
+@pytest.mark.parametrize("manifest", [{}, {"files": None}, None, []], ids=str)
+def test_a_manifest_without_hashes_is_refused(checkpoint, manifest):
+    template = dataclasses.replace(make_template(), manifest=manifest)
+    with pytest.raises(UserError, match="do not fit their template"):
+        fill_template(template, read_tensors(checkpoint))
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-3], lambda data: b"", lambda data: b"x" + data])

@@ -1,5 +1,8 @@
 """Checkpoints are read as the package safetensors reads them, and damaged ones are refused."""
 
+import json
+import struct
+
 import numpy as np
 import pytest
 
@@ -36,8 +39,21 @@ def test_a_file_cut_in_its_header_is_refused(checkpoint, length):
 
 def test_a_file_cut_in_its_data_is_refused(checkpoint):
     checkpoint.write_bytes(checkpoint.read_bytes()[:-4])
+    with pytest.raises(UserError, match="cannot read the shipped weights .*scale needs bytes"):
+        read_tensors(checkpoint)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [3, {}, {"dtype": "F32", "data_offsets": [0, 4]}, {"dtype": "F32", "shape": ["a"], "data_offsets": [0, 4]},
+     {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}, {"dtype": "F32", "shape": [1], "data_offsets": [0]}],
+    ids=str,
+)  # fmt: skip
+def test_a_damaged_entry_is_refused(tmp_path, entry):
+    text = json.dumps({"a": entry}).encode()
+    (tmp_path / "a.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + b"1234")
     with pytest.raises(UserError, match="cannot read the shipped weights"):
-        read_tensors(checkpoint).read("scale")
+        read_tensors(tmp_path / "a.safetensors")
 
 
 def test_an_absent_file_is_refused(tmp_path):
