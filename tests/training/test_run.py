@@ -104,20 +104,6 @@ def test_a_run_that_was_interrupted_in_any_stage_ends_with_the_same_weights(conf
     assert_same(weights(folder / "parts"), weights(whole.out))
 
 
-def test_a_run_that_was_interrupted_in_its_evaluation_is_evaluated_when_it_goes_on(configure, folder, monkeypatch):
-    def interrupted(*arguments, **options):
-        raise KeyboardInterrupt
-
-    config = configure(stages=[("both", 2)])
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("spair.training.run.evaluate_held_out", interrupted)
-        train(config, folder / "out", progress=False)
-    held_out = train(config, folder / "out", progress=False)["held_out"]
-    assert [row["name"] for row in held_out["images"]] == ["pictures/0"]
-    monkeypatch.setattr("spair.training.run.evaluate_held_out", interrupted)
-    assert train(config, folder / "out", progress=False)["held_out"] == held_out  # which is not done twice
-
-
 def test_a_run_that_was_killed_in_any_stage_ends_with_the_same_weights(configure, folder, whole):
     config = configure(stages=whole.stages)
     command = [sys.executable, "-W", "ignore", "-c", KILLED.format(stops=STOPS), folder / "run.toml", folder / "parts"]

@@ -11,6 +11,7 @@ from spair.runtime import UserError
 from spair.runtime.images import read_image
 from spair.training.data.corpus import PicturePair
 from spair.training.evaluation.metrics import image_measures
+from spair.training.run import train
 from spair.training.self_evaluation import FOLDER, SCORES, are_scores_due, await_scores, evaluate_held_out, read_scores
 
 
@@ -88,3 +89,17 @@ def test_a_run_reports_its_held_out_pairs(whole):
     assert [row["name"] for row in held["images"]] == ["pictures/0"]
     assert held == read_scores(whole.out / "test")
     assert held["images"][0]["psnr_rgb"] == pytest.approx(whole.report["scores"]["psnr_rgb/pictures"], abs=1e-3)
+
+
+def test_a_run_that_was_interrupted_in_its_evaluation_is_evaluated_when_it_goes_on(configure, folder, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    config = configure(stages=[("both", 2)])
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("spair.training.run.evaluate_held_out", interrupted)
+        train(config, folder / "out", progress=False)
+    held_out = train(config, folder / "out", progress=False)["held_out"]
+    assert [row["name"] for row in held_out["images"]] == ["pictures/0"]
+    monkeypatch.setattr("spair.training.run.evaluate_held_out", interrupted)
+    assert train(config, folder / "out", progress=False)["held_out"] == held_out  # which is not done twice
