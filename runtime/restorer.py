@@ -10,11 +10,10 @@ from types import TracebackType
 import numpy as np
 
 from .arrays import make_native
-from .backends.registry import find_backend
 from .bundle.reader import Bundle
 from .clock import StageClock
+from .engine.choice import open_on_backend
 from .errors import UserError
-from .opening import open_network
 from .pixels import check_image, check_mask, from_network, to_network
 from .shipped import resolve_model
 from .tiling.network import Network, PaddedPicture, TileCounts
@@ -88,22 +87,22 @@ class Restorer:
         Args:
             path: the bundle's folder, or the name of shipped weights ("rain"; see `spair models`), whose bundle is made
                 in the cache on first use. A path that exists wins over a name.
-            backend: "onnxruntime" (CPU) or "cuda"; "auto" takes the first of them that is available, in this order.
+            backend: "tensorrt" (engines that `spair build` put into the bundle), "onnxruntime" (CPU) or "cuda"; "auto"
+                takes the first of them that works for this bundle here, in this order.
             precision: a precision that the bundle has, such as "fp32", "fp16" or "int8"; "auto" runs each graph in the
                 one that a calibration found fastest on this machine.
-            threads: number of threads inside an operator; None takes all cores.
+            threads: number of threads inside an operator; None takes all cores. On TensorRT, number of pictures that
+                an engine computes at a time; None is 2.
             tile: largest side in pixels of the pieces that a picture is cut into; see the constructor for None.
             block_pixels: number of pixels up to which Net_L sees the picture in one piece.
             tile_path: "dense" or "packed" computes all tiles by this path; "auto" takes the cheaper one for each.
 
         Raises:
             UserError: a bundle, backend, precision or option cannot be used; the message says which.
+            EngineError: TensorRT refuses an engine that fits.
         """
-        chosen = find_backend(backend)
         bundle = Bundle.open(resolve_model(path))
-        network = open_network(
-            bundle, precision, chosen.open_graph, threads=threads, path=tile_path, backend=chosen.name
-        )
+        network = open_on_backend(bundle, backend, precision, threads=threads, tile_path=tile_path)
         try:
             return cls(network, tile=tile, block_pixels=block_pixels)
         except UserError:
@@ -134,6 +133,11 @@ class Restorer:
             check_image(image)
             if mask is not None:
                 check_mask(mask, image, spec.has_mask)
+        if mask is None and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] >= 3:
+            direct = self._restore_bytes(image, clock)
+            if direct is not None:
+                return direct
+        with clock.stage("pre"):
             picture = PaddedPicture(to_network(image, spec.multiple), image.shape[:2], mask)
         output = self.network.restore(picture, self._limits, clock)
         with clock.stage("post"):
@@ -142,6 +146,16 @@ class Restorer:
             restored = from_network(image, output.image[0], found if spec.gate_output else None)
         density = 1.0 if found is None else float(found.mean())
         return Result(restored, found, density, clock.seconds, output.tiles)
+
+    def _restore_bytes(self, image: np.ndarray, clock: StageClock) -> Result | None:
+        """Restore an 8-bit picture without a detour through floats."""
+        output = self.network.restore_bytes(image[..., :3], clock)
+        if output is None:
+            return None
+        with clock.stage("post"):
+            restored = output.image if image.shape[2] == 3 else np.dstack([output.image, image[..., 3]])
+            density = np.count_nonzero(output.mask) / output.mask.size
+        return Result(restored, output.mask, density, clock.seconds, output.tiles)
 
     def close(self) -> None:
         """Release the network; may be called twice."""

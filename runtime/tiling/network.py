@@ -57,6 +57,17 @@ class NetworkOutput:
     tiles: TileCounts
 
 
+@dataclass(frozen=True)
+class BytesOutput:
+    """Output of a network for an 8-bit picture."""
+
+    image: np.ndarray
+    """[H, W, 3] uint8, equal to the input where the mask is False if the network gates its output."""
+    mask: np.ndarray
+    """[H, W] bool, True at distorted pixels."""
+    tiles: TileCounts
+
+
 class Network(Protocol):
     """Restoration network that a `Restorer` runs.
 
@@ -81,6 +92,18 @@ class Network(Protocol):
 
         Raises:
             GateError: the network gave values that are not finite.
+        """
+        ...
+
+    def restore_bytes(self, image: np.ndarray, clock: StageClock) -> BytesOutput | None:
+        """Restore an 8-bit picture without a detour through floats.
+
+        Args:
+            image: [H, W, 3] uint8.
+            clock: gets the seconds of the network's own stages.
+
+        Returns:
+            The output; None where the picture has to go through `restore`.
         """
         ...
 

@@ -19,7 +19,7 @@ from ..errors import GateError
 from .context import Context, ContextStatistics
 from .costs import Tuning
 from .geometry import Box, Tile, round_down, round_up, tile_grid
-from .network import NetworkOutput, PaddedPicture, TileCounts
+from .network import BytesOutput, NetworkOutput, PaddedPicture, TileCounts
 from .planning import Limits, Piece, Planner, TilePath, WorkMap
 from .spec import SpairNetwork
 
@@ -75,6 +75,10 @@ class TwoStageNetwork(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release what the network owns; may be called twice."""
+
+    def restore_bytes(self, image: np.ndarray, clock: StageClock) -> BytesOutput | None:
+        """Leave every picture to `restore`; see `Network.restore_bytes`."""
+        return None
 
     def restore(self, picture: PaddedPicture, limits: Limits, clock: StageClock) -> NetworkOutput:
         """Restore one picture.

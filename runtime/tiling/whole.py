@@ -13,7 +13,7 @@ import numpy as np
 from ..clock import StageClock
 from ..errors import GateError, UserError
 from .geometry import Box, feather_weights, round_down, tile_grid
-from .network import NetworkOutput, PaddedPicture, TileCounts
+from .network import BytesOutput, NetworkOutput, PaddedPicture, TileCounts
 from .planning import Limits, TilePath
 from .spec import ForeignNetwork
 
@@ -47,6 +47,10 @@ class WholeNetwork(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release what the network owns; may be called twice."""
+
+    def restore_bytes(self, image: np.ndarray, clock: StageClock) -> BytesOutput | None:
+        """Leave every picture to `restore`; see `Network.restore_bytes`."""
+        return None
 
     def restore(self, picture: PaddedPicture, limits: Limits, clock: StageClock) -> NetworkOutput:
         """Restore one picture.

@@ -91,7 +91,7 @@ def test_bad_options_are_refused(bundles):
         Restorer.open(path, tile=0)
     with pytest.raises(UserError, match=r"threads is 0, expected 1 or more"):
         Restorer.open(path, threads=0)
-    with pytest.raises(UserError, match=r"unknown backend 'tpu', expected one of auto, onnxruntime"):
+    with pytest.raises(UserError, match=r"unknown backend 'tpu', expected one of auto, tensorrt, onnxruntime"):
         Restorer.open(path, backend="tpu")
     with pytest.raises(UserError, match=r"has no int8 graphs .it has: fp32.; .*spair calibrate"):
         Restorer.open(path, precision="int8")

@@ -1,0 +1,103 @@
+"""Two-stage network on TensorRT engines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from ..clock import StageClock
+from ..opening import GraphTwoStage
+from ..tiling.costs import Tuning
+from ..tiling.geometry import round_down, round_up
+from ..tiling.network import BytesOutput, NetworkOutput, PaddedPicture, TileCounts
+from ..tiling.planning import Limits
+from ..tiling.spec import SpairNetwork
+from .graph import EngineGraph, GraphOnDemand
+
+Size = tuple[int, int]
+"""Height and width in pixels."""
+
+
+class EngineNetwork(GraphTwoStage):
+    """Two-stage network on TensorRT engines.
+
+    Pictures go through an engine of the whole network. Others go through engines of its two parts, with the same tiles
+    as on the CPU: those above the engine's largest size, those that are not 8-bit RGB, and those that come with a mask.
+    """
+
+    def __init__(
+        self,
+        spec: SpairNetwork,
+        whole: EngineGraph,
+        net_l: GraphOnDemand,
+        net_r: GraphOnDemand,
+        release: Callable[[], None],
+    ) -> None:
+        """Take over the engines.
+
+        Args:
+            spec: sizes and halos.
+            whole: engine that takes `image` [1, H, W, 3] uint8 and gives `restored` of the same kind and `mask`
+                [1, H, W] uint8, 1 where distorted.
+            net_l: engine of the first part; opening it fails where the bundle has none.
+            net_r: engine of the second part, with the same largest size.
+            release: called at the end, after the engines were closed.
+        """
+        super().__init__(spec, net_l, {"dense": net_r}, Tuning.assumed(spec.crossover))
+        self._whole, self._located, self._release = whole, net_l, release
+        self._largest = whole.largest["image"][1:3]
+
+    def restore_bytes(self, image: np.ndarray, clock: StageClock) -> BytesOutput | None:
+        """Restore an 8-bit picture with the whole engine.
+
+        See `Network.restore_bytes`.
+        """
+        if any(side > most for side, most in zip(image.shape[:2], self._largest, strict=True)):
+            return None
+        with clock.stage("model"):
+            values = self._whole.run({"image": image[None]})
+        mask = values["mask"][0].view(bool)
+        return BytesOutput(values["restored"][0], mask, TileCounts().adding("packed" if mask.any() else "skipped"))
+
+    def restore(self, picture: PaddedPicture, limits: Limits, clock: StageClock) -> NetworkOutput:
+        """Restore a picture with the engines of the parts.
+
+        Raises:
+            UserError: the bundle has no engines of the parts.
+            GateError: the network gave values that are not finite.
+        """
+        height, width = self._located.largest["image"][2:]
+        return super().restore(picture, fit_limits(limits, self.spec, (height, width), picture), clock)
+
+    def close(self) -> None:
+        """Close the engines; may be called twice."""
+        self._whole.close()
+        super().close()
+        release, self._release = self._release, _do_nothing
+        release()
+
+
+def _do_nothing() -> None:
+    pass
+
+
+def fit_limits(limits: Limits, spec: SpairNetwork, largest: Size, picture: PaddedPicture) -> Limits:
+    """Tighten limits so that every window fits into an engine.
+
+    The window of a block is the block with the halos of both parts around it.
+
+    Args:
+        limits: limits that the user gave.
+        spec: the network's halos.
+        largest: largest height and width that the engines take.
+        picture: the padded picture.
+    """
+    halo = round_up(spec.halo_l, spec.multiple) + round_up(spec.halo_r, spec.multiple)
+    side = round_down(min(largest) - 2 * halo, spec.multiple)
+    height, width = picture.image.shape[2:]
+    pixels = limits.block_pixels
+    if height > largest[0] or width > largest[1]:  # never one block, also where it is long and thin
+        pixels = min(pixels, side * side, height * width - 1)
+    return replace(limits, side=min(limits.side, side), block_pixels=pixels)

@@ -1,0 +1,178 @@
+"""Search for the engines that fit, and their opening."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from dataclasses import dataclass
+from functools import partial
+
+from ..bundle.engines import Host, StoredEngine, find_engine
+from ..bundle.precision import AUTO
+from ..bundle.reader import Bundle
+from ..cuda import Cuda, open_cuda
+from ..cuda import unavailable as no_cuda
+from ..errors import UserError
+from ..machine.gpu import find_device
+from ..tiling.spec import SpairNetwork
+from .graph import EngineGraph, GraphOnDemand
+from .network import EngineNetwork
+from .pool import SlotPool
+from .slot import SlotOptions
+from .tensorrt import EngineRuntime, TensorRT, find_packages
+
+FASTEST = ("fp16", "int8", "fp32")
+"""Precisions in the order in which "auto" looks for an engine; INT8 engines are slower than FP16 today."""
+SLOTS = 2
+"""Pictures that one engine computes at a time: one may be copied while another is computed."""
+PARTS = ("net_l", "net_r")
+"""Graphs whose engines restore what the engine of the whole network does not take."""
+_LOG = logging.getLogger("spair.tensorrt")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Engine that fits the machine."""
+
+    target: str
+    precision: str
+    package: str
+    """Python package that runs it."""
+    host: Host
+    whole: StoredEngine
+
+
+def unavailable() -> str | None:
+    """Say why no engine can run on this machine.
+
+    None if one can.
+    """
+    if not find_packages():
+        return "TensorRT's Python package is not installed; pip install 'spair-rt[tensorrt]', on Jetson use JetPack's"
+    reason = no_cuda()
+    if reason:
+        return reason
+    try:
+        find_device()
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def has_engines(bundle: Bundle) -> bool:
+    """Tell whether a bundle has engines at all."""
+    return any(entry.get("engines") for entry in bundle.manifest.targets.values())
+
+
+def choose_engine(bundle: Bundle, precision: str) -> Choice:
+    """Choose an engine of a bundle that fits this machine.
+
+    The engine that was built on this machine's own GPU comes first.
+
+    Args:
+        bundle: the bundle.
+        precision: "fp32", "fp16", "int8"; "auto" takes the first of `FASTEST` that has an engine.
+
+    Raises:
+        UserError: no engine can run here, or none fits; the message has the reason of each.
+    """
+    reason = unavailable()
+    if reason:
+        raise UserError(f"the backend tensorrt is not available: {reason}")
+    targets = sorted(bundle.manifest.targets, key=lambda name: name != "local")
+    reasons: list[str] = []
+    for wanted in FASTEST if precision == AUTO else (precision,):
+        for target in targets:
+            if wanted not in bundle.manifest.targets[target].get("engines", {}):
+                continue
+            for package in find_packages():
+                host = describe_host(package)
+                try:
+                    return Choice(target, wanted, package, host, find_engine(bundle, target, wanted, host))
+                except UserError as error:
+                    reasons.append(str(error))
+    raise UserError(
+        "; ".join(dict.fromkeys(reasons))
+        or f"the bundle {bundle.path} has no {precision} engine; build it: spair build {bundle.path} --target local"
+    )
+
+
+def describe_host(package: str) -> Host:
+    """Describe this machine to the keys of engines."""
+    device = find_device()
+    version = TensorRT(package).version
+    return Host(package, version, platform.machine(), device.architecture, str(device))
+
+
+def open_engine_network(
+    bundle: Bundle,
+    precision: str,
+    *,
+    slots: int | None = None,
+    options: SlotOptions | None = None,
+) -> EngineNetwork:
+    """Open the engines of a bundle.
+
+    Args:
+        bundle: a bundle of a two-stage network.
+        precision: see `choose_engine`.
+        slots: pictures that an engine computes at a time; None: `SLOTS`.
+        options: how slots wait and repeat.
+
+    Raises:
+        UserError: no engine fits, or one is of another version.
+        EngineError: TensorRT refuses the library or an engine.
+    """
+    choice = choose_engine(bundle, precision)
+    spec = bundle.manifest.network
+    assert isinstance(spec, SpairNetwork), "engines are built for SPAIR networks alone"
+    cuda, package = open_cuda(), TensorRT(choice.package)
+    with cuda.current():
+        runtime = package.open_runtime(choice.whole.library)
+        opening = _Opening(bundle, choice, cuda, runtime, slots or SLOTS, options or SlotOptions())
+        whole = opening.open(choice.whole)
+    net_l, net_r = (GraphOnDemand(partial(opening.open_part, part)) for part in PARTS)
+    return EngineNetwork(spec, whole, net_l, net_r, opening.release)
+
+
+class _Opening:
+    """Runtime of a bundle, which opens its engines."""
+
+    def __init__(
+        self, bundle: Bundle, choice: Choice, cuda: Cuda, runtime: EngineRuntime, slots: int, options: SlotOptions
+    ) -> None:
+        self._bundle, self._choice, self._cuda = bundle, choice, cuda
+        self._runtime: EngineRuntime | None = runtime
+        self._slots, self._options = slots, options
+
+    def open_part(self, part: str) -> EngineGraph:
+        """Open the engine of a part.
+
+        Raises:
+            UserError: the bundle does not have it.
+            EngineError: TensorRT refuses it.
+        """
+        choice = self._choice
+        if part not in self._bundle.manifest.targets[choice.target]["engines"][choice.precision].get("parts", {}):
+            raise UserError(
+                f"the engine {choice.whole.plan} takes 8-bit RGB pictures up to its largest size, without a mask; all "
+                f"others need an engine of {part}, which the bundle does not have: build it again with "
+                f"spair build {self._bundle.path} --target {choice.target}, or use the backend onnxruntime"
+            )
+        with self._cuda.current():
+            return self.open(find_engine(self._bundle, choice.target, choice.precision, choice.host, part))
+
+    def open(self, stored: StoredEngine) -> EngineGraph:
+        """Load an engine; the CUDA context must be current."""
+        assert self._runtime is not None
+        engine = self._runtime.load_engine(stored.plan.read_bytes(), str(stored.plan))
+        pool = SlotPool(self._cuda, engine, lead="image", slots=self._slots, options=self._options)
+        return EngineGraph(engine.tensors, pool)
+
+    def release(self) -> None:
+        """Let the runtime go, after its engines.
+
+        The plugins are deregistered with it.
+        """
+        with self._cuda.current():
+            self._runtime = None
