@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 LAZY, EAGER, RANDOM = 0, 1, 2
-"""Schedules. Work runs when the program waits for it, at once, or at random; a correct program always gives the same."""
+"""Schedules. Work runs when the program waits for it, at once, or at random; a right program always gives the same."""
 USUAL = {
     "devices": 1,
     "schedule": LAZY,
@@ -28,7 +28,17 @@ USUAL = {
     "memory": 8 << 30,
 }
 """Variables of the driver, as every test finds them."""
-KINDS = ("device", "pinned", "managed", "streams", "events", "graphs", "executable graphs", "queued work")
+KINDS = (
+    "device",
+    "pinned",
+    "managed",
+    "streams",
+    "events",
+    "graphs",
+    "executable graphs",
+    "queued work",
+    "pushed contexts",
+)
 ILLEGAL_ADDRESS, LAUNCH_FAILED = 700, 719
 
 _RUN = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint64)

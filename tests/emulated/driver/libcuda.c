@@ -88,6 +88,7 @@ enum { DEVICE, PINNED, MANAGED, KINDS }; /* of memory */
 enum { COPY, SET, CALL, RECORD, WAIT };  /* of work */
 enum { GLOBAL, THREAD_LOCAL, RELAXED };  /* of capture */
 enum { POISON = 0xFF, PAGE = 4096, MOST = 1 << 20, NON_BLOCKING = 1, DEVICEMAP = 2 };
+enum { DEEPEST = 64, CONTEXTS = 256 }; /* a thread's stack of contexts, contexts of the process */
 static const size_t ARENA = (size_t)256 << 30;
 
 typedef struct Context {
@@ -177,10 +178,10 @@ static Graph* graphs[2][MOST];
 static int graph_count[2]; /* 0: graphs, 1: executable ones */
 static Module* modules[4096];
 static int module_count;
-static Context contexts[64];
+static Context contexts[CONTEXTS];
 static int context_count = 1, ready; /* 0: the primary one */
 static Stream legacy = {.live = 1};
-static __thread Context* stack[64];
+static __thread Context* stack[DEEPEST];
 static __thread int depth;
 static char problems[512][512];
 static int problem_count;

@@ -46,8 +46,9 @@ class Device:
             self._context.pop()
 
     def close(self) -> None:
-        """Release the context, after everything that was made in it."""
+        """Release the context, after everything that was made in it; pycuda pushes it once more and leaves it so."""
         self._context.detach()
+        self._driver.cuCtxPopCurrent_v2(None)
 
     def capture(self, stream: Any, enqueue: Callable[[], None]) -> Graph | None:
         """Return the work that `enqueue` puts on the stream as a graph; None, and a message, where it cannot be."""
