@@ -1,0 +1,41 @@
+"""Settings that all objects of one double share."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tests.emulated.double.listeners import ILogger
+from tests.emulated.double.plan import MAGIC, Plan
+from tests.emulated.driver.gpu import EmulatedGPU
+
+if TYPE_CHECKING:
+    from tests.emulated.double.execution import Executor
+
+
+class Libraries(Protocol):
+    """Loader of plugin libraries, and maker of executors for plans with plugins."""
+
+    def load(self, path: str, log: ILogger) -> Any:
+        """Return a handle, or None."""
+
+    def executor(self, plan: Plan, handles: Sequence[Any]) -> Executor | None:
+        """Return an executor, or None where a creator is absent."""
+
+
+@dataclass
+class World:
+    """Emulated GPU below, version of TensorRT above, and where plans and plugins come from."""
+
+    gpu: EmulatedGPU
+    version: str
+    magic: bytes = MAGIC
+    libraries: Libraries | None = None
+    """None: no plugin library loads."""
+    threads: int = 1
+    """Threads of ONNX Runtime."""
+    plans: Mapping[str, Plan] = field(default_factory=dict)
+    """SHA-256 of a plan that a real builder made -> its content."""
+    engines: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)

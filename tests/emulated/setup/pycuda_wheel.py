@@ -1,0 +1,90 @@
+"""Build of pycuda without a GPU, a driver, nvcc or a CUDA toolkit.
+
+The headers are those that Triton carries, with a few lines for the one that it lacks. The result links with the
+emulated driver, and would run on a real one as well.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.emulated.driver.gpu import build_driver
+from tests.emulated.setup.cache import make_once, python_tag, unpack_wheel
+
+VERSION = "2026.1"
+PROFILER = """#pragma once
+#include <cuda.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+typedef enum { CU_OUT_KEY_VALUE_PAIR = 0, CU_OUT_CSV = 1 } CUoutput_mode;
+CUresult CUDAAPI cuProfilerInitialize(const char *config, const char *output, CUoutput_mode mode);
+CUresult CUDAAPI cuProfilerStart(void);
+CUresult CUDAAPI cuProfilerStop(void);
+#ifdef __cplusplus
+}
+#endif
+"""
+"""cudaProfiler.h, which pycuda includes and Triton does not carry."""
+
+
+class BuildError(RuntimeError):
+    """A tool is absent, or there is no way to the package index."""
+
+
+def find_pycuda() -> Path:
+    """Return the folder to put on sys.path; builds pycuda there on first use, in about a minute.
+
+    Raises:
+        BuildError: it cannot be built here; the message is one sentence.
+    """
+    return make_once(f"pycuda-{VERSION}-{python_tag()}", _build)
+
+
+def find_triton_headers() -> Path:
+    """Return the folder of Triton's cuda.h.
+
+    Raises:
+        BuildError: Triton is not installed.
+    """
+    spec = importlib.util.find_spec("triton")
+    if not spec or not spec.origin:
+        raise BuildError("pycuda is built with Triton's headers, and Triton is not installed")
+    return Path(spec.origin).parent / "backends" / "nvidia" / "include"
+
+
+def _build(folder: Path) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        build_driver(home / "libcuda.so.1")
+        (home / "libcuda.so").symlink_to("libcuda.so.1")
+        (home / "cudaProfiler.h").write_text(PROFILER)
+        _write_settings(home, [find_triton_headers(), home])
+        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+        command += ["--disable-pip-version-check", "--no-binary", "pycuda", "-w", str(home), f"pycuda=={VERSION}"]
+        done = subprocess.run(command, env=_clean_environment(home), capture_output=True, text=True)
+        if done.returncode:
+            raise BuildError(f"pycuda {VERSION} cannot be built: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+        unpack_wheel(next(home.glob("pycuda-*.whl")), folder)
+
+
+def _write_settings(home: Path, headers: list[Path]) -> None:
+    """Write pycuda's settings, which a file in the home folder alone can change.
+
+    Tests need no fast code: without optimization the build takes half the time.
+    """
+    (home / ".aksetup-defaults.py").write_text(
+        f"CUDA_ROOT = None\nCUDA_INC_DIR = {[str(path) for path in headers]!r}\n"
+        f"CUDADRV_LIB_DIR = [{str(home)!r}]\nCUDA_ENABLE_CURAND = False\nCXXFLAGS = ['-w', '-O0', '-g0']\n"
+    )
+
+
+def _clean_environment(home: Path) -> dict[str, str]:
+    """Return the environment with the settings' home, and without nvcc, which pycuda would follow."""
+    folders = [part for part in os.environ["PATH"].split(os.pathsep) if not (Path(part) / "nvcc").exists()]
+    return {**os.environ, "HOME": str(home), "PATH": os.pathsep.join(folders), "PIP_CACHE_DIR": str(home / "cache")}
