@@ -9,7 +9,6 @@ from onnx import TensorProto, helper
 from spair.export.passes.base import PassError
 from spair.export.passes.pixels import TakePixels
 
-
 FACTORS = {"two": 2.0, "tenth": 0.1}
 
 
