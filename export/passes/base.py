@@ -33,8 +33,9 @@ class GraphPass(abc.ABC, Generic[Result]):
 
     A pass states in `requires` what it needs of a graph, and in `ensures` what holds for the graph that it leaves. Both
     raise PassError with the reason, and the message of the error that reaches the caller begins with the pass's name.
-    After every change the base verifies by itself that the graph is valid ONNX, that its inputs and outputs have kept
-    their names and types, and that each `spair` node has the inputs that its operator takes.
+    After every change the base verifies by itself that the graph is valid ONNX, that its inputs and outputs have the
+    names and types that `expect_outside` says, by default those of before, and that each `spair` node has the inputs
+    that its operator takes.
 
     A pass that reports `modified=False` has left the graph as it was. A graph whose pass raised may be half rewritten,
     so it is of no further use.
@@ -57,7 +58,7 @@ class GraphPass(abc.ABC, Generic[Result]):
         if result.modified:
             with self._named("made a wrong graph"):
                 _check_valid(model, self.infers_types)
-                _check_outside(outside, _list_outside(model.graph))
+                _check_outside(self.expect_outside(outside), _list_outside(model.graph))
                 _check_operators(model)
                 self.ensures(model)
         return result
@@ -71,6 +72,16 @@ class GraphPass(abc.ABC, Generic[Result]):
     @abc.abstractmethod
     def rewrite(self, model: onnx.ModelProto) -> Result:
         """Rewrite a graph in place, without verification."""
+
+    def expect_outside(self, before: list[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Return the names and element types that a rewritten graph has outside.
+
+        By default they are those of before.
+
+        Args:
+            before: name and ONNX element type of each input, then of each output.
+        """
+        return before
 
     def ensures(self, model: onnx.ModelProto) -> None:
         """Raise PassError unless the pass's own promises hold.
@@ -102,7 +113,7 @@ def _list_outside(graph: onnx.GraphProto) -> list[tuple[str, int]]:
 def _check_outside(before: list[tuple[str, int]], after: list[tuple[str, int]]) -> None:
     if before != after:
         changed = sorted({name for name, _ in {*before} ^ {*after}}) or [name for name, _ in after]
-        raise PassError(f"its inputs and outputs have other names, types or places than before: {', '.join(changed)}")
+        raise PassError(f"its inputs and outputs have other names, types or places than expected: {', '.join(changed)}")
 
 
 def _check_operators(model: onnx.ModelProto) -> None:

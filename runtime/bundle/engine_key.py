@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -41,7 +42,11 @@ class EngineKey:
     options: Mapping[str, Any] = field(default_factory=dict)
     """All build options, as JSON values by name."""
     device: str = ""
-    """GPU and driver on which the engine was built and timed; empty for one that was built ahead of time."""
+    """GPU on which the engine was built and timed, as `Device` describes it: name, compute capability, number of
+    multiprocessors and memory. It is empty for an engine that was built ahead of time."""
+    driver: str = ""
+    """CUDA version of the driver that the engine was built with, "12.6"; drivers of later versions run it too. It is
+    empty for an engine that was built ahead of time."""
 
     def to_json(self) -> str:
         """Return the text of the key's file."""
@@ -65,7 +70,10 @@ def read_key(text: str, where: str) -> EngineKey:
     """
     try:
         raw = json.loads(text)
-        return EngineKey(**{**raw, "architectures": tuple(raw["architectures"])})
+        key = EngineKey(**{**raw, "architectures": tuple(raw["architectures"])})
+        if not re.fullmatch(r"(\d+\.\d+)?", key.driver):
+            raise ValueError(f"its driver is {key.driver!r}")
+        return key
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(
             f"cannot read {where}: it is not the key of an engine ({error}); build the engine again"

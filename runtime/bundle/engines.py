@@ -5,14 +5,19 @@ An engine is taken only if its key fits the bundle and the machine.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..machine.gpu import Device
 from .engine_key import EngineKey, list_differences, read_key
 from .reader import Bundle
+
+WHOLE = "model"
+"""Name of the part that is the whole network."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,20 @@ class Host:
     architecture: int
     """Compute capability of the GPU times ten, 87 for 8.7."""
     device: str = ""
-    """GPU and driver, written like `EngineKey.device`; compared only for engines that were built on a GPU."""
+    """GPU, written like `EngineKey.device`; compared only for engines that were built on a GPU."""
+    driver: tuple[int, int] = (0, 0)
+    """Newest CUDA version that the driver supports; compared only for engines that were built on a GPU."""
+
+    @classmethod
+    def of(cls, builder: str, version: str, device: Device) -> Host:
+        """Describe this machine with one of its GPUs.
+
+        Args:
+            builder: package that loads the engine, "tensorrt_rtx" or "tensorrt".
+            version: version of that package.
+            device: the GPU, see `find_device`.
+        """
+        return cls(builder, version, platform.machine(), device.architecture, str(device), device.driver)
 
 
 @dataclass(frozen=True)
@@ -42,7 +60,7 @@ class StoredEngine:
     key: EngineKey
 
 
-def find_engine(bundle: Bundle, target: str, precision: str, host: Host) -> StoredEngine:
+def find_engine(bundle: Bundle, target: str, precision: str, host: Host, part: str = WHOLE) -> StoredEngine:
     """Find an engine that `spair build` put into a bundle.
 
     Its key is compared before the engine is loaded.
@@ -52,6 +70,7 @@ def find_engine(bundle: Bundle, target: str, precision: str, host: Host) -> Stor
         target: name of the target that the engine was built for.
         precision: "fp32", "fp16" or "int8".
         host: the machine at hand.
+        part: "model" is the whole network; "net_l" and "net_r" are its stages.
 
     Raises:
         UserError: the bundle has no such engine; the graph or the library has changed since it was built; another
@@ -61,22 +80,23 @@ def find_engine(bundle: Bundle, target: str, precision: str, host: Host) -> Stor
     remedy = f"build it again: spair build {bundle.path} --target {target} --precision {precision}"
     built = bundle.manifest.targets
     entry = built.get(target, {})
-    files = _read_entry(entry, precision)
+    files = _read_entry(entry, precision, part)
     if files is None:
         have = [f"{name} {own}" for name, other in built.items() for own in other.get("engines", {})]
+        of_part = "" if part == WHOLE else f" of {part}"
         raise UserError(
-            f"the bundle {bundle.path} has no {precision} engine for {target} (it has: {', '.join(have) or 'none'}); "
-            + remedy.replace("again: ", "with ")
+            f"the bundle {bundle.path} has no {precision} engine{of_part} for {target} "
+            f"(it has: {', '.join(have) or 'none'}); " + remedy.replace("again: ", "with ")
         )
     engine, sidecar, library = files
     key = read_key(bundle.file(sidecar).read_text(encoding="utf-8"), str(bundle.path / sidecar))
-    differences = list_differences(key, _expect(key, bundle, target, precision, library, host))
+    differences = list_differences(key, _expect(key, bundle, target, precision, part, library, host))
     if differences:
         raise UserError(f"the engine {bundle.path / engine} does not fit here: {'; '.join(differences)}; {remedy}")
     return StoredEngine(bundle.file(engine), bundle.file(library), key)
 
 
-def _read_entry(entry: Mapping[str, Any], precision: str) -> tuple[str, str, str] | None:
+def _read_entry(entry: Mapping[str, Any], precision: str, part: str) -> tuple[str, str, str] | None:
     """Return the files of engine, key and library.
 
     Returns:
@@ -84,12 +104,16 @@ def _read_entry(entry: Mapping[str, Any], precision: str) -> tuple[str, str, str
     """
     try:
         engine = entry["engines"][precision]
+        if part != WHOLE:
+            engine = engine["parts"][part]
         return engine["engine"], engine["key"], entry["library"]
     except (KeyError, TypeError):
         return None
 
 
-def _expect(key: EngineKey, bundle: Bundle, target: str, precision: str, library: str, host: Host) -> EngineKey:
+def _expect(
+    key: EngineKey, bundle: Bundle, target: str, precision: str, part: str, library: str, host: Host
+) -> EngineKey:
     """Return the key that a fitting engine would have.
 
     Its options are those of `key`.
@@ -100,11 +124,23 @@ def _expect(key: EngineKey, bundle: Bundle, target: str, precision: str, library
         key,
         target=target,
         precision=precision,
-        graph=manifest.files.get(manifest.graphs.get(precision, {}).get(key.part, ""), "absent"),
+        part=part,
+        graph=manifest.files.get(manifest.graphs.get(precision, {}).get(part, ""), "absent"),
         library=manifest.files.get(library, "absent"),
         builder=host.builder,
         version=host.version,
         machine=host.machine,
         architectures=key.architectures if fits else (host.architecture,),
         device=host.device if key.device else "",
+        driver=key.driver if _reaches(host.driver, key.driver) else f"{host.driver[0]}.{host.driver[1]}",
     )
+
+
+def _reaches(driver: tuple[int, int], least: str) -> bool:
+    """Tell whether a driver runs what another one has built.
+
+    Args:
+        driver: CUDA version of the driver.
+        least: CUDA version of the other driver, "12.6"; empty for none.
+    """
+    return not least or driver >= tuple(int(number) for number in least.split("."))

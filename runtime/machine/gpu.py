@@ -13,8 +13,8 @@ from ..errors import UserError
 DRIVER = "libcuda.so.1"
 """Library of the NVIDIA driver."""
 
-_MAJOR, _MINOR = 75, 76
-"""Numbers of CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR."""
+_MULTIPROCESSORS, _INTEGRATED, _MAJOR, _MINOR = 16, 18, 75, 76
+"""Numbers of the attributes in `CUdevice_attribute` of cuda.h."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,21 @@ class Device:
     """Compute capability times ten, 87 for 8.7."""
     driver: tuple[int, int]
     """Newest CUDA version that the driver supports, (12, 6) for 12.6."""
+    multiprocessors: int
+    memory: int
+    """Bytes of memory that the GPU can use."""
+    integrated: bool = False
+    """Whether the GPU shares the memory of the processor, as on a Jetson."""
 
     def __str__(self) -> str:
-        return f"{self.name} with a driver of CUDA {self.driver[0]}.{self.driver[1]}"
+        """Describe all that an engine is tuned for.
+
+        The name alone is not enough: every Jetson Orin calls its GPU "Orin", with 4, 8 or 16 multiprocessors.
+        """
+        return (
+            f"{self.name} of compute capability {self.architecture // 10}.{self.architecture % 10} with "
+            f"{self.multiprocessors} multiprocessors and {round(self.memory / 2**30)} GiB"
+        )
 
 
 def find_device(library: str = DRIVER) -> Device:
@@ -42,15 +54,49 @@ def find_device(library: str = DRIVER) -> Device:
     except OSError as error:
         raise UserError(f"there is no NVIDIA driver on this machine ({error})") from error
     _call(driver, "cuInit", ctypes.c_uint(0))
-    device, number = ctypes.c_int(), ctypes.c_int()
+    device, version, memory = ctypes.c_int(), ctypes.c_int(), ctypes.c_size_t()
     _call(driver, "cuDeviceGet", ctypes.byref(device), ctypes.c_int(0))
-    capability = []
-    for attribute in (_MAJOR, _MINOR):
-        _call(driver, "cuDeviceGetAttribute", ctypes.byref(number), ctypes.c_int(attribute), device)
-        capability.append(number.value)
-    _call(driver, "cuDriverGetVersion", ctypes.byref(number))  # 12060 for 12.6
-    version = (number.value // 1000, number.value % 1000 // 10)
-    return Device(_read_name(driver, 0), 10 * capability[0] + capability[1], version)
+    _call(driver, "cuDriverGetVersion", ctypes.byref(version))  # 12060 for 12.6
+    _call(driver, "cuDeviceTotalMem_v2", ctypes.byref(memory), device)
+    multiprocessors, integrated, major, minor = (
+        _read_attribute(driver, number, device) for number in (_MULTIPROCESSORS, _INTEGRATED, _MAJOR, _MINOR)
+    )
+    return Device(
+        _read_name(driver, 0),
+        10 * major + minor,
+        (version.value // 1000, version.value % 1000 // 10),
+        multiprocessors,
+        memory.value,
+        bool(integrated),
+    )
+
+
+def read_free_memory(library: str = DRIVER) -> int:
+    """Return the bytes of GPU memory that are free.
+
+    The driver tells this inside of a context only, so one is made for the question and given back.
+
+    Raises:
+        UserError: the machine has no NVIDIA driver, or the driver finds no GPU or no memory for a context.
+    """
+    try:
+        driver = ctypes.CDLL(library)
+    except OSError as error:
+        raise UserError(f"there is no NVIDIA driver on this machine ({error})") from error
+    device, context = ctypes.c_int(), ctypes.c_void_p()
+    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    _call(driver, "cuInit", ctypes.c_uint(0))
+    _call(driver, "cuDeviceGet", ctypes.byref(device), ctypes.c_int(0))
+    _call(driver, "cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
+    try:
+        _call(driver, "cuCtxPushCurrent_v2", context)
+        try:
+            _call(driver, "cuMemGetInfo_v2", ctypes.byref(free), ctypes.byref(total))
+        finally:
+            driver.cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))
+    finally:
+        driver.cuDevicePrimaryCtxRelease_v2(device)
+    return free.value
 
 
 def list_gpus() -> tuple[list[str], str | None]:
@@ -79,6 +125,12 @@ def _read_name(driver: ctypes.CDLL, index: int) -> str:
     _call(driver, "cuDeviceGet", ctypes.byref(device), ctypes.c_int(index))
     _call(driver, "cuDeviceGetName", name, ctypes.c_int(len(name)), device)
     return name.value.decode(errors="replace")
+
+
+def _read_attribute(driver: ctypes.CDLL, number: int, device: ctypes.c_int) -> int:
+    value = ctypes.c_int()
+    _call(driver, "cuDeviceGetAttribute", ctypes.byref(value), ctypes.c_int(number), device)
+    return value.value
 
 
 def _call(driver: ctypes.CDLL, function: str, *arguments: object) -> None:

@@ -121,9 +121,9 @@ def forget_a_body(model):
     ("change", "words"),
     [
         (lose_a_node, "it is not valid ONNX: .*"),
-        (rename_the_output, "its inputs and outputs have other names, types or places than before: other, out"),
-        (change_the_type, "its inputs and outputs have other names, types or places than before: x"),
-        (swap_the_inputs, "its inputs and outputs have other names, types or places than before: mask, x, out"),
+        (rename_the_output, "its inputs and outputs have other names, types or places than expected: other, out"),
+        (change_the_type, "its inputs and outputs have other names, types or places than expected: x"),
+        (swap_the_inputs, "its inputs and outputs have other names, types or places than expected: mask, x, out"),
         (lose_an_input, "MaskedModulation m has 1 inputs, expected 2: x, mask"),
         (invent_an_operator, "SparseConv9d m is not an operator of the domain spair"),
         (forget_a_body, "SparseNonLocal n has no function body, but other operators of the graph have one"),

@@ -30,7 +30,8 @@ OTHER = {
     "machine": "aarch64",
     "architectures": (87,),
     "options": {"batch": 2, "largest": [1920, 1080], "level": None},
-    "device": "NVIDIA L4 with a driver of CUDA 12.6",
+    "device": "NVIDIA L4 of compute capability 8.9 with 58 multiprocessors and 22 GiB",
+    "driver": "12.6",
 }
 
 
@@ -58,7 +59,16 @@ def test_an_option_that_one_side_lacks_is_told():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"architectures": 3}', KEY.to_json().replace('"part"', '"piece"'), "null"]
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"architectures": 3}',
+        KEY.to_json().replace('"part"', '"piece"'),
+        "null",
+        KEY.to_json().replace('"driver": ""', '"driver": "new"'),
+    ],
 )
 def test_another_text_is_no_key(text):
     with pytest.raises(
