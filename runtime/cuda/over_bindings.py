@@ -134,11 +134,14 @@ class BindingsDriver:
 
         self._driver = driver
         _call(driver.cuInit, 0)
-        device = _call(driver.cuDeviceGet, 0)
-        self._context = _call(driver.cuDevicePrimaryCtxRetain, device)
-        attribute = driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_INTEGRATED
-        self.integrated = bool(_call(driver.cuDeviceGetAttribute, attribute, device))
+        self._device = _call(driver.cuDeviceGet, 0)
+        self._context = _call(driver.cuDevicePrimaryCtxRetain, self._device)
+
+    @property
+    def integrated(self) -> bool:
         """Whether GPU and host share their memory."""
+        attribute = self._driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_INTEGRATED
+        return bool(_call(self._driver.cuDeviceGetAttribute, attribute, self._device))
 
     @contextmanager
     def current(self) -> Iterator[None]:

@@ -135,10 +135,14 @@ class PycudaDriver:
         self._cuda = cuda
         with _translating(cuda):
             cuda.init()
-            device = cuda.Device(0)
-            self._context = device.retain_primary_context()
-            self.integrated = bool(device.get_attribute(cuda.device_attribute.INTEGRATED))
-            """Whether GPU and host share their memory."""
+            self._device = cuda.Device(0)
+            self._context = self._device.retain_primary_context()
+
+    @property
+    def integrated(self) -> bool:
+        """Whether GPU and host share their memory."""
+        with _translating(self._cuda):
+            return bool(self._device.get_attribute(self._cuda.device_attribute.INTEGRATED))
 
     @contextmanager
     def current(self) -> Iterator[None]:

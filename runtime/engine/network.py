@@ -99,5 +99,7 @@ def fit_limits(limits: Limits, spec: SpairNetwork, largest: Size, picture: Padde
     height, width = picture.image.shape[2:]
     pixels = limits.block_pixels
     if height > largest[0] or width > largest[1]:  # never one block, also where it is long and thin
-        pixels = min(pixels, side * side, height * width - 1)
+        pixels = min(pixels, height * width - 1)
+    if pixels < height * width:
+        pixels = min(pixels, side * side)
     return replace(limits, side=min(limits.side, side), block_pixels=pixels)

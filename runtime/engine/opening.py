@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import platform
 from dataclasses import dataclass
 from functools import partial
 
@@ -99,9 +98,7 @@ def choose_engine(bundle: Bundle, precision: str) -> Choice:
 
 def describe_host(package: str) -> Host:
     """Describe this machine to the keys of engines."""
-    device = find_device()
-    version = TensorRT(package).version
-    return Host(package, version, platform.machine(), device.architecture, str(device))
+    return Host.of(package, TensorRT(package).version, find_device())
 
 
 def open_engine_network(

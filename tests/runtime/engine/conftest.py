@@ -1,0 +1,148 @@
+"""A bundle with engines of the double, on the emulated GPU."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import onnx
+import pytest
+
+from spair.export.passes.pixels import TakePixels
+from spair.runtime import Restorer
+from spair.runtime.bundle.engine_key import EngineKey
+from spair.runtime.bundle.reader import Bundle
+from spair.runtime.bundle.writer import extend_bundle
+from spair.runtime.engine.opening import PARTS
+from spair.runtime.machine.gpu import find_device
+from spair.runtime.shipped import resolve_model
+from tests.emulated.fixtures import *  # noqa: F403
+
+MOST = (48, 64)
+"""Largest height and width of the engine of the whole network."""
+MOST_PART = (512, 512)
+"""Largest height and width of the engines of the parts."""
+WritePlan = Callable[..., bytes]
+
+
+class OneLibrary:
+    """Registry's side of a plugin library that loads, and that no plan needs."""
+
+    def load(self, path: str, log: object) -> object:
+        return object() if Path(path).read_bytes() == b"library" else None
+
+    def executor(self, plan: object, handles: object) -> None:
+        return None
+
+
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Bundle of the shipped weights for rain."""
+    folder = tmp_path_factory.mktemp("shipped")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPAIR_CACHE", str(folder))
+        return resolve_model("rain")
+
+
+@pytest.fixture(scope="session")
+def plans(shipped: Path, write_plan: WritePlan) -> dict[str, bytes]:
+    """Plan of each part."""
+    bundle, found = Bundle.open(shipped), {}
+    for part in ("model", *PARTS):
+        model = onnx.load(str(bundle.graph("fp32", part)))
+        if part == "model":
+            TakePixels()(model)
+        found[part] = write_plan(model, [list_profile(model, part)])
+    return found
+
+
+def list_profile(model: onnx.ModelProto, part: str) -> dict[str, tuple[tuple[int, ...], ...]]:
+    """Return the least, usual and largest shape of each input."""
+    sizes = [(1, 1), (24, 32), MOST] if part == "model" else [(8, 8), (64, 64), MOST_PART]
+    profile = {}
+    for value in model.graph.input:
+        axes = [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
+        profile[value.name] = tuple(tuple(measure(axis, size) for axis in axes) for size in sizes)
+    return profile
+
+
+def measure(axis: str | int, size: tuple[int, int]) -> int:
+    """Return the size of an axis such as "height/2"."""
+    if isinstance(axis, int):
+        return axis
+    name, _, divisor = axis.partition("/")
+    return {"height": size[0], "width": size[1]}.get(name, 1) // int(divisor or 1)
+
+
+class EngineBundles:
+    """Bundles with engines, made in a folder of the test's own."""
+
+    def __init__(self, folder: Path, shipped: Path, plans: dict[str, bytes], version: str) -> None:
+        self._folder, self._shipped, self._plans, self._version = folder, shipped, plans, version
+
+    def make(self, *, parts: bool = True, target: str = "local", key: dict | None = None) -> Bundle:
+        """Make a bundle whose engines fit the emulated GPU, but for the fields of `key`."""
+        path = self._folder / "rain.spair"
+        shutil.copytree(self._shipped, path)
+        bundle = Bundle.open(path)
+        entry: dict = {"library": f"plugins/{target}/lib.so", "engines": {"fp32": {}}}
+        files = {entry["library"]: b"library"}
+        for part in ("model", *(PARTS if parts else ())):
+            names = {"engine": f"engines/{target}/{part}.engine", "key": f"engines/{target}/{part}.json"}
+            files[names["engine"]] = self._plans[part]
+            files[names["key"]] = self._make_key(bundle, part, target, key or {}).to_json().encode()
+            place = entry["engines"]["fp32"] if part == "model" else entry["engines"]["fp32"].setdefault("parts", {})
+            place.update(names if part == "model" else {part: names})
+        return extend_bundle(bundle, {"targets": {target: entry}}, files)
+
+    def _make_key(self, bundle: Bundle, part: str, target: str, changes: dict) -> EngineKey:
+        device = find_device()
+        facts = {
+            "target": target,
+            "precision": "fp32",
+            "part": part,
+            "graph": bundle.manifest.files[bundle.manifest.graphs["fp32"][part]],
+            "library": hashlib.sha256(b"library").hexdigest(),
+            "builder": "tensorrt",
+            "version": self._version,
+            "machine": platform.machine(),
+            "architectures": (device.architecture,),
+            "device": str(device),
+            "driver": ".".join(map(str, device.driver)),
+        }
+        return EngineKey(**{**facts, **changes})
+
+
+@pytest.fixture
+def engine_bundles(
+    tmp_path: Path, shipped: Path, plans: dict[str, bytes], trt: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> EngineBundles:
+    """Maker of bundles with engines."""
+    monkeypatch.setattr(trt.Runtime._world, "libraries", OneLibrary())
+    return EngineBundles(tmp_path, shipped, plans, trt.__version__)
+
+
+@pytest.fixture
+def engine_bundle(engine_bundles: EngineBundles) -> Bundle:
+    """Bundle whose engines fit."""
+    return engine_bundles.make()
+
+
+@pytest.fixture(scope="session")
+def reference(shipped: Path) -> Restorer:
+    """Restorer of the same network on the CPU."""
+    return Restorer.open(shipped, threads=1)
+
+
+def draw(height: int, width: int, seed: int = 0, dtype: type = np.uint8) -> np.ndarray:
+    """Return a picture with bright streaks, [height, width, 3]."""
+    random = np.random.default_rng(seed)
+    picture = np.clip(random.normal(0.4, 0.05, (height, width, 3)), 0, 1)
+    picture[:, random.random(width) < 0.1] += 0.4
+    picture = np.clip(picture, 0, 1)
+    return picture.astype(np.float32) if dtype is np.float32 else np.rint(picture * np.iinfo(dtype).max).astype(dtype)

@@ -1,0 +1,94 @@
+"""The engine that fits is found, others say why they do not, and nothing is left behind."""
+
+import gc
+
+import pytest
+
+from spair.runtime import Restorer, UserError
+from spair.runtime.bundle.reader import Bundle
+from spair.runtime.engine import opening
+from spair.runtime.engine.errors import EngineError
+from tests.runtime.engine.conftest import draw
+
+
+def test_the_engine_that_fits_is_chosen(engine_bundle):
+    choice = opening.choose_engine(engine_bundle, "fp32")
+    assert (choice.target, choice.precision, choice.package) == ("local", "fp32", "tensorrt")
+    assert choice.whole.plan.name == "model.engine" and choice.whole.key.part == "model"
+
+
+def test_auto_takes_a_precision_that_has_an_engine(engine_bundle):
+    assert opening.choose_engine(engine_bundle, "auto").precision == "fp32"
+    with pytest.raises(UserError, match=r"has no fp16 engine; build it: spair build .* --target local"):
+        opening.choose_engine(engine_bundle, "fp16")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"version": "10.9.0"}, "version is 10.9.0, expected 10.3.0"),
+        ({"machine": "aarch64"}, "machine is aarch64"),
+        ({"architectures": (90,)}, "architectures is"),
+        ({"graph": "0" * 64}, "graph is 000000000000"),
+        ({"library": "0" * 64}, "library is 000000000000"),
+        ({"builder": "tensorrt_rtx"}, "builder is tensorrt_rtx"),
+    ],
+)
+def test_an_engine_that_does_not_fit_says_why(engine_bundles, change, reason):
+    with pytest.raises(UserError, match=rf"does not fit here: .*{reason}.*build it again: spair build"):
+        opening.choose_engine(engine_bundles.make(key=change), "fp32")
+
+
+def test_what_was_built_here_comes_before_other_targets(engine_bundles):
+    bundle = engine_bundles.make(target="jetson-orin-jp6")
+    assert opening.choose_engine(bundle, "fp32").target == "jetson-orin-jp6"
+    targets = bundle.manifest.targets
+    assert sorted([*targets, "local", "a40"], key=lambda name: name != "local")[0] == "local"
+
+
+def test_without_tensorrt_the_extra_is_named(monkeypatch, shipped):
+    monkeypatch.setattr(opening, "find_packages", lambda: ())
+    assert "pip install 'spair-rt[tensorrt]'" in opening.unavailable()
+    with pytest.raises(UserError, match=r"the backend tensorrt is not available: TensorRT's Python package is not"):
+        Restorer.open(shipped, backend="tensorrt")
+
+
+def test_without_a_gpu_the_driver_is_named(gpu, trt, shipped):
+    gpu.set(devices=0)
+    with pytest.raises(UserError, match=r"the backend tensorrt is not available: .*driver"):
+        Restorer.open(shipped, backend="tensorrt")
+
+
+def test_a_bundle_without_engines_says_how_to_build_them(gpu, trt, shipped):
+    assert not opening.has_engines(Bundle.open(shipped))
+    with pytest.raises(UserError, match=r"has no fp32 engine; build it: spair build .* --target local"):
+        Restorer.open(shipped, backend="tensorrt")
+
+
+def test_a_damaged_engine_is_refused_before_it_is_loaded(engine_bundle):
+    file = engine_bundle.path / "engines" / "local" / "model.engine"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    with pytest.raises(UserError, match=r"model\.engine"):
+        Restorer.open(engine_bundle.path, backend="tensorrt")
+
+
+def test_a_library_that_does_not_load_is_refused(engine_bundle, trt, monkeypatch):
+    monkeypatch.setattr(trt.Runtime._world, "libraries", None)
+    with pytest.raises(EngineError, match="does not load the plugin library"):
+        Restorer.open(engine_bundle.path, backend="tensorrt")
+
+
+def test_two_restorers_live_side_by_side(engine_bundle):
+    with Restorer.open(engine_bundle.path, backend="tensorrt") as first:
+        with Restorer.open(engine_bundle.path, backend="tensorrt") as second:
+            assert (first(draw(24, 32)).image == second(draw(24, 32)).image).all()
+        first(draw(24, 32))
+
+
+def test_opening_and_closing_leaves_nothing(gpu, engine_bundle):
+    for turn in range(30):
+        with Restorer.open(engine_bundle.path, backend="tensorrt") as restorer:
+            restorer(draw(24, 32, turn))
+        del restorer
+        gc.collect()
+        assert gpu.live() == {}
