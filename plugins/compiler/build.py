@@ -14,7 +14,7 @@ from ..errors import PluginError
 from .kernels.compilation import Progress, Settings, compile_target
 from .kernels.variants import Variant, list_variants
 from .library.embedding import Label, read_label
-from .library.linking import build_library, find_toolchain, library_label
+from .library.linking import build_library, find_toolchain, library_abi, library_label, library_version
 from .library.symbols import check_symbols
 from .report import resource_report
 from .targets import FIRST_SPECIFIC, Target, newest_ptx
@@ -45,10 +45,10 @@ def build_plugins(
     Raises:
         PluginError: see `compile_target` and `build_library`.
     """
-    find_toolchain(target)  # a missing compiler fails here, before minutes of compiling kernels
+    tools = find_toolchain(target)  # a missing compiler fails here, before minutes of compiling kernels
     kernels = compile_target(target, settings, variants=variants, progress=progress)
     library = build_library(target, kernels, settings, progress=progress)
-    label = library_label(target)
+    label = library_label(target, tools)
     return Build(label, library, resource_report(label, kernels))
 
 
@@ -61,12 +61,12 @@ def take_library(path: Path, target: Target) -> Build:
         PluginError: the file is no library of spair-rt; its version, ABI or processor is another one; it has no kernels
             for an architecture of the target; or the target's drivers do not read its code.
     """
-    label, expected = read_label(path), library_label(target)
+    label, version, abi = read_label(path), library_version(), library_abi()
     remedy = f"make one with spair build --target {target.name}"
-    if (label.version, label.abi) != (expected.version, expected.abi):
+    if (label.version, label.abi) != (version, abi):
         raise PluginError(
             f"the plugin library {path} is of spair-rt {label.version} with ABI {label.abi}, expected "
-            f"{expected.version} with ABI {expected.abi}; {remedy}"
+            f"{version} with ABI {abi}; {remedy}"
         )
     if label.machine != target.machine:
         raise PluginError(

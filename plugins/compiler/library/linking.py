@@ -19,21 +19,27 @@ from ..cache import hash_files, make_key
 from ..kernels.compilation import Progress, Settings
 from ..kernels.kernel import Kernel
 from ..targets import Target
-from ..tools import find_compiler, find_cuda_headers, find_tensorrt_headers
-from .embedding import Label, make_label, write_images
+from ..tools import find_compiler, find_cuda_headers, find_tensorrt_headers, read_tensorrt_version
+from .embedding import Label, make_label, read_abi, write_images
 from .symbols import check_symbols, find_readelf
 
 LIBRARY = "libspair_plugins.so"
-COMPILE = ("-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror")
+COMPILE = ("-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-Wall", "-Wextra", "-Werror")
+"""Options of every source. Unique symbols would keep a closed library in the process."""
 LINK = ("-shared", "-Wl,-z,defs", "-Wl,-z,noexecstack", "-ldl")
 
 _ROOT = Path(__file__).parents[2]
 NATIVE = _ROOT / "native"
 
 
-def library_label(target: Target) -> Label:
-    """Make the label of a library that is built now."""
-    return make_label(target, importlib.metadata.version("spair-rt"), NATIVE)
+def library_version() -> str:
+    """Return the version of spair-rt that builds libraries."""
+    return importlib.metadata.version("spair-rt")
+
+
+def library_abi() -> int:
+    """Return the version of the fields that plugins write into engines."""
+    return read_abi(NATIVE)
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,18 @@ class Toolchain:
     """Folder of TensorRT's headers."""
     cuda: Path
     """Folder of CUDA's headers."""
+
+
+def library_label(target: Target, tools: Toolchain) -> Label:
+    """Make the label of a library that is built now.
+
+    Raises:
+        PluginError: the headers do not say their version.
+    """
+    version = read_tensorrt_version(tools.tensorrt)
+    if version is None:
+        raise PluginError(f"the TensorRT headers in {tools.tensorrt} do not say their version; give others")
+    return make_label(target, library_version(), version, NATIVE)
 
 
 def find_toolchain(target: Target) -> Toolchain:
@@ -71,7 +89,7 @@ def build_library(
             the target does not have.
     """
     tools = find_toolchain(target)
-    label = library_label(target)
+    label = library_label(target, tools)
     with tempfile.TemporaryDirectory(prefix="spair-library-") as name:
         folder = Path(name)
         generated = write_images(folder, kernels, label)

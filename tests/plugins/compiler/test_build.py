@@ -64,7 +64,7 @@ def test_a_library_of_another_version_abi_or_architecture_is_refused(plugins, tm
     ],
 )
 def test_gpus_run_their_own_code_older_code_of_their_major_version_or_ptx(architectures, fallback, architecture, runs):
-    label = Label("0.1.0", 1, "test", "x86_64", architectures, fallback, (12, 6))
+    label = Label("0.1.0", 1, "test", "x86_64", architectures, fallback, (12, 6), (10, 3))
     assert has_code(label, architecture) == runs
 
 
@@ -79,5 +79,5 @@ def test_gpus_run_their_own_code_older_code_of_their_major_version_or_ptx(archit
     ],
 )
 def test_code_is_for_drivers_that_read_it(built, architecture, cuda, refused):
-    label = Label("0.1.0", 1, "test", "x86_64", (89,), 89, built)
+    label = Label("0.1.0", 1, "test", "x86_64", (89,), 89, built, (10, 3))
     assert is_too_new(label, architecture, cuda) == refused
