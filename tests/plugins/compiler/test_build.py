@@ -29,6 +29,20 @@ def relabel(plugins, path: Path, **changes: object) -> Path:
 def test_a_library_of_this_version_and_target_is_taken(plugins):
     build = take_library(plugins.path, plugins.target)
     assert (build.library, build.report) == (plugins.path.read_bytes(), None)
+    assert build.autoload == plugins.autoload.read_bytes()
+
+
+def test_a_library_alone_is_taken_alone(plugins, tmp_path):
+    (tmp_path / plugins.path.name).write_bytes(plugins.path.read_bytes())
+    assert take_library(tmp_path / plugins.path.name, plugins.target).autoload is None
+
+
+def test_what_lies_beside_a_library_must_run_on_the_target_too(plugins, tmp_path):
+    path = tmp_path / plugins.path.name
+    path.write_bytes(plugins.path.read_bytes())
+    (tmp_path / plugins.autoload.name).write_text("hello")
+    with pytest.raises(PluginError, match=r"libspair_plugins_autoload\.so is not a library that readelf can read"):
+        take_library(path, plugins.target)
 
 
 @pytest.mark.parametrize(

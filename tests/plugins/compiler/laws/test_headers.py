@@ -15,13 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from spair.plugins.compiler.library.linking import _ROOT, COMPILE, NATIVE
+from spair.plugins.compiler.library.compiling import COMPILE, NATIVE, ROOT
+from spair.plugins.compiler.library.linking import list_sources
 from spair.plugins.compiler.tools import OLDEST_TENSORRT, find_compiler, find_cuda_headers, read_tensorrt_version
 from spair.plugins.errors import PluginError
 
 VARIABLE = "SPAIR_TENSORRT_HEADERS"
 FOLDERS = [Path(part) for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
-SOURCES = sorted({*NATIVE.glob("*.cpp"), *_ROOT.glob("*/plugin.cpp")})
+SOURCES = list_sources()
 
 
 def make_command(source: Path, headers: Path) -> list[str]:
@@ -56,7 +57,7 @@ SHARED = r"^Vtable for spair::|^Class nvinfer1::(Plugin|Dims|DynamicPlugin)"
 def dump_layouts(headers: Path, folder: Path) -> str:
     """Let the compiler write how a plugin's classes lie in memory."""
     path = folder / "classes.txt"
-    command = [*make_command(_ROOT / "masked_modulation" / "plugin.cpp", headers), f"-fdump-lang-class={path}"]
+    command = [*make_command(ROOT / "masked_modulation" / "plugin.cpp", headers), f"-fdump-lang-class={path}"]
     subprocess.run(command, check=True)
     parts = sorted(path.read_text(encoding="utf-8").split("\n\n"))
     lines = [line for part in parts if re.match(SHARED, part) for line in part.splitlines()]

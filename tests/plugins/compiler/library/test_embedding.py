@@ -8,8 +8,8 @@ import subprocess
 import pytest
 
 from spair.plugins.compiler.kernels.kernel import Kernel
+from spair.plugins.compiler.library.compiling import NATIVE
 from spair.plugins.compiler.library.embedding import Label, make_label, read_label, write_images
-from spair.plugins.compiler.library.linking import NATIVE
 from spair.plugins.compiler.targets import TARGETS, find_target
 from spair.plugins.errors import PluginError
 from tests.plugins.emulated.tensorrt import KernelImage
