@@ -17,6 +17,7 @@ from typing import Any
 from ...plugins.compiler.build import Build, build_plugins, take_library
 from ...plugins.compiler.cache import Cache
 from ...plugins.compiler.kernels.compilation import Settings
+from ...plugins.compiler.library.autoload import AUTOLOAD
 from ...plugins.compiler.library.linking import LIBRARY
 from ...plugins.compiler.report import format_report
 from ...plugins.compiler.targets import Target, find_target
@@ -184,6 +185,9 @@ def collect_target(
     found.entry.update(
         library=f"{folder}/{LIBRARY}", architectures=list(target.architectures), version=build.label.version
     )
+    if build.autoload is not None:
+        found.entry["autoload"] = f"{folder}/{AUTOLOAD}"
+        found.files[found.entry["autoload"]] = build.autoload
     if build.report is not None:
         found.files[f"{folder}/kernels.json"] = (json.dumps(build.report, indent=1) + "\n").encode()
         found.files[f"{folder}/kernels.txt"] = format_report(build.report).encode()

@@ -13,8 +13,9 @@ from typing import Any
 from ..errors import PluginError
 from .kernels.compilation import Progress, Settings, compile_target
 from .kernels.variants import Variant, list_variants
+from .library.autoload import AUTOLOAD, build_autoload
 from .library.embedding import Label, read_label
-from .library.linking import build_library, find_toolchain, library_label
+from .library.linking import build_library, find_toolchain, library_abi, library_label, library_version
 from .library.symbols import check_symbols
 from .report import resource_report
 from .targets import FIRST_SPECIFIC, Target, newest_ptx
@@ -27,6 +28,8 @@ class Build:
     label: Label
     library: bytes
     """Content of libspair_plugins.so."""
+    autoload: bytes | None
+    """Content of libspair_plugins_autoload.so; None for a library that came as a file without it."""
     report: dict[str, Any] | None
     """Report of `resource_report`; None for a library that came as a file."""
 
@@ -45,28 +48,29 @@ def build_plugins(
     Raises:
         PluginError: see `compile_target` and `build_library`.
     """
-    find_toolchain(target)  # a missing compiler fails here, before minutes of compiling kernels
+    tools = find_toolchain(target)  # a missing compiler fails here, before minutes of compiling kernels
     kernels = compile_target(target, settings, variants=variants, progress=progress)
     library = build_library(target, kernels, settings, progress=progress)
-    label = library_label(target)
-    return Build(label, library, resource_report(label, kernels))
+    label = library_label(target, tools)
+    return Build(label, library, build_autoload(target, settings), resource_report(label, kernels))
 
 
 def take_library(path: Path, target: Target) -> Build:
     """Read a library from a file and check it.
 
-    The target has to be able to use it with this version of spair-rt.
+    The target has to be able to use it with this version of spair-rt. The library that registers it is taken along
+    where it lies beside it.
 
     Raises:
         PluginError: the file is no library of spair-rt; its version, ABI or processor is another one; it has no kernels
             for an architecture of the target; or the target's drivers do not read its code.
     """
-    label, expected = read_label(path), library_label(target)
+    label, version, abi = read_label(path), library_version(), library_abi()
     remedy = f"make one with spair build --target {target.name}"
-    if (label.version, label.abi) != (expected.version, expected.abi):
+    if (label.version, label.abi) != (version, abi):
         raise PluginError(
             f"the plugin library {path} is of spair-rt {label.version} with ABI {label.abi}, expected "
-            f"{expected.version} with ABI {expected.abi}; {remedy}"
+            f"{version} with ABI {abi}; {remedy}"
         )
     if label.machine != target.machine:
         raise PluginError(
@@ -84,7 +88,10 @@ def take_library(path: Path, target: Target) -> Build:
                 f"of {target.name} may be of CUDA {target.cuda[0]}.{target.cuda[1]} and not read its code; {remedy}"
             )
     check_symbols(path, target)
-    return Build(label, path.read_bytes(), None)
+    autoload = path.with_name(AUTOLOAD)
+    if autoload.is_file():
+        check_symbols(autoload, target, ())
+    return Build(label, path.read_bytes(), autoload.read_bytes() if autoload.is_file() else None, None)
 
 
 def has_code(label: Label, architecture: int) -> bool:

@@ -20,7 +20,7 @@ SPAIR_EXPORT nvinfer1::IPluginCreatorInterface* const* getCreators(int32_t& coun
     return creators;
 }
 
-SPAIR_EXPORT void setLoggerFinder(nvinfer1::ILoggerFinder* finder) { spair::set_logger_finder(finder); }
+SPAIR_EXPORT void setLoggerFinder(void* finder) { spair::set_logger_finder(finder); }
 
 // Version of spair-rt that built the library, and the target that it was built for.
 SPAIR_EXPORT const char* spair_plugins_version() { return spair::library_version; }

@@ -1,22 +1,48 @@
 #include "log.h"
 
-#include <atomic>
+#include "NvInferVersion.h"
+
+#include <cstdint>
 #include <cstdio>
+#include <mutex>
+
+#include "generation.h"
 
 namespace spair {
 namespace {
 
-std::atomic<nvinfer1::ILoggerFinder*> logger_finder{nullptr};
+constexpr int32_t kError = 1;  // nvinfer1::ILogger::Severity::kERROR
+
+// Where TensorRT is not to be recognized, because a program holds it inside, its headers are the best guess.
+constexpr const Generation& kHeaders = NV_TENSORRT_MAJOR < 11 ? kTen : kEleven;
+
+// A logger finder with its generation; both change together when a second TensorRT loads the library.
+struct Finder {
+    void* object = nullptr;
+    const Generation* functions = &kHeaders;
+};
+
+std::mutex guard;
+Finder current;
+
+Finder get_finder() {
+    const std::lock_guard<std::mutex> lock(guard);
+    return current;
+}
 
 }  // namespace
 
-void set_logger_finder(nvinfer1::ILoggerFinder* finder) noexcept { logger_finder = finder; }
+void set_logger_finder(void* finder) noexcept {
+    const Generation* found = finder == nullptr ? nullptr : generation_of(finder);
+    const std::lock_guard<std::mutex> lock(guard);
+    current = {finder, found == nullptr ? &kHeaders : found};
+}
 
 void log_error(const std::string& message) noexcept {
-    nvinfer1::ILoggerFinder* finder = logger_finder;
-    nvinfer1::ILogger* logger = finder == nullptr ? nullptr : finder->findLogger();
+    const Finder finder = get_finder();
+    void* logger = finder.object == nullptr ? nullptr : call<void*>(finder.object, finder.functions->find_logger);
     if (logger != nullptr) {
-        logger->log(nvinfer1::ILogger::Severity::kERROR, message.c_str());
+        call<void>(logger, finder.functions->log, kError, message.c_str());
     } else {
         std::fprintf(stderr, "spair: %s\n", message.c_str());
     }

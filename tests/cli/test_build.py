@@ -86,6 +86,8 @@ def test_library_and_engine_are_in_the_bundle_beside_their_key(spair, bundle, ho
     assert key.graph == hash_of(after["graphs/fp32/model.onnx"])
     assert key.library == hash_of(after[entry["library"]])
     assert (key.options["largest"], key.options["usual"], key.options["batch"]) == ([640, 480], [320, 240], 1)
+    assert after[entry["autoload"]] == plugins.autoload.read_bytes()
+    assert Path(entry["autoload"]).parent == Path(entry["library"]).parent, "it loads the library beside it"
     assert json.loads((bundle / entry["report"]).read_text())["kernels"] == report["kernels"]
     assert "compact_mask.fp32" in after[f"plugins/{host}/kernels.txt"].decode()
 

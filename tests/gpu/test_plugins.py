@@ -65,7 +65,7 @@ def test_what_is_missing_unreadable_or_for_another_gpu_is_refused(monkeypatch, t
     harness = tmp_path / "harness.so"
     monkeypatch.setenv(plugin_host.HARNESS, str(harness))
     assert "cannot read the plugin library" in str(plugin_host.find_reason())
-    label = Label("1.0", 1, "hopper", platform.machine(), (90,), 90, (12, 0))
+    label = Label("1.0", 1, "hopper", platform.machine(), (90,), 90, (12, 0), (10, 3))
     monkeypatch.setattr(plugin_host, "read_label", lambda path: label)
     assert "is built for hopper on" in str(plugin_host.find_reason())
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))

@@ -32,6 +32,8 @@ class BuiltPlugins:
     target: Target
     path: Path
     """Of libspair_plugins.so."""
+    autoload: Path
+    """Of libspair_plugins_autoload.so, beside it."""
     report: dict[str, Any]
     settings: Settings
     """Those it was built with: kernels come from the cache."""
@@ -77,8 +79,10 @@ def plugins(kernel_settings: Settings, tmp_path_factory: pytest.TempPathFactory)
         build: Build = build_plugins(target, kernel_settings)
     path = tmp_path_factory.mktemp("plugins") / "libspair_plugins.so"
     path.write_bytes(build.library)
-    assert build.report is not None
-    return BuiltPlugins(target, path, build.report, kernel_settings)
+    assert build.report is not None and build.autoload is not None
+    autoload = path.with_name("libspair_plugins_autoload.so")
+    autoload.write_bytes(build.autoload)
+    return BuiltPlugins(target, path, autoload, build.report, kernel_settings)
 
 
 @pytest.fixture(scope="session")

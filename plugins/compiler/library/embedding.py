@@ -49,25 +49,37 @@ class Label:
     """Compute capability of the PTX."""
     cuda: tuple[int, int]
     """CUDA version of the oldest driver that reads all of it."""
+    tensorrt: tuple[int, int]
+    """Version of the TensorRT headers that it was compiled with; it runs under TensorRT 10.3 to 11.x all the same."""
 
     def __str__(self) -> str:
         names = ", ".join(f"sm_{architecture}" for architecture in self.architectures)
         return f"{self.target} ({names}; PTX for later ones than sm_{self.fallback})"
 
 
-def make_label(target: Target, version: str, native: Path) -> Label:
+def make_label(target: Target, version: str, tensorrt: tuple[int, int], native: Path) -> Label:
     """Make the label of a library for a target.
 
     Args:
         target: machine that the library is for.
         version: version of spair-rt.
-        native: folder of the C++ sources, which say the ABI.
+        tensorrt: version of TensorRT's headers.
+        native: folder of the C++ sources.
+    """
+    machine = (target.name, target.machine, target.architectures, target.fallback, target.cuda)
+    return Label(version, read_abi(native), *machine, tensorrt)
+
+
+def read_abi(native: Path) -> int:
+    """Read the version of what plugins write into engines.
+
+    Args:
+        native: folder of the C++ sources, which say it.
     """
     found = re.search(r"\bkSerialVersion\s*=\s*(\d+)", (native / "fields.h").read_text(encoding="utf-8"))
     if found is None:
         raise ValueError(f"{native / 'fields.h'} does not define kSerialVersion as a number")
-    abi = int(found[1])
-    return Label(version, abi, target.name, target.machine, target.architectures, target.fallback, target.cuda)
+    return int(found[1])
 
 
 def read_label(path: Path) -> Label:
@@ -83,7 +95,7 @@ def read_label(path: Path) -> Label:
     found = re.search(re.escape(_MARKER.encode()) + rb"(\{[^\0]*\})\0", data)
     try:
         fields = json.loads(found[1]) if found and data.startswith(b"\x7fELF") else {}
-        return Label(**{**fields, **{name: tuple(fields[name]) for name in ("architectures", "cuda")}})
+        return Label(**{**fields, **{name: tuple(fields[name]) for name in ("architectures", "cuda", "tensorrt")}})
     except (ValueError, TypeError, KeyError) as error:
         raise PluginError(
             f"{path} is not a plugin library of spair-rt, or is damaged; make one with spair build"

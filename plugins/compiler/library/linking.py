@@ -6,8 +6,6 @@ TensorRT loads the file.
 from __future__ import annotations
 
 import importlib.metadata
-import re
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,21 +17,22 @@ from ..cache import hash_files, make_key
 from ..kernels.compilation import Progress, Settings
 from ..kernels.kernel import Kernel
 from ..targets import Target
-from ..tools import find_compiler, find_cuda_headers, find_tensorrt_headers
-from .embedding import Label, make_label, write_images
+from ..tools import find_compiler, find_cuda_headers, find_tensorrt_headers, read_tensorrt_version
+from .compiling import COMPILE, LINK, NATIVE, ROOT, run_compiler
+from .embedding import Label, make_label, read_abi, write_images
 from .symbols import check_symbols, find_readelf
 
 LIBRARY = "libspair_plugins.so"
-COMPILE = ("-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror")
-LINK = ("-shared", "-Wl,-z,defs", "-Wl,-z,noexecstack", "-ldl")
-
-_ROOT = Path(__file__).parents[2]
-NATIVE = _ROOT / "native"
 
 
-def library_label(target: Target) -> Label:
-    """Make the label of a library that is built now."""
-    return make_label(target, importlib.metadata.version("spair-rt"), NATIVE)
+def library_version() -> str:
+    """Return the version of spair-rt that builds libraries."""
+    return importlib.metadata.version("spair-rt")
+
+
+def library_abi() -> int:
+    """Return the version of what plugins write into engines."""
+    return read_abi(NATIVE)
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,23 @@ class Toolchain:
     """Folder of TensorRT's headers."""
     cuda: Path
     """Folder of CUDA's headers."""
+
+
+def list_sources() -> list[Path]:
+    """List the written C++ sources of the library."""
+    return sorted({*NATIVE.glob("*.cpp"), *ROOT.glob("*/plugin.cpp")} - {NATIVE / "autoload.cpp"})
+
+
+def library_label(target: Target, tools: Toolchain) -> Label:
+    """Make the label of a library that is built now.
+
+    Raises:
+        PluginError: the headers do not say their version.
+    """
+    version = read_tensorrt_version(tools.tensorrt)
+    if version is None:
+        raise PluginError(f"the TensorRT headers in {tools.tensorrt} do not say their version; give others")
+    return make_label(target, library_version(), version, NATIVE)
 
 
 def find_toolchain(target: Target) -> Toolchain:
@@ -71,11 +87,11 @@ def build_library(
             the target does not have.
     """
     tools = find_toolchain(target)
-    label = library_label(target)
+    label = library_label(target, tools)
     with tempfile.TemporaryDirectory(prefix="spair-library-") as name:
         folder = Path(name)
         generated = write_images(folder, kernels, label)
-        sources = [*sorted({*NATIVE.glob("*.cpp"), *_ROOT.glob("*/plugin.cpp")}), generated]
+        sources = [*list_sources(), generated]
         key = _key(target, sources, folder, tools)
         kept = settings.cache.load(key)
         if kept and "library" in kept:
@@ -90,7 +106,7 @@ def build_library(
 
 
 def _key(target: Target, sources: list[Path], folder: Path, tools: Toolchain) -> str:
-    version = _run([tools.compiler, "--version"], "its version known")
+    version = run_compiler([tools.compiler, "--version"], "its version known")
     named = {
         **{f"{path.parent.name}/{path.name}": path for path in (*sources[:-1], *NATIVE.glob("*.h"))},
         **{path.name: path for path in folder.iterdir()},
@@ -105,34 +121,15 @@ def _compile(tools: Toolchain, sources: list[Path], library: Path, jobs: int) ->
     folder = library.parent
     includes = [part for header in (tools.tensorrt, tools.cuda) for part in ("-isystem", str(header))]
     # Paths of this machine stay out of the file, so that equal sources give equal libraries.
-    places = (f"-I{NATIVE}", f"-ffile-prefix-map={_ROOT}=plugins", f"-ffile-prefix-map={folder}=generated")
+    places = (f"-I{NATIVE}", f"-ffile-prefix-map={ROOT}=plugins", f"-ffile-prefix-map={folder}=generated")
     objects = [folder / f"{index}.o" for index in range(len(sources))]
 
     def compile_one(source: Path, target: Path) -> None:
-        _run(
+        run_compiler(
             [tools.compiler, *COMPILE, *places, f"-Wa,-I,{folder}", *includes, "-c", str(source), "-o", str(target)],
             source.name,
         )
 
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(compile_one, sources, objects))
-    _run([tools.compiler, *map(str, objects), *LINK, f"-Wl,-soname,{LIBRARY}", "-o", str(library)], LIBRARY)
-
-
-def _run(command: list[str], what: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise PluginError(f"{Path(command[0]).name} cannot make {what}: {_first_error(done.stderr)}")
-    return done.stdout
-
-
-def _first_error(words: str) -> str:
-    """Find the cause in a compiler's output.
-
-    It is one line of the output. The lines of the compiler's wrappers come after it.
-    """
-    for pattern in (r"undefined|multiple definition|cannot find", r"error|cannot"):
-        for line in words.splitlines():
-            if re.search(pattern, line):
-                return line.strip()[:400]
-    return words.strip()[:400] or "it printed nothing"
+    run_compiler([tools.compiler, *map(str, objects), *LINK, f"-Wl,-soname,{LIBRARY}", "-o", str(library)], LIBRARY)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,15 +77,20 @@ def read_symbols(path: Path) -> Symbols:
     )
 
 
-def check_symbols(path: Path, target: Target) -> None:
+def check_symbols(path: Path, target: Target, exported: Sequence[str] = EXPORTED) -> None:
     """Refuse a library that a target cannot load.
+
+    Args:
+        path: the library.
+        target: the machine that loads it.
+        exported: functions that it must have.
 
     Raises:
         PluginError: the library is for another processor, lacks TensorRT's entry points, or needs a library or a C
             library that the target does not have.
     """
     symbols = read_symbols(path)
-    missing = [name for name in EXPORTED if name not in symbols.defined]
+    missing = [name for name in exported if name not in symbols.defined]
     foreign = sorted(name for name in symbols.needed if name not in NEEDED and not name.startswith("ld-linux"))
     problem = ""
     if symbols.machine != target.machine:

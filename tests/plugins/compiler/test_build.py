@@ -29,6 +29,20 @@ def relabel(plugins, path: Path, **changes: object) -> Path:
 def test_a_library_of_this_version_and_target_is_taken(plugins):
     build = take_library(plugins.path, plugins.target)
     assert (build.library, build.report) == (plugins.path.read_bytes(), None)
+    assert build.autoload == plugins.autoload.read_bytes()
+
+
+def test_a_library_alone_is_taken_alone(plugins, tmp_path):
+    (tmp_path / plugins.path.name).write_bytes(plugins.path.read_bytes())
+    assert take_library(tmp_path / plugins.path.name, plugins.target).autoload is None
+
+
+def test_what_lies_beside_a_library_must_run_on_the_target_too(plugins, tmp_path):
+    path = tmp_path / plugins.path.name
+    path.write_bytes(plugins.path.read_bytes())
+    (tmp_path / plugins.autoload.name).write_text("hello")
+    with pytest.raises(PluginError, match=r"libspair_plugins_autoload\.so is not a library that readelf can read"):
+        take_library(path, plugins.target)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +78,7 @@ def test_a_library_of_another_version_abi_or_architecture_is_refused(plugins, tm
     ],
 )
 def test_gpus_run_their_own_code_older_code_of_their_major_version_or_ptx(architectures, fallback, architecture, runs):
-    label = Label("0.1.0", 1, "test", "x86_64", architectures, fallback, (12, 6))
+    label = Label("0.1.0", 1, "test", "x86_64", architectures, fallback, (12, 6), (10, 3))
     assert has_code(label, architecture) == runs
 
 
@@ -79,5 +93,5 @@ def test_gpus_run_their_own_code_older_code_of_their_major_version_or_ptx(archit
     ],
 )
 def test_code_is_for_drivers_that_read_it(built, architecture, cuda, refused):
-    label = Label("0.1.0", 1, "test", "x86_64", (89,), 89, built)
+    label = Label("0.1.0", 1, "test", "x86_64", (89,), 89, built, (10, 3))
     assert is_too_new(label, architecture, cuda) == refused

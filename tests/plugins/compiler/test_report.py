@@ -16,7 +16,7 @@ def make_report(*architectures):
         Kernel("a.fp16", sm, (64, 32), b"code", PTX, "k", 8, 512, 256, 0, 40, 0, 0, "12.6.85") for sm in architectures
     ]
     fallback = 80 if 80 in architectures else 89
-    return resource_report(Label("1.2.3", 7, "test", "x86_64", (89, 120), fallback, (12, 8)), kernels)
+    return resource_report(Label("1.2.3", 7, "test", "x86_64", (89, 120), fallback, (12, 8), (10, 14)), kernels)
 
 
 @pytest.mark.parametrize(

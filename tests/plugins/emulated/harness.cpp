@@ -41,6 +41,9 @@ IPluginV3OneRuntime* runtime(IPluginV3* plugin) { return as<IPluginV3OneRuntime>
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
+// As TensorRT's library does, it says which version its interfaces are of.
+EXPORT int32_t getInferLibVersion() noexcept { return NV_TENSORRT_VERSION; }
+
 EXPORT const char* take_messages() {
     static std::string taken;
     taken = the_log.messages;

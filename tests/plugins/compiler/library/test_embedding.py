@@ -8,13 +8,13 @@ import subprocess
 import pytest
 
 from spair.plugins.compiler.kernels.kernel import Kernel
+from spair.plugins.compiler.library.compiling import NATIVE
 from spair.plugins.compiler.library.embedding import Label, make_label, read_label, write_images
-from spair.plugins.compiler.library.linking import NATIVE
 from spair.plugins.compiler.targets import TARGETS, find_target
 from spair.plugins.errors import PluginError
 from tests.plugins.emulated.tensorrt import KernelImage
 
-LABEL = Label("1.2.3", 7, "test", "x86_64", (89, 120), 80, (12, 8))
+LABEL = Label("1.2.3", 7, "test", "x86_64", (89, 120), 80, (12, 8), (10, 14))
 PTX = (
     ".version 8.5\n.target sm_80\n.visible .entry k(\n\t.param .u64 k_param_0,\n\t.param .u32 k_param_1\n)\n{ ret; }\n"
 )
@@ -121,7 +121,7 @@ def test_an_absent_file_is_told(tmp_path):
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_a_label_names_its_target(target):
-    label = make_label(target, "0.1.0", NATIVE)
+    label = make_label(target, "0.1.0", (10, 3), NATIVE)
     assert (label.target, label.machine, label.architectures) == (target.name, target.machine, target.architectures)
     assert (label.fallback, label.cuda) == (target.fallback, target.cuda)
     assert label.abi >= 1
@@ -130,7 +130,7 @@ def test_a_label_names_its_target(target):
 def test_sources_without_an_abi_are_told(tmp_path):
     (tmp_path / "fields.h").write_text("constexpr int32_t kSerialVersion = make();")
     with pytest.raises(ValueError, match="does not define kSerialVersion as a number"):
-        make_label(find_target("l4"), "0.1.0", tmp_path)
+        make_label(find_target("l4"), "0.1.0", (10, 3), tmp_path)
 
 
 def test_the_generated_source_is_the_same_every_time(tmp_path):

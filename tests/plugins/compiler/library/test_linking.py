@@ -78,10 +78,10 @@ def small_native(tmp_path, monkeypatch):
     """Sources of a library that has one file."""
     native = tmp_path / "plugins" / "native"
     native.mkdir(parents=True)
-    for name in ("fields.h", "kernel_table.h", "log.h", "log.cpp"):
+    for name in ("fields.h", "generation.cpp", "generation.h", "kernel_table.h", "log.h", "log.cpp"):
         shutil.copy(library_module.NATIVE / name, native)
     monkeypatch.setattr(library_module, "NATIVE", native)
-    monkeypatch.setattr(library_module, "_ROOT", native.parent)
+    monkeypatch.setattr(library_module, "ROOT", native.parent)
     return native
 
 

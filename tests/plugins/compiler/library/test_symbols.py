@@ -42,6 +42,15 @@ def test_only_entry_points_are_exported(plugins):
     assert all(name in ("getCreators", "setLoggerFinder") or name.startswith("spair_plugins_") for name in exported)
 
 
+def test_no_symbol_is_shared_with_other_libraries_of_the_process(plugins):
+    """Unique symbols would keep a library in the process forever, and share objects with another build of it."""
+    listed = subprocess.run(
+        ["readelf", "--wide", "--dyn-syms", plugins.path], capture_output=True, text=True, check=True
+    )
+    assert "getCreators" in listed.stdout
+    assert " UNIQUE " not in listed.stdout
+
+
 def test_readelf_is_named_where_it_is_missing(monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(PluginError, match="readelf, which is not installed; apt-get install binutils"):
