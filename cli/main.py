@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from . import build, doctor, export, inspect, models, restore, train
+from . import build, doctor, export, inspect, models, restore, train, trust
 from .calibrate import command as calibrate
 from .demo import command as demo
 from .evaluate import command as evaluate
@@ -35,6 +35,7 @@ VERBS = (
     Verb(PREPARE, export.export, export.EXAMPLES),
     Verb(PREPARE, calibrate.calibrate, calibrate.EXAMPLES),
     Verb(PREPARE, build.build, build.EXAMPLES),
+    Verb(PREPARE, trust.trust, trust.EXAMPLES),
     Verb(MEASURE, evaluate.evaluate, evaluate.EXAMPLES),
     Verb(MEASURE, profile.profile, profile.EXAMPLES),
     Verb(MEASURE, inspect.inspect, inspect.EXAMPLES),

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..arrays import make_native
 from ..errors import UserError
+from .placement import RECORD, list_cpu_work
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -61,8 +62,8 @@ class OnnxGraph:
             trace: existing folder for ONNX Runtime's profile of this session, see `end_trace`; None writes no profile.
 
         Raises:
-            UserError: threads is less than 1; the device is not available, or ONNX Runtime does not really use it (it
-                falls back to the CPU silently); the file is not a valid graph.
+            UserError: threads is less than 1; the device is not available; ONNX Runtime silently does not use it, or
+                silently leaves convolutions or matrix products to the CPU; the file is not a valid graph.
         """
         if threads is not None and threads < 1:
             raise UserError(f"the number of threads is {threads}, expected 1 or more")
@@ -76,6 +77,8 @@ class OnnxGraph:
         options.log_severity_level = 3
         # A restorer runs several sessions in turn. Threads that spin while they wait would slow down the others.
         options.add_session_config_entry("session.force_spinning_stop", "1")
+        if device != "cpu":
+            options.add_session_config_entry(RECORD, "1")
         if trace is not None:
             options.enable_profiling = True
             options.profile_file_prefix = os.fspath(trace / Path(path).stem)
@@ -147,6 +150,13 @@ class OnnxGraph:
             raise UserError(
                 f"cannot run {self.path} on {device}: ONNX Runtime fell back to {', '.join(used)}; "
                 "check the driver and CUDA libraries, or use the CPU"
+            )
+        left = list_cpu_work(self._session) if device != "cpu" else {}
+        if left:
+            nodes = ", ".join(f"{count} {operator}" for operator, count in left.items())
+            raise UserError(
+                f"cannot run {self.path} on {device}: {_PROVIDERS[device]} leaves {nodes} to the CPU; "
+                "choose another precision, or use the CPU for all of it"
             )
 
     def _converted(self, name: str, value: np.ndarray) -> np.ndarray:

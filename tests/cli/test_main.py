@@ -33,6 +33,7 @@ def test_the_verbs_are_those_of_the_design():
         "profile",
         "restore",
         "train",
+        "trust",
     ]
 
 
