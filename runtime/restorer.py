@@ -81,6 +81,7 @@ class Restorer:
         tile: int | None = None,
         block_pixels: int = Limits.block_pixels,
         tile_path: PathChoice = "auto",
+        trust_code: bool = False,
     ) -> Restorer:
         """Open a bundle.
 
@@ -95,6 +96,8 @@ class Restorer:
                 an engine computes at a time; None is 2.
             tile: largest side in pixels of the pieces that a picture is cut into; see the constructor for None.
             block_pixels: number of pixels up to which Net_L sees the picture in one piece.
+            trust_code: run the plugins and engines of the bundle though this machine did not build them and nobody has
+                trusted them (`spair trust`); they are code with your rights.
             tile_path: "dense" or "packed" computes all tiles by this path; "auto" takes the cheaper one for each.
 
         Raises:
@@ -102,7 +105,9 @@ class Restorer:
             EngineError: TensorRT refuses an engine that fits.
         """
         bundle = Bundle.open(resolve_model(path))
-        network = open_on_backend(bundle, backend, precision, threads=threads, tile_path=tile_path)
+        network = open_on_backend(
+            bundle, backend, precision, threads=threads, tile_path=tile_path, trust_code=trust_code
+        )
         try:
             return cls(network, tile=tile, block_pixels=block_pixels)
         except UserError:

@@ -18,7 +18,13 @@ _LOG = logging.getLogger("spair")
 
 
 def open_on_backend(
-    bundle: Bundle, backend: str, precision: str, *, threads: int | None = None, tile_path: PathChoice = "auto"
+    bundle: Bundle,
+    backend: str,
+    precision: str,
+    *,
+    threads: int | None = None,
+    tile_path: PathChoice = "auto",
+    trust_code: bool = False,
 ) -> Network:
     """Open the network of a bundle on a backend.
 
@@ -28,6 +34,7 @@ def open_on_backend(
             fits this machine and is trusted, and says in the log why not.
         precision: precision of the graphs or the engine.
         threads: see `Restorer.open`.
+        trust_code: run an engine though nobody has trusted it.
         tile_path: path of the pieces; engines have one path only, so "packed" and "dense" leave "auto" without them.
 
     Raises:
@@ -37,10 +44,10 @@ def open_on_backend(
     if backend == TENSORRT:
         if tile_path != "auto":
             raise UserError(f"the tile path is {tile_path}, and engines have one path only; leave it at auto")
-        return open_engine_network(bundle, precision, slots=threads)
+        return open_engine_network(bundle, precision, slots=threads, trust_code=trust_code)
     if backend == "auto" and tile_path == "auto" and has_engines(bundle):
         try:
-            return open_engine_network(bundle, precision, slots=threads)
+            return open_engine_network(bundle, precision, slots=threads, trust_code=trust_code)
         except UserError as error:
             _LOG.info("no engine runs %s: %s", bundle.path, error)
     chosen = find_backend(backend)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from ..bundle.engines import Host, StoredEngine, find_engine
 from ..bundle.precision import AUTO
@@ -14,6 +15,7 @@ from ..cuda import unavailable as no_cuda
 from ..errors import UserError
 from ..machine.gpu import find_device
 from ..tiling.spec import SpairNetwork
+from ..trust import check_trusted, read_trusted, take_library
 from .graph import EngineGraph, GraphOnDemand
 from .network import EngineNetwork
 from .pool import SlotPool
@@ -107,6 +109,7 @@ def open_engine_network(
     *,
     slots: int | None = None,
     options: SlotOptions | None = None,
+    trust_code: bool = False,
 ) -> EngineNetwork:
     """Open the engines of a bundle.
 
@@ -115,30 +118,54 @@ def open_engine_network(
         precision: see `choose_engine`.
         slots: pictures that an engine computes at a time; None: `SLOTS`.
         options: how slots wait and repeat.
+        trust_code: load the library and the engines though nobody has trusted them.
 
     Raises:
-        UserError: no engine fits, or one is of another version.
+        UserError: no engine fits, one is of another version, or the code is not trusted.
         EngineError: TensorRT refuses the library or an engine.
     """
     choice = choose_engine(bundle, precision)
     spec = bundle.manifest.network
     assert isinstance(spec, SpairNetwork), "engines are built for SPAIR networks alone"
+    if not trust_code:
+        check_trusted(_list_code(bundle, choice), bundle=bundle.path)
+    library = take_library(choice.whole.library, bundle=bundle.path, trust_code=trust_code)
     cuda, package = open_cuda(), TensorRT(choice.package)
     with cuda.current():
-        runtime = package.open_runtime(choice.whole.library)
-        opening = _Opening(bundle, choice, cuda, runtime, slots or SLOTS, options or SlotOptions())
+        runtime = package.open_runtime(library)
+        opening = _Opening(bundle, choice, cuda, runtime, slots or SLOTS, options or SlotOptions(), trust_code)
         whole = opening.open(choice.whole)
     net_l, net_r = (GraphOnDemand(partial(opening.open_part, part)) for part in PARTS)
     return EngineNetwork(spec, whole, net_l, net_r, opening.release)
+
+
+def _list_code(bundle: Bundle, choice: Choice) -> list[Path]:
+    """List what runs as code, so that one message names all."""
+    parts = _list_parts(bundle, choice)
+    found = [find_engine(bundle, choice.target, choice.precision, choice.host, part).plan for part in parts]
+    return [choice.whole.library, choice.whole.plan, *found]
+
+
+def _list_parts(bundle: Bundle, choice: Choice) -> list[str]:
+    """List the parts that have engines."""
+    entry = bundle.manifest.targets[choice.target]["engines"][choice.precision]
+    return [part for part in PARTS if part in entry.get("parts", {})]
 
 
 class _Opening:
     """Runtime of a bundle, which opens its engines."""
 
     def __init__(
-        self, bundle: Bundle, choice: Choice, cuda: Cuda, runtime: EngineRuntime, slots: int, options: SlotOptions
+        self,
+        bundle: Bundle,
+        choice: Choice,
+        cuda: Cuda,
+        runtime: EngineRuntime,
+        slots: int,
+        options: SlotOptions,
+        trust_code: bool,
     ) -> None:
-        self._bundle, self._choice, self._cuda = bundle, choice, cuda
+        self._bundle, self._choice, self._cuda, self._trust_code = bundle, choice, cuda, trust_code
         self._runtime: EngineRuntime | None = runtime
         self._slots, self._options = slots, options
 
@@ -150,7 +177,7 @@ class _Opening:
             EngineError: TensorRT refuses it.
         """
         choice = self._choice
-        if part not in self._bundle.manifest.targets[choice.target]["engines"][choice.precision].get("parts", {}):
+        if part not in _list_parts(self._bundle, choice):
             raise UserError(
                 f"the engine {choice.whole.plan} takes 8-bit RGB pictures up to its largest size, without a mask; all "
                 f"others need an engine of {part}, which the bundle does not have: build it again with "
@@ -162,7 +189,8 @@ class _Opening:
     def open(self, stored: StoredEngine) -> EngineGraph:
         """Load an engine; the CUDA context must be current."""
         assert self._runtime is not None
-        engine = self._runtime.load_engine(stored.plan.read_bytes(), str(stored.plan))
+        plan = read_trusted(stored.plan, bundle=self._bundle.path, trust_code=self._trust_code)
+        engine = self._runtime.load_engine(plan, str(stored.plan))
         pool = SlotPool(self._cuda, engine, lead="image", slots=self._slots, options=self._options)
         return EngineGraph(engine.tensors, pool)
 

@@ -21,6 +21,7 @@ from spair.runtime.bundle.writer import extend_bundle
 from spair.runtime.engine.opening import PARTS
 from spair.runtime.machine.gpu import find_device
 from spair.runtime.shipped import resolve_model
+from spair.runtime.trust import trust_bundle
 from tests.emulated.fixtures import *  # noqa: F403
 
 MOST = (48, 64)
@@ -85,7 +86,9 @@ class EngineBundles:
     def __init__(self, folder: Path, shipped: Path, plans: dict[str, bytes], version: str) -> None:
         self._folder, self._shipped, self._plans, self._version = folder, shipped, plans, version
 
-    def make(self, *, parts: bool = True, target: str = "local", key: dict | None = None) -> Bundle:
+    def make(
+        self, *, parts: bool = True, target: str = "local", key: dict | None = None, trusted: bool = True
+    ) -> Bundle:
         """Make a bundle whose engines fit the emulated GPU, but for the fields of `key`."""
         path = self._folder / "rain.spair"
         shutil.copytree(self._shipped, path)
@@ -98,7 +101,10 @@ class EngineBundles:
             files[names["key"]] = self._make_key(bundle, part, target, key or {}).to_json().encode()
             place = entry["engines"]["fp32"] if part == "model" else entry["engines"]["fp32"].setdefault("parts", {})
             place.update(names if part == "model" else {part: names})
-        return extend_bundle(bundle, {"targets": {target: entry}}, files)
+        made = extend_bundle(bundle, {"targets": {target: entry}}, files)
+        if trusted:
+            trust_bundle(made.path)
+        return made
 
     def _make_key(self, bundle: Bundle, part: str, target: str, changes: dict) -> EngineKey:
         device = find_device()
@@ -122,7 +128,8 @@ class EngineBundles:
 def engine_bundles(
     tmp_path: Path, shipped: Path, plans: dict[str, bytes], trt: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> EngineBundles:
-    """Maker of bundles with engines."""
+    """Maker of bundles with engines; the list of what is trusted is the test's own."""
+    monkeypatch.setenv("SPAIR_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(trt.Runtime._world, "libraries", OneLibrary())
     return EngineBundles(tmp_path, shipped, plans, trt.__version__)
 

@@ -31,6 +31,14 @@ def test_auto_says_why_no_engine_runs(engine_bundles, caplog):
     assert "no engine runs" in caplog.text and "version is 10.9.0" in caplog.text
 
 
+def test_auto_runs_no_code_that_nobody_trusts(engine_bundles, caplog):
+    bundle = engine_bundles.make(trusted=False)
+    with caplog.at_level(logging.INFO, logger="spair"):
+        assert not is_on_engine(bundle.path, threads=1)
+    assert "spair trust" in caplog.text
+    assert is_on_engine(bundle.path, trust_code=True)
+
+
 @pytest.mark.parametrize("path", ["dense", "packed"])
 def test_a_tile_path_is_of_the_cpu(engine_bundle, path):
     with pytest.raises(UserError, match=f"the tile path is {path}, and engines have one path only"):

@@ -72,6 +72,34 @@ def test_a_damaged_engine_is_refused_before_it_is_loaded(engine_bundle):
         Restorer.open(engine_bundle.path, backend="tensorrt")
 
 
+def test_code_that_nobody_trusts_is_named_and_not_loaded(engine_bundles, trt, monkeypatch):
+    path, loaded = engine_bundles.make(trusted=False).path, []
+    monkeypatch.setattr(trt, "Runtime", lambda log: loaded.append(log))
+    words = (
+        r"plugins/local/lib\.so .*model\.engine .*net_l\.engine .*net_r\.engine .*nothing of it was loaded.*spair trust"
+    )
+    with pytest.raises(UserError, match=words):
+        Restorer.open(path, backend="tensorrt")
+    assert loaded == []
+
+
+def test_the_user_may_say_so_for_once(engine_bundles):
+    path = engine_bundles.make(trusted=False).path
+    with Restorer.open(path, backend="tensorrt", trust_code=True) as restorer:
+        restorer(draw(24, 32))
+        restorer(draw(24, 32), mask=draw(24, 32)[..., 0] > 128)
+    with pytest.raises(UserError, match="spair trust"):
+        Restorer.open(path, backend="tensorrt")
+
+
+def test_a_part_that_was_replaced_after_the_check_is_not_loaded(engine_bundle):
+    with Restorer.open(engine_bundle.path, backend="tensorrt") as restorer:
+        file = engine_bundle.path / "engines" / "local" / "net_l.engine"
+        file.write_bytes(file.read_bytes()[:-1] + b"x")
+        with pytest.raises(UserError, match=r"net_l\.engine"):
+            restorer(draw(24, 32), mask=draw(24, 32)[..., 0] > 128)
+
+
 def test_a_library_that_does_not_load_is_refused(engine_bundle, trt, monkeypatch):
     monkeypatch.setattr(trt.Runtime._world, "libraries", None)
     with pytest.raises(EngineError, match="does not load the plugin library"):
