@@ -13,7 +13,7 @@ from rich.table import Table
 
 from .shared.failures import FAILED
 from .shared.models import Execution, choose_path, open_model
-from .shared.options import OUTPUT, Backend, ForceDense, ForcePacked, Json, Model, Precision, Threads, Tile
+from .shared.options import OUTPUT, Backend, ForceDense, ForcePacked, Json, Model, Precision, Threads, Tile, TrustCode
 from .shared.output import counting, deliver, number
 from .shared.places import check_writable, make_folder
 
@@ -49,6 +49,7 @@ def restore(
     tile: Tile = None,
     force_dense: ForceDense = False,
     force_packed: ForcePacked = False,
+    trust_code: TrustCode = False,
     save_mask: SaveMask = False,
     skip_existing: SkipExisting = False,
     as_json: Json = False,
@@ -66,15 +67,14 @@ def restore(
     # Earlier results inside an input folder are not inputs; an output folder that is an input itself gets refused.
     exclude = None if any(os.path.realpath(path) == os.path.realpath(out) for path in inputs) else out
     jobs = plan_jobs(find_inputs(inputs, recursive=recursive, exclude=exclude), out, save_mask=save_mask)
-    with open_model(
-        model, Execution(precision, backend, threads, tile, choose_path(force_dense, force_packed))
-    ) as restorer:
+    execution = Execution(precision, backend, threads, tile, choose_path(force_dense, force_packed), trust_code)
+    with open_model(model, execution) as restorer:
         if save_mask and not restorer.has_mask:
             raise UserError(f"{model} is a network without a mask; leave out --save-mask")
         make_folder(out)
         with counting("restoring") as progress:
             report = run_jobs(restorer, jobs, resume=skip_existing, progress=progress)
-    deliver(report.to_json(), as_json, _show)
+    deliver({**report.to_json(), "backend": restorer.backend}, as_json, _show)
     if not report.ok:
         raise typer.Exit(FAILED)
 

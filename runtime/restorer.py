@@ -52,6 +52,7 @@ class Restorer:
         *,
         tile: int | None = None,
         block_pixels: int = Limits.block_pixels,
+        backend: str = "custom",
     ) -> None:
         """Take over a network.
 
@@ -60,6 +61,7 @@ class Restorer:
             tile: largest side in pixels of the pieces that a picture is cut into, at least the network's multiple. None
                 is 2048; for a foreign network it is 512, because nothing is known of the memory that it takes.
             block_pixels: number of pixels up to which Net_L sees the picture in one piece; it bounds the memory.
+            backend: name of what runs the network.
         """
         side = network.spec.default_tile if tile is None else tile
         if side < network.spec.multiple or block_pixels < 1:
@@ -68,6 +70,8 @@ class Restorer:
                 f"{network.spec.multiple} pixels and at least 1 pixel in a block"
             )
         self.network = network
+        self.backend = backend
+        """Name of what runs the network."""
         self._limits = Limits(side=side, block_pixels=block_pixels)
 
     @classmethod
@@ -105,11 +109,11 @@ class Restorer:
             EngineError: TensorRT refuses an engine that fits.
         """
         bundle = Bundle.open(resolve_model(path))
-        network = open_on_backend(
+        network, name = open_on_backend(
             bundle, backend, precision, threads=threads, tile_path=tile_path, trust_code=trust_code
         )
         try:
-            return cls(network, tile=tile, block_pixels=block_pixels)
+            return cls(network, tile=tile, block_pixels=block_pixels, backend=name)
         except UserError:
             network.close()
             raise

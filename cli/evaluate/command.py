@@ -11,7 +11,7 @@ import typer
 
 from ..shared.deprecation import TARGET, take_renamed
 from ..shared.models import Execution, choose_path, open_model
-from ..shared.options import Backend, Factory, ForceDense, ForcePacked, Json, Model, Precision, Threads, Tile
+from ..shared.options import Backend, Factory, ForceDense, ForcePacked, Json, Model, Precision, Threads, Tile, TrustCode
 from ..shared.output import counting, deliver
 from ..shared.places import check_writable
 from . import options
@@ -50,6 +50,7 @@ def evaluate(
     tile: Tile = None,
     force_dense: ForceDense = False,
     force_packed: ForcePacked = False,
+    trust_code: TrustCode = False,
     factory: Factory = None,
     multiple: options.Multiple = 1,
     out: options.Out = None,
@@ -71,7 +72,7 @@ def evaluate(
     sources = Sources(inputs, clean, mask, dataset, root, split, split_names(only))
     task = protocol or sources.task() or "rain"
     kind = choose_kind(sources.masks_alone, task, Comparison(quantize, resize, shift))
-    execution = Execution(precision, backend, threads, tile, choose_path(force_dense, force_packed))
+    execution = Execution(precision, backend, threads, tile, choose_path(force_dense, force_packed), trust_code)
     peers = compare or []
     if out is not None:
         check_writable(out)

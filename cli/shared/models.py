@@ -28,6 +28,8 @@ class Execution:
     """Largest side in pixels of the pieces a picture is cut into; None for the restorer's own choice."""
     tile_path: PathChoice = "auto"
     """Computation of tiles with distortion: "dense" on every pixel, "packed", or "auto" for the cheaper one."""
+    trust_code: bool = False
+    """Whether plugins and engines run though nobody has trusted them."""
 
 
 def choose_path(force_dense: bool, force_packed: bool) -> PathChoice:
@@ -83,6 +85,7 @@ def open_model(model: Path, execution: Execution, *, factory: str | None = None,
         threads=execution.threads,
         tile=execution.tile,
         tile_path=execution.tile_path,
+        trust_code=execution.trust_code,
     )
 
 
@@ -107,9 +110,11 @@ def _open_checkpoint(path: Path, execution: Execution, factory: str | None, mult
     if factory is None:
         from ...network import load_checkpoint
 
-        return Restorer(TorchTwoStage(load_checkpoint(path).model), tile=execution.tile)
+        return Restorer(TorchTwoStage(load_checkpoint(path).model), tile=execution.tile, backend="torch")
     from ...export.foreign import ForeignInterface, load_foreign, measure_reach
 
     interface = ForeignInterface(multiple=multiple)
     module = load_foreign(factory, path)
-    return Restorer(TorchWhole(module, multiple, measure_reach(module, interface)), tile=execution.tile)
+    return Restorer(
+        TorchWhole(module, multiple, measure_reach(module, interface)), tile=execution.tile, backend="torch"
+    )

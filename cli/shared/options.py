@@ -37,7 +37,15 @@ Backend = Annotated[
     str,
     typer.Option(
         metavar="BACKEND",
-        help="auto, onnxruntime or cuda for bundles; torch for checkpoints, also the one of a name.",
+        help="auto, tensorrt, onnxruntime or cuda for bundles; torch for checkpoints, also the one of a name.",
+        rich_help_panel=MODEL,
+    ),
+]
+TrustCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-code",
+        help="Run the bundle's plugins and engines though they were built elsewhere; they are code with your rights.",
         rich_help_panel=MODEL,
     ),
 ]

@@ -25,7 +25,7 @@ def open_on_backend(
     threads: int | None = None,
     tile_path: PathChoice = "auto",
     trust_code: bool = False,
-) -> Network:
+) -> tuple[Network, str]:
     """Open the network of a bundle on a backend.
 
     Args:
@@ -37,6 +37,9 @@ def open_on_backend(
         trust_code: run an engine though nobody has trusted it.
         tile_path: path of the pieces; engines have one path only, so "packed" and "dense" leave "auto" without them.
 
+    Returns:
+        The network, and the name of its backend.
+
     Raises:
         UserError: see `Restorer.open`.
         EngineError: TensorRT refuses an engine that fits.
@@ -44,11 +47,12 @@ def open_on_backend(
     if backend == TENSORRT:
         if tile_path != "auto":
             raise UserError(f"the tile path is {tile_path}, and engines have one path only; leave it at auto")
-        return open_engine_network(bundle, precision, slots=threads, trust_code=trust_code)
+        return open_engine_network(bundle, precision, slots=threads, trust_code=trust_code), TENSORRT
     if backend == "auto" and tile_path == "auto" and has_engines(bundle):
         try:
-            return open_engine_network(bundle, precision, slots=threads, trust_code=trust_code)
+            return open_engine_network(bundle, precision, slots=threads, trust_code=trust_code), TENSORRT
         except UserError as error:
             _LOG.info("no engine runs %s: %s", bundle.path, error)
     chosen = find_backend(backend)
-    return open_network(bundle, precision, chosen.open_graph, threads=threads, path=tile_path, backend=chosen.name)
+    network = open_network(bundle, precision, chosen.open_graph, threads=threads, path=tile_path, backend=chosen.name)
+    return network, chosen.name

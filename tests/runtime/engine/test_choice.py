@@ -12,7 +12,9 @@ from tests.runtime.engine.conftest import draw
 def is_on_engine(path, **options):
     with Restorer.open(path, **options) as restorer:
         restorer(draw(8, 8))
-        return isinstance(restorer.network, EngineNetwork)
+        on_engine = isinstance(restorer.network, EngineNetwork)
+        assert restorer.backend == ("tensorrt" if on_engine else "onnxruntime")
+        return on_engine
 
 
 def test_auto_takes_an_engine_that_fits(engine_bundle):
