@@ -6,7 +6,7 @@ import pytest
 
 from spair.runtime import Restorer, UserError
 from spair.runtime.engine.network import EngineNetwork
-from tests.runtime.engine.conftest import draw
+from tests.runtime.engine.pictures import draw
 
 
 def is_on_engine(path, **options):

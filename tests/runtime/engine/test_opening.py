@@ -8,7 +8,7 @@ from spair.runtime import Restorer, UserError
 from spair.runtime.bundle.reader import Bundle
 from spair.runtime.engine import opening
 from spair.runtime.engine.errors import EngineError
-from tests.runtime.engine.conftest import draw
+from tests.runtime.engine.pictures import draw
 
 
 def test_the_engine_that_fits_is_chosen(engine_bundle):

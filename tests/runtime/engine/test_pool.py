@@ -11,7 +11,7 @@ from spair.runtime.engine.errors import EngineError
 from spair.runtime.engine.pool import SlotPool
 from spair.runtime.engine.slot import Slot, SlotOptions
 from spair.runtime.engine.tensorrt import TensorRT
-from tests.runtime.engine.conftest import draw
+from tests.runtime.engine.pictures import draw
 
 
 @pytest.fixture

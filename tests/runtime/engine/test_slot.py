@@ -7,7 +7,7 @@ from spair.runtime.cuda import CudaError, open_cuda
 from spair.runtime.engine.errors import EngineError
 from spair.runtime.engine.slot import Slot, SlotOptions
 from spair.runtime.engine.tensorrt import TensorRT
-from tests.runtime.engine.conftest import draw
+from tests.runtime.engine.pictures import draw
 
 
 @pytest.fixture(params=["pycuda", "cuda.bindings"])
