@@ -48,11 +48,11 @@ class IExecutionContext:
     def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
         """Choose a profile; all shapes have to be set again."""
         with self._call():
-            if not 0 <= profile_index < self._engine.num_optimization_profiles:
-                return self._refuse(
-                    f"setOptimizationProfileAsync: profile {profile_index} is not one of "
-                    f"{self._engine.num_optimization_profiles}"
-                )
+            profiles = self._engine.num_optimization_profiles
+            if not 0 <= profile_index < profiles:
+                words = f"set_optimization_profile_async takes profile {profile_index} of {profiles}"
+                self._gpu.report(f"{words}; the real bindings end the process")
+                return False
             if self._gpu.is_capturing(stream_handle):
                 return self._refuse("setOptimizationProfileAsync: not allowed while the stream is captured")
             if self._last and not self._last[1].done and self._last[0] != stream_handle:
