@@ -134,7 +134,10 @@ class Answers:
         return context.active_optimization_profile
 
     def _set_profile(self, context: Any, text: str, index: int, stream: int) -> bool:
-        return context.set_optimization_profile_async(index, stream)
+        try:
+            return context.set_optimization_profile_async(index, stream)
+        except RuntimeError:  # raised by the bindings, for False
+            return False
 
     def _all_shapes(self, context: Any, text: str) -> bool:
         return context.all_binding_shapes_specified
