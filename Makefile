@@ -19,11 +19,15 @@ SINCE ?= main
 PACKAGES := $(shell sed -n 's/^ *\(spair\.[a-z]*\) = [a-z]*$$/\1/p' setup.cfg)
 BENCHMARKS := $(sort $(wildcard benchmarks/[a-z]*.py))
 
-.PHONY: help setup demo test fast fix docs bench lint types wheel templates clean
+# Releases of NVIDIA's bindings, see tests/emulated/README.md.
+BINDINGS ?= 10.3 11.4
+
+.PHONY: help setup demo test emulated fast fix docs bench lint types wheel templates clean
 
 help:
 	@echo "make demo    restore sample photos end to end; table on the screen, report and pictures in demo/"
 	@echo "make test    lint, types and the whole test suite (what CI runs)"
+	@echo "make emulated  the tests of the emulated GPU on NVIDIA's Python bindings (BINDINGS='$(BINDINGS)')"
 	@echo "make fast    only the tests of what changed since a commit (SINCE=main)"
 	@echo "make fix     ruff: mend what it can, and format"
 	@echo "make docs    the documentation site, in $(SITE)"
@@ -89,6 +93,13 @@ types: wheel
 
 test: lint types
 	OMP_NUM_THREADS=1 SPAIR_WHEEL="$$(echo $(CURDIR)/$(DIST)/*.whl)" $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Each in a process of its own, since a process can load one release. One that fails does not stop the others.
+emulated: $(STAMP)
+	@failed=; for name in $(BINDINGS); do \
+	    echo "== bindings $$name"; \
+	    OMP_NUM_THREADS=1 SPAIR_TEST_BINDINGS=$$name $(BIN)/python -m pytest tests/emulated || failed+=" $$name"; \
+	  done; [ -z "$$failed" ] || { echo "make emulated: failed:$$failed" >&2; exit 1; }
 
 fast: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/changed.py --since $(SINCE)

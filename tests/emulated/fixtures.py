@@ -6,12 +6,11 @@ unless it is marked `breaks`.
 
 from __future__ import annotations
 
+import functools
 import gc
-import importlib
-import sys
+import os
 import types
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import onnx
 import pytest
@@ -20,15 +19,20 @@ from tests.emulated.double.module import make_module
 from tests.emulated.double.plan import MAGIC, RTX_MAGIC, Plan, Shapes
 from tests.emulated.double.plan import write_plan as serialize
 from tests.emulated.driver.gpu import USUAL, EmulatedGPU, load_gpu
-from tests.emulated.setup.pycuda_wheel import find_pycuda
+from tests.emulated.library.bindings import Bindings
+from tests.emulated.library.building import build_libraries
+from tests.emulated.setup.bindings_wheel import RELEASES, DownloadError, find_bindings
+from tests.emulated.setup.cache import import_from
+from tests.emulated.setup.packages import Packages
+from tests.emulated.setup.pycuda_wheel import BuildError, find_pycuda
 
-__all__ = ["clean_gpu", "gpu", "trt", "write_plan"]
+__all__ = ["clean_gpu", "gpu", "packages", "trt", "write_plan"]
 
+BINDINGS = "SPAIR_TEST_BINDINGS"
+"""Variable that names a release of the real bindings; without it the double is the package."""
 VERSION = "10.3.0"
 """Version of TensorRT that the double says to be."""
-PACKAGES = ("pycuda", "tensorrt", "tensorrt_rtx", "tensorrt_bindings", "tensorrt_rtx_bindings")
-_shown: dict[str, types.ModuleType] = {}
-"""Packages that only tests of the emulated GPU may see."""
+PACKAGES = Packages()
 
 
 @pytest.fixture(scope="session")
@@ -39,25 +43,36 @@ def gpu() -> EmulatedGPU:
         folder = find_pycuda()
     except (RuntimeError, FileNotFoundError) as error:
         pytest.skip(str(error))
-    if "pycuda" not in _shown:
-        sys.path.insert(0, str(folder))
-        importlib.import_module("pycuda.driver")
-        sys.path.remove(str(folder))
-        _hide()
+    PACKAGES.add("pycuda", lambda: import_from(folder, "pycuda.driver"))
     return made
 
 
 @pytest.fixture(scope="session")
-def trt(gpu: EmulatedGPU) -> types.ModuleType:
-    """Package `tensorrt` on the emulated GPU."""
-    if "tensorrt" not in _shown:
-        _shown["tensorrt"] = make_module(gpu, VERSION)
-    return _shown["tensorrt"]
+def trt(gpu: EmulatedGPU) -> Iterator[types.ModuleType]:
+    """Package `tensorrt` on the emulated GPU: the double, or the real bindings that $SPAIR_TEST_BINDINGS names."""
+    chosen = os.environ.get(BINDINGS)
+    if not chosen:
+        yield PACKAGES.add("tensorrt", lambda: make_module(gpu, VERSION))
+        return
+    assert chosen in RELEASES, f"${BINDINGS} is {chosen}, and not one of {', '.join(RELEASES)}"
+    try:
+        bindings = load_bindings(chosen)
+    except (DownloadError, BuildError) as error:
+        pytest.skip(str(error))
+    yield PACKAGES.add(RELEASES[chosen].alias, lambda: bindings.module)
+    assert bindings.answers.failed == [], bindings.answers.failed
+
+
+@functools.cache
+def load_bindings(name: str) -> Bindings:
+    """Load a release of the real bindings, once for the process."""
+    release = RELEASES[name]
+    return Bindings(load_gpu(), build_libraries(release.flavour), find_bindings(release), release)
 
 
 @pytest.fixture(scope="session")
 def write_plan(trt: types.ModuleType) -> Callable[..., bytes]:
-    """Function (model, profiles, plugins=False, detailed=True, version=..., rtx=False) -> bytes of a plan."""
+    """Function (model, profiles, plugins=False, detailed=True, version=..., rtx=...) -> bytes of a plan."""
 
     def write(
         model: onnx.ModelProto,
@@ -66,11 +81,19 @@ def write_plan(trt: types.ModuleType) -> Callable[..., bytes]:
         plugins: bool = False,
         detailed: bool = True,
         version: str = trt.__version__,
-        rtx: bool = False,
+        rtx: bool = trt.__name__.startswith("tensorrt_rtx"),
     ) -> bytes:
         return serialize(Plan(model, profiles, plugins, detailed), version, RTX_MAGIC if rtx else MAGIC)
 
     return write
+
+
+@pytest.fixture(scope="module", autouse=True)
+def packages() -> Iterator[None]:
+    """Let the tests of a module import what is on the emulated GPU."""
+    PACKAGES.show()
+    yield
+    PACKAGES.hide()
 
 
 @pytest.fixture(autouse=True)
@@ -82,20 +105,12 @@ def clean_gpu(request: pytest.FixtureRequest) -> Iterator[None]:
     gpu: EmulatedGPU = request.getfixturevalue("gpu")
     gpu.forget()
     gpu.set(**USUAL)
-    sys.modules.update(_shown)
     yield
     gpu.set(devices=1)
     with gpu.current():
         gc.collect()
-    found: tuple[Any, ...] = (gpu.problems, gpu.live(), list(gpu.raised))
+    found = (gpu.problems, gpu.live(), list(gpu.raised))
     gpu.forget()
     gpu.set(devices=0)
-    _hide()
     if request.node.get_closest_marker("breaks") is None:
         assert found == ([], {}, []), found
-
-
-def _hide() -> None:
-    """Take the packages out of sys.modules: other tests of this process must not find them."""
-    for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
-        _shown[name] = sys.modules.pop(name)

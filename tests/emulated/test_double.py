@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
+from tests.emulated.fixtures import BINDINGS
 from tests.emulated.setup.graphs import make_network, make_part
 from tests.emulated.setup.opening import MOST, SIZE
 
@@ -206,12 +208,21 @@ def test_profiles_are_told_and_chosen(open_bench, write_plan):
         assert bench.engine.num_optimization_profiles == 2
         assert [tuple(shape) for shape in bench.engine.get_tensor_profile_shape("image", 1)] == list(large)
         assert not bench.context.set_input_shape("image", (1, 3, *MOST))
-        assert not bench.context.set_optimization_profile_async(2, bench.stream.handle)
         assert bench.context.set_optimization_profile_async(1, bench.stream.handle)
         assert not bench.execute() and is_told(bench, "shape or address of image")
         assert bench.context.active_optimization_profile == 1
         assert bench.context.set_input_shape("image", (1, 3, *MOST))
         assert tuple(bench.context.get_tensor_shape("restored")) == (1, 3, *MOST)
+
+
+@pytest.mark.breaks
+def test_a_profile_that_is_absent_is_an_error(gpu, open_bench):
+    if os.environ.get(BINDINGS) == "10.3":
+        pytest.skip("these bindings end the process here, see test_bindings.py")
+    with open_bench() as bench:
+        with pytest.raises(RuntimeError, match="Error in set optimization profile async"):
+            bench.context.set_optimization_profile_async(1, bench.stream.handle)
+        assert any("profile 1 of 1" in problem for problem in gpu.problems)
 
 
 def test_shapes_that_contradict_each_other_are_refused(open_bench, write_plan):

@@ -46,15 +46,17 @@ class IExecutionContext:
         return not self.infer_shapes()
 
     def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
-        """Choose a profile; all shapes have to be set again."""
+        """Choose a profile; all shapes have to be set again.
+
+        Raises:
+            RuntimeError: there is no such profile, or the stream is captured.
+        """
         with self._call():
-            if not 0 <= profile_index < self._engine.num_optimization_profiles:
-                return self._refuse(
-                    f"setOptimizationProfileAsync: profile {profile_index} is not one of "
-                    f"{self._engine.num_optimization_profiles}"
-                )
-            if self._gpu.is_capturing(stream_handle):
-                return self._refuse("setOptimizationProfileAsync: not allowed while the stream is captured")
+            profiles = self._engine.num_optimization_profiles
+            if not 0 <= profile_index < profiles or self._gpu.is_capturing(stream_handle):
+                words = f"set_optimization_profile_async takes profile {profile_index} of {profiles}, or in a capture"
+                self._gpu.report(f"{words}; bindings of TensorRT 10.3 end the process here")
+                raise RuntimeError("Error in set optimization profile async.")
             if self._last and not self._last[1].done and self._last[0] != stream_handle:
                 self._gpu.report("a profile is chosen while the context works on another stream")
             self.active_optimization_profile = profile_index

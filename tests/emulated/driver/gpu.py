@@ -25,6 +25,7 @@ USUAL = {
     "processors": 2,
     "integrated": 0,
     "reject_code": 0,
+    "pageable": 0,
     "memory": 8 << 30,
 }
 """Variables of the driver, as every test finds them."""
@@ -41,6 +42,11 @@ KINDS = (
 )
 ILLEGAL_ADDRESS, LAUNCH_FAILED = 700, 719
 
+Bind = Callable[[tuple[int, int, int], int, int, int, Any], Callable[[], None]]
+"""Maker of a launch's work: (grid, threads, shared bytes, stream, parameters) -> function.
+
+It reads the parameters at once; the function runs when the launch's turn comes.
+"""
 _RUN = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint64)
 _BIND = ctypes.CFUNCTYPE(
     ctypes.c_uint64,
@@ -48,6 +54,7 @@ _BIND = ctypes.CFUNCTYPE(
     ctypes.POINTER(ctypes.c_uint),
     ctypes.c_uint,
     ctypes.c_uint,
+    ctypes.c_uint64,
     ctypes.POINTER(ctypes.c_void_p),
 )
 
@@ -83,8 +90,8 @@ class EmulatedGPU:
         self.cuda.emu_is_capturing.argtypes = [ctypes.c_uint64]
         self.raised: list[BaseException] = []
         """What emulated work raised: a bug of the emulation, or an AccessError."""
-        self.bind: Callable[..., Callable[[], None]] | None = None
-        """Makes the work of a kernel launch: (code, grid, threads, shared, parameters) -> function."""
+        self.kernels: dict[int, Bind] = {}
+        """Address of a kernel's code -> what makes the work of its launches."""
         self._work: dict[int, Callable[[], None]] = {}
         self._tokens = 0
         self._callbacks = _RUN(self._run), _BIND(self._bind)
@@ -99,7 +106,7 @@ class EmulatedGPU:
             kind.in_dll(self.cuda, f"emu_{name}").value = value
 
     def get(self, name: str) -> int:
-        """Return a variable of the driver: those of `set`, loads, launches, performed."""
+        """Return a variable of the driver: those of `set`, loads, launches, memsets, performed."""
         return ctypes.c_int.in_dll(self.cuda, f"emu_{name}").value
 
     def fail(self, name: str, code: int, after: int = 0, times: int = 1) -> None:
@@ -214,10 +221,10 @@ class EmulatedGPU:
             return ILLEGAL_ADDRESS if isinstance(error, AccessError) else LAUNCH_FAILED
         return 0
 
-    def _bind(self, code: int, grid: Any, threads: int, shared: int, parameters: Any) -> int:
+    def _bind(self, code: int, grid: Any, threads: int, shared: int, stream: int, parameters: Any) -> int:
+        """Return the token of a launch's work, 0 after an error, which is kept."""
         try:
-            assert self.bind is not None, "a kernel is launched and nobody knows how to run it"
-            return self._keep(self.bind(code, (grid[0], grid[1], grid[2]), threads, shared, parameters))
+            return self._keep(self.kernels[code]((grid[0], grid[1], grid[2]), threads, shared, stream, parameters))
         except BaseException as error:
             self.raised.append(error)
             return 0

@@ -88,11 +88,12 @@ enum { DEVICE, PINNED, MANAGED, KINDS }; /* of memory */
 enum { COPY, SET, CALL, RECORD, WAIT };  /* of work */
 enum { GLOBAL, THREAD_LOCAL, RELAXED };  /* of capture */
 enum { POISON = 0xFF, PAGE = 4096, MOST = 1 << 20, NON_BLOCKING = 1, DEVICEMAP = 2 };
-enum { DEEPEST = 64, CONTEXTS = 256 }; /* a thread's stack of contexts, contexts of the process */
+enum { DEEPEST = 64, CONTEXTS = 256, MODULES = 1 << 16 }; /* a thread's stack of contexts; objects of the process */
 static const size_t ARENA = (size_t)256 << 30;
 
 typedef struct Context {
     int live, primary, retained, lost;
+    uint64_t id;
 } Context;
 typedef struct {
     uintptr_t front;
@@ -158,10 +159,12 @@ typedef struct {
 
 /* What tests set and read. */
 int emu_devices = 0, emu_schedule = LAZY, emu_sm = 87, emu_processors = 2, emu_integrated = 0, emu_version = 12060;
-int emu_reject_code = 0, emu_loads = 0, emu_launches = 0, emu_performed = 0;
+int emu_reject_code = 0, emu_loads = 0, emu_launches = 0, emu_memsets = 0, emu_performed = 0;
+int emu_pageable = 0; /* whether the device reaches all memory of the host, as some integrated ones do */
 uint64_t emu_memory = (uint64_t)8 << 30, emu_seed = 1;
 CUresult (*emu_run)(uint64_t token) = 0; /* does a CALL */
-uint64_t (*emu_bind)(const void* code, const unsigned* grid, unsigned threads, unsigned shared, void** parameters) = 0;
+uint64_t (*emu_bind)(const void* code, const unsigned* grid, unsigned threads, unsigned shared, uintptr_t stream,
+                     void** parameters) = 0; /* makes a CALL of a launch */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
@@ -176,13 +179,14 @@ static Event* events[MOST];
 static int event_count;
 static Graph* graphs[2][MOST];
 static int graph_count[2]; /* 0: graphs, 1: executable ones */
-static Module* modules[4096];
+static Module* modules[MODULES];
 static int module_count;
 static Context contexts[CONTEXTS];
+static uint64_t context_ids;
 static int context_count = 1, ready; /* 0: the primary one */
 static Stream legacy = {.live = 1};
 static __thread Context* stack[DEEPEST];
-static __thread int depth;
+static __thread int depth, interaction; /* mode of the thread: which captures forbid it unsafe calls */
 static char problems[512][512];
 static int problem_count;
 static struct {

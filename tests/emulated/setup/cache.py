@@ -6,6 +6,7 @@ It lies outside of the repository: $SPAIR_TEST_CACHE, or ~/.cache/spair-rt-tests
 from __future__ import annotations
 
 import fcntl
+import importlib
 import os
 import shutil
 import sys
@@ -13,6 +14,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 VARIABLE = "SPAIR_TEST_CACHE"
 
@@ -52,3 +54,13 @@ def unpack_wheel(wheel: Path, folder: Path) -> None:
 def python_tag() -> str:
     """Return the interpreter's tag, as cp311."""
     return f"cp{sys.version_info.major}{sys.version_info.minor}"
+
+
+def import_from(folder: Path, name: str) -> ModuleType:
+    """Import a module from a folder that is on sys.path for that long, and return its package."""
+    sys.path.insert(0, str(folder))
+    try:
+        importlib.import_module(name)
+    finally:
+        sys.path.remove(str(folder))
+    return sys.modules[name.partition(".")[0]]

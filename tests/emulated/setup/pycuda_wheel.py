@@ -86,5 +86,7 @@ def _write_settings(home: Path, headers: list[Path]) -> None:
 
 def _clean_environment(home: Path) -> dict[str, str]:
     """Return the environment with the settings' home, and without nvcc, which pycuda would follow."""
-    folders = [part for part in os.environ["PATH"].split(os.pathsep) if not (Path(part) / "nvcc").exists()]
-    return {**os.environ, "HOME": str(home), "PATH": os.pathsep.join(folders), "PIP_CACHE_DIR": str(home / "cache")}
+    variables = dict(os.environ)
+    folders = [part for part in variables["PATH"].split(os.pathsep) if not (Path(part) / "nvcc").exists()]
+    variables |= {"HOME": str(home), "PATH": os.pathsep.join(folders), "PIP_CACHE_DIR": str(home / "cache")}
+    return variables

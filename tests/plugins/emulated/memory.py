@@ -1,68 +1,95 @@
-"""Where the tensors of a call lie: in the host's memory for the emulated driver."""
+"""Memory of the tensors of a call, on the emulated GPU or a real one."""
 
 from __future__ import annotations
 
+import ctypes
 from typing import Protocol
 
 import numpy as np
 
+from tests.emulated.driver.gpu import EmulatedGPU
+
 ALIGNMENT = 256
-"""Of device memory, in bytes."""
-STREAM = 0x5A0
-"""A made stream: every launch must be on it."""
+"""Bytes to which device memory is aligned."""
+NON_BLOCKING = 1
+RELAXED = 2
+"""Mode of a thread in which captures forbid it nothing."""
 
 
 class Placed(Protocol):
-    """An array in memory that plugins can reach."""
+    """Array in memory that plugins can reach."""
 
     address: int
 
     def read(self) -> np.ndarray:
-        """Its content now."""
+        """Return its content now."""
 
     def write(self, array: np.ndarray) -> None:
-        """Other content of the same shape and type."""
+        """Write other content of the same shape and type."""
 
 
 class Memory(Protocol):
-    """Places arrays where plugins can reach them, and says on which stream they run."""
+    """Memory that plugins can reach, and the stream on which they run."""
 
     stream: int
 
     def place(self, array: np.ndarray) -> Placed:
-        """A copy, at an address that is aligned as device memory is."""
+        """Return a copy, at an address that is aligned as device memory is."""
 
     def finish(self) -> None:
         """Wait until the stream has done what was launched."""
 
 
-class HostArray:
-    """An array in the host's memory."""
+class DeviceArray:
+    """Array in the memory of the emulated GPU, which the host cannot touch."""
 
-    def __init__(self, array: np.ndarray) -> None:
-        whole = np.empty(array.nbytes + ALIGNMENT, np.uint8)
-        start = -whole.ctypes.data % ALIGNMENT
-        self._array = whole[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
-        self._array[...] = array
-        self.address = self._array.ctypes.data
+    def __init__(self, gpu: EmulatedGPU, array: np.ndarray) -> None:
+        address, mode = ctypes.c_uint64(), ctypes.c_int(RELAXED)
+        gpu.cuda.cuThreadExchangeStreamCaptureMode(ctypes.byref(mode))  # tests place arrays during captures
+        code = gpu.cuda.cuMemAlloc_v2(ctypes.byref(address), ctypes.c_size_t(max(array.nbytes, 1)))
+        gpu.cuda.cuThreadExchangeStreamCaptureMode(ctypes.byref(mode))
+        assert code == 0, code
+        self.address = address.value
+        self._gpu, self._shape, self._dtype = gpu, array.shape, array.dtype
+        self.write(array)
+
+    def _view(self) -> np.ndarray:
+        return self._gpu.view(self.address, self._shape, self._dtype, "an array of a test")
 
     def read(self) -> np.ndarray:
-        """The array itself."""
-        return self._array
+        """Return a copy of its content."""
+        return self._view().copy()
 
     def write(self, array: np.ndarray) -> None:
-        """Other content."""
-        self._array[...] = array
+        """Write other content of the same shape and type."""
+        self._view()[...] = array
 
 
-class HostMemory:
-    """The emulated driver's: launches are done when they return."""
+class DeviceMemory:
+    """Memory of the emulated GPU and a stream; arrays are freed after the test."""
 
-    stream = STREAM
+    def __init__(self, gpu: EmulatedGPU) -> None:
+        self._gpu = gpu
+        self.stream = 0
 
-    def place(self, array: np.ndarray) -> HostArray:
-        """A copy that is aligned."""
-        return HostArray(array)
+    def open_stream(self) -> None:
+        """Make a stream in the current context."""
+        stream = ctypes.c_void_p()
+        assert self._gpu.cuda.cuStreamCreate(ctypes.byref(stream), NON_BLOCKING) == 0
+        self.stream = stream.value or 0
+
+    def place(self, array: np.ndarray) -> DeviceArray:
+        """Return a copy in device memory."""
+        return DeviceArray(self._gpu, array)
 
     def finish(self) -> None:
-        """Nothing to wait for."""
+        """Run what was launched.
+
+        Raises:
+            AssertionError: work broke a rule of the GPU.
+            Exception: whatever went wrong in emulated work.
+        """
+        code = self._gpu.cuda.cuStreamSynchronize(ctypes.c_void_p(self.stream))
+        if self._gpu.raised:
+            raise self._gpu.raised.pop()
+        assert (code, self._gpu.problems) == (0, [])

@@ -13,7 +13,7 @@ import numpy as np
 
 from tests.plugins.emulated import tensorrt as trt
 from tests.plugins.emulated.layouts import empty_layout, from_layout, to_layout
-from tests.plugins.emulated.memory import HostMemory, Memory
+from tests.plugins.emulated.memory import Memory
 
 GUARD = 512
 """Bytes behind a workspace, or an array on a GPU, that must stay as they are."""
@@ -62,10 +62,9 @@ class Driver(Protocol):
 class PluginHost:
     """Plays TensorRT: C functions of harness.cpp around the creators of a library."""
 
-    def __init__(self, harness: Path, driver: Any, memory: Memory | None = None) -> None:
-        """A host on a `Driver`; without a memory, on the host's."""
-        self.driver = driver
-        self.memory: Memory = memory or HostMemory()
+    def __init__(self, harness: Path, driver: Any, memory: Memory) -> None:
+        """A host on a `Driver`."""
+        self.driver, self.memory = driver, memory
         self.c = ctypes.CDLL(str(harness))
         for name in ("find_creator", "create", "clone", "attach"):
             getattr(self.c, name).restype = ctypes.c_void_p

@@ -16,13 +16,13 @@ def reference(model: onnx.ModelProto, image: np.ndarray) -> list[np.ndarray]:
     return session.run(["restored", "mask"], {"image": image})
 
 
-def test_a_graph_with_plugins_equals_onnx_runtime(host, network_graph, engine_graph):  # noqa: F811
-    executor = Executor(engine_graph, "cpu", lambda name, attributes: PluginNode(host, name, attributes))
+def test_a_graph_with_plugins_equals_onnx_runtime(torch_host, network_graph, engine_graph):  # noqa: F811
+    executor = Executor(engine_graph, "cpu", lambda name, attributes: PluginNode(torch_host, name, attributes))
     random = np.random.default_rng(1)
     for shape in ((1, 3, 24, 16), (1, 3, 24, 16), (2, 3, 9, 17)):  # prepared, run again, and prepared for another shape
         image = random.random(shape, np.float32)
         outputs = executor.run(torch.from_numpy(image))
-        assert not host.driver.problems, host.driver.problems
+        assert not torch_host.driver.problems, torch_host.driver.problems
         restored, mask = reference(network_graph, image)
         np.testing.assert_array_equal(outputs["mask"].numpy(), mask)
         np.testing.assert_allclose(outputs["restored"].numpy(), restored, rtol=0, atol=2e-5)
@@ -47,8 +47,8 @@ def test_a_node_that_is_not_known_is_named():
         Executor(model, "cpu", dense_operator)
 
 
-def test_a_plugin_that_refuses_its_attributes_says_why(host):
-    node = PluginNode(host, "MaskedModulation", {"eps": 0.0})
+def test_a_plugin_that_refuses_its_attributes_says_why(torch_host):
+    node = PluginNode(torch_host, "MaskedModulation", {"eps": 0.0})
     with pytest.raises(RuntimeError, match="eps is 0.000000, expected a positive number"):
         node([torch.zeros(1, 3, 4, 5), torch.zeros(1, 1, 4, 5)])
 

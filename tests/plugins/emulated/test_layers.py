@@ -24,9 +24,9 @@ def untimed(monkeypatch):
     monkeypatch.setattr(plugin_layers, "time_runs", lambda runs, replays: float(len([run() for run in runs])))
 
 
-def test_all_kinds_of_layers_pass_their_gate(host, untimed):
+def test_all_kinds_of_layers_pass_their_gate(torch_host, untimed):
     scenes = [Scene("streak", (32, 24), density, 4, "cpu") for density in (0.0, 0.2, 1.0)]
-    rows = list(measure_layers(host, LAYERS, scenes, ("fp32", "fp16", "int8"), 1))
+    rows = list(measure_layers(torch_host, LAYERS, scenes, ("fp32", "fp16", "int8"), 1))
     assert len(rows) == 3 * (3 * 3 + 2 * 2)
     assert max(row["off"] for row in rows) <= 1
     assert [row["count"] for row in rows if row["kind"] == "int8"][:3] == [2, 2, 2]
@@ -35,10 +35,10 @@ def test_all_kinds_of_layers_pass_their_gate(host, untimed):
     plugins.show_sums(plugins.sum_layers(rows))
 
 
-def test_a_wrong_layer_is_not_timed(host, untimed, monkeypatch):
+def test_a_wrong_layer_is_not_timed(torch_host, untimed, monkeypatch):
     scene = Scene("blob", (32, 24), 0.5, 4, "cpu")
     right = plugin_layers.PluginNode.__call__
     monkeypatch.setattr(plugin_layers.PluginNode, "__call__", lambda node, inputs: right(node, inputs) * 1.01)
     for layer in LAYERS[1], LAYERS[4], LAYERS[5]:
         with pytest.raises(GateError, match="of its bound"):
-            list(measure_layers(host, [layer], [scene], ("fp32",), 1))
+            list(measure_layers(torch_host, [layer], [scene], ("fp32",), 1))

@@ -7,7 +7,6 @@ import pytest
 
 from tests.plugins.emulated import calls
 from tests.plugins.emulated import tensorrt as trt
-from tests.plugins.emulated.memory import STREAM
 from tests.plugins.emulated.operators import Call, deploy, run, same_padding
 from tests.plugins.emulated.plugin import Tensor
 
@@ -131,7 +130,7 @@ def test_enqueue_only_launches_once_attached(host, name):
     assert plugin.bind(call.inputs, call.shape, call.kind, call.layout, workspace).run() is not None, host.messages()
     assert host.driver.get("loads") == loads
     assert host.driver.launches
-    assert {launch.stream for launch in host.driver.launches} == {STREAM}
+    assert {launch.stream for launch in host.driver.launches} == {host.memory.stream}
     plugin.delete()
 
 
