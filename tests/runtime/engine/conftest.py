@@ -21,6 +21,7 @@ from spair.runtime.engine.opening import PARTS
 from spair.runtime.machine.gpu import find_device
 from spair.runtime.shipped import resolve_model
 from spair.runtime.trust import trust_bundle
+from tests.emulated.double.world import World
 from tests.emulated.fixtures import *  # noqa: F403
 
 MOST = (48, 64)
@@ -79,11 +80,17 @@ def measure(axis: str | int, size: tuple[int, int]) -> int:
     return {"height": size[0], "width": size[1]}.get(name, 1) // int(divisor or 1)
 
 
+def name_package(trt: ModuleType) -> str:
+    """Return the name that the product imports."""
+    return "tensorrt_rtx" if trt.__name__.startswith("tensorrt_rtx") else "tensorrt"
+
+
 class EngineBundles:
     """Bundles with engines, made in a folder of the test's own."""
 
-    def __init__(self, folder: Path, shipped: Path, plans: dict[str, bytes], version: str) -> None:
-        self._folder, self._shipped, self._plans, self._version = folder, shipped, plans, version
+    def __init__(self, folder: Path, shipped: Path, plans: dict[str, bytes], package: str, version: str) -> None:
+        self._folder, self._shipped, self._plans = folder, shipped, plans
+        self._package, self._version = package, version
 
     def make(
         self, *, parts: bool = True, target: str = "local", key: dict | None = None, trusted: bool = True
@@ -113,7 +120,7 @@ class EngineBundles:
             "part": part,
             "graph": bundle.manifest.files[bundle.manifest.graphs["fp32"][part]],
             "library": hashlib.sha256(b"library").hexdigest(),
-            "builder": "tensorrt",
+            "builder": self._package,
             "version": self._version,
             "machine": platform.machine(),
             "architectures": (device.architecture,),
@@ -125,12 +132,17 @@ class EngineBundles:
 
 @pytest.fixture
 def engine_bundles(
-    tmp_path: Path, shipped: Path, plans: dict[str, bytes], trt: ModuleType, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    shipped: Path,
+    plans: dict[str, bytes],
+    trt: ModuleType,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> EngineBundles:
     """Maker of bundles with engines; the list of what is trusted is the test's own."""
     monkeypatch.setenv("SPAIR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(trt.Runtime._world, "libraries", OneLibrary())
-    return EngineBundles(tmp_path, shipped, plans, trt.__version__)
+    monkeypatch.setattr(world, "libraries", OneLibrary())
+    return EngineBundles(tmp_path, shipped, plans, name_package(trt), trt.__version__)
 
 
 @pytest.fixture

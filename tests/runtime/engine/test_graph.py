@@ -10,13 +10,14 @@ from spair.runtime.engine.graph import EngineGraph, GraphOnDemand
 from spair.runtime.engine.pool import SlotPool
 from spair.runtime.engine.slot import SlotOptions
 from spair.runtime.engine.tensorrt import TensorRT
+from tests.runtime.engine.conftest import name_package
 
 
 @pytest.fixture
 def graph(gpu, trt, plans):
     cuda = open_cuda("pycuda")
     with cuda.current():
-        engine = TensorRT("tensorrt").open_runtime(None).load_engine(plans["net_l"], "x.engine")
+        engine = TensorRT(name_package(trt)).open_runtime(None).load_engine(plans["net_l"], "x.engine")
     graph = EngineGraph(engine.tensors, SlotPool(cuda, engine, lead="image", slots=1, options=SlotOptions()))
     yield graph
     graph.close()

@@ -11,6 +11,7 @@ from spair.runtime.engine.errors import EngineError
 from spair.runtime.engine.pool import SlotPool
 from spair.runtime.engine.slot import Slot, SlotOptions
 from spair.runtime.engine.tensorrt import TensorRT
+from tests.runtime.engine.conftest import name_package
 from tests.runtime.engine.pictures import draw
 
 
@@ -20,7 +21,7 @@ def make_pool(gpu, trt, plans):
 
     def make(slots=2, **options):
         with cuda.current():
-            engine = TensorRT("tensorrt").open_runtime(None).load_engine(plans["model"], "x.engine")
+            engine = TensorRT(name_package(trt)).open_runtime(None).load_engine(plans["model"], "x.engine")
         made.append(SlotPool(cuda, engine, lead="image", slots=slots, options=SlotOptions(**options)))
         return made[-1]
 

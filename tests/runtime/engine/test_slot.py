@@ -7,6 +7,7 @@ from spair.runtime.cuda import CudaError, open_cuda
 from spair.runtime.engine.errors import EngineError
 from spair.runtime.engine.slot import Slot, SlotOptions
 from spair.runtime.engine.tensorrt import TensorRT
+from tests.runtime.engine.conftest import name_package
 from tests.runtime.engine.pictures import draw
 
 
@@ -20,7 +21,7 @@ def cuda(gpu, request):
 
 @pytest.fixture
 def engine(cuda, trt, plans):
-    return TensorRT("tensorrt").open_runtime(None).load_engine(plans["model"], "x.engine")
+    return TensorRT(name_package(trt)).open_runtime(None).load_engine(plans["model"], "x.engine")
 
 
 @pytest.fixture

@@ -10,11 +10,12 @@ from spair.runtime import UserError
 from spair.runtime.cuda import open_cuda
 from spair.runtime.engine.errors import EngineError
 from spair.runtime.engine.tensorrt import TensorRT, find_packages
+from tests.runtime.engine.conftest import name_package
 
 
 @pytest.fixture
 def package(trt, gpu):
-    return TensorRT("tensorrt")
+    return TensorRT(name_package(trt))
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def engine(package, plans):
 
 
 def test_the_installed_packages_are_found(trt, gpu):
-    assert find_packages()[0] == "tensorrt"
+    assert name_package(trt) in find_packages()
 
 
 def test_a_package_that_does_not_import_is_one_sentence(monkeypatch):
@@ -57,16 +58,18 @@ def test_code_of_the_host_inside_engines_stays_off(package, monkeypatch, trt):
 
 
 def test_a_library_that_does_not_load_is_refused(package, tmp_path):
-    with pytest.raises(EngineError, match=r"TensorRT 10\.3\.0 does not load the plugin library .*lib\.so: its log"):
+    with pytest.raises(
+        EngineError, match=rf"TensorRT {package.version} does not load the plugin library .*lib\.so: its log"
+    ):
         package.open_runtime(tmp_path / "lib.so")
 
 
-def test_every_runtime_has_libraries_of_its_own(package, tmp_path, monkeypatch, trt):
+def test_every_runtime_has_libraries_of_its_own(package, tmp_path, monkeypatch, world):
     class Libraries:
         def load(self, path, log):
             return object()
 
-    monkeypatch.setattr(trt.Runtime._world, "libraries", Libraries())
+    monkeypatch.setattr(world, "libraries", Libraries())
     for _ in range(2):  # one registry refuses the second
         package.open_runtime(tmp_path / "lib.so")
 
@@ -82,7 +85,7 @@ def test_an_engine_that_does_not_load_is_refused_in_its_words(package, plans):
 
 def test_an_engine_of_another_version_does_not_reach_tensorrt(package, plans):
     other = plans["model"][:24] + bytes((10, 9, 0, 34)) + plans["model"][28:]
-    with pytest.raises(UserError, match=r"built by TensorRT 10\.9\.0, and 10\.3\.0 is installed"):
+    with pytest.raises(UserError, match=rf"built by TensorRT 10\.9\.0, and {package.version} is installed"):
         package.open_runtime(None).load_engine(other, "x.engine")
 
 
