@@ -21,6 +21,7 @@ BENCHMARKS := $(sort $(wildcard benchmarks/[a-z]*.py))
 
 # Releases of NVIDIA's bindings, see tests/emulated/README.md.
 BINDINGS ?= 10.3 11.4
+EMULATED := tests/emulated tests/runtime/cuda tests/runtime/engine
 
 .PHONY: help setup demo test emulated fast fix docs bench lint types wheel templates clean
 
@@ -98,7 +99,7 @@ test: lint types
 emulated: $(STAMP)
 	@failed=; for name in $(BINDINGS); do \
 	    echo "== bindings $$name"; \
-	    OMP_NUM_THREADS=1 SPAIR_TEST_BINDINGS=$$name $(BIN)/python -m pytest tests/emulated || failed+=" $$name"; \
+	    OMP_NUM_THREADS=1 SPAIR_TEST_BINDINGS=$$name $(BIN)/python -m pytest $(EMULATED) || failed+=" $$name"; \
 	  done; [ -z "$$failed" ] || { echo "make emulated: failed:$$failed" >&2; exit 1; }
 
 fast: $(STAMP)

@@ -84,6 +84,8 @@ def test_an_engine_that_does_not_load_is_refused_in_its_words(package, plans):
 
 
 def test_an_engine_of_another_version_does_not_reach_tensorrt(package, plans):
+    if package.package == "tensorrt_rtx":
+        pytest.skip("engines of TensorRT-RTX do not say their version where it is known")
     other = plans["model"][:24] + bytes((10, 9, 0, 34)) + plans["model"][28:]
     with pytest.raises(UserError, match=rf"built by TensorRT 10\.9\.0, and {package.version} is installed"):
         package.open_runtime(None).load_engine(other, "x.engine")
