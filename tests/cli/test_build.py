@@ -19,6 +19,7 @@ import pytest
 
 from spair.cli import build as build_module
 from spair.export.engines import builder as engine_module
+from spair.export.engines import collection, packages, parts
 from spair.export.engines import target as engine_bundle
 from spair.export.engines.builder import Engine
 from spair.plugins.compiler import build as plugin_build
@@ -45,7 +46,7 @@ def rtx():
 
 def use_builder(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if TensorRT-RTX were installed."""
-    for module in (engine_module, engine_bundle):
+    for module in (engine_module, engine_bundle, collection):
         monkeypatch.setattr(module, "builder_of", lambda target: ("tensorrt_rtx", "0.0.test"))
 
 
@@ -82,7 +83,7 @@ def test_library_and_engine_are_in_the_bundle_beside_their_key(spair, bundle, ho
     key = read_key((bundle / entry["engines"]["fp32"]["key"]).read_text(), "key")
     assert (key.target, key.precision, key.part, key.builder) == (host, "fp32", "model", "tensorrt_rtx")
     assert key.version == importlib.metadata.version("tensorrt-rtx-cu13")
-    assert (key.machine, key.architectures) == ("x86_64", (89,))
+    assert (key.machine, key.architectures, key.device, key.driver) == ("x86_64", (89,), "", "")
     assert key.graph == hash_of(after["graphs/fp32/model.onnx"])
     assert key.library == hash_of(after[entry["library"]])
     assert (key.options["largest"], key.options["usual"], key.options["batch"]) == ([640, 480], [320, 240], 1)
@@ -103,11 +104,12 @@ def test_a_built_target_is_listed_and_the_text_says_what_was_made(spair, bundle,
 def test_engines_come_from_the_cache_when_nothing_changed(spair, bundle, host, plugins, monkeypatch, tmp_path):  # noqa: F811
     calls = []
 
-    def fake(graph, library, target, options):
-        calls.append(options.largest)
+    def fake(graph, library, target, options, **more):
+        if graph.stem == "model":
+            calls.append(options.largest)
         return Engine(b"a plan", 9, 3)
 
-    monkeypatch.setattr(engine_bundle, "build_engine", fake)
+    monkeypatch.setattr(parts, "build_engine", fake)
     use_builder(monkeypatch)
     monkeypatch.setenv("SPAIR_CACHE", str(tmp_path / "cache"))
     for size in ("1920x1080", "1920x1080", "2000x1080"):
@@ -136,7 +138,7 @@ def test_a_rebuild_without_engines_leaves_no_stale_one(spair, bundle, host, monk
 
 @pytest.mark.parametrize("target", ["l4", "blackwell"])
 def test_for_tensorrt_the_command_that_builds_on_the_target_is_told(spair, bundle, host, plugins, monkeypatch, target):  # noqa: F811
-    monkeypatch.setattr(engine_module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(packages.importlib.util, "find_spec", lambda name: None)
     run = spair("build", bundle, "--target", target, "--library", plugins.path, "--batch", "2", "--json")
     assert run.code == 0, run.err
     report = run.json
@@ -149,9 +151,10 @@ def test_for_tensorrt_the_command_that_builds_on_the_target_is_told(spair, bundl
     assert command.startswith("trtexec --onnx=")
     words = dict(word.removeprefix("--").partition("=")[::2] for word in command.split()[1:])
     assert Path(words["dynamicPlugins"]) == Path(report["library"]) and "staticPlugins" not in words
-    assert words["maxShapes"] == "image:2x3x1080x1920"
+    assert words["maxShapes"] == "image:2x1080x1920x3"
     model = onnx.load(words["onnx"])
     assert sum(node.domain == "spair" for node in model.graph.node) == sum(report["operators"].values())
+    assert model.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
     assert not model.functions, "without a plugin the bodies would become a dense engine"
 
 
@@ -186,7 +189,7 @@ def test_a_library_for_other_gpus_is_refused(spair, bundle, plugins):  # noqa: F
 
 
 def test_a_builder_that_is_missing_is_told_before_the_compiling(spair, bundle, monkeypatch):
-    monkeypatch.setattr(engine_module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(packages.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(engine_bundle, "build_plugins", lambda *given, **more: pytest.fail("compiled"))
     spair("build", bundle, "--target", "rtx").refused(r"which is not installed; pip install 'spair-rt\[rtx\]'")
 
@@ -258,7 +261,8 @@ def test_a_broken_rule_fails_and_leaves_the_bundle_as_it_was(spair, bundle, host
     def fail(*given, **more):
         raise error
 
-    monkeypatch.setattr(engine_bundle, "build_engine" if isinstance(error, GateError) else "build_plugins", fail)
+    engine = isinstance(error, GateError)
+    monkeypatch.setattr(parts if engine else engine_bundle, "build_engine" if engine else "build_plugins", fail)
     use_builder(monkeypatch)
     before = snapshot(bundle)
     run = spair("build", bundle, "--target", host, "--max-size", "1921x1080")
