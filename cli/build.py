@@ -116,6 +116,11 @@ def _show(report: dict[str, Any], console: Console) -> None:
                 f"engine     {one['path']}: {one['plugin_layers']} plugins in {one['layers']} layers, "
                 f"{one['bytes'] / 1e6:.1f} MB"
             )
+    for precision, gate in report["gate"].items():
+        worst = min(sample["found"]["psnr"] for sample in gate["samples"])
+        lines.append(
+            f"gate       {precision}: at least {worst:.1f} dB to ONNX Runtime on {len(gate['samples'])} pictures"
+        )
     lines += [f"note       {note}" for note in report["notes"]]
     for command in report["on_target"]:
         lines.append(f"on target  {command}")

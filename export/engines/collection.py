@@ -67,6 +67,8 @@ class TargetFiles:
     """Command lines that build the engines on the target, where they cannot be built here."""
     notes: list[str] = field(default_factory=list)
     """Sentences that say why engines were not built, or which checks were not made."""
+    gates: dict[str, Any] = field(default_factory=dict)
+    """Results of the comparison with the CPU by precision, see `GateReport`."""
     estimate: Estimate | None = None
     """Estimate from before the engines were built; None where none were."""
 

@@ -76,6 +76,21 @@ def find_target_device(target: Target) -> Device | None:
     return device
 
 
+def find_obstacle(target: Target) -> str | None:
+    """Say why this machine cannot run a target's engines.
+
+    Returns:
+        A phrase; None where it can.
+    """
+    try:
+        device = find_device()
+    except UserError:
+        return "no GPU here"
+    if target.machine != platform.machine() or device.architecture not in target.architectures:
+        return f"this machine's {device.name} does not run them"
+    return None
+
+
 def read_version(package: str, name: str) -> str:
     """Return the version of an installed package.
 

@@ -5,6 +5,7 @@ The part is the plugin library, the report on its kernels, and the engines with 
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import time
@@ -27,8 +28,9 @@ from ..operators.table import DOMAIN
 from .builder import EngineOptions
 from .collection import Circumstances, TargetFiles, collect_target
 from .estimate import format_seconds
+from .gate.staging import gate_target
 from .local import LOCAL, advise_library, make_local_target
-from .packages import ElsewhereError, builder_of
+from .packages import ElsewhereError, builder_of, find_obstacle
 
 ONLY_NAMED = "int8"
 """Precision whose engines are built only when it is named."""
@@ -85,6 +87,7 @@ def build_target(
     found = collect_target(bundle, target, build, chosen, options, around)
     if ONLY_NAMED in bundle.precisions and ONLY_NAMED not in chosen and options is not None:
         found.notes.append(_WHY_NAMED)
+    pass_gate(bundle, target, found, options, around)
     progress("writing the bundle")
     write_target(bundle, target, found)
     return _report(bundle, target, build, found)
@@ -118,6 +121,7 @@ def _report(bundle: Bundle, target: Target, build: Build, found: TargetFiles) ->
         "fallback": build.label.fallback,
         "operators": dict(bundle.manifest.operators),
         "engines": [locate(engine) for engine in found.engines],
+        "gate": found.gates,
         "estimate": found.estimate.to_json() if found.estimate else None,
         "on_target": list(found.commands),
         "notes": list(found.notes),
@@ -192,6 +196,39 @@ def check_place(bundle: Bundle) -> None:
             f"cannot write beside the bundle {place}: {error.strerror or error}; "
             "copy it to a folder that can be written"
         ) from error
+
+
+def pass_gate(
+    bundle: Bundle, target: Target, found: TargetFiles, options: EngineOptions | None, around: Circumstances
+) -> None:
+    """Compare the engines with the CPU, and add the results.
+
+    Engines that were built ahead of time for another machine cannot run; a note says so.
+
+    Raises:
+        GateError: an engine does not restore pictures as ONNX Runtime does.
+    """
+    if options is None or not found.engines:
+        return
+    obstacle = find_obstacle(target)
+    if obstacle is not None:
+        found.notes.append(f"the engines are not gated: {obstacle}, so they were not compared with ONNX Runtime")
+        return
+    reports = gate_target(
+        bundle,
+        target.name,
+        found.entry,
+        found.files,
+        package=builder_of(target)[0],
+        largest=options.largest,
+        timeout=around.timeout,
+        progress=around.progress,
+    )
+    for report in reports:
+        found.gates[report.precision] = report.to_json()
+        name = f"engines/{target.name}/{report.precision}.gate.json"
+        found.files[name] = (json.dumps(report.to_json(), indent=1) + "\n").encode()
+        found.entry["engines"][report.precision]["gate"] = name
 
 
 def write_target(bundle: Bundle, target: Target, found: TargetFiles) -> Bundle:
