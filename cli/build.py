@@ -16,6 +16,7 @@ from .shared.sizes import parse_size
 
 EXAMPLES = """\b
 Examples:
+  spair build rain-tiny.spair --target local
   spair build rain-tiny.spair --target rtx
   spair build rain-tiny.spair --target jetson-orin-jp6 --json
   spair build rain-tiny.spair --target l4 --no-engines
@@ -27,12 +28,12 @@ def build(
         Path, typer.Argument(parser=read_model, metavar="MODEL", help="Bundle to build for, a folder NAME.spair.")
     ],
     target: Annotated[
-        str, typer.Option(metavar="TARGET", help="Machine to build for, for example rtx or jetson-orin-jp6.")
+        str, typer.Option(metavar="TARGET", help="Machine to build for: local is this one; or for example rtx or l4.")
     ],
     precision: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="PRECISION", help="Precision to build an engine for; repeat it. All precisions when left out."
+            metavar="PRECISION", help="Precision to build engines for; repeat it. All but int8 when left out."
         ),
     ] = None,
     engines: Annotated[
@@ -46,6 +47,21 @@ def build(
     ] = "1280x720",
     max_size: Annotated[str, typer.Option(metavar="SIZE", help="Largest width x height of pictures.")] = "1920x1080",
     batch: Annotated[int, typer.Option(min=1, metavar="PICTURES", help="Largest number of pictures at a time.")] = 1,
+    optimization_level: Annotated[
+        int | None,
+        typer.Option(metavar="LEVEL", help="Effort of TensorRT's builder, 0 to 5; its own default when left out."),
+    ] = None,
+    workspace: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="MIB", help="Most memory for an engine's layers; a share of what is free if not."),
+    ] = None,
+    keep_outputs: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Tensors that TensorRT must not fuse over; repeat it. * is any text."),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, metavar="MINUTES", help="Longest time for each engine, in minutes.")
+    ] = 120.0,
     jobs: Annotated[
         int | None, typer.Option(min=1, metavar="JOBS", help="Kernels compiled side by side; all cores when left out.")
     ] = None,
@@ -55,13 +71,21 @@ def build(
     """Build TensorRT plugins and engines for a target.
 
     Kernels and the plugin library are compiled for the target's GPUs on this machine, which needs no GPU. Engines for
-    TensorRT-RTX are built here too. For TensorRT, the command that builds them on the target is printed.
+    TensorRT-RTX are built here too. TensorRT builds engines for the GPU of this machine (target local); for another
+    one, the command that builds them there is printed.
     """
     refuse_name(bundle, "build")  # before packages that an installation of the runtime alone does not have
     from ..export.engines.builder import EngineOptions
     from ..export.engines.target import build_target
 
-    options = EngineOptions(parse_size("--usual-size", usual_size), parse_size("--max-size", max_size), batch)
+    options = EngineOptions(
+        parse_size("--usual-size", usual_size),
+        parse_size("--max-size", max_size),
+        batch,
+        level=optimization_level,
+        workspace=workspace,
+        keep_outputs=tuple(keep_outputs or ()),
+    )
     with working("building") as progress:
         report = build_target(
             bundle,
@@ -71,7 +95,9 @@ def build(
             library=library,
             jobs=jobs,
             cache=cache,
+            timeout=60 * timeout,
             progress=progress,
+            announce=lambda sentence: typer.echo(sentence, err=True),
         )
     deliver(report, as_json, _show)
 
@@ -85,9 +111,15 @@ def _show(report: dict[str, Any], console: Console) -> None:
         f"operators  {operators}",
     ]
     for engine in report["engines"]:
+        for one in (engine, *engine.get("parts", {}).values()):
+            lines.append(
+                f"engine     {one['path']}: {one['plugin_layers']} plugins in {one['layers']} layers, "
+                f"{one['bytes'] / 1e6:.1f} MB"
+            )
+    for precision, gate in report["gate"].items():
+        worst = min(sample["found"]["psnr"] for sample in gate["samples"])
         lines.append(
-            f"engine     {engine['path']}: {engine['plugin_layers']} plugins in {engine['layers']} layers, "
-            f"{engine['bytes'] / 1e6:.1f} MB"
+            f"gate       {precision}: at least {worst:.1f} dB to ONNX Runtime on {len(gate['samples'])} pictures"
         )
     lines += [f"note       {note}" for note in report["notes"]]
     for command in report["on_target"]:

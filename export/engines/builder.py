@@ -6,30 +6,31 @@ other node changed.
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import json
-import os
-import platform
-import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import onnx
+from onnx import TensorProto
 
 from ...plugins.compiler.targets import Target
 from ...runtime.children import make_python_command
+from ...runtime.clock import ReportProgress
 from ...runtime.errors import GateError, UserError
-from ...runtime.machine.gpu import Device, find_device
 from ..operators.table import DOMAIN
+from .child.phases import PhaseProgress
+from .child.process import make_environment, run_child
+from .packages import builder_of
 
+Profile = Mapping[str, list[list[int]]]
+"""Least, usual and largest shape of each input by its name."""
 PLUGIN_LAYER = "PLUGIN_V3"
 """TensorRT's name of the type of a plugin layer."""
-_WORKER = Path(__file__).with_name("worker.py")
+_WORKER = Path(__file__).with_name("child") / "worker.py"
 _RUN = "import runpy; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
 """Python statements that run a file. Its folder is not on the module path, where our files would hide other modules."""
 
@@ -51,6 +52,10 @@ class EngineOptions:
     """Whether FP32 products may lose 13 bits, as they do by TensorRT's own default."""
     level: int | None = None
     """Optimization level of TensorRT's builder, 0 to 5. None: its own default."""
+    workspace: int | None = None
+    """Most MiB of memory that the layers of an engine may use. None: a share of what is free when it is built."""
+    keep_outputs: tuple[str, ...] = ()
+    """Patterns of names of tensors that become outputs too, because TensorRT fuses no layers over an output."""
 
     def __post_init__(self) -> None:
         fits = all(1 <= usual <= most for usual, most in zip(self.usual, self.largest, strict=True))
@@ -61,11 +66,31 @@ class EngineOptions:
             )
         if self.level is not None and not 0 <= self.level <= 5:
             raise UserError(f"the optimization level must be 0 to 5, got {self.level}")
+        if self.workspace is not None and self.workspace < 1:
+            raise UserError(f"the workspace must be at least 1 MiB, got {self.workspace}")
 
-    def shapes(self, channels: int = 3) -> list[list[int]]:
-        """Return the least, usual and largest shape `[N,C,H,W]` of pictures."""
-        usual, most = ([*reversed(size)] for size in (self.usual, self.largest))
-        return [[1, channels, 1, 1], [1, channels, *usual], [self.batch, channels, *most]]
+    def shapes(self, *, planes: bool = False) -> list[list[int]]:
+        """Return the least, usual and largest shape of pictures.
+
+        Args:
+            planes: return `[N,3,H,W]` in place of `[N,H,W,3]`.
+        """
+        sizes = ((1, [1, 1]), (1, [*reversed(self.usual)]), (self.batch, [*reversed(self.largest)]))
+        return [[batch, 3, *size] if planes else [batch, *size, 3] for batch, size in sizes]
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """Care for a build that does not change its engine."""
+
+    progress: ReportProgress = lambda step: None
+    """Function that is called with the builder's phases."""
+    timeout: float | None = None
+    """Seconds until the build is stopped; None for no limit."""
+    timing: Path | None = None
+    """File that keeps the timings of layers from build to build; None keeps nothing."""
+    memory: int | None = None
+    """Bytes that the layers may use where the options name no workspace; None: TensorRT's own limit."""
 
 
 @dataclass(frozen=True)
@@ -78,81 +103,39 @@ class Engine:
     """Number of layers of the parsed network."""
     plugin_layers: int
     """Number of plugins among them."""
+    notes: tuple[str, ...] = ()
+    """Sentences about checks that could not be made."""
 
 
-def builder_of(target: Target) -> tuple[str, str]:
-    """Return the package that builds a target's engines.
-
-    The second value is its version.
-
-    Raises:
-        UserError: the package is not installed, or this machine or its GPU is not the target's. The message says where
-            to build.
-    """
-    if target.rtx:
-        package, name = "tensorrt_rtx", "tensorrt-rtx-cu13"
-    elif target.machine == platform.machine():
-        package, name = "tensorrt", "tensorrt"
-    else:
-        raise UserError(
-            f"engines for {target.name} are built on the target itself, this machine is {platform.machine()}"
-        )
-    if importlib.util.find_spec(package) is None:
-        remedy = "pip install 'spair-rt[rtx]'" if target.rtx else "it is part of JetPack and of NVIDIA's packages"
-        raise UserError(f"engines for {target.name} are built by the package {name}, which is not installed; {remedy}")
-    find_target_device(target)
-    return package, _version(package, name)
-
-
-def find_target_device(target: Target) -> Device | None:
-    """Return this machine's GPU that a target's engines need.
-
-    It is None for a target whose engines are built without a GPU.
-
-    Raises:
-        UserError: the machine has no GPU, or a GPU that the target does not have.
-    """
-    if target.rtx:
-        return None
-    try:
-        device = find_device()
-    except UserError as error:
-        raise UserError(f"engines for {target.name} are built on the target itself: {error}") from error
-    if device.architecture not in target.architectures:
-        names = " or ".join(f"{sm // 10}.{sm % 10}" for sm in target.architectures)
-        raise UserError(
-            f"engines for {target.name} are built on the target itself: this machine's {device.name} has compute "
-            f"capability {device.architecture // 10}.{device.architecture % 10}, expected {names}"
-        )
-    return device
-
-
-def _version(package: str, name: str) -> str:
-    for distribution in (package, name):
-        try:
-            return importlib.metadata.version(distribution)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return str(importlib.import_module(package).__version__)  # Debian's packages have no metadata
-
-
-def build_engine(graph: Path, library: Path | None, target: Target, options: EngineOptions) -> Engine:
+def build_engine(
+    graph: Path,
+    library: Path | None,
+    target: Target,
+    options: EngineOptions,
+    *,
+    profile: Profile | None = None,
+    outputs: Sequence[str] = (),
+    supervision: Supervision | None = None,
+) -> Engine:
     """Build the engine of a graph.
 
     Args:
-        graph: the ONNX file, whose only input is `image`.
+        graph: the ONNX file.
         library: libspair_plugins.so for the nodes of domain `spair`; None: they run as their function bodies.
         target: the machine to build for; TensorRT-RTX builds ahead of time, TensorRT for the GPU of this machine.
         options: how the engine is built.
+        profile: shapes of the inputs; None: the only input is `image`, of the sizes of the options.
+        outputs: names of tensors that become outputs too.
+        supervision: progress and limits; None for none.
 
     Raises:
-        UserError: the builder is missing, or refuses the graph or the library.
+        UserError: the builder is missing, refuses the graph or the library, dies, or takes too long.
         GateError: a node did not become a plugin, or another layer changed.
     """
+    care = supervision or Supervision()
     package, _ = builder_of(target)
     model = onnx.load(str(graph), load_external_data=False)
     nodes = read_nodes(model, graph)
-    defined = {function.name for function in model.functions if function.domain == DOMAIN}
     with tempfile.TemporaryDirectory(prefix="spair-engine-") as name:
         folder = Path(name)
         job = {
@@ -161,16 +144,30 @@ def build_engine(graph: Path, library: Path | None, target: Target, options: Eng
             "library": str(library.resolve()) if library else None,
             "engine": str(folder / "engine"),
             "architectures": list(target.architectures) if target.rtx else None,
-            "inputs": {"image": options.shapes()},
+            "inputs": profile or _profile_of_pictures(model, options),
+            "outputs": list(outputs),
             "tf32": options.tf32,
             "level": options.level,
-            "bodies": {node.op_type for node in model.graph.node if node.domain == DOMAIN} <= defined,
+            "memory": care.memory if options.workspace is None else options.workspace << 20,
+            "timing": str(care.timing) if care.timing and not target.rtx else None,  # where RTX has none
+            "bodies": _has_bodies(model),
         }
-        answer = _run_worker(job, folder)
+        answer = run_worker(job, folder, care)
         if "error" in answer:
             raise UserError(f"{package} builds no engine from {graph}: {answer['error']}")
         plugins = check_layers(nodes, answer["layers"], answer["bodies"]) if library else 0
-        return Engine((folder / "engine").read_bytes(), len(answer["layers"]), plugins)
+        return Engine((folder / "engine").read_bytes(), len(answer["layers"]), plugins, tuple(answer["notes"]))
+
+
+def _profile_of_pictures(model: onnx.ModelProto, options: EngineOptions) -> Profile:
+    planes = any(value.type.tensor_type.elem_type == TensorProto.FLOAT for value in model.graph.input)
+    return {"image": options.shapes(planes=planes)}
+
+
+def _has_bodies(model: onnx.ModelProto) -> bool:
+    """Tell whether each node of domain `spair` has a function body."""
+    defined = {function.name for function in model.functions if function.domain == DOMAIN}
+    return {node.op_type for node in model.graph.node if node.domain == DOMAIN} <= defined
 
 
 def read_nodes(model: onnx.ModelProto, where: Path) -> dict[str, str]:
@@ -224,37 +221,26 @@ def _by_name(layers: list[list[str]]) -> dict[str, str]:
     return {name: kind for name, kind in layers}  # noqa: C416  dict() of lists is no dict[str, str] to type checkers
 
 
-def _run_worker(job: dict[str, Any], folder: Path) -> dict[str, Any]:
+def run_worker(job: dict[str, Any], folder: Path, supervision: Supervision) -> dict[str, Any]:
+    """Run a build in a child process.
+
+    Args:
+        job: see `build` of the worker.
+        folder: empty folder for files of the build.
+        supervision: progress and limits.
+
+    Returns:
+        What the worker returns, or {"error": the reason}.
+    """
     request, result = folder / "job.json", folder / "result.json"
     request.write_text(json.dumps(job))
     command = make_python_command(_RUN, str(_WORKER), str(request), str(result))
-    environment = _make_environment(job["module"], folder)
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    phases = PhaseProgress(job["module"], supervision.progress)
+    reason = run_child(command, folder, make_environment(job["module"], folder), phases.read_line, supervision.timeout)
     if not result.is_file():
-        words = " ".join(done.stderr.split())[-400:]
-        return {"error": f"its process ended with code {done.returncode}" + (f" ({words})" if words else "")}
+        return {"error": reason or "its process ended without a result"}
     answer: dict[str, Any] = json.loads(result.read_text())
     return answer
-
-
-def _make_environment(package: str, folder: Path) -> dict[str, str]:
-    """Make the environment of a process that parses with TensorRT-RTX.
-
-    Its parser opens `libtensorrt_rtx.so`, and ends the process when the file is missing. The package has only
-    `libtensorrt_rtx.so.1`, so links of the short names are made, and the loader reads LD_LIBRARY_PATH only when a
-    process starts.
-    """
-    links = folder / "links"
-    links.mkdir()
-    spec = importlib.util.find_spec(f"{package}_libs")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    for place in folders:
-        for library in Path(place).glob("lib*.so.*"):
-            link = links / f"{library.name.partition('.so.')[0]}.so"
-            if not link.exists():
-                link.symlink_to(library)
-    paths = [str(links), *folders, *filter(None, [os.environ.get("LD_LIBRARY_PATH")])]
-    return {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(paths)}
 
 
 def describe_options(options: EngineOptions) -> dict[str, Any]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import onnx
 
 from ..operators.bodies import remove_function_bodies
+from ..passes.pixels import TakePixels
 from ..passes.quantizers import QuantizeWhereRead
 from ..passes.residuals import FuseResiduals
 from ..passes.unread import SkipUnreadPixels
 
 
-def prepare_engine_graph(path: Path, *, bodies: bool = True) -> bytes:
+def prepare_engine_graph(path: Path, *, bodies: bool = True, pixels: bool = False) -> bytes:
     """Rewrite a bundle's graph for a builder with plugins.
 
     Sums and quantizers are fused into sparse convolutions, and zeros that no node reads are not written. The result
@@ -22,6 +25,7 @@ def prepare_engine_graph(path: Path, *, bodies: bool = True) -> bytes:
         path: the ONNX file.
         bodies: keep the function bodies; False for parsers that get the plugins from elsewhere: where a plugin is
             missing, they then refuse the graph, and never build a dense engine from the bodies.
+        pixels: take and give bytes, see `TakePixels`; for the whole network only.
 
     Returns:
         the ONNX file's content; equal for equal inputs.
@@ -30,6 +34,22 @@ def prepare_engine_graph(path: Path, *, bodies: bool = True) -> bytes:
     FuseResiduals()(model)
     QuantizeWhereRead()(model)
     SkipUnreadPixels()(model)
+    if pixels:
+        TakePixels()(model)
     if not bodies:
         remove_function_bodies(model)
     return model.SerializeToString(deterministic=True)
+
+
+def match_tensors(model: onnx.ModelProto, patterns: Sequence[str]) -> dict[str, list[str]]:
+    """List the tensors whose names match patterns.
+
+    Args:
+        model: the graph; its inputs and constants are no candidates.
+        patterns: names, in which * stands for any characters and ? for one.
+
+    Returns:
+        The names by pattern, in the graph's order.
+    """
+    names = [name for node in model.graph.node for name in node.output if name]
+    return {pattern: [name for name in names if fnmatchcase(name, pattern)] for pattern in patterns}

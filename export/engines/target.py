@@ -5,51 +5,39 @@ The part is the plugin library, the report on its kernels, and the engines with 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...plugins.compiler.build import Build, build_plugins, take_library
 from ...plugins.compiler.cache import Cache
 from ...plugins.compiler.kernels.compilation import Settings
-from ...plugins.compiler.library.autoload import AUTOLOAD
-from ...plugins.compiler.library.linking import LIBRARY
-from ...plugins.compiler.report import format_report
+from ...plugins.compiler.kernels.variants import list_variants
 from ...plugins.compiler.targets import Target, find_target
-from ...runtime.bundle.engine_key import EngineKey
+from ...runtime.bundle.engines import WHOLE
 from ...runtime.bundle.reader import Bundle
-from ...runtime.bundle.writer import Content, check_target, extend_bundle
+from ...runtime.bundle.writer import check_target, extend_bundle
 from ...runtime.cache import cache_folder
 from ...runtime.clock import ReportProgress
 from ...runtime.errors import UserError
 from ..operators.table import DOMAIN
-from .builder import Engine, EngineOptions, build_engine, builder_of, describe_options, find_target_device
-from .commands import make_trtexec_command
-from .graph import prepare_engine_graph
+from .builder import EngineOptions
+from .collection import Circumstances, TargetFiles, collect_target
+from .estimate import format_seconds
+from .gate.staging import gate_target
+from .local import LOCAL, advise_library, make_local_target
+from .packages import ElsewhereError, builder_of, find_obstacle
 
-PART = "model"
-"""Name of the graph that engines are built from. It takes and returns whole pictures."""
-
-
-@dataclass(frozen=True)
-class TargetFiles:
-    """Files and facts that a build adds to a bundle."""
-
-    files: dict[str, Content] = field(default_factory=dict)
-    """Content of each file, by its path inside the bundle."""
-    entry: dict[str, Any] = field(default_factory=dict)
-    """Entry of the manifest's "targets" under the target's name."""
-    engines: list[dict[str, Any]] = field(default_factory=list)
-    """Facts about each built engine, for the report of `spair build`."""
-    commands: list[str] = field(default_factory=list)
-    """Command lines that build the engines on the target, where they cannot be built here."""
-    notes: list[str] = field(default_factory=list)
-    """Sentences that say why engines were not built."""
+ONLY_NAMED = "int8"
+"""Precision whose engines are built only when it is named."""
+_WHY_NAMED = (
+    "no int8 engine was built: on an H100 the sparse layers take 1.1 to 1.5 times as long in INT8 as in FP16; "
+    "add --precision int8 to build it"
+)
 
 
 def build_target(
@@ -61,7 +49,9 @@ def build_target(
     library: Path | None = None,
     jobs: int | None = None,
     cache: bool = True,
+    timeout: float | None = None,
     progress: ReportProgress = lambda step: None,
+    announce: ReportProgress = lambda sentence: None,
 ) -> dict[str, Any]:
     """Build a target's plugins and engines into a bundle.
 
@@ -69,13 +59,15 @@ def build_target(
 
     Args:
         path: the bundle's folder.
-        name: name of the target.
+        name: name of the target; "local" is this machine with its own GPU.
         options: how engines are built; None: the library alone.
         precisions: see `check_operators`.
         library: plugin library that was built for the target before; None: it is compiled.
         jobs: kernels compiled side by side; None: as many as the machine has cores.
         cache: use and keep what was compiled before.
+        timeout: seconds for each engine; None for no limit.
         progress: called before each step.
+        announce: called with the estimate of how long the engines take.
 
     Returns:
         The JSON of `spair build`.
@@ -84,30 +76,53 @@ def build_target(
         UserError, PluginError: the bundle, the target or a tool cannot be used.
         GateError, RuleError: an engine or a kernel is not as it must be.
     """
-    target = find_target(name)
     bundle = Bundle.open(path)
+    target = make_local_target(str(path)) if name == LOCAL else find_target(name)
     chosen = check_operators(bundle, precisions)
     check_place(bundle)
-    if options and target.rtx:
-        builder_of(target)
-    kept = Cache(cache_folder() / "builds" if cache else None)
+    check_builder(target, str(path), options, library)
+    around = Circumstances(Cache(cache_folder() / "builds" if cache else None), timeout, progress, announce)
     progress(f"building for {target.name}")
-    settings = Settings(jobs or os.cpu_count() or 1, kept)
-    build = take_library(library, target) if library else build_plugins(target, settings, progress=progress)
-    found = collect_target(bundle, target, build, chosen, options, kept, progress=progress)
+    build = take_library(library, target) if library else _compile_plugins(target, jobs, around)
+    found = collect_target(bundle, target, build, chosen, options, around)
+    if ONLY_NAMED in bundle.precisions and ONLY_NAMED not in chosen and options is not None:
+        found.notes.append(_WHY_NAMED)
+    pass_gate(bundle, target, found, options, around)
     progress("writing the bundle")
     write_target(bundle, target, found)
-    return _report(bundle, build, found)
+    return _report(bundle, target, build, found)
 
 
-def _report(bundle: Bundle, build: Build, found: TargetFiles) -> dict[str, Any]:
+def _compile_plugins(target: Target, jobs: int | None, around: Circumstances) -> Build:
+    """Compile the plugin library after an estimate of the time."""
+    architectures = sorted({*target.architectures, target.fallback})
+    count = sum(len(list_variants(architecture)) for architecture in architectures)
+    names = ", ".join(f"sm_{architecture}" for architecture in architectures)
+    before = around.times.find(f"plugins: {names}")
+    around.announce(
+        f"{count} kernels to compile for {names}, as far as the cache has not got them; "
+        + ("no such build was measured here" if before is None else f"at most {format_seconds(before)} by earlier ones")
+    )
+    start = time.monotonic()
+    build = build_plugins(target, Settings(jobs or os.cpu_count() or 1, around.cache), progress=around.progress)
+    around.times.keep(f"plugins: {names}", max(time.monotonic() - start, before or 0.0))
+    return build
+
+
+def _report(bundle: Bundle, target: Target, build: Build, found: TargetFiles) -> dict[str, Any]:
+    def locate(engine: dict[str, Any]) -> dict[str, Any]:
+        parts = {name: locate(part) for name, part in engine.get("parts", {}).items()}
+        return {**engine, "path": str(bundle.path / engine["path"]), **({"parts": parts} if parts else {})}
+
     return {
-        "target": build.label.target,
+        "target": target.name,
         "library": str(bundle.path / found.entry["library"]),
         "architectures": list(build.label.architectures),
         "fallback": build.label.fallback,
         "operators": dict(bundle.manifest.operators),
-        "engines": [{**engine, "path": str(bundle.path / engine["path"])} for engine in found.engines],
+        "engines": [locate(engine) for engine in found.engines],
+        "gate": found.gates,
+        "estimate": found.estimate.to_json() if found.estimate else None,
         "on_target": list(found.commands),
         "notes": list(found.notes),
         "kernels": list(build.report["kernels"]) if build.report else [],
@@ -119,7 +134,8 @@ def check_operators(bundle: Bundle, precisions: Sequence[str]) -> tuple[str, ...
 
     Args:
         bundle: the bundle to build from.
-        precisions: names of precisions; empty: all for which the bundle has the graph.
+        precisions: names of precisions; empty: all for which the bundle has the graph, but INT8 only where there is no
+            other.
 
     Raises:
         UserError: the bundle has no nodes of the domain `spair` or no such precision, or its graph was changed.
@@ -129,12 +145,40 @@ def check_operators(bundle: Bundle, precisions: Sequence[str]) -> tuple[str, ...
             f"the bundle {bundle.path} has no nodes of domain {DOMAIN}, so there is nothing for the plugins to do; "
             "spair build is for SPAIR networks"
         )
-    chosen = tuple(dict.fromkeys(precisions)) or tuple(
-        name for name in bundle.precisions if bundle.has_graph(name, PART)
-    )
+    every = [name for name in bundle.precisions if bundle.has_graph(name, WHOLE)]
+    usual = [name for name in every if name != ONLY_NAMED] or every
+    chosen = tuple(dict.fromkeys(precisions)) or tuple(usual)
     for precision in chosen:
-        bundle.graph(precision, PART)
+        bundle.graph(precision, WHOLE)
     return chosen
+
+
+def check_builder(target: Target, model: str, options: EngineOptions | None, library: Path | None) -> None:
+    """Refuse a build whose engines or plugins this machine cannot make.
+
+    Where another machine has to build the engines, nothing is refused: the library is compiled for it.
+
+    Args:
+        target: the machine to build for.
+        model: name of the bundle for messages.
+        options: how engines are built; None: the library alone.
+        library: plugin library that was built before; None: it is to be compiled.
+
+    Raises:
+        UserError: the package for TensorRT-RTX engines is missing; TensorRT or the driver is too old; the target is
+            this machine, which cannot compile plugins.
+    """
+    if target.name == LOCAL and library is None:
+        advice = advise_library(target, model)
+        if advice is not None:
+            raise UserError(advice)
+    if options is None:
+        return
+    try:
+        builder_of(target)
+    except ElsewhereError:
+        if target.rtx:
+            raise
 
 
 def check_place(bundle: Bundle) -> None:
@@ -154,137 +198,40 @@ def check_place(bundle: Bundle) -> None:
         ) from error
 
 
-def collect_target(
-    bundle: Bundle,
-    target: Target,
-    build: Build,
-    precisions: Sequence[str],
-    options: EngineOptions | None,
-    cache: Cache,
-    *,
-    progress: ReportProgress = lambda step: None,
-) -> TargetFiles:
-    """Collect the files that a build adds to a bundle.
+def pass_gate(
+    bundle: Bundle, target: Target, found: TargetFiles, options: EngineOptions | None, around: Circumstances
+) -> None:
+    """Compare the engines with the CPU, and add the results.
 
-    Engines are built here; nothing but the cache is written.
-
-    Args:
-        bundle: the bundle to build from.
-        target: the machine to build for.
-        build: the target's plugin library.
-        precisions: see `check_operators`.
-        options: how engines are built; None: the library alone.
-        cache: keeps engines by their keys.
-        progress: called before each step.
+    Engines that were built ahead of time for another machine cannot run; a note says so.
 
     Raises:
-        UserError, GateError: see `build_engine`.
+        GateError: an engine does not restore pictures as ONNX Runtime does.
     """
-    folder = f"plugins/{target.name}"
-    found = TargetFiles({f"{folder}/{LIBRARY}": build.library})
-    found.entry.update(
-        library=f"{folder}/{LIBRARY}", architectures=list(target.architectures), version=build.label.version
+    if options is None or not found.engines:
+        return
+    obstacle = find_obstacle(target)
+    if obstacle is not None:
+        found.notes.append(f"the engines are not gated: {obstacle}, so they were not compared with ONNX Runtime")
+        return
+    reports = gate_target(
+        bundle,
+        target.name,
+        found.entry,
+        found.files,
+        package=builder_of(target)[0],
+        largest=options.largest,
+        timeout=around.timeout,
+        progress=around.progress,
     )
-    if build.autoload is not None:
-        found.entry["autoload"] = f"{folder}/{AUTOLOAD}"
-        found.files[found.entry["autoload"]] = build.autoload
-    if build.report is not None:
-        found.files[f"{folder}/kernels.json"] = (json.dumps(build.report, indent=1) + "\n").encode()
-        found.files[f"{folder}/kernels.txt"] = format_report(build.report).encode()
-        found.entry["report"] = f"{folder}/kernels.json"
-    if options is None:
-        return found
-    try:
-        builder = builder_of(target)
-    except UserError as error:
-        if target.rtx:
-            raise
-        found.notes.append(str(error))
-        _leave_to_target(found, bundle, target, precisions, options)
-        return found
-    found.entry["engines"] = {}
-    for precision in precisions:
-        progress(f"building the {precision} engine")
-        graph = prepare_engine_graph(bundle.graph(precision, PART))
-        key = _make_key(bundle, target, precision, builder, options, {"graph": graph, "library": build.library})
-        _add_engine(found, key, _build(graph, build.library, target, options, key, cache))
-    return found
-
-
-def _make_key(
-    bundle: Bundle,
-    target: Target,
-    precision: str,
-    builder: tuple[str, str],
-    options: EngineOptions,
-    made: dict[str, bytes],
-) -> EngineKey:
-    """Make the key of an engine.
-
-    `made` has the contents that were made for it: the prepared graph and the library.
-    """
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in made.items()}
-    return EngineKey(
-        target=target.name,
-        precision=precision,
-        part=PART,
-        graph=bundle.manifest.files[bundle.manifest.graphs[precision][PART]],
-        library=hashes["library"],
-        builder=builder[0],
-        version=builder[1],
-        machine=target.machine,
-        architectures=target.architectures,
-        options={**describe_options(options), "prepared": hashes["graph"]},
-        device=str(find_target_device(target) or ""),
-    )
+    for report in reports:
+        found.gates[report.precision] = report.to_json()
+        name = f"engines/{target.name}/{report.precision}.gate.json"
+        found.files[name] = (json.dumps(report.to_json(), indent=1) + "\n").encode()
+        found.entry["engines"][report.precision]["gate"] = name
 
 
 def write_target(bundle: Bundle, target: Target, found: TargetFiles) -> Bundle:
     """Replace the target's part of a bundle, atomically."""
     stale = (f"plugins/{target.name}/", f"engines/{target.name}/")
     return extend_bundle(bundle, {"targets": {target.name: found.entry}}, found.files, without=stale)
-
-
-def _build(
-    graph: bytes, library: bytes, target: Target, options: EngineOptions, key: EngineKey, cache: Cache
-) -> Engine:
-    kept = cache.load(key.digest)
-    if kept and {"plan", "facts"} <= kept.keys():
-        return Engine(kept["plan"], **json.loads(kept["facts"]))
-    with tempfile.TemporaryDirectory(prefix="spair-build-") as name:
-        path, source = Path(name) / LIBRARY, Path(name) / f"{PART}.onnx"
-        path.write_bytes(library)
-        source.write_bytes(graph)
-        engine = build_engine(source, path, target, options)
-    facts = {"layers": engine.layers, "plugin_layers": engine.plugin_layers}
-    cache.store(key.digest, {"plan": engine.plan, "facts": json.dumps(facts).encode()})
-    return engine
-
-
-def _add_engine(found: TargetFiles, key: EngineKey, engine: Engine) -> None:
-    base = f"engines/{key.target}/{key.precision}"
-    found.files[f"{base}.engine"] = engine.plan
-    found.files[f"{base}.json"] = key.to_json().encode()
-    found.entry["engines"][key.precision] = {"engine": f"{base}.engine", "key": f"{base}.json"}
-    found.engines.append(
-        {
-            "path": f"{base}.engine",
-            "precision": key.precision,
-            "plugin_layers": engine.plugin_layers,
-            "layers": engine.layers,
-            "bytes": len(engine.plan),
-        }
-    )
-
-
-def _leave_to_target(
-    found: TargetFiles, bundle: Bundle, target: Target, precisions: Sequence[str], options: EngineOptions
-) -> None:
-    """Add graphs and commands for a build on the target."""
-    for precision in precisions:
-        graph = f"engines/{target.name}/{precision}.onnx"
-        found.files[graph] = prepare_engine_graph(bundle.graph(precision, PART), bodies=False)
-        library = bundle.path / found.entry["library"]
-        found.commands.append(
-            make_trtexec_command(bundle.path / graph, library, f"{precision}.engine", target, options)
-        )

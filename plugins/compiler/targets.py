@@ -93,7 +93,7 @@ def find_target(name: str) -> Target:
     names = [target.name for target in TARGETS]
     close = difflib.get_close_matches(name, names, 1)
     hint = f"did you mean {close[0]}? " if close else ""
-    raise PluginError(f"there is no target {name!r}: {hint}the targets are {', '.join(names)}")
+    raise PluginError(f"there is no target {name!r}: {hint}the targets are {', '.join(names)}, and local, this machine")
 
 
 def newest_ptx(cuda: tuple[int, int]) -> tuple[int, int]:

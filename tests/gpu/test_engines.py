@@ -1,6 +1,5 @@
 """Engines with our plugins on a GPU against ONNX Runtime; written without a GPU, so these tests never ran yet."""
 
-import platform
 import shutil
 from pathlib import Path
 
@@ -12,10 +11,11 @@ import torch
 from benchmarks.gpu.harness.engine_runner import EngineRunner
 from benchmarks.gpu.harness.engines import convert
 from benchmarks.gpu.latency import make_picture
-from spair.export.engines.builder import EngineOptions, builder_of
-from spair.export.engines.target import collect_target, write_target
+from spair.export.engines.builder import EngineOptions
+from spair.export.engines.collection import Circumstances, collect_target
+from spair.export.engines.packages import builder_of
+from spair.export.engines.target import write_target
 from spair.plugins.compiler.build import take_library
-from spair.plugins.compiler.cache import Cache
 from spair.runtime import Bundle
 from spair.runtime.bundle.engines import Host, find_engine
 from spair.runtime.machine.gpu import find_device
@@ -120,13 +120,17 @@ def test_the_engine_of_a_bundle_is_found_and_runs(setup_on_gpu, tmp_path):
     setup = setup_on_gpu
     bundle = Bundle.open(shutil.copytree(setup.bundle.path, tmp_path / "copy.spair"))
     made = take_library(setup.library, setup.target)
-    files = collect_target(bundle, setup.target, made, ("fp32",), OPTIONS, Cache())
+    files = collect_target(bundle, setup.target, made, ("fp32",), OPTIONS, Circumstances())
     assert not files.commands, files.notes
     built = write_target(bundle, setup.target, files)
-    device = find_device()
-    version = builder_of(setup.target)[1]
-    host = Host(setup.package, version, platform.machine(), device.architecture, str(device))
+    host = Host.of(setup.package, builder_of(setup.target)[1], find_device())
     found = find_engine(built, setup.target.name, "fp32", host)
     image = make_picture(128, 96, 0.5)
+    pixels = (255 * image).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    exact = pixels.permute(0, 3, 1, 2).float() / 255
+    restored, mask = reference(setup, exact)
     with EngineRunner(setup.package, found.plan.read_bytes(), found.library) as runner:
-        compare(runner.run(image), reference(setup, image))
+        outputs = {name: value.cpu().numpy() for name, value in runner.run(pixels).items()}
+    assert (outputs["mask"] == mask[:, 0]).all()
+    difference = np.abs(outputs["restored"].astype(int) - np.rint(255 * np.moveaxis(restored, 1, 3)).astype(int))
+    assert difference.max() <= 1

@@ -77,7 +77,7 @@ class EngineRunner:
     def bind(self, image: torch.Tensor) -> None:
         """Use a picture as input and allocate its outputs.
 
-        The picture is [N,3,H,W], float32 0..1, on the GPU.
+        The picture is [N,3,H,W] float32 0..1, or [N,H,W,3] uint8 for an engine that takes bytes, on the GPU.
         """
         assert image.is_cuda and image.is_contiguous()
         self._image = image
@@ -126,6 +126,11 @@ class EngineRunner:
         return graph
 
     def _make_output(self, shape: tuple[int, ...], kind: Any, device: torch.device) -> torch.Tensor:
-        """Make an output full of NaN, which shows missing values."""
-        types = {self._trt.float32: torch.float32, self._trt.float16: torch.float16}
-        return torch.full(shape, float("nan"), dtype=types[kind], device=device)
+        """Make an output full of NaN, or of 255 for bytes, which shows missing values."""
+        types = {
+            self._trt.float32: torch.float32,
+            self._trt.float16: torch.float16,
+            self._trt.DataType.UINT8: torch.uint8,
+        }
+        missing = 255 if types[kind] == torch.uint8 else float("nan")
+        return torch.full(shape, missing, dtype=types[kind], device=device)

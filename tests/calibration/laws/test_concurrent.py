@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from spair.calibration import calibrate, calibrate_bundle
-from spair.export.engines.target import TargetFiles, write_target
+from spair.export.engines.collection import TargetFiles
+from spair.export.engines.target import write_target
 from spair.plugins.compiler.targets import find_target
 from spair.runtime import Bundle
 

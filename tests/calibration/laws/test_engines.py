@@ -37,13 +37,13 @@ def convert(network, plan, path: Path) -> onnx.ModelProto:
 def read_layers(graph: Path, library: Path | None, folder: Path, monkeypatch) -> list[list[str]]:
     """Name and type of the layers that the parser made, of a graph that was also built."""
     answers = []
-    run = engine_module._run_worker
+    run = engine_module.run_worker
 
-    def keep(job, place):
-        answers.append(run(job, place))
+    def keep(job, place, supervision):
+        answers.append(run(job, place, supervision))
         return answers[-1]
 
-    monkeypatch.setattr(engine_module, "_run_worker", keep)
+    monkeypatch.setattr(engine_module, "run_worker", keep)
     engine = build_engine(graph, library, HOST_TARGET, SMALL)
     assert engine.plan[:4] == b"vtrt"
     return answers[0]["layers"]

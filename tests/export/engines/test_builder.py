@@ -6,7 +6,7 @@ import dataclasses
 import importlib.resources
 import importlib.util
 import json
-import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,10 +17,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from spair.export.engines import builder as engine_module
-from spair.export.engines.builder import EngineOptions, build_engine, builder_of, check_layers, read_nodes
-from spair.export.engines.worker import prepare_bodies
+from spair.export.engines.builder import EngineOptions, Supervision, build_engine, check_layers, read_nodes
+from spair.export.engines.child.process import make_environment
+from spair.export.engines.child.worker import write_out_bodies
 from spair.export.operators.bodies import IR_VERSION, OPSET, add_function_bodies
-from spair.plugins.compiler.targets import find_target
 from spair.runtime.errors import GateError, UserError
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -152,13 +152,13 @@ print(json.dumps([[str(layer.type) for layer in layers], read, ends]))
 
 def read_wiring(graph: Path, folder: Path) -> list:
     folder.mkdir()
-    environment = engine_module._make_environment("tensorrt_rtx", folder)
+    environment = make_environment("tensorrt_rtx", folder)
     command = [sys.executable, "-c", WIRING, str(graph)]
     return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
 
 
 def test_bodies_used_many_times_are_wired_as_if_they_were_written_out(rtx, shipped_graph, tmp_path):
-    (tmp_path / "plain.onnx").write_bytes(prepare_bodies(shipped_graph.read_bytes(), True))
+    (tmp_path / "plain.onnx").write_bytes(write_out_bodies(shipped_graph.read_bytes()))
     assert not onnx.load(tmp_path / "plain.onnx").functions
     types, read, ends = read_wiring(shipped_graph, tmp_path / "a")
     assert [types, read, ends] == read_wiring(tmp_path / "plain.onnx", tmp_path / "b")
@@ -178,17 +178,10 @@ def repeat_convolution(graph: Path) -> onnx.ModelProto:
     return model
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_the_very_file_goes_to_parsers_that_can_take_its_bodies(tmp_path, precision):
-    content = make_graph(tmp_path / "g.onnx", precision).read_bytes()
-    assert prepare_bodies(content, False) == content
-    assert not onnx.load_model_from_string(prepare_bodies(content, True)).functions
-
-
-def test_bodies_are_written_out_where_the_parser_would_name_two_dequantizers_alike(rtx, plugins, tmp_path):
+def test_bodies_are_written_out_since_the_parser_would_name_two_dequantizers_alike(rtx, plugins, tmp_path):
     onnx.save(repeat_convolution(make_graph(tmp_path / "g.onnx", "int8")), tmp_path / "g.onnx")
     content = (tmp_path / "g.onnx").read_bytes()
-    plain = onnx.load_model_from_string(prepare_bodies(content, False))
+    plain = onnx.load_model_from_string(write_out_bodies(content))
     assert not plain.functions and not [node for node in plain.graph.node if node.domain]
     assert build_engine(tmp_path / "g.onnx", None, plugins.target, SMALL).plugin_layers == 0
     assert build_engine(tmp_path / "g.onnx", plugins.path, plugins.target, SMALL).plugin_layers == 4
@@ -228,28 +221,71 @@ def test_what_the_builder_refuses_is_told_in_one_sentence(rtx, plugins, tmp_path
     assert "\n" not in str(caught.value)
 
 
-def test_a_builder_that_ends_its_process_is_told(plugins, tmp_path, monkeypatch):
+def replace_worker(monkeypatch, tmp_path, code: str) -> None:
+    """Put another script in the place of the one that builds."""
     worker = tmp_path / "worker.py"
-    worker.write_text("import os, sys\nsys.stderr.write('terminate called')\nsys.stderr.flush()\nos.abort()\n")
+    worker.write_text(code)
     monkeypatch.setattr(engine_module, "_WORKER", worker)
     monkeypatch.setattr(engine_module, "builder_of", lambda target: ("tensorrt_rtx", "1"))
-    with pytest.raises(UserError, match=r"its process ended with code -6 \(.*terminate called"):
+
+
+def test_a_builder_that_ends_its_process_is_told(plugins, tmp_path, monkeypatch):
+    code = "import os, sys\nsys.stderr.write('terminate called')\nsys.stderr.flush()\nos.abort()\n"
+    replace_worker(monkeypatch, tmp_path, code)
+    words = r"tensorrt_rtx builds no engine from .*: its process was ended by SIGABRT \(.*terminate called"
+    with pytest.raises(UserError, match=words):
         build_engine(make_graph(tmp_path / "g.onnx"), plugins.path, plugins.target, SMALL)
 
 
-def test_the_parser_finds_its_library_by_the_name_it_opens(rtx, tmp_path):
-    environment = engine_module._make_environment("tensorrt_rtx", tmp_path)
-    code = "import ctypes; ctypes.CDLL('libtensorrt_rtx.so')"
-    plain = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
-    assert subprocess.run([sys.executable, "-c", code], env=plain, capture_output=True, check=False).returncode != 0
-    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+def test_a_builder_that_takes_too_long_is_stopped(plugins, tmp_path, monkeypatch):
+    replace_worker(monkeypatch, tmp_path, "import time\ntime.sleep(600)\n")
+    with pytest.raises(UserError, match=r"its process was stopped after 0\.5 seconds"):
+        build_engine(
+            make_graph(tmp_path / "g.onnx"),
+            plugins.path,
+            plugins.target,
+            SMALL,
+            supervision=Supervision(timeout=0.5),
+        )
 
 
-def test_the_users_own_loader_path_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setenv("LD_LIBRARY_PATH", "/own/libraries")
-    assert (
-        engine_module._make_environment("tensorrt_rtx", tmp_path)["LD_LIBRARY_PATH"].split(":")[-1] == "/own/libraries"
-    )
+def test_phases_of_the_builder_are_told_from_the_child(rtx, plugins, tmp_path):
+    told: list[str] = []
+    graph = make_graph(tmp_path / "g.onnx")
+    build_engine(graph, plugins.path, plugins.target, SMALL, supervision=Supervision(told.append))
+    assert len(told) > 3
+    assert all(re.fullmatch(r"tensorrt_rtx: [\w ]+, \d{1,3} %", words) for words in told), told
+    shares = [int(words.split()[-2]) for words in told]
+    assert shares[0] == 0 and max(shares) > 50
+
+
+def test_a_layer_comparison_that_the_parser_cannot_make_is_a_note(rtx, plugins, tmp_path):
+    model = onnx.load(make_graph(tmp_path / "g.onnx"))
+    (body,) = (function for function in model.functions if function.name == "SparseNonLocal")
+    body.node[0].op_type = "NoSuchOperator"  # nobody reads it where the plugin is
+    onnx.save(model, tmp_path / "g.onnx")
+    engine = build_engine(tmp_path / "g.onnx", plugins.path, plugins.target, SMALL)
+    assert engine.plugin_layers == 3
+    (note,) = engine.notes
+    assert note.startswith("the layers beside the plugins were not compared: without plugins the parser says ")
+    with pytest.raises(UserError, match="builds no engine"):
+        build_engine(tmp_path / "g.onnx", None, plugins.target, SMALL)
+
+
+def test_tensors_are_kept_as_outputs(rtx, plugins, tmp_path):
+    graph = make_graph(tmp_path / "g.onnx")
+    engine = build_engine(graph, plugins.path, plugins.target, SMALL, outputs=["f", "s"])
+    plain = build_engine(graph, plugins.path, plugins.target, SMALL)
+    assert engine.plan != plain.plan
+    with pytest.raises(UserError, match="the parsed network has no tensor absent, which was to be kept as an output"):
+        build_engine(graph, plugins.path, plugins.target, SMALL, outputs=["absent"])
+
+
+def test_what_the_bindings_raise_becomes_a_sentence(rtx, plugins, tmp_path):
+    profile = {"image": [["one", 3, 8, 8]] * 3}
+    with pytest.raises(UserError, match=r"builds no engine from .*g\.onnx: TypeError: ") as caught:
+        build_engine(make_graph(tmp_path / "g.onnx"), plugins.path, plugins.target, SMALL, profile=profile)
+    assert "\n" not in str(caught.value) and "Traceback" not in str(caught.value)
 
 
 LAYERS = [["a", "CONVOLUTION"], ["b", "PLUGIN_V3"], ["helper", "SHUFFLE"], ["c", "ACTIVATION"]]
@@ -306,6 +342,7 @@ def test_nodes_of_ours_need_names(tmp_path):
         ({"usual": (0, 720)}, "usual size 0x720"),
         ({"batch": 0}, "batch be at least 1, got 0"),
         ({"level": 6}, "optimization level must be 0 to 5, got 6"),
+        ({"workspace": 0}, "the workspace must be at least 1 MiB, got 0"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(changes, words):
@@ -314,15 +351,6 @@ def test_options_that_make_no_sense_are_refused(changes, words):
 
 
 def test_shapes_are_height_before_width():
-    assert EngineOptions((64, 48), (96, 80), 4).shapes() == [[1, 3, 1, 1], [1, 3, 48, 64], [4, 3, 80, 96]]
-
-
-def test_a_missing_builder_is_answered_with_its_package(monkeypatch):
-    monkeypatch.setattr(engine_module.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"tensorrt-rtx-cu13, which is not installed; pip install 'spair-rt\[rtx\]'"):
-        builder_of(find_target("rtx"))
-    monkeypatch.setattr(engine_module.platform, "machine", lambda: "aarch64")
-    with pytest.raises(UserError, match="jetson-orin-jp6 are built by the package tensorrt, .* part of JetPack"):
-        builder_of(find_target("jetson-orin-jp6"))
-    with pytest.raises(UserError, match="engines for l4 are built on the target itself, this machine is aarch64"):
-        builder_of(find_target("l4"))
+    options = EngineOptions((64, 48), (96, 80), 4)
+    assert options.shapes() == [[1, 1, 1, 3], [1, 48, 64, 3], [4, 80, 96, 3]]
+    assert options.shapes(planes=True) == [[1, 3, 1, 1], [1, 3, 48, 64], [4, 3, 80, 96]]

@@ -20,7 +20,7 @@ def test_paths_survive_the_shell_and_shapes_are_height_before_width():
     words = words_of(find_target("l4"), EngineOptions((64, 48), (96, 80), 4))
     assert words[0] == "trtexec" and "--onnx=/my bundles/a.onnx" in words
     assert "--dynamicPlugins=/l's/lib.so" in words, "--staticPlugins would register nothing"
-    assert {"--minShapes=image:1x3x1x1", "--optShapes=image:1x3x48x64", "--maxShapes=image:4x3x80x96"} <= set(words)
+    assert {"--minShapes=image:1x1x1x3", "--optShapes=image:1x48x64x3", "--maxShapes=image:4x80x96x3"} <= set(words)
     assert "--saveEngine=fp16.engine" in words
 
 

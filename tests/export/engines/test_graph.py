@@ -8,9 +8,9 @@ import sys
 import onnx
 import pytest
 
-from spair.export.engines import builder as engine_module
-from spair.export.engines.graph import prepare_engine_graph
-from spair.export.engines.worker import remove_bodies
+from spair.export.engines.child.process import make_environment
+from spair.export.engines.child.worker import remove_bodies
+from spair.export.engines.graph import match_tensors, prepare_engine_graph
 from tests.export.engines.test_builder import make_graph, rtx  # noqa: F401
 
 OPENED = """
@@ -42,7 +42,7 @@ def test_only_without_bodies_is_a_library_that_registers_nothing_noticed(
     path = make_graph(tmp_path / "g.onnx")
     path.write_bytes(prepare_engine_graph(path, bodies=bodies))
     (tmp_path / "links").mkdir()
-    environment = engine_module._make_environment("tensorrt_rtx", tmp_path / "links")
+    environment = make_environment("tensorrt_rtx", tmp_path / "links")
     command = [sys.executable, "-c", OPENED, str(path), str(plugins.path), registered]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     assert done.stdout.split()[-1] == str(parses)
@@ -56,3 +56,9 @@ def test_functions_of_other_domains_stay_for_the_parser(tmp_path):
     model.functions.append(theirs)
     remove_bodies(model)
     assert [function.domain for function in model.functions] == ["theirs"]
+
+
+def test_tensors_are_matched_by_patterns(tmp_path):
+    model = onnx.load(make_graph(tmp_path / "g.onnx"))
+    found = match_tensors(model, ["s", "?", "mod*", "image", "w0"])
+    assert found == {"s": ["s"], "?": ["f", "m", "s"], "mod*": ["modulated"], "image": [], "w0": []}

@@ -6,9 +6,6 @@ import subprocess
 
 import pytest
 
-from spair.export.engines import builder as engine_module
-from spair.export.engines.builder import builder_of, find_target_device
-from spair.plugins.compiler.targets import find_target
 from spair.runtime.errors import UserError
 from spair.runtime.machine import gpu
 from spair.runtime.machine.gpu import Device, find_device, read_free_memory
@@ -89,34 +86,6 @@ def test_without_a_driver_or_a_gpu_one_sentence_says_so(tmp_path):
         find_device(make_driver(tmp_path, init=100))
     with pytest.raises(UserError, match="there is no NVIDIA driver on this machine .*absent"):
         read_free_memory(str(tmp_path / "absent.so"))
-
-
-@pytest.fixture
-def tensorrt(monkeypatch):
-    """As if TensorRT were installed, on the processor of servers."""
-    monkeypatch.setattr(engine_module.importlib.util, "find_spec", lambda name: name)
-    monkeypatch.setattr(engine_module.platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(engine_module, "_version", lambda package, name: "10.9")
-
-
-def test_tensorrt_builds_for_the_gpu_at_hand_alone(tensorrt, monkeypatch):
-    monkeypatch.setattr(engine_module, "find_device", lambda: L4)
-    assert builder_of(find_target("l4")) == ("tensorrt", "10.9")
-    assert find_target_device(find_target("l4")) == L4
-    words = "this machine's NVIDIA L4 has compute capability 8.9, expected 10.0 or 12.0"
-    with pytest.raises(UserError, match=f"engines for blackwell are built on the target itself: {words}"):
-        builder_of(find_target("blackwell"))
-
-
-def test_tensorrt_without_a_gpu_is_no_builder(tensorrt, monkeypatch):
-    def fail():
-        raise UserError("there is no NVIDIA driver on this machine")
-
-    monkeypatch.setattr(engine_module, "find_device", fail)
-    with pytest.raises(UserError, match="engines for l4 are built on the target itself: there is no NVIDIA driver"):
-        builder_of(find_target("l4"))
-    assert builder_of(find_target("rtx"))[0] == "tensorrt_rtx", "built ahead of time"
-    assert find_target_device(find_target("rtx")) is None
 
 
 class Driver:

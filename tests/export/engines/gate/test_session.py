@@ -1,0 +1,57 @@
+"""Pictures are restored in a process of their own; the CPU stands in for an engine."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spair.export.engines.gate import session
+from spair.export.engines.gate.pictures import make_samples
+from spair.export.engines.gate.session import run_in_child
+from spair.runtime.errors import GateError
+from spair.runtime.restorer import Restorer
+
+CPU = {"backend": "onnxruntime", "precision": "fp32"}
+
+
+def test_samples_are_restored_as_in_this_process(tiny_bundle):
+    samples = make_samples((64, 48))
+    told: list[str] = []
+    answers = run_in_child(tiny_bundle, CPU, "tensorrt", samples, progress=told.append)
+    with Restorer.open(tiny_bundle) as restorer:
+        for sample, (restored, mask) in zip(samples, answers, strict=True):
+            expected = restorer(sample.picture, mask=sample.mask)
+            np.testing.assert_array_equal(restored, expected.image)
+            np.testing.assert_array_equal(mask, expected.mask)
+    assert told == [f"running the engine on the picture {sample.name}" for sample in samples]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            {**CPU, "precision": "fp64"},
+            "does not run: the bundle .* has no fp64 graphs .*; the bundle was left",
+        ),
+        ({**CPU, "backend": "nothing"}, "does not run: .*nothing"),
+    ],
+)
+def test_what_the_runtime_refuses_fails_the_gate(tiny_bundle, options, words):
+    with pytest.raises(GateError, match=words):
+        run_in_child(tiny_bundle, options, "tensorrt", make_samples((16, 16)))
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import os; os.kill(os.getpid(), 11)", "does not run: its process was ended by SIGSEGV"),
+        ("raise RuntimeError('illegal address')", r"its process ended with code 1 \(.*RuntimeError: illegal address\)"),
+        ("import time; time.sleep(600)", "its process was stopped after 1 seconds"),
+    ],
+)
+def test_a_process_that_dies_or_hangs_fails_the_gate(tiny_bundle, monkeypatch, code, words):
+    from spair.runtime.children import make_python_command
+
+    monkeypatch.setattr(session, "make_module_command", lambda module, folder: make_python_command(code, folder))
+    with pytest.raises(GateError, match=words):
+        run_in_child(tiny_bundle, CPU, "tensorrt", make_samples((16, 16)), timeout=1)
