@@ -23,8 +23,8 @@ _PACKAGES = {
 """Name of a check: what is imported, and the expression for its version."""
 
 _LOAD_PROVIDER = """
-[module.get_available_providers(), [
-    str(__import__('ctypes').CDLL(os.path.join(os.path.dirname(module.__file__), 'capi', name)))
+[module.get_available_providers(), getattr(module, 'preload_dlls', str)(), [
+    str(__import__('ctypes').CDLL(module.__path__[0] + '/capi/' + name))
     for name in ('libonnxruntime_providers_shared.so', 'libonnxruntime_providers_cuda.so')
     if 'CUDAExecutionProvider' in module.get_available_providers()
 ]]
@@ -132,7 +132,7 @@ def check_onnxruntime_gpu() -> Probe:
         )
     answer = ask_package("onnxruntime", _LOAD_PROVIDER.strip())
     if answer.error is not None:
-        return Probe(False, version, explain_failure("onnxruntime", answer, None))
+        return Probe(False, version, explain_failure("onnxruntime", answer, None, action="load for CUDA"))
     if "CUDAExecutionProvider" not in answer.value[0]:
         return Probe(False, version, "it has no CUDA provider: pip install --force-reinstall --no-deps onnxruntime-gpu")
     return Probe(True, version, None)

@@ -35,26 +35,30 @@ _CAUSES = (
         r"compiled using NumPy 1|numpy\.core\.multiarray|_ARRAY_API|numpy\.dtype size changed",
         "it was compiled for NumPy 1: pip install 'numpy<2'",
     ),
-    (r"libcudart|libcublas|libcudnn|libnvrtc|libcufft|libcurand", "CUDA's libraries are missing: install them with pip "
-     "(nvidia-cuda-runtime, nvidia-cublas, …) or with the CUDA toolkit, and name their folder in LD_LIBRARY_PATH"),
-)  # fmt: skip
+    (
+        r"libcudart|libcublas|libcudnn|libnvrtc|libcufft|libcurand",
+        "CUDA's libraries are missing: pip install 'onnxruntime-gpu[cuda,cudnn]' brings those of ONNX Runtime; others "
+        "come with the CUDA toolkit, whose folder lib64 belongs in LD_LIBRARY_PATH",
+    ),
+)
 """Patterns of what an import says, and the sentence for each."""
 
 
-def explain_failure(package: str, answer: Answer, jetson: Jetson | None) -> str:
+def explain_failure(package: str, answer: Answer, jetson: Jetson | None, *, action: str = "import") -> str:
     """Say why a package fails, and the remedy.
 
     Args:
         package: name that was imported.
         answer: its failure, with an error.
         jetson: the board, on which some packages come from JetPack.
+        action: word for what failed.
     """
     name = package.removesuffix(".driver")
     if answer.absent:
         return f"the Python package {name} is not installed; {advise_installation(package, jetson)}"
     error = answer.error or ""
     remedy = next((sentence for pattern, sentence in _CAUSES if re.search(pattern, error)), None)
-    return f"the Python package {name} does not import: {error}" + (f"; {remedy}" if remedy else "")
+    return f"the Python package {name} does not {action}: {error}" + (f"; {remedy}" if remedy else "")
 
 
 def advise_installation(package: str, jetson: Jetson | None, environment: Mapping[str, str] = os.environ) -> str:

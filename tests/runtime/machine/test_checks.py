@@ -1,5 +1,7 @@
 """Checks of what engines need, on made-up machines."""
 
+import shutil
+import subprocess
 import sys
 
 import pytest
@@ -156,8 +158,8 @@ def test_the_cpu_package_alone_says_how_to_replace_it(machine, monkeypatch):
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (Answer([["CUDAExecutionProvider"], ["a", "b"]]), None),
-        (Answer([["CPUExecutionProvider"], []]), "it has no CUDA provider: pip install --force-reinstall"),
+        (Answer([["CUDAExecutionProvider"], None, ["a", "b"]]), None),
+        (Answer([["CPUExecutionProvider"], None, []]), "it has no CUDA provider: pip install --force-reinstall"),
         (Answer(None, "libcublasLt.so.13: cannot open shared object file"), "CUDA's libraries are missing"),
         (Answer(None, "its import crashed (SIGSEGV)"), "crashed"),
     ],
@@ -167,6 +169,32 @@ def test_the_cuda_provider_is_loaded_with_its_libraries(machine, answer, reason)
     found = check_onnxruntime_gpu()
     assert (found.ok, found.version) == (reason is None, "1.31.1")
     assert found.reason is None if reason is None else reason in found.reason
+
+
+@pytest.mark.parametrize("library", ["libcublasLt.so.99", None])
+def test_the_question_loads_the_provider_of_the_package(tmp_path, monkeypatch, library):
+    """A stand-in with the layout of onnxruntime-gpu; its provider may need a library that is not there."""
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed; on Debian and Ubuntu: apt-get install gcc")
+    capi = tmp_path / "onnxruntime" / "capi"
+    capi.mkdir(parents=True)
+    text = "def get_available_providers(): return ['CUDAExecutionProvider']\ndef preload_dlls(): print('chatter')\n"
+    (capi.parent / "__init__.py").write_text(text)
+    build = ["gcc", "-x", "c", "-shared", "-"]
+    subprocess.run([*build, "-o", str(capi / "libonnxruntime_providers_shared.so")], input=b"int x;", check=True)
+    needs = []
+    if library:
+        subprocess.run([*build, "-o", str(tmp_path / library)], input=b"int z;", check=True)
+        needs = ["-Wl,--no-as-needed", f"-L{tmp_path}", f"-l:{library}"]
+    target = capi / "libonnxruntime_providers_cuda.so"
+    subprocess.run([*build, "-o", str(target), *needs], input=b"int y;", check=True)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(checks, "list_onnxruntimes", lambda: GPU)
+    found = check_onnxruntime_gpu()
+    assert found.ok is (library is None), found.reason
+    if library:
+        assert f"does not load for CUDA: {library}: cannot open shared object file" in found.reason
+        assert "CUDA's libraries are missing" in found.reason
 
 
 def test_the_question_works_with_the_onnxruntime_that_is_installed(monkeypatch):
