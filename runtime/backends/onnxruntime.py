@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -84,6 +86,8 @@ class OnnxGraph:
             options.profile_file_prefix = os.fspath(trace / Path(path).stem)
         self.path = Path(path)
         self._traced = trace is not None
+        if device != "cpu":
+            _load_cuda()
         self._session: ort.InferenceSession | None = _session(self.path, options, _PROVIDERS[device])
         self._check_provider(device)
         self.inputs = {i.name: i.type for i in self._session.get_inputs()}
@@ -166,6 +170,20 @@ class OnnxGraph:
 
 def _widened(value: np.ndarray) -> np.ndarray:
     return value.astype(np.float32) if value.dtype == np.float16 else value
+
+
+def _load_cuda() -> None:
+    """Load the CUDA libraries that pip installed beside ONNX Runtime.
+
+    The CUDA provider looks for them in the system's folders alone. Where pip installed none, nothing is loaded, and
+    ONNX Runtime says so.
+    """
+    import onnxruntime as ort
+
+    load = getattr(ort, "preload_dlls", None)  # from 1.21 on
+    if load is not None:
+        with contextlib.redirect_stdout(sys.stderr):
+            load()
 
 
 def _session(path: Path, options: ort.SessionOptions, provider: str) -> ort.InferenceSession:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .gpu import list_gpus
+from .packages import list_onnxruntimes
 from .processor import count_cores, read_cpu_name
 
 
@@ -42,8 +43,21 @@ def machine_line(machine: dict[str, Any]) -> str:
 
 
 def read_versions(distributions: Iterable[str]) -> dict[str, str]:
-    """Read the versions of installed distributions by their names."""
-    return {name: importlib.metadata.version(name) for name in distributions}
+    """Read the versions of installed distributions by their names.
+
+    The name onnxruntime stands for whichever of its distributions is installed, such as onnxruntime-gpu.
+    """
+    return {name: _read_version(name) for name in distributions}
+
+
+def _read_version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        others = list_onnxruntimes() if name == "onnxruntime" else {}
+        if not others:
+            raise
+        return next(iter(others.values()))
 
 
 def read_memory_gb(meminfo: Path = Path("/proc/meminfo")) -> float | None:

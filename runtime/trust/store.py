@@ -57,6 +57,21 @@ def list_trusted() -> dict[str, str]:
         ) from error
 
 
+def describe_trusted() -> dict[str, Any]:
+    """Describe the list for reports.
+
+    Returns:
+        {"list", "files", "reason"}: its place, the number of trusted files, and why it cannot be used; None where it
+        can. Without a cache folder the place is None too.
+    """
+    place = None
+    try:
+        place = str(trusted_list())
+        return {"list": place, "files": len(list_trusted()), "reason": None}
+    except UserError as error:
+        return {"list": place, "files": 0, "reason": str(error)}
+
+
 def trust_files(paths: Iterable[Path]) -> dict[str, str]:
     """Trust files by their present content.
 

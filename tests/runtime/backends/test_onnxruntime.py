@@ -77,6 +77,28 @@ def test_a_silent_fall_back_to_the_cpu_is_an_error(doubler, monkeypatch):
         OnnxGraph(doubler, device="cuda")
 
 
+def test_cuda_libraries_of_pip_are_loaded_first_and_their_words_are_no_result(doubler, monkeypatch, capsys):
+    events = []
+
+    def load():
+        events.append("load")
+        print("Failed to load libcublasLt.so.13")
+
+    def fail(path, options, providers):
+        events.append("open")
+        raise RuntimeError("no session")
+
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    monkeypatch.setattr(ort, "preload_dlls", load, raising=False)
+    monkeypatch.setattr(ort, "InferenceSession", fail)
+    for device, expected in (("cuda", ["load", "open"]), ("cpu", ["open"])):
+        events.clear()
+        with pytest.raises(UserError, match="no session"):
+            OnnxGraph(doubler, device=device)
+        assert events == expected
+    assert capsys.readouterr().out == ""
+
+
 def test_out_of_memory_is_a_memory_error(doubler):
     class Full:
         def run(self, *args):

@@ -1,36 +1,32 @@
 """Each backend's two outcomes, on made-up machines."""
 
-from types import SimpleNamespace
+import importlib.metadata
 
 import pytest
 
 from spair.runtime.machine import probes
+from spair.runtime.machine.jetson import Jetson
+from spair.runtime.machine.packages import Answer
 from spair.runtime.machine.probes import Probe
 
 
 @pytest.fixture
 def installed(monkeypatch):
-    """Pretend that exactly these packages are installed."""
+    """Pretend that exactly these packages are installed, and what they answer."""
 
-    def pretend(**modules):
-        def load(package):
-            return (
-                (modules[package], None)
-                if package in modules
-                else (None, f"the Python package {package} is not installed")
-            )
-
-        monkeypatch.setattr(probes, "load", load)
+    def pretend(**answers):
+        absent = Answer(None, "No module named 'x'", True)
+        monkeypatch.setattr(probes, "ask_package", lambda package, *question: answers.get(package, absent))
 
     return pretend
 
 
 def torch(cuda):
-    return SimpleNamespace(__version__="2.13.0", cuda=SimpleNamespace(is_available=lambda: cuda))
+    return Answer(["2.13.0", cuda])
 
 
 def onnxruntime(*providers):
-    return SimpleNamespace(__version__="1.32.0", get_available_providers=lambda: list(providers))
+    return Answer(["1.32.0", list(providers)])
 
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -65,7 +61,7 @@ def test_tensorrt_needs_package_and_gpu(installed, monkeypatch, probe, package):
     installed()
     absent = probe()
     assert not absent.ok and f"{package} is not installed; pip install" in absent.reason
-    installed(**{package: SimpleNamespace(__version__="10.9")})
+    installed(**{package: Answer("10.9")})
     monkeypatch.setattr(probes, "list_gpus", lambda: ([], "no driver"))
     assert probe() == Probe(False, "10.9", "no driver")
     monkeypatch.setattr(probes, "list_gpus", lambda: (["RTX"], None))
@@ -82,14 +78,19 @@ def test_an_absent_package_names_what_brings_it(installed, probe, remedy):
     assert "is not installed; pip install" in found.reason and remedy in found.reason
 
 
-def test_a_package_that_breaks_on_import_is_not_called_absent(tmp_path, monkeypatch):
-    (tmp_path / "broken_one.py").write_text("raise ImportError('libfoo.so.1:\\n cannot open shared object file')")
-    (tmp_path / "broken_two.py").write_text("import no_such_dependency")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    assert probes.load("broken_one") == (
-        None,
-        "the Python package broken_one does not import: libfoo.so.1: cannot open shared object file",
+def test_a_package_that_breaks_on_import_is_not_called_absent(installed):
+    installed(torch=Answer(None, "libfoo.so.1: cannot open shared object file"))
+    assert probes.probe_torch().reason == (
+        "the Python package torch does not import: libfoo.so.1: cannot open shared object file"
     )
-    assert "No module named 'no_such_dependency'" in probes.load("broken_two")[1]
-    assert probes.load("no_such_package") == (None, "the Python package no_such_package is not installed")
-    assert probes.load("json")[0].dumps(1) == "1"
+
+
+def test_on_a_jetson_tensorrt_comes_from_jetpack(installed, monkeypatch):
+    installed()
+    monkeypatch.setattr(probes, "find_jetson", lambda: Jetson("36.4.3"))
+    assert "nvidia-jetpack" in probes.probe_tensorrt().reason
+
+
+def test_the_real_onnxruntime_answers():
+    found = probes.probe_onnxruntime()
+    assert found.ok and found.version == importlib.metadata.version("onnxruntime")

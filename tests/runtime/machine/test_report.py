@@ -4,6 +4,7 @@ import importlib.metadata
 
 import pytest
 
+from spair.runtime.machine import report
 from spair.runtime.machine.report import machine_line, read_memory_gb, read_versions
 
 
@@ -21,3 +22,17 @@ def test_the_machine_line_is_complete():
 
 def test_versions_are_those_of_the_distributions():
     assert read_versions(["numpy"]) == {"numpy": importlib.metadata.version("numpy")}
+
+
+def test_onnxruntime_is_reported_under_one_name_whichever_is_installed(monkeypatch):
+    def version(name):
+        if name == "onnxruntime":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "0"
+
+    monkeypatch.setattr(report.importlib.metadata, "version", version)
+    monkeypatch.setattr(report, "list_onnxruntimes", lambda: {"onnxruntime-gpu": "1.31.1"})
+    assert read_versions(["onnxruntime", "other"]) == {"onnxruntime": "1.31.1", "other": "0"}
+    monkeypatch.setattr(report, "list_onnxruntimes", dict)
+    with pytest.raises(importlib.metadata.PackageNotFoundError):
+        read_versions(["onnxruntime"])

@@ -9,7 +9,14 @@ import pytest
 from spair.runtime import UserError
 from spair.runtime.bundle.lock import lock_bundle
 from spair.runtime.trust import store
-from spair.runtime.trust.store import forget_digests, list_trusted, trust_digests, trust_files, trusted_list
+from spair.runtime.trust.store import (
+    describe_trusted,
+    forget_digests,
+    list_trusted,
+    trust_digests,
+    trust_files,
+    trusted_list,
+)
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 
@@ -62,6 +69,20 @@ def test_a_link_is_not_followed(cache, tmp_path):
     trusted_list().symlink_to(tmp_path / "elsewhere.json")
     with pytest.raises(UserError, match="cannot read the list of trusted files .*expected a file of your own"):
         list_trusted()
+
+
+def test_reports_name_place_number_and_what_is_wrong(cache, monkeypatch):
+    assert describe_trusted() == {"list": str(trusted_list()), "files": 0, "reason": None}
+    trust_digests({A: "one.so", B: "two.so"})
+    assert describe_trusted() == {"list": str(trusted_list()), "files": 2, "reason": None}
+    cache.chmod(0o777)
+    assert describe_trusted()["files"] == 0 and f"chmod go-w {cache}" in describe_trusted()["reason"]
+
+    def fail():
+        raise UserError("no home")
+
+    monkeypatch.setattr(store, "cache_folder", fail)
+    assert describe_trusted() == {"list": None, "files": 0, "reason": "no home"}
 
 
 DAMAGED = {
