@@ -56,7 +56,10 @@ class Target:
 
     @property
     def glibcxx(self) -> tuple[int, int, int] | None:
-        """Newest version of the C++ library's symbols on such machines; None: not known."""
+        """Newest symbol version of the C++ library.
+
+        None: not known.
+        """
         return _GLIBCXX.get(self.glibc)
 
     @property

@@ -39,7 +39,7 @@ def session_host(fake_cuda: Path, harness: Path, plugin_library: Path) -> Plugin
 def host(session_host: PluginHost) -> Iterator[PluginHost]:
     """The same for one test: the device that the library was built for, no launches, no messages."""
     driver = session_host.driver
-    usual = {"sm": driver.built_for, "processors": 2, "capturing": 0, "reject_code": 0, "no_context": 0}
+    usual = {"sm": driver.built_for, "processors": 2, "capturing": 0, "reject_code": 0, "no_context": 0, "context": 0}
     driver.set(**usual)
     driver.launches.clear()
     driver.problems.clear()

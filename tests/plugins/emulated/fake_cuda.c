@@ -7,10 +7,11 @@ typedef int (*launch_callback)(const void *code, unsigned x, unsigned y, unsigne
                                void *stream, void **parameters);
 
 enum { SUCCESS = 0, INVALID_VALUE = 1, NO_DEVICE = 100, INVALID_IMAGE = 200, CAPTURE_UNSUPPORTED = 900 };
-enum { MULTIPROCESSORS = 16, MAJOR = 75, MINOR = 76 };
+enum { MULTIPROCESSORS = 16, MAJOR = 75, MINOR = 76, RELAXED = 2 };
 
 /* What tests set and read. */
 int fake_sm = 87, fake_processors = 2, fake_capturing = 0, fake_reject_code = 0, fake_no_context = 0;
+int fake_context = 0, fake_capture_mode = 0; /* number of the context at the same place; 2: relaxed */
 int fake_loads = 0, fake_launches = 0, fake_memsets = 0;
 launch_callback fake_launch = 0;
 
@@ -33,6 +34,19 @@ CUresult cuCtxGetCurrent(void **context) {
     return SUCCESS;
 }
 
+CUresult cuCtxGetId(void *context, unsigned long long *id) {
+    (void)context;
+    *id = 1000ull * fake_context + fake_sm;
+    return SUCCESS;
+}
+
+CUresult cuThreadExchangeStreamCaptureMode(int *mode) {
+    int old = fake_capture_mode;
+    fake_capture_mode = *mode;
+    *mode = old;
+    return SUCCESS;
+}
+
 CUresult cuCtxGetDevice(int *device) {
     *device = 0;
     return SUCCESS;
@@ -45,7 +59,7 @@ CUresult cuDeviceGetAttribute(int *value, int attribute, int device) {
 }
 
 CUresult cuModuleLoadData(void **module, const void *code) {
-    if (fake_capturing) return CAPTURE_UNSUPPORTED;
+    if (fake_capturing && fake_capture_mode != RELAXED) return CAPTURE_UNSUPPORTED;
     if (fake_reject_code) return INVALID_IMAGE;
     ++fake_loads;
     *module = (void *)code;
@@ -59,7 +73,7 @@ CUresult cuModuleGetFunction(void **function, void *module, const char *symbol) 
 
 CUresult cuFuncSetAttribute(void *function, int attribute, int value) {
     (void)function, (void)attribute, (void)value;
-    return fake_capturing ? CAPTURE_UNSUPPORTED : SUCCESS;
+    return fake_capturing && fake_capture_mode != RELAXED ? CAPTURE_UNSUPPORTED : SUCCESS;
 }
 
 CUresult cuMemsetD8Async(unsigned long long memory, unsigned char value, size_t bytes, void *stream) {
