@@ -29,7 +29,7 @@ from ...runtime.clock import ReportProgress
 from ...runtime.errors import UserError
 from ..operators.table import DOMAIN
 from .builder import Engine, EngineOptions, build_engine, builder_of, describe_options, find_target_device
-from .commands import make_trtexec_command
+from .commands import make_build_command, make_trtexec_command, make_trtexec_load_command
 from .graph import prepare_engine_graph
 
 PART = "model"
@@ -281,10 +281,11 @@ def _leave_to_target(
     found: TargetFiles, bundle: Bundle, target: Target, precisions: Sequence[str], options: EngineOptions
 ) -> None:
     """Add graphs and commands for a build on the target."""
+    library = bundle.path / found.entry["library"]
+    found.commands.append(make_build_command(bundle.path, library, target, precisions, options))
     for precision in precisions:
         graph = f"engines/{target.name}/{precision}.onnx"
         found.files[graph] = prepare_engine_graph(bundle.graph(precision, PART), bodies=False)
-        library = bundle.path / found.entry["library"]
-        found.commands.append(
-            make_trtexec_command(bundle.path / graph, library, f"{precision}.engine", target, options)
-        )
+        engine = f"{precision}.engine"
+        found.commands.append(make_trtexec_command(bundle.path / graph, library, engine, target, options))
+        found.commands.append(make_trtexec_load_command(engine, library, options))

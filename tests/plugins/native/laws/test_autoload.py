@@ -44,6 +44,15 @@ def test_it_asks_each_registry_to_load_the_library_beside_it(folder, tmp_path, f
     assert json.loads(done.stdout) == [[[f"loadLibrary {folder}/libspair_plugins.so"], 8]]
 
 
+@pytest.mark.parametrize("mode", ["RTLD_LAZY", "RTLD_NOW", "RTLD_LAZY | os.RTLD_GLOBAL", "RTLD_NOW | os.RTLD_LOCAL"])
+def test_every_way_of_opening_it_will_do(folder, tmp_path, mode):
+    """As trtexec, DeepStream, Isaac ROS and Triton Inference Server open plugins."""
+    script = OPEN.replace("ctypes.CDLL(autoload)", f"import os; ctypes.CDLL(autoload, mode=os.{mode})")
+    done = run_child(script, folder / "libspair_plugins_autoload.so", FAKES[0].build(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)[0][1] == 8
+
+
 def test_every_tensorrt_of_the_process_gets_them(folder, tmp_path):
     paths = [fake.build(tmp_path) for fake in FAKES]
     done = run_child(OPEN, folder / "libspair_plugins_autoload.so", *paths)
