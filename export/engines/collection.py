@@ -20,7 +20,7 @@ from ...runtime.bundle.reader import Bundle
 from ...runtime.bundle.writer import Content
 from ...runtime.clock import ReportProgress
 from .builder import Engine, EngineOptions, Supervision
-from .commands import make_trtexec_command
+from .commands import make_build_command, make_trtexec_command, make_trtexec_load_command
 from .estimate import BuildTimes, Estimate
 from .graph import prepare_engine_graph
 from .packages import ElsewhereError, builder_of, find_memory_limit, find_target_device
@@ -176,10 +176,10 @@ def _leave_to_target(
     found: TargetFiles, bundle: Bundle, target: Target, precisions: Sequence[str], options: EngineOptions
 ) -> None:
     """Add graphs and commands for a build on the target."""
+    library = bundle.path / found.entry["library"]
+    found.commands.append(make_build_command(bundle.path, library, target, precisions, options))
     for precision in precisions:
-        graph = f"engines/{target.name}/{precision}.onnx"
+        graph, engine = f"engines/{target.name}/{precision}.onnx", f"{precision}.engine"
         found.files[graph] = prepare_engine_graph(bundle.graph(precision, WHOLE), bodies=False, pixels=True)
-        library = bundle.path / found.entry["library"]
-        found.commands.append(
-            make_trtexec_command(bundle.path / graph, library, f"{precision}.engine", target, options)
-        )
+        found.commands.append(make_trtexec_command(bundle.path / graph, library, engine, target, options))
+        found.commands.append(make_trtexec_load_command(engine, library, options))

@@ -1,12 +1,39 @@
-"""Command lines that build engines on a target."""
+"""Command lines for engines on a target.
+
+Some build or time an engine, others hand the plugins to a program that loads one.
+"""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
+from ...plugins.compiler.library.autoload import AUTOLOAD
 from ...plugins.compiler.targets import Target
 from .builder import EngineOptions
+
+
+def make_build_command(
+    bundle: Path, library: Path, target: Target, precisions: Sequence[str], options: EngineOptions
+) -> str:
+    """Write the command that builds engines into a bundle.
+
+    It checks each engine and stores it with its key, which trtexec does not.
+
+    Args:
+        bundle: the bundle's folder.
+        library: the plugin library.
+        target: machine that the command is for.
+        precisions: engines to build.
+        options: how the engines are built.
+    """
+    sizes = (("--usual-size", options.usual), ("--max-size", options.largest))
+    words = ["spair", "build", str(bundle), "--target", target.name, "--library", str(library)]
+    words += [word for precision in precisions for word in ("--precision", precision)]
+    words += [word for name, (width, height) in sizes for word in (name, f"{width}x{height}")]
+    words += ["--batch", str(options.batch)]
+    return shlex.join(words)
 
 
 def make_trtexec_command(graph: Path, library: Path, engine: str, target: Target, options: EngineOptions) -> str:
@@ -21,7 +48,7 @@ def make_trtexec_command(graph: Path, library: Path, engine: str, target: Target
         target: machine that the command is for.
         options: how the engine is built.
     """
-    least, usual, most = ("x".join(map(str, shape)) for shape in options.shapes())
+    least, usual, most = (_shape(shape) for shape in options.shapes())
     return (
         f"trtexec --onnx={_quote(graph)} "
         f"--dynamicPlugins={_quote(library)} "
@@ -29,6 +56,65 @@ def make_trtexec_command(graph: Path, library: Path, engine: str, target: Target
         f"--saveEngine={engine}{'' if options.tf32 else ' --noTF32'}"
         f"{' --stronglyTyped' if target.tensorrt < (11, 0) else ''}"
     )
+
+
+def make_trtexec_load_command(engine: str, library: Path, options: EngineOptions) -> str:
+    """Write the trtexec command that times an engine.
+
+    Pictures are of the usual size.
+
+    Args:
+        engine: file of the engine.
+        library: the plugin library.
+        options: how the engine was built.
+    """
+    return (
+        f"trtexec --loadEngine={shlex.quote(engine)} --dynamicPlugins={_quote(library)} "
+        f"--shapes=image:{_shape(options.shapes()[1])}"
+    )
+
+
+def make_polygraphy_command(graph: Path, library: Path, tensorrt: Path, target: Target, options: EngineOptions) -> str:
+    """Write the Polygraphy command that builds and runs an engine.
+
+    Polygraphy opens plugins before TensorRT, so TensorRT's own library comes first.
+
+    Args:
+        graph: the ONNX file, whose only input is `image`.
+        library: the plugin library, beside which the one that registers it lies.
+        tensorrt: TensorRT's own library, libnvinfer.so.10 or .11, or libtensorrt_rtx.so.1.
+        target: machine that the command is for.
+        options: how the engine is built.
+    """
+    words = ["polygraphy", "run", str(graph), "--trt"]
+    words += ["--tf32"] * options.tf32 + ["--strongly-typed"] * (target.tensorrt < (11, 0))
+    for name, shape in zip(("min", "opt", "max"), options.shapes(), strict=True):
+        words += [f"--trt-{name}-shapes", f"image:[{','.join(map(str, shape))}]"]
+    return shlex.join([*words, "--plugins", str(tensorrt), str(find_autoload(library))])
+
+
+def make_triton_option(library: Path) -> str:
+    """Write the option that hands plugins to tritonserver."""
+    return f"--backend-config=tensorrt,plugins={_quote(find_autoload(library))}"
+
+
+def make_deepstream_line(library: Path) -> str:
+    """Write the line that hands plugins to DeepStream's nvinfer."""
+    return f"custom-lib-path={find_autoload(library)}"
+
+
+def make_isaac_argument(library: Path) -> str:
+    """Write the argument that hands plugins to Isaac ROS."""
+    return f"-p custom_plugin_lib:={_quote(find_autoload(library))}"
+
+
+def find_autoload(library: Path) -> Path:
+    """Name the registering library beside a plugin library."""
+    return library.with_name(AUTOLOAD)
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
 
 
 def _quote(path: Path) -> str:

@@ -20,6 +20,10 @@ MACHINES = ("x86_64", "aarch64")
 """Processors that libraries are built for."""
 
 
+_GLIBCXX = {(2, 35): (3, 4, 30), (2, 39): (3, 4, 33)}
+"""Version of the C++ library's symbols beside each C library: in Ubuntu 22.04 and 24.04, and so in JetPack 6 and 7."""
+
+
 @dataclass(frozen=True)
 class Target:
     """Kind of machine that runs the library."""
@@ -49,6 +53,14 @@ class Target:
             raise ValueError(f"fallback must be below {FIRST_SPECIFIC}, whose PTX later GPUs take, got {self.fallback}")
         if self.machine not in MACHINES:
             raise ValueError(f"machine must be one of {', '.join(MACHINES)}, got {self.machine!r}")
+
+    @property
+    def glibcxx(self) -> tuple[int, int, int] | None:
+        """Newest symbol version of the C++ library.
+
+        None: not known.
+        """
+        return _GLIBCXX.get(self.glibc)
 
     @property
     def ptx(self) -> tuple[int, int]:

@@ -39,7 +39,7 @@ protected:
         switch (position) {
             case kX:
                 return (tensor.type == DataType::kFLOAT || tensor.type == DataType::kHALF) &&
-                       (tensor.format == TensorFormat::kLINEAR || tensor.format == pixel_format(tensor.type));
+                       is_picture_format(tensor);
             case kMask: return tensor.type == x.type && tensor.format == TensorFormat::kLINEAR;
             default: return tensor.type == x.type && tensor.format == x.format;
         }
@@ -91,7 +91,7 @@ protected:
         fields.emplace_back("eps", &eps_, PluginFieldType::kFLOAT32, 1);
     }
 
-    std::string settings() const override { return "eps " + std::to_string(eps_); }
+    std::string settings() const override { return "eps " + exact(eps_); }
 
 private:
     static size_t planes(const Size& x) { return static_cast<size_t>(x.batch) * static_cast<size_t>(x.channels); }

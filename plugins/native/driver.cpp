@@ -16,15 +16,17 @@ void find(void* library, const char* name, Function& function) {
 }
 
 Driver open_driver() {
-    void* library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_GLOBAL);
+    void* library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) {
         throw std::runtime_error("libcuda.so.1 is not found: the spair plugins run on a machine with an NVIDIA driver");
     }
     Driver found{};
     find(library, "cuGetErrorString", found.get_error_string);
     find(library, "cuCtxGetCurrent", found.get_context);
+    found.get_context_id = reinterpret_cast<decltype(found.get_context_id)>(dlsym(library, "cuCtxGetId"));
     find(library, "cuCtxGetDevice", found.get_device);
     find(library, "cuDeviceGetAttribute", found.get_attribute);
+    find(library, "cuThreadExchangeStreamCaptureMode", found.exchange_capture_mode);
     find(library, "cuModuleLoadData", found.load_module);
     find(library, "cuModuleGetFunction", found.get_function);
     find(library, "cuFuncSetAttribute", found.set_attribute);

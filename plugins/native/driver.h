@@ -9,8 +9,10 @@ namespace spair {
 struct Driver {
     decltype(&::cuGetErrorString) get_error_string;
     decltype(&::cuCtxGetCurrent) get_context;
+    decltype(&::cuCtxGetId) get_context_id;  // null in drivers before CUDA 12.0
     decltype(&::cuCtxGetDevice) get_device;
     decltype(&::cuDeviceGetAttribute) get_attribute;
+    decltype(&::cuThreadExchangeStreamCaptureMode) exchange_capture_mode;
     decltype(&::cuModuleLoadData) load_module;
     decltype(&::cuModuleGetFunction) get_function;
     decltype(&::cuFuncSetAttribute) set_attribute;

@@ -1,5 +1,6 @@
 #include "fields.h"
 
+#include <cstdio>
 #include <cstring>
 #include <stdexcept>
 
@@ -41,6 +42,12 @@ std::vector<int32_t> FieldReader::integers(const char* name) const {
     }
     const int32_t* values = static_cast<const int32_t*>(field->data);
     return std::vector<int32_t>(values, values + field->length);
+}
+
+std::string exact(float value) {
+    char words[32];
+    std::snprintf(words, sizeof words, "%a", static_cast<double>(value));
+    return words;
 }
 
 }  // namespace spair

@@ -29,4 +29,7 @@ private:
     const nvinfer1::PluginFieldCollection& fields_;
 };
 
+// Writes a float with all its digits, so that other values have other words.
+std::string exact(float value);
+
 }  // namespace spair

@@ -21,6 +21,7 @@ struct KernelImage {
 extern const KernelImage kernel_images[];
 extern const size_t kernel_image_count;
 extern const char library_version[];  // version of spair-rt
+extern const char kernel_digest[];    // hash of all images, which other kernels change
 extern const char library_target[];   // name and architectures of the target, for messages
 
 }  // namespace spair

@@ -75,7 +75,21 @@ const KernelImage& find_image(const std::string& variant) {
     return *image;
 }
 
+// Lets this thread load code although a stream is captured, which would else fail and spoil the capture. TensorRT may
+// capture while it times formats, and then runs a plugin with formats that it was not attached for.
+class RelaxedCapture {
+public:
+    RelaxedCapture() { check(driver().exchange_capture_mode(&mode_), "relaxing the capture of streams"); }
+    ~RelaxedCapture() { driver().exchange_capture_mode(&mode_); }
+    RelaxedCapture(const RelaxedCapture&) = delete;
+    RelaxedCapture& operator=(const RelaxedCapture&) = delete;
+
+private:
+    CUstreamCaptureMode mode_ = CU_STREAM_CAPTURE_MODE_RELAXED;  // then the thread's own
+};
+
 Kernel load(const KernelImage& image) {
+    const RelaxedCapture relaxed;
     Kernel kernel;
     kernel.image = &image;
     CUmodule module = nullptr;
@@ -88,17 +102,28 @@ Kernel load(const KernelImage& image) {
     return kernel;
 }
 
-}  // namespace
-
-Kernel load_kernel(const std::string& variant) {
-    // Modules live as long as their context, and contexts as long as the process: nothing is unloaded.
-    static std::mutex guard;
-    static std::map<std::pair<CUcontext, std::string>, Kernel> loaded;
+// Returns the number of the current context. A new context may lie where a destroyed one lay, for example after
+// cudaDeviceReset(), but has another number. Drivers before CUDA 12.0 count none, and its place stands for it.
+unsigned long long context_id() {
     CUcontext context = nullptr;
     check(driver().get_context(&context), "finding the CUDA context");
     if (context == nullptr) {
         throw std::runtime_error("no CUDA context is current; TensorRT makes one before it runs an engine");
     }
+    unsigned long long id = reinterpret_cast<uintptr_t>(context);
+    if (driver().get_context_id != nullptr) {
+        check(driver().get_context_id(context, &id), "numbering the CUDA context");
+    }
+    return id;
+}
+
+}  // namespace
+
+Kernel load_kernel(const std::string& variant) {
+    // Modules live as long as their context, so nothing is unloaded here.
+    static std::mutex guard;
+    static std::map<std::pair<unsigned long long, std::string>, Kernel> loaded;
+    const unsigned long long context = context_id();
     const std::lock_guard<std::mutex> lock(guard);
     const auto key = std::make_pair(context, variant);
     const auto found = loaded.find(key);

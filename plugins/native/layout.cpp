@@ -1,5 +1,6 @@
 #include "layout.h"
 
+#include <algorithm>
 #include <limits>
 #include <stdexcept>
 
@@ -7,6 +8,14 @@ namespace spair {
 
 using nvinfer1::DataType;
 using nvinfer1::TensorFormat;
+
+namespace {
+
+// TensorRT times formats on pictures of its own making, whose masks may be empty: then all formats cost the same, and
+// it might choose LINEAR, in which the values of a pixel lie apart. From this number of channels on it cannot.
+constexpr int64_t kManyChannels = 8;
+
+}  // namespace
 
 Size size_of(const nvinfer1::Dims& dims) {
     if (dims.nbDims != 4) {
@@ -18,6 +27,10 @@ Size size_of(const nvinfer1::Dims& dims) {
     }
     return {static_cast<int32_t>(dims.d[0]), static_cast<int32_t>(dims.d[1]), static_cast<int32_t>(dims.d[2]),
             static_cast<int32_t>(dims.d[3])};
+}
+
+bool is_empty(const nvinfer1::Dims& dims) {
+    return std::any_of(dims.d, dims.d + dims.nbDims, [](int64_t size) { return size == 0; });
 }
 
 std::string type_name(DataType type) {
@@ -55,6 +68,11 @@ TensorFormat pixel_format(DataType type) {
         case DataType::kHALF: return TensorFormat::kHWC8;
         default: return TensorFormat::kCHW32;
     }
+}
+
+bool is_picture_format(const nvinfer1::PluginTensorDesc& tensor) {
+    const bool few = tensor.dims.nbDims < 2 || tensor.dims.d[1] < kManyChannels;
+    return tensor.format == pixel_format(tensor.type) || (few && tensor.format == TensorFormat::kLINEAR);
 }
 
 int32_t pitch_of(TensorFormat format, int32_t channels) {

@@ -18,6 +18,9 @@ struct Size {
 // Reads a size. Throws std::runtime_error unless the tensor has four dimensions and at most 2^31 - 1 pixels.
 Size size_of(const nvinfer1::Dims& dims);
 
+// Tells whether a tensor has no values.
+bool is_empty(const nvinfer1::Dims& dims);
+
 // Returns "fp32", "fp16" or "int8"; throws std::runtime_error for other types.
 std::string type_name(nvinfer1::DataType type);
 
@@ -29,6 +32,10 @@ std::string layout_name(nvinfer1::TensorFormat format);
 
 // Returns the format whose pixels have their channels side by side: kHWC for FP32, kHWC8 for FP16, kCHW32 for INT8.
 nvinfer1::TensorFormat pixel_format(nvinfer1::DataType type);
+
+// Tells whether a picture of this type, format and number of channels (-1: unknown) is one that the kernels read well:
+// the channels of a pixel lie side by side, or are so few that this matters little.
+bool is_picture_format(const nvinfer1::PluginTensorDesc& tensor);
 
 // Returns the elements from one pixel to the next in the "pixels" layout, or the number of channels for other layouts.
 int32_t pitch_of(nvinfer1::TensorFormat format, int32_t channels);

@@ -1,5 +1,6 @@
 #include "plugin.h"
 
+#include <limits>
 #include <stdexcept>
 
 namespace spair {
@@ -52,8 +53,10 @@ Result guarded(const std::string& name, Result failed, Call&& call) noexcept {
         return call();
     } catch (const std::exception& error) {
         log_error(name + ": " + error.what());
-        return failed;
+    } catch (...) {
+        log_error(name + ": something threw an exception of an unknown kind");
     }
+    return failed;
 }
 
 }  // namespace
@@ -87,7 +90,9 @@ int32_t Plugin::configurePlugin(DynamicPluginTensorDesc const* in, int32_t input
                                 int32_t outputs) noexcept {
     return guarded(name_, kFailed, [&] {
         require_inputs(input_count(), inputs, outputs);
-        kinds_ = kinds_of(largest(in, inputs, out, outputs));
+        const Tensors tensors = largest(in, inputs, out, outputs);
+        workspace_bytes(tensors);  // throws where the largest shapes have too many pixels: the build fails here
+        kinds_ = kinds_of(tensors);
         return kOk;
     });
 }
@@ -128,12 +133,14 @@ bool Plugin::supportsFormatCombination(int32_t position, DynamicPluginTensorDesc
 
 size_t Plugin::getWorkspaceSize(DynamicPluginTensorDesc const* in, int32_t inputs, DynamicPluginTensorDesc const* out,
                                 int32_t outputs) const noexcept {
-    return guarded<size_t>(name_, 0, [&] { return workspace_bytes(largest(in, inputs, out, outputs)); });
+    // More than any device has: TensorRT then has no implementation, and runs nothing without its workspace.
+    constexpr size_t kImpossible = std::numeric_limits<size_t>::max();
+    return guarded<size_t>(name_, kImpossible, [&] { return workspace_bytes(largest(in, inputs, out, outputs)); });
 }
 
 char const* Plugin::getTimingCacheID() noexcept {
     return guarded<char const*>(name_, nullptr, [&] {
-        timing_cache_id_ = name_ + "/" + library_version + "/" + settings();
+        timing_cache_id_ = name_ + "/" + library_version + "/" + kernel_digest + "/" + settings();
         return timing_cache_id_.c_str();
     });
 }
@@ -153,6 +160,9 @@ int32_t Plugin::enqueue(PluginTensorDesc const* in, PluginTensorDesc const* out,
                         void* const* outputs, void* workspace, cudaStream_t stream) noexcept {
     return guarded(name_, kFailed, [&] {
         const Tensors tensors = join(in, input_count(), out, 1);
+        if (is_empty(tensors.back().dims)) {
+            return kOk;  // grids of no blocks are errors, and addresses may be null
+        }
         prepare(tensors);
         run(tensors, inputs, outputs[0], static_cast<char*>(workspace), reinterpret_cast<CUstream>(stream));
         return kOk;

@@ -117,12 +117,16 @@ public:
     // it logs a sentence and returns null.
     nvinfer1::IPluginV3* createPlugin(nvinfer1::AsciiChar const* node, nvinfer1::PluginFieldCollection const* fields,
                                       nvinfer1::TensorRTPhase) noexcept override {
+        const std::string place = std::string(name_) + " " + (node == nullptr ? "" : node) + ": ";
+        const nvinfer1::PluginFieldCollection none{0, nullptr};
         try {
-            return new Operator(name_, FieldReader(*fields));
+            return new Operator(name_, FieldReader(fields == nullptr ? none : *fields));
         } catch (const std::exception& error) {
-            log_error(std::string(name_) + " " + (node == nullptr ? "" : node) + ": " + error.what());
-            return nullptr;
+            log_error(place + error.what());
+        } catch (...) {
+            log_error(place + "something threw an exception of an unknown kind");
         }
+        return nullptr;
     }
     nvinfer1::PluginFieldCollection const* getFieldNames() noexcept override { return &collection_; }
     nvinfer1::AsciiChar const* getPluginName() const noexcept override { return name_; }

@@ -71,7 +71,7 @@ protected:
             case kX: {
                 const bool type = x_int8_ ? tensor.type == DataType::kINT8
                                           : tensor.type == DataType::kFLOAT || tensor.type == DataType::kHALF;
-                return type && (linear || tensor.format == pixel_format(tensor.type));
+                return type && is_picture_format(tensor);
             }
             case kMask:
                 return linear && (x_int8_ ? tensor.type == DataType::kFLOAT || tensor.type == DataType::kHALF
@@ -170,8 +170,8 @@ protected:
     }
 
     std::string settings() const override {
-        return "dilation " + std::to_string(dilations_[0]) + ", slope " + std::to_string(negative_slope_) +
-               ", clean input " + std::to_string(clean_input_) + ", clear output " + std::to_string(clear_output_);
+        return "dilation " + std::to_string(dilations_[0]) + ", slope " + exact(negative_slope_) + ", clean input " +
+               exact(clean_input_) + ", clear output " + std::to_string(clear_output_);
     }
 
 private:

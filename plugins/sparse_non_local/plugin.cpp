@@ -35,8 +35,7 @@ protected:
         const PluginTensorDesc& tensor = tensors[static_cast<size_t>(position)];
         const PluginTensorDesc& query = tensors[kQuery];
         if (position == kQuery) {
-            return (tensor.type == DataType::kFLOAT || tensor.type == DataType::kHALF) &&
-                   (tensor.format == TensorFormat::kLINEAR || tensor.format == pixel_format(tensor.type));
+            return (tensor.type == DataType::kFLOAT || tensor.type == DataType::kHALF) && is_picture_format(tensor);
         }
         const TensorFormat expected = position == kOut ? query.format : TensorFormat::kLINEAR;
         return tensor.type == query.type && tensor.format == expected;
@@ -89,7 +88,7 @@ protected:
     }
 
     std::string settings() const override {
-        return "scale " + std::to_string(scale_) + ", clear output " + std::to_string(clear_output_);
+        return "scale " + exact(scale_) + ", clear output " + std::to_string(clear_output_);
     }
 
 private:

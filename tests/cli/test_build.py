@@ -9,6 +9,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -307,7 +308,10 @@ def test_for_tensorrt_the_command_that_builds_on_the_target_is_told(spair, bundl
         f"engines for {target} are built by the package tensorrt, which is not installed; "
         "it is part of JetPack and of NVIDIA's packages"
     ]
-    (command,) = report["on_target"]
+    build, command, load = report["on_target"]
+    assert shlex.split(build)[:5] == ["spair", "build", str(bundle), "--target", target]
+    assert shlex.split(build)[5:7] == ["--library", report["library"]], "which brings the other library along"
+    assert load.startswith("trtexec --loadEngine=fp32.engine ")
     assert command.startswith("trtexec --onnx=")
     words = dict(word.removeprefix("--").partition("=")[::2] for word in command.split()[1:])
     assert Path(words["dynamicPlugins"]) == Path(report["library"]) and "staticPlugins" not in words

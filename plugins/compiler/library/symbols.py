@@ -35,6 +35,8 @@ class Symbols:
     undefined: frozenset[str]
     glibc: tuple[int, int]
     """Version of the C library that its newest symbol needs."""
+    glibcxx: tuple[int, int, int]
+    """Version of the C++ library's symbols (GLIBCXX) that its newest symbol needs."""
 
 
 def find_readelf() -> str:
@@ -68,12 +70,14 @@ def read_symbols(path: Path) -> Symbols:
     for section, name in re.findall(r"^\s*\d+: \w+\s+\w+ \w+\s+(?:GLOBAL|WEAK)\s+\w+\s+(\w+) (\S+)", done.stdout, re.M):
         (undefined if section == "UND" else defined).add(name)
     versions = [(int(major), int(minor)) for major, minor in re.findall(r"@GLIBC_(\d+)\.(\d+)", done.stdout)]
+    numbers = re.findall(r"@GLIBCXX_(\d+)\.(\d+)(?:\.(\d+))?", done.stdout)
     return Symbols(
         machine=_MACHINES.get(machine[1].strip(), machine[1].strip()),
         needed=frozenset(re.findall(r"\(NEEDED\)\s+Shared library: \[(.+?)\]", done.stdout)),
         defined=frozenset(name.partition("@")[0] for name in defined),
         undefined=frozenset(undefined),
         glibc=max(versions, default=(2, 0)),
+        glibcxx=max(((int(a), int(b), int(c or 0)) for a, b, c in numbers), default=(3, 4, 0)),
     )
 
 
@@ -87,7 +91,7 @@ def check_symbols(path: Path, target: Target, exported: Sequence[str] = EXPORTED
 
     Raises:
         PluginError: the library is for another processor, lacks TensorRT's entry points, or needs a library or a C
-            library that the target does not have.
+            library or C++ library that the target does not have.
     """
     symbols = read_symbols(path)
     missing = [name for name in exported if name not in symbols.defined]
@@ -102,6 +106,10 @@ def check_symbols(path: Path, target: Target, exported: Sequence[str] = EXPORTED
     elif symbols.glibc > target.glibc:
         problem = "it needs glibc {}.{}, {} has {}.{}; build on an older system".format(
             *symbols.glibc, target.name, *target.glibc
+        )
+    elif target.glibcxx and symbols.glibcxx > target.glibcxx:
+        problem = "it needs GLIBCXX_{}.{}.{}, {} has {}.{}.{}; build with an older g++".format(
+            *symbols.glibcxx, target.name, *target.glibcxx
         )
     if problem:
         raise PluginError(f"the plugin library {path.name} cannot run on {target.name}: {problem}")

@@ -77,7 +77,7 @@ EXPORT int attribute_names(IPluginCreatorV3One* creator, const char** names) {
 
 EXPORT IPluginV3* create(IPluginCreatorV3One* creator, const PluginField* fields, int count, int phase) {
     const PluginFieldCollection collection{count, fields};
-    return creator->createPlugin("node", &collection, static_cast<TensorRTPhase>(phase));
+    return creator->createPlugin("node", count < 0 ? nullptr : &collection, static_cast<TensorRTPhase>(phase));
 }
 
 EXPORT IPluginV3* clone(IPluginV3* plugin) { return plugin->clone(); }

@@ -185,7 +185,7 @@ def test_creators_refuse_attributes_in_a_sentence(host, name, attributes, messag
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_tensor_must_have_its_type_and_format(host, name):
-    call = made_call(name)
+    call = made_call(name, pixels=True)
     plugin = host.create(name, call.attributes)
     good = call.ranges()
     assert plugin.supports(good)
@@ -199,8 +199,9 @@ def test_every_tensor_must_have_its_type_and_format(host, name):
 
 @pytest.mark.parametrize("name", ["SparseConv2d", "SparseConv2dQuantize"])
 def test_masks_and_weights_follow_the_inputs_type(host, name):
-    call = made_call(name, dtype=np.float16)
+    call = made_call(name, dtype=np.float16, pixels=True)
     plugin = host.create(call.name, call.attributes)
+    assert plugin.supports(call.ranges())
     for position in [1, 2, 3, len(call.inputs)]:
         bad = call.ranges()
         bad[position].desc.type = trt.FLOAT

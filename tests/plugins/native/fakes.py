@@ -23,11 +23,11 @@ class FakeTensorRT:
     version: int
     """Number that `getInferLibVersion` returns."""
 
-    def build(self, folder: Path) -> Path:
+    def build(self, folder: Path, compiler: str = "g++") -> Path:
         """Compile it into a folder under its soname."""
         path = folder / self.soname
         options = [f"-DGENERATION={self.generation}", f"-DVERSION={self.version}", f"-Wl,-soname,{self.soname}"]
-        command = ["g++", "-std=c++17", "-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Werror", *options]
+        command = [compiler, "-std=c++17", "-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Werror", *options]
         subprocess.run([*command, "-o", str(path), str(SOURCE), "-ldl"], check=True)
         return path
 

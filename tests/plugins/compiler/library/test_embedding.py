@@ -1,7 +1,9 @@
 """The generated source puts machine code into a library byte for byte, and says what the library is."""
 
 import ctypes
+import dataclasses
 import platform
+import re
 import shutil
 import subprocess
 
@@ -43,6 +45,7 @@ def library(tmp_path_factory):
         'extern "C" const spair::KernelImage* table(size_t* count) '
         "{ *count = spair::kernel_image_count; return spair::kernel_images; }\n"
         'extern "C" const char* version() { return spair::library_version; }\n'
+        'extern "C" const char* digest() { return spair::kernel_digest; }\n'
         'extern "C" const char* target() { return spair::library_target; }\n'
     )
     path = folder / "library.so"
@@ -90,6 +93,19 @@ def test_version_and_target_are_told(library):
     loaded.version.restype = loaded.target.restype = ctypes.c_char_p
     assert loaded.version() == b"1.2.3"
     assert loaded.target() == b"test (sm_89, sm_120; PTX for later ones than sm_80)"
+
+
+def test_other_kernels_have_another_digest(library, tmp_path):
+    loaded, _ = read_table(library)
+    loaded.digest.restype = ctypes.c_char_p
+    other = dataclasses.replace(KERNELS[1], code=KERNELS[1].code[:-1] + b"x")
+    texts = []
+    for name, kernels in (("same", KERNELS), ("other", [KERNELS[0], other, KERNELS[2]]), ("fewer", KERNELS[:2])):
+        (tmp_path / name).mkdir()
+        texts.append(write_images(tmp_path / name, kernels, LABEL).read_text())
+    digests = [re.search(r'kernel_digest\[\] = "(\w{16})"', text)[1] for text in texts]
+    assert loaded.digest().decode() == digests[0]
+    assert len(set(digests)) == 3
 
 
 def test_the_label_is_read_without_loading(library):

@@ -8,7 +8,7 @@ import pytest
 
 from spair.plugins.compiler.library import symbols as symbols_module
 from spair.plugins.compiler.library.symbols import check_symbols, read_symbols
-from spair.plugins.compiler.targets import find_target
+from spair.plugins.compiler.targets import TARGETS, find_target
 from spair.plugins.errors import PluginError
 from tests.plugins.conftest import HOST_TARGET
 
@@ -141,6 +141,32 @@ def test_versions_of_the_c_library_are_compared_as_numbers(listed, newest, taken
         return
     with pytest.raises(PluginError, match=r"needs glibc 2\.36, jetson-orin-jp6 has 2\.35; build on an older system"):
         check_symbols(path, target)
+
+
+@pytest.mark.parametrize(
+    ("target", "newest", "taken"),
+    [
+        ("jetson-orin-jp6", "GLIBCXX_3.4.9", True),
+        ("jetson-orin-jp6", "GLIBCXX_3.4.30", True),
+        ("jetson-orin-jp6", "GLIBCXX_3.4.32", False),
+        ("jetson-orin-jp7", "GLIBCXX_3.4.32", True),
+        ("jetson-orin-jp7", "GLIBCXX_3.4.34", False),
+        ("jetson-orin-jp7", "GLIBCXX_3.5", False),
+    ],
+)
+def test_versions_of_the_cpp_library_are_compared_too(listed, target, newest, taken):
+    path = listed(newest=newest)
+    if taken:
+        check_symbols(path, find_target(target))
+        return
+    words = rf"needs {newest}\S*, {target} has 3\.4\.\d+; build with an older g\+\+"
+    with pytest.raises(PluginError, match=words):
+        check_symbols(path, find_target(target))
+
+
+def test_the_cpp_librarys_version_is_known_for_every_target(plugins):
+    assert all(target.glibcxx is not None for target in TARGETS)
+    assert read_symbols(plugins.path).glibcxx > (3, 4, 0)
 
 
 def test_the_newest_symbol_decides_in_any_order(listed):

@@ -11,7 +11,10 @@ import pytest
 
 from spair.export.engines import builder as engine_module
 from spair.export.engines.graph import prepare_engine_graph
+from spair.plugins.compiler.build import build_plugins
+from spair.plugins.compiler.targets import find_target
 from tests.export.engines.test_builder import make_graph, rtx  # noqa: F401
+from tests.plugins.compiler.library.test_linking import CROSS, few
 from tests.plugins.native.fakes import FAKES, run_child
 
 OPEN = """
@@ -42,6 +45,15 @@ def test_it_asks_each_registry_to_load_the_library_beside_it(folder, tmp_path, f
     done = run_child(OPEN, folder / "libspair_plugins_autoload.so", fake.build(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == [[[f"loadLibrary {folder}/libspair_plugins.so"], 8]]
+
+
+@pytest.mark.parametrize("mode", ["RTLD_LAZY", "RTLD_NOW", "RTLD_LAZY | os.RTLD_GLOBAL", "RTLD_NOW | os.RTLD_LOCAL"])
+def test_every_way_of_opening_it_will_do(folder, tmp_path, mode):
+    """As trtexec, DeepStream, Isaac ROS and Triton Inference Server open plugins."""
+    script = OPEN.replace("ctypes.CDLL(autoload)", f"import os; ctypes.CDLL(autoload, mode=os.{mode})")
+    done = run_child(script, folder / "libspair_plugins_autoload.so", FAKES[0].build(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)[0][1] == 8
 
 
 def test_every_tensorrt_of_the_process_gets_them(folder, tmp_path):
@@ -113,6 +125,35 @@ def test_a_refusal_of_the_registry_is_told(folder, tmp_path):
     assert done.returncode == 0, done.stderr
     words = f"spair: the registry of libnvinfer.so.11 refuses the plugin library {folder}/libspair_plugins.so\n"
     assert done.stderr == words
+
+
+LOADER = """
+#include <dlfcn.h>
+#include <cstdio>
+int main(int, char** arguments) {
+    void* tensorrt = dlopen(arguments[1], RTLD_LAZY);
+    if (tensorrt == nullptr || dlopen(arguments[2], RTLD_LAZY) == nullptr) { std::puts(dlerror()); return 1; }
+    std::printf("%d creators\\n", reinterpret_cast<int (*)()>(dlsym(tensorrt, "fake_creators"))());
+}
+"""
+
+
+@pytest.mark.parametrize("fake", FAKES[:2], ids=lambda fake: fake.soname)
+def test_on_the_processor_of_a_jetson_it_does_the_same(kernel_settings, tmp_path, fake):
+    pytest.importorskip("triton", reason="Triton compiles the kernels")
+    for tool in (CROSS, "qemu-aarch64"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed; on Debian: apt-get install g++-aarch64-linux-gnu qemu-user")
+    build = build_plugins(find_target("jetson-orin-jp6"), kernel_settings, variants=few)
+    assert build.autoload is not None
+    (tmp_path / "libspair_plugins.so").write_bytes(build.library)
+    (tmp_path / "libspair_plugins_autoload.so").write_bytes(build.autoload)
+    command = [CROSS, "-std=c++17", "-x", "c++", "-", "-o", str(tmp_path / "loader"), "-ldl"]
+    subprocess.run(command, input=LOADER.encode(), check=True)
+    files = [fake.build(tmp_path, CROSS), tmp_path / "libspair_plugins_autoload.so"]
+    run = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", str(tmp_path / "loader"), *map(str, files)]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "8 creators\n", "")
 
 
 PARSE = """

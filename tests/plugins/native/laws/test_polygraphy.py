@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from spair.export.engines import builder as engine_module
+from spair.export.engines.builder import EngineOptions
+from spair.export.engines.commands import make_polygraphy_command
 from spair.export.engines.graph import prepare_engine_graph
 from tests.export.engines.test_builder import make_graph, rtx  # noqa: F401
 
@@ -29,8 +32,13 @@ def find_rtx() -> Path:
     return Path(spec.submodule_search_locations[0]) / "libtensorrt_rtx.so.1"
 
 
-def polygraphy_with(tmp_path: Path, verb: list[str], *plugins: Path) -> subprocess.CompletedProcess[str]:
-    """Give Polygraphy a graph of all three operators, without function bodies, and plugins."""
+def polygraphy_with(
+    tmp_path: Path, verb: list[str], *plugins: Path, complete: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Give Polygraphy the graph g.onnx of all three operators, without function bodies, and plugins.
+
+    A complete verb has them already.
+    """
     graph = make_graph(tmp_path / "g.onnx")
     graph.write_bytes(prepare_engine_graph(graph, bodies=False))
     (tmp_path / "links").mkdir()
@@ -39,7 +47,8 @@ def polygraphy_with(tmp_path: Path, verb: list[str], *plugins: Path) -> subproce
     sizes = {"min": 16, "opt": 32, "max": 32}
     shapes = [word for name, size in sizes.items() for word in (f"--trt-{name}-shapes", f"image:[1,3,{size},{size}]")]
     options = [*verb[1:], *shapes, "--plugins", *map(str, plugins)]
-    command = [sys.executable, "-c", MAIN, verb[0], str(graph), *options]
+    words = verb if complete else [verb[0], str(graph), *options]
+    command = [sys.executable, "-c", MAIN, *words]
     return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
 
 
@@ -56,9 +65,12 @@ def test_it_builds_with_tensorrts_library_and_then_the_one_that_registers(rtx, p
     assert "spair:" not in done.stdout + done.stderr
 
 
-def test_running_parses_with_them_too(rtx, polygraphy, plugins, tmp_path):  # noqa: F811
+def test_the_command_that_is_written_for_it_parses_with_them_too(rtx, polygraphy, plugins, tmp_path):  # noqa: F811
     """Without a GPU it fails after the parser, so that only the parser's part is looked at."""
-    done = polygraphy_with(tmp_path, RUN, find_rtx(), plugins.autoload)
+    command = make_polygraphy_command(
+        tmp_path / "g.onnx", plugins.path, find_rtx(), plugins.target, EngineOptions((32, 32), (32, 32))
+    )
+    done = polygraphy_with(tmp_path, shlex.split(command)[1:], complete=True)
     words = done.stdout + done.stderr
     assert "Loading plugin library" in words and "libspair_plugins_autoload.so" in words
     assert "Plugin not found" not in words and "spair:" not in words
