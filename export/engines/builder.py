@@ -165,7 +165,7 @@ def _profile_of_pictures(model: onnx.ModelProto, options: EngineOptions) -> Prof
 
 
 def _has_bodies(model: onnx.ModelProto) -> bool:
-    """Tell whether each node of domain `spair` has a function body."""
+    """Tell whether each of our nodes has a body."""
     defined = {function.name for function in model.functions if function.domain == DOMAIN}
     return {node.op_type for node in model.graph.node if node.domain == DOMAIN} <= defined
 

@@ -1,4 +1,4 @@
-"""Collection of the files that a build adds to a bundle."""
+"""Files that a build adds to a bundle."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ class Circumstances:
         return BuildTimes(self.cache.folder and self.cache.folder.parent / "build-times.json")
 
     def timing(self, order: Order) -> Path | None:
-        """Return the file of timings that builds on one GPU with one TensorRT share."""
+        """Return the file of timings for an order.
+
+        All builds on one GPU with one TensorRT share it.
+        """
         if self.cache.folder is None:
             return None
         facts = (order.key.builder, order.key.version, order.key.device, order.key.driver)
@@ -152,7 +155,7 @@ def _build_orders(
 
 
 def _add_engine(found: TargetFiles, order: Order, engine: Engine) -> None:
-    """Add the files of an engine, and what the report and the manifest say of it."""
+    """Add an engine to files, manifest and report."""
     names = {"engine": f"{order.place}.engine", "key": f"{order.place}.json"}
     found.files[names["engine"]] = engine.plan
     found.files[names["key"]] = order.key.to_json().encode()

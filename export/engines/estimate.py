@@ -14,7 +14,7 @@ from ...runtime.files import write_atomically
 
 @dataclass(frozen=True)
 class Estimate:
-    """Engines of a build, and the seconds that they may take."""
+    """Number of engines to build, with their expected seconds."""
 
     engines: int
     """Number of engines to build."""
@@ -35,7 +35,10 @@ class Estimate:
         return f"{words}; {least}{format_seconds(self.seconds)} by earlier builds of {self.measured} of them here"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry "estimate" of the report; seconds are None where nothing was measured."""
+        """Return the entry "estimate" of the report.
+
+        Seconds are None where nothing was measured.
+        """
         known = round(self.seconds, 1) if self.measured else None
         return {"engines": self.engines, "cached": self.cached, "measured": self.measured, "seconds": known}
 
@@ -55,7 +58,7 @@ class BuildTimes:
         self._seconds = _read(file)
 
     def find(self, name: str) -> float | None:
-        """Return the seconds that were kept under a name, if any."""
+        """Return the seconds kept under a name, or None."""
         return self._seconds.get(name)
 
     def keep(self, name: str, seconds: float) -> None:

@@ -65,7 +65,7 @@ def make_local_target(model: str) -> Target:
 
 
 def advise_library(target: Target, model: str) -> str | None:
-    """Say where a library comes from that this machine cannot compile.
+    """Say where to get a library without Triton.
 
     Triton, which compiles the kernels, exists for some machines only.
 

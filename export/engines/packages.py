@@ -21,7 +21,10 @@ itself needs some of it, and the system ends processes when none is left."""
 
 
 class ElsewhereError(UserError):
-    """Refusal of a machine that is not the target, so that engines have to be built on another one."""
+    """Refusal of a machine that is not the target.
+
+    The engines have to be built on another one.
+    """
 
 
 def builder_of(target: Target) -> tuple[str, str]:
@@ -107,13 +110,16 @@ def read_version(package: str, name: str) -> str:
 
 
 def parse_version(version: str) -> tuple[int, int]:
-    """Return the first two numbers of a version, (10, 3) for "10.3.0.26"."""
+    """Return the first two numbers of a version.
+
+    They are (10, 3) for "10.3.0.26".
+    """
     numbers = [int(number) for number in re.findall(r"\d+", version)]
     return (*numbers, 0, 0)[0], (*numbers, 0, 0)[1]
 
 
 def find_memory_limit(device: Device, free: int | None = None) -> int:
-    """Return the bytes that the layers of an engine may use in a build.
+    """Return the bytes that layers may use in a build.
 
     They are a share of what is free now. Without a limit, TensorRT may take all memory, and the system then ends the
     build, or other processes.
@@ -130,7 +136,10 @@ def find_memory_limit(device: Device, free: int | None = None) -> int:
 
 
 def _read_available(path: Path = Path("/proc/meminfo")) -> int | None:
-    """Return the bytes of main memory that new programs can have; None where Linux does not say."""
+    """Return the bytes of main memory that programs can have.
+
+    It is None where Linux does not say.
+    """
     try:
         found = re.search(r"^MemAvailable:\s+(\d+) kB$", path.read_text(), re.MULTILINE)
     except OSError:

@@ -1,4 +1,4 @@
-"""Engines of the parts of a network, with keys and cache."""
+"""Engines of a network's parts, with keys and cache."""
 
 from __future__ import annotations
 
@@ -152,7 +152,10 @@ def _make_key(
 
 
 def _with_options(key: EngineKey, options: EngineOptions, facts: dict[str, Any]) -> EngineKey:
-    """Add options and facts as they come back from the key's file."""
+    """Add options and facts to a key.
+
+    They are as they come back from the key's file, lists in place of tuples.
+    """
     values = json.loads(json.dumps({**describe_options(options), **facts}))
     return EngineKey(**{**key.__dict__, "options": values})
 

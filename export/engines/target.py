@@ -154,7 +154,7 @@ def check_operators(bundle: Bundle, precisions: Sequence[str]) -> tuple[str, ...
 
 
 def check_builder(target: Target, model: str, options: EngineOptions | None, library: Path | None) -> None:
-    """Refuse a build whose engines or plugins this machine cannot make.
+    """Refuse a build that this machine cannot make.
 
     Where another machine has to build the engines, nothing is refused: the library is compiled for it.
 

@@ -74,7 +74,7 @@ class GraphPass(abc.ABC, Generic[Result]):
         """Rewrite a graph in place, without verification."""
 
     def expect_outside(self, before: list[tuple[str, int]]) -> list[tuple[str, int]]:
-        """Return the names and element types that a rewritten graph has outside.
+        """Return the expected inputs and outputs of a rewritten graph.
 
         By default they are those of before.
 

@@ -32,7 +32,7 @@ class TakePixels(GraphPass[PassResult]):
     """
 
     def requires(self, model: onnx.ModelProto) -> None:
-        """Raise PassError unless inputs and outputs are those of a whole network."""
+        """Raise PassError unless the graph is a whole network."""
         graph = model.graph
         found = [value.name for value in (*graph.input, *graph.output)]
         if sorted(found) != sorted((*PICTURES, MASK)):

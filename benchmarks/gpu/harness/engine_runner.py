@@ -126,7 +126,10 @@ class EngineRunner:
         return graph
 
     def _make_output(self, shape: tuple[int, ...], kind: Any, device: torch.device) -> torch.Tensor:
-        """Make an output full of NaN, or of 255 for bytes, which shows missing values."""
+        """Make an output whose missing values show.
+
+        It is full of NaN, or of 255 for bytes.
+        """
         types = {
             self._trt.float32: torch.float32,
             self._trt.float16: torch.float16,

@@ -1,4 +1,4 @@
-"""Child process with progress, a time limit and a clean end."""
+"""Child process with progress, time limit and clean end."""
 
 from __future__ import annotations
 
@@ -138,7 +138,11 @@ def _follow(
 
 
 def _wait(process: subprocess.Popen[bytes], deadline: float | None) -> bool:
-    """Wait for a child that has closed its pipe; return False if the deadline comes first."""
+    """Wait for a child that has closed its pipe.
+
+    Returns:
+        False if the deadline came first.
+    """
     try:
         process.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
@@ -147,7 +151,7 @@ def _wait(process: subprocess.Popen[bytes], deadline: float | None) -> bool:
 
 
 def _describe(code: int) -> str:
-    """Describe how a process ended, with nothing for a good end."""
+    """Describe a bad end of a process."""
     if code == 0:
         return ""
     if code > 0:

@@ -123,7 +123,7 @@ def mark_outputs(network: Any, names: list[str]) -> None:
 
 
 class TimingCache:
-    """Timings of layers, kept in a file from build to build.
+    """Timings of layers in a file.
 
     TensorRT takes its own decisions by timing, so a second build is faster with the file, and decides alike. Builders
     that run side by side add to the file one after the other, and none loses what another one found.

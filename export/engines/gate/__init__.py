@@ -1,1 +1,1 @@
-"""Gate that every engine built here passes before it is in a bundle."""
+"""Gate before an engine is put into a bundle."""

@@ -102,7 +102,7 @@ def check_engine(
 
 @contextlib.contextmanager
 def _open_references(bundle: Path, precision: str) -> Iterator[tuple[Restorer, Restorer | None]]:
-    """Open the reference, and for precisions below FP32 the FP32 graph."""
+    """Open the reference, and beside lower precisions FP32."""
     with contextlib.ExitStack() as stack:
         reference = stack.enter_context(Restorer.open(bundle, backend="onnxruntime", precision=precision))
         lower = precision != "fp32"
@@ -119,9 +119,10 @@ def _restore(restorer: Restorer, sample: Sample) -> Answer:
 
 
 def _restore_disturbed(restorer: Restorer, sample: Sample) -> Answer:
-    """Restore a picture with noise, [H, W, 3] float64 in steps of 8 bits.
+    """Restore a picture with noise.
 
-    Pixels that are left alone are those of the picture without noise, which are no result of rounding.
+    The result is [H, W, 3] float64 in steps of 8 bits. Pixels that are left alone are those of the picture without
+    noise, which are no result of rounding.
     """
     noise = np.random.default_rng(_SEED).uniform(-NOISE, NOISE, sample.picture.shape)
     values = np.clip(sample.picture / 255.0 + noise, 0.0, 1.0).astype(np.float32)

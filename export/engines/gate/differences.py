@@ -1,4 +1,4 @@
-"""Differences between two restorations of a picture, and how large they may be."""
+"""Differences between restorations of a picture, with limits."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ class Differences:
 
     @property
     def psnr(self) -> float:
-        """Peak signal-to-noise ratio of the pixels that both restored, in dB, at most 100."""
+        """Peak signal-to-noise ratio in dB, at most 100.
+
+        It is taken over the pixels that both restored.
+        """
         return min(100.0, 10 * math.log10(255.0**2 / max(self.mse, 1e-9)))
 
     def to_json(self) -> dict[str, float]:

@@ -80,7 +80,7 @@ def add_streaks(clean: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def _make_mask(size: tuple[int, int], share: float, random: np.random.Generator) -> np.ndarray:
-    """Make blocks of distorted pixels, as masks of rain have, with about the given share."""
+    """Make a mask of blocks with about the given share."""
     coarse = random.random((-(-size[0] // 4), -(-size[1] // 4))) < share
     mask = coarse.repeat(4, axis=0).repeat(4, axis=1)[: size[0], : size[1]]
     mask[size[0] // 2, size[1] // 2] = True
@@ -88,7 +88,10 @@ def _make_mask(size: tuple[int, int], share: float, random: np.random.Generator)
 
 
 def _crop(photo: np.ndarray | None, width: int, height: int, random: np.random.Generator) -> np.ndarray:
-    """Cut the middle out of a photograph, or make a picture in its place."""
+    """Cut the middle out of a photograph.
+
+    Where there is none, or too small a one, a picture is made.
+    """
     if photo is None or photo.shape[0] < height or photo.shape[1] < width:
         return _make_smooth(width, height, random)
     top, left = (photo.shape[0] - height) // 2, (photo.shape[1] - width) // 2
@@ -96,7 +99,7 @@ def _crop(photo: np.ndarray | None, width: int, height: int, random: np.random.G
 
 
 def _make_smooth(width: int, height: int, random: np.random.Generator) -> np.ndarray:
-    """Make a picture of large waves in each colour with a little grain."""
+    """Make a picture of large waves with a little grain."""
     rows, columns = np.mgrid[0:height, 0:width]
     waves = [
         np.sin(rows / random.uniform(9, 40) + random.uniform(0, 6)) * np.cos(columns / random.uniform(9, 40))
@@ -107,7 +110,11 @@ def _make_smooth(width: int, height: int, random: np.random.Generator) -> np.nda
 
 
 def _read_photo(file: str) -> np.ndarray | None:
-    """Read a photograph, [H, W, 3] uint8; None where scikit-image is not installed or has no such file."""
+    """Read a photograph.
+
+    Returns:
+        [H, W, 3] uint8; None where scikit-image is not installed or has no such file.
+    """
     if importlib.util.find_spec("skimage") is None:
         return None
     with importlib.resources.as_file(importlib.resources.files("skimage") / "data" / file) as path:

@@ -1,4 +1,4 @@
-"""Script of the child process that runs an engine on pictures."""
+"""Script of the process that runs an engine."""
 
 from __future__ import annotations
 

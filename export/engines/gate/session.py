@@ -1,4 +1,4 @@
-"""Run of an engine on pictures in a process of its own."""
+"""Run of an engine in a process of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gate over the engines of a target, before they are in the bundle."""
+"""Gate over the engines of a target."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ import dataclasses
 import importlib.resources
 import importlib.util
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +15,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from spair.export.engines import builder as engine_module
-from spair.export.engines.builder import EngineOptions, Supervision, build_engine, check_layers, read_nodes
+from spair.export.engines.builder import EngineOptions, build_engine, check_layers, read_nodes
 from spair.export.engines.child.process import make_environment
 from spair.export.engines.child.worker import write_out_bodies
 from spair.export.operators.bodies import IR_VERSION, OPSET, add_function_bodies
@@ -219,73 +217,6 @@ def test_what_the_builder_refuses_is_told_in_one_sentence(rtx, plugins, tmp_path
     with pytest.raises(UserError, match="tensorrt_rtx builds no engine from .*g.onnx: ") as caught:
         build_engine(graph, library, plugins.target, SMALL)
     assert "\n" not in str(caught.value)
-
-
-def replace_worker(monkeypatch, tmp_path, code: str) -> None:
-    """Put another script in the place of the one that builds."""
-    worker = tmp_path / "worker.py"
-    worker.write_text(code)
-    monkeypatch.setattr(engine_module, "_WORKER", worker)
-    monkeypatch.setattr(engine_module, "builder_of", lambda target: ("tensorrt_rtx", "1"))
-
-
-def test_a_builder_that_ends_its_process_is_told(plugins, tmp_path, monkeypatch):
-    code = "import os, sys\nsys.stderr.write('terminate called')\nsys.stderr.flush()\nos.abort()\n"
-    replace_worker(monkeypatch, tmp_path, code)
-    words = r"tensorrt_rtx builds no engine from .*: its process was ended by SIGABRT \(.*terminate called"
-    with pytest.raises(UserError, match=words):
-        build_engine(make_graph(tmp_path / "g.onnx"), plugins.path, plugins.target, SMALL)
-
-
-def test_a_builder_that_takes_too_long_is_stopped(plugins, tmp_path, monkeypatch):
-    replace_worker(monkeypatch, tmp_path, "import time\ntime.sleep(600)\n")
-    with pytest.raises(UserError, match=r"its process was stopped after 0\.5 seconds"):
-        build_engine(
-            make_graph(tmp_path / "g.onnx"),
-            plugins.path,
-            plugins.target,
-            SMALL,
-            supervision=Supervision(timeout=0.5),
-        )
-
-
-def test_phases_of_the_builder_are_told_from_the_child(rtx, plugins, tmp_path):
-    told: list[str] = []
-    graph = make_graph(tmp_path / "g.onnx")
-    build_engine(graph, plugins.path, plugins.target, SMALL, supervision=Supervision(told.append))
-    assert len(told) > 3
-    assert all(re.fullmatch(r"tensorrt_rtx: [\w ]+, \d{1,3} %", words) for words in told), told
-    shares = [int(words.split()[-2]) for words in told]
-    assert shares[0] == 0 and max(shares) > 50
-
-
-def test_a_layer_comparison_that_the_parser_cannot_make_is_a_note(rtx, plugins, tmp_path):
-    model = onnx.load(make_graph(tmp_path / "g.onnx"))
-    (body,) = (function for function in model.functions if function.name == "SparseNonLocal")
-    body.node[0].op_type = "NoSuchOperator"  # nobody reads it where the plugin is
-    onnx.save(model, tmp_path / "g.onnx")
-    engine = build_engine(tmp_path / "g.onnx", plugins.path, plugins.target, SMALL)
-    assert engine.plugin_layers == 3
-    (note,) = engine.notes
-    assert note.startswith("the layers beside the plugins were not compared: without plugins the parser says ")
-    with pytest.raises(UserError, match="builds no engine"):
-        build_engine(tmp_path / "g.onnx", None, plugins.target, SMALL)
-
-
-def test_tensors_are_kept_as_outputs(rtx, plugins, tmp_path):
-    graph = make_graph(tmp_path / "g.onnx")
-    engine = build_engine(graph, plugins.path, plugins.target, SMALL, outputs=["f", "s"])
-    plain = build_engine(graph, plugins.path, plugins.target, SMALL)
-    assert engine.plan != plain.plan
-    with pytest.raises(UserError, match="the parsed network has no tensor absent, which was to be kept as an output"):
-        build_engine(graph, plugins.path, plugins.target, SMALL, outputs=["absent"])
-
-
-def test_what_the_bindings_raise_becomes_a_sentence(rtx, plugins, tmp_path):
-    profile = {"image": [["one", 3, 8, 8]] * 3}
-    with pytest.raises(UserError, match=r"builds no engine from .*g\.onnx: TypeError: ") as caught:
-        build_engine(make_graph(tmp_path / "g.onnx"), plugins.path, plugins.target, SMALL, profile=profile)
-    assert "\n" not in str(caught.value) and "Traceback" not in str(caught.value)
 
 
 LAYERS = [["a", "CONVOLUTION"], ["b", "PLUGIN_V3"], ["helper", "SHUFFLE"], ["c", "ACTIVATION"]]
