@@ -13,6 +13,8 @@ PICTURES = ("image", "restored")
 """Names of the input and of the output that are pictures."""
 MASK = "mask"
 """Name of the output that is a mask."""
+TOTAL = "total"
+"""Name of the output that the pass adds."""
 _PREFIX = "pixels_"
 
 
@@ -25,7 +27,9 @@ class TakePixels(GraphPass[PassResult]):
     Before: input "image" [N,3,H,W] and output "restored" [N,3,H,W], float32 0..1; output "mask" [N,1,H,W], float32 0 or
     1. After: "image" and "restored" [N,H,W,3], uint8; "mask" [N,H,W], uint8 0 or 1. A value v becomes the byte nearest
     to 255 v, or the even one of two that are equally near, after v is limited to 0..1. A byte stands right behind an
-    input and before an output only, because TensorRT knows no layer but a Cast that takes or gives bytes.
+    input and before an output only, because TensorRT knows no layer but a Cast that takes or gives bytes. No byte can
+    say that a value is not finite, so there is a further output "total" [N], float32, the sum of the magnitudes of all
+    values of "restored": it is finite only if all of them are.
 
     Requires: no other inputs and outputs.
     Ensures: equal results, up to the rounding to bytes.
@@ -34,7 +38,7 @@ class TakePixels(GraphPass[PassResult]):
     def requires(self, model: onnx.ModelProto) -> None:
         """Raise PassError unless the graph is a whole network."""
         graph = model.graph
-        found = [value.name for value in (*graph.input, *graph.output)]
+        found = [value.name for value in (*graph.input, *graph.output) if value.name != TOTAL]
         if sorted(found) != sorted((*PICTURES, MASK)):
             raise PassError(f"its inputs and outputs are {', '.join(found)}, expected image, restored and mask")
         if _takes_bytes(graph):
@@ -65,17 +69,20 @@ class TakePixels(GraphPass[PassResult]):
                 ("most", 255.0, np.float32),
                 ("none", 0.0, np.float32),
                 ("plane", [1], np.int64),
+                ("picture", [1, 2, 3], np.int64),
             )
         )
         for value in (*graph.input, *graph.output):
             _retype(value)
+        batch = graph.input[0].type.tensor_type.shape.dim[0].dim_param or None
+        graph.output.append(helper.make_tensor_value_info(TOTAL, TensorProto.FLOAT, [batch]))
         for info in [info for info in graph.value_info if info.name in inner]:
             graph.value_info.remove(info)
         return PassResult(True)
 
     def expect_outside(self, before: list[tuple[str, int]]) -> list[tuple[str, int]]:
-        """Return the names of before with bytes as the type."""
-        return [(name, TensorProto.UINT8) for name, _ in before]
+        """Return the names of before with bytes as the type, and the total."""
+        return [*((name, TensorProto.UINT8) for name, _ in before), (TOTAL, TensorProto.FLOAT)]
 
     def ensures(self, model: onnx.ModelProto) -> None:
         """Raise PassError unless bytes stand beside casts alone."""
@@ -88,7 +95,7 @@ class TakePixels(GraphPass[PassResult]):
 
 
 def _takes_bytes(graph: onnx.GraphProto) -> bool:
-    return all(value.type.tensor_type.elem_type == TensorProto.UINT8 for value in (*graph.input, *graph.output))
+    return all(value.type.tensor_type.elem_type == TensorProto.UINT8 for value in graph.input)
 
 
 def _read_picture(target: str) -> list[onnx.NodeProto]:
@@ -103,6 +110,8 @@ def _read_picture(target: str) -> list[onnx.NodeProto]:
 def _write_results(inner: dict[str, str]) -> list[onnx.NodeProto]:
     """Make the nodes from values [N,C,H,W] to bytes."""
     return [
+        make_node("Abs", [inner["restored"]], f"{_PREFIX}restored_magnitudes"),
+        make_node("ReduceSum", [f"{_PREFIX}restored_magnitudes", f"{_PREFIX}picture"], TOTAL, keepdims=0),
         make_node("Mul", [inner["restored"], f"{_PREFIX}most"], f"{_PREFIX}restored_scaled"),
         make_node(
             "Clip",

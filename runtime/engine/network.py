@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..clock import StageClock
+from ..errors import GateError
 from ..opening import GraphTwoStage
 from ..tiling.costs import Tuning
 from ..tiling.geometry import round_down, round_up
@@ -39,8 +40,8 @@ class EngineNetwork(GraphTwoStage):
 
         Args:
             spec: sizes and halos.
-            whole: engine that takes `image` [1, H, W, 3] uint8 and gives `restored` of the same kind and `mask`
-                [1, H, W] uint8, 1 where distorted.
+            whole: engine that takes `image` [1, H, W, 3] uint8 and gives `restored` of the same kind, `mask`
+                [1, H, W] uint8, 1 where distorted, and `total` [1] float32, finite if all restored values are.
             net_l: engine of the first part; opening it fails where the bundle has none.
             net_r: engine of the second part, with the same largest size.
             release: called at the end, after the engines were closed.
@@ -58,6 +59,8 @@ class EngineNetwork(GraphTwoStage):
             return None
         with clock.stage("model"):
             values = self._whole.run({"image": image[None]})
+        if not np.isfinite(values.get("total", 0.0)).all():
+            raise GateError("the engine gave values that are not finite; use --precision fp32 or another checkpoint")
         mask = values["mask"][0].view(bool)
         return BytesOutput(values["restored"][0], mask, TileCounts().adding("packed" if mask.any() else "skipped"))
 

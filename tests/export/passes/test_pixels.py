@@ -65,6 +65,21 @@ def test_bytes_give_what_values_gave(size):
     np.testing.assert_array_equal(found["mask"], expected["mask"][:, 0].astype(np.uint8))
 
 
+@pytest.mark.parametrize(("value", "finite"), [(2.0, True), (np.nan, False), (np.inf, False), (-np.inf, False)])
+def test_the_total_of_each_picture_says_whether_its_values_are_finite(value, finite):
+    model = make_model()
+    TakePixels()(model)
+    scale_by(model, value)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    pixels = np.zeros((2, 5, 7, 3), np.uint8)
+    pixels[1, 2, 3, 1] = 51
+    (total,) = session.run(["total"], {"image": pixels})
+    assert (total.shape, total.dtype) == ((2,), np.float32)
+    assert np.isfinite(total[1]) == finite
+    if finite:
+        np.testing.assert_allclose(total, [0.0, 0.4], rtol=1e-6)
+
+
 def test_every_byte_comes_back_from_a_network_that_changes_nothing():
     model = make_model()
     scale_by(model, 1.0)

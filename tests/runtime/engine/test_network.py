@@ -5,6 +5,7 @@ import pytest
 
 from spair.runtime import Restorer, UserError
 from spair.runtime.engine.network import fit_limits
+from spair.runtime.errors import GateError
 from spair.runtime.tiling.network import PaddedPicture
 from spair.runtime.tiling.planning import Limits
 from spair.runtime.tiling.spec import SpairNetwork
@@ -67,3 +68,14 @@ def test_every_window_fits_into_the_engine(size, block_pixels):
         assert size[0] <= largest[0] and size[1] <= largest[1]
     else:  # squares with both halos
         assert int(limits.block_pixels**0.5) + 2 * 128 <= 512
+
+
+def test_values_that_are_not_finite_are_an_error(engine_bundle, monkeypatch):
+    with Restorer.open(engine_bundle.path, backend="tensorrt") as restorer:
+        run = restorer.network._whole.run
+        for total in (np.nan, np.inf):
+            monkeypatch.setattr(
+                restorer.network._whole, "run", lambda feeds, total=total: {**run(feeds), "total": np.array([total])}
+            )
+            with pytest.raises(GateError, match="the engine gave values that are not finite; use --precision fp32"):
+                restorer(draw(8, 8))

@@ -40,6 +40,7 @@ def test_tensors_have_their_types_and_largest_shapes(engine):
         "image": (np.uint8, True, (1, 48, 64, 3)),
         "restored": (np.uint8, False, ()),
         "mask": (np.uint8, False, ()),
+        "total": (np.float32, False, ()),
     }
 
 
