@@ -66,7 +66,7 @@ def test_the_command_that_builds_into_the_bundle_is_one_that_spair_understands(m
 
 def test_an_engine_is_timed_at_the_usual_size_with_its_plugins():
     words = shlex.split(make_trtexec_load_command("a b.engine", LIBRARY, EngineOptions((64, 48), (96, 80), 4)))
-    assert words == ["trtexec", "--loadEngine=a b.engine", f"--dynamicPlugins={LIBRARY}", "--shapes=image:1x3x48x64"]
+    assert words == ["trtexec", "--loadEngine=a b.engine", f"--dynamicPlugins={LIBRARY}", "--shapes=image:1x48x64x3"]
 
 
 @pytest.mark.parametrize("tf32", [False, True])
@@ -76,7 +76,7 @@ def test_polygraphy_opens_tensorrt_first(tf32):
     words = shlex.split(make_polygraphy_command(Path("a b.onnx"), LIBRARY, tensorrt, find_target("l4"), options))
     assert words[:4] == ["polygraphy", "run", "a b.onnx", "--trt"]
     assert words[-3:] == ["--plugins", "/usr/lib/libnvinfer.so.10", AUTOLOAD]
-    assert words[words.index("--trt-max-shapes") + 1] == "image:[4,3,80,96]"
+    assert words[words.index("--trt-max-shapes") + 1] == "image:[4,80,96,3]"
     assert "--strongly-typed" in words and ("--tf32" in words) == tf32
 
 
