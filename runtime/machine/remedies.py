@@ -106,7 +106,9 @@ def advise_pycuda(toolkit: Path | None) -> str:
             "it is compiled against the CUDA toolkit, which is missing here (no cuda.h in $CUDA_HOME/include or "
             "/usr/local/cuda/include): install the toolkit, or use cuda-bindings instead, which needs none"
         )
-    return (
-        f"PATH={toolkit}/bin:$PATH CPATH={toolkit}/include pip install 'pycuda>=2025.1.2' (without these two paths it "
-        'stops at "cuda.h: No such file")'
-    )
+    command = f"PATH={toolkit}/bin:$PATH CPATH={toolkit}/include pip install 'pycuda>=2025.1.2'"
+    traps = 'without these two paths it stops at "cuda.h: No such file"'
+    if not (toolkit / "include" / "curand.h").is_file():
+        command = f"echo 'CUDA_ENABLE_CURAND = False' >> ~/.aksetup-defaults.py; {command}"
+        traps += ', and without the first command at "curand.h: No such file", which this toolkit lacks'
+    return f"{command} ({traps})"

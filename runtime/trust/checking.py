@@ -101,9 +101,12 @@ def library_folder(digest: str) -> Path:
 
 
 def _make_private(folder: Path) -> None:
-    """Make a private folder below the cache, and check both."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for place in (folder, folder.parent, folder.parent.parent):
+    """Make the private folder of a copy.
+
+    All that leads to it from the cache on is checked.
+    """
+    for place in (folder.parent.parent, folder.parent, folder):
+        place.mkdir(mode=0o700, exist_ok=True)  # `parents` would leave those between to the umask
         check_ownership(place, place.stat())
 
 

@@ -125,7 +125,8 @@ def forget_digests(digests: Iterable[str]) -> list[str]:
     Raises:
         UserError: see `trust_digests`.
     """
-    wanted, found = set(digests), []
+    wanted = set(digests)
+    found: list[str] = []
 
     def remove(old: dict[str, str]) -> dict[str, str]:
         found.extend(digest for digest in old if digest in wanted)

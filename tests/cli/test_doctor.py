@@ -54,7 +54,8 @@ def test_only_a_jetson_is_told_about_jetsons(spair, monkeypatch, version):
 
 def test_a_list_that_cannot_be_used_is_said(spair, monkeypatch, tmp_path):
     monkeypatch.setattr(probes, "PROBES", {})
-    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").mkdir(mode=0o700)
+    (tmp_path / "cache" / "trusted.json").touch(mode=0o600)
     (tmp_path / "cache" / "trusted.json").write_text("{")
     done = spair("doctor")
     assert done.code == 0 and "is damaged" in done.out and "trusted files with code" not in done.out

@@ -89,7 +89,8 @@ def test_a_target_limits_what_is_trusted(spair, built):
 def test_bad_input_is_one_sentence(spair, bundle, tmp_path):
     spair("trust", bundle, "--yes").refused("holds no plugin library and no engine")
     spair("trust", tmp_path / "absent.spair", "--yes").refused("it does not exist")
-    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").mkdir(mode=0o700)
+    (tmp_path / "cache" / "trusted.json").touch(mode=0o600)
     (tmp_path / "cache" / "trusted.json").write_text("{")
     spair("trust", add_code(Bundle.open(bundle), b"x").path, "--yes").refused("is damaged .*; delete it")
 

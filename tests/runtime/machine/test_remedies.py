@@ -1,7 +1,5 @@
 """Each absence is one sentence with the command that mends it."""
 
-from pathlib import Path
-
 import pytest
 
 from spair.runtime.machine.jetson import Jetson
@@ -53,14 +51,20 @@ def test_every_package_has_its_command(package):
 def test_pycuda_is_compiled_with_the_toolkit_that_is_there(tmp_path):
     assert find_toolkit({"CUDA_HOME": str(tmp_path)}) != tmp_path, "it has no header"
     (tmp_path / "include").mkdir()
-    (tmp_path / "include" / "cuda.h").write_text("")
+    for header in ("cuda.h", "curand.h"):
+        (tmp_path / "include" / header).write_text("")
     assert find_toolkit({"CUDA_HOME": str(tmp_path)}) == tmp_path
     command = f"PATH={tmp_path}/bin:$PATH CPATH={tmp_path}/include pip install 'pycuda>=2025.1.2'"
     advice = advise_installation("pycuda.driver", None, {"CUDA_HOME": str(tmp_path)})
     assert advice.startswith(command) and "cuda.h: No such file" in advice
 
 
+def test_a_toolkit_without_curand_needs_one_command_more(tmp_path):
+    advice = advise_pycuda(tmp_path)
+    assert advice.startswith("echo 'CUDA_ENABLE_CURAND = False' >> ~/.aksetup-defaults.py; PATH=")
+    assert "curand.h: No such file" in advice
+
+
 def test_without_a_toolkit_there_is_another_way():
     advice = advise_pycuda(None)
     assert "install the toolkit, or use cuda-bindings instead" in advice and "cuda.h" in advice
-    assert advise_pycuda(Path("/opt/cuda")).startswith("PATH=/opt/cuda/bin:$PATH")

@@ -1,6 +1,7 @@
 """No code of a bundle runs before it was trusted, and what was checked is what runs."""
 
 import ctypes
+import os
 import re
 import shutil
 import stat
@@ -57,6 +58,19 @@ def test_a_trusted_library_runs_from_its_private_copy(evil, cache):
     assert evil.load(copy)
 
 
+def test_folders_and_files_are_private_whatever_the_umask(evil, cache):
+    old = os.umask(0)
+    try:
+        trust_files([evil.library])
+        copy = take_library(evil.library, bundle=evil.bundle.path)
+    finally:
+        os.umask(old)
+    places = (copy.parent, copy.parent.parent, cache)
+    assert [stat.S_IMODE(place.stat().st_mode) for place in places] == [0o700] * 3
+    assert stat.S_IMODE((cache / "trusted.json").stat().st_mode) == 0o600
+    assert take_library(evil.library, bundle=evil.bundle.path) == copy
+
+
 def test_a_library_that_is_replaced_after_the_check_does_not_run(evil):
     code = evil.library.read_bytes()
     harmless = evil.library.with_name("harmless.so")
@@ -95,7 +109,8 @@ def test_a_copy_that_others_could_replace_is_refused(evil, cache):
 def test_a_link_in_place_of_the_copy_is_replaced(evil):
     trust_files([evil.library])
     copy = library_folder(evil.bundle.manifest.files[LIBRARY]) / evil.library.name
-    copy.parent.mkdir(parents=True, mode=0o700)
+    for place in (copy.parent.parent, copy.parent):
+        place.mkdir(mode=0o700)
     copy.symlink_to(evil.library)
     assert take_library(evil.library, bundle=evil.bundle.path) == copy and not copy.is_symlink()
 

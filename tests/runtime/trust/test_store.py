@@ -146,6 +146,6 @@ def test_a_failure_leaves_the_old_list(cache, monkeypatch):
 
 
 def test_a_cache_that_is_a_file_is_one_sentence(cache):
-    cache.write_text("no folder")
+    cache.touch(mode=0o600)
     with pytest.raises(UserError, match="cannot write the list of trusted files .*; set SPAIR_CACHE"):
         trust_digests({A: "one.so"})
