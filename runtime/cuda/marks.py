@@ -1,4 +1,4 @@
-"""Times of the steps of one run, by marks in its stream."""
+"""Times of a run's steps, by marks in its stream."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ class Marks:
         self._passed[mark] = (before, self._clock())
 
     def read(self) -> RunTimes:
-        """Return the times of the last run, which must have ended.
+        """Return the times of the last run.
+
+        It must have ended.
 
         Raises:
             CudaError: the GPU refuses.
@@ -87,7 +89,7 @@ class Marks:
         return RunTimes(self._measure_host(COPIED_IN, COMPUTED), total, *spans)
 
     def _measure_host(self, first: int, last: int) -> Span:
-        """Return when the host was done with one mark, and came to the other."""
+        """Return the span of the host between two marks."""
         moments = self._passed[first][1], self._passed[last][0]
         start, end = (1000 * (moment - self._origin) for moment in moments)
         return start, end

@@ -90,7 +90,9 @@ def _do_nothing() -> None:
 
 
 def measure_largest_piece(spec: SpairNetwork, largest: Size) -> int:
-    """Return the largest side in pixels of pieces whose windows fit into an engine.
+    """Return the largest side of pieces that engines take.
+
+    The windows of such pieces, which have halos, fit into the engines.
 
     Args:
         spec: the network's halos.

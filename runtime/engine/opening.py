@@ -132,7 +132,7 @@ def open_engines(
     options: SlotOptions | None = None,
     trust_code: bool = False,
 ) -> EngineOpening:
-    """Choose the engines of a bundle, and open a runtime for them.
+    """Choose the engines of a bundle and open their runtime.
 
     Args:
         bundle: a bundle of a two-stage network.
@@ -157,7 +157,7 @@ def open_engines(
 
 
 def _list_code(bundle: Bundle, choice: Choice) -> list[Path]:
-    """List what runs as code, so that one message names all."""
+    """List all code at once, for one message."""
     parts = _list_parts(bundle, choice)
     found = [find_engine(bundle, choice.target, choice.precision, choice.host, part).plan for part in parts]
     return [choice.whole.library, choice.whole.plan, *found]
@@ -191,7 +191,9 @@ class EngineOpening:
         self._options = options
 
     def open_network(self, watch: Callable[[Graph], Graph] = _leave_alone) -> EngineNetwork:
-        """Open the engines as a network, which closes the runtime at its end.
+        """Open the engines as a network.
+
+        The network closes the runtime at its end.
 
         Args:
             watch: gets the graph of Net_R, and returns the graph that is run in its place.

@@ -116,18 +116,21 @@ class Slot:
         return values
 
     def prepare(self, feeds: Mapping[str, np.ndarray], growth: float = 1.0) -> None:
-        """Set the shapes, and put the inputs where they are copied from; see `run`."""
+        """Set the shapes and the inputs; see `run`."""
         self._set_shapes({name: tuple(feed.shape) for name, feed in feeds.items()}, growth)
         for tensor in self._inputs:
             np.copyto(self._view(tensor.name, tensor.dtype), feeds[tensor.name], casting="no")
 
     def make_marks(self, clock: Callable[[], float] = time.perf_counter) -> Marks:
-        """Make marks for `repeat`, which the caller closes before the slot."""
+        """Make marks for `repeat`.
+
+        The caller closes them before the slot.
+        """
         assert self._stream is not None
         return Marks(self._cuda, self._stream, clock, spin=self._options.spin)
 
     def repeat(self, marks: Marks | None = None) -> None:
-        """Run the engine once more on the inputs that were prepared.
+        """Run the engine once more on the prepared inputs.
 
         Args:
             marks: get the times of this run.
@@ -141,9 +144,9 @@ class Slot:
         self._consider_capture()
 
     def report_layers(self, receive: Callable[[str, float], None]) -> None:
-        """Let TensorRT report the time of each layer in every run from now on.
+        """Let TensorRT report the time of each layer.
 
-        Runs take longer then, and cannot be captured.
+        Every run from now on takes longer for it, and cannot be captured.
 
         Args:
             receive: called with a layer's name and milliseconds, in the engine's order.
@@ -152,13 +155,16 @@ class Slot:
         self._context.set_profiler(self._engine.make_profiler(receive))
 
     def describe_layers(self) -> str:
-        """Return TensorRT's own JSON about the layers, for the shapes that are set."""
+        """Return TensorRT's own JSON about the layers.
+
+        It has the sizes for the shapes that are set.
+        """
         assert self._context is not None
         return self._engine.describe_layers(self._context)
 
     @property
     def detailed(self) -> bool:
-        """Whether the engine was built to say more of a layer than its name."""
+        """Whether the engine tells more of a layer than its name."""
         return self._engine.detailed
 
     def _set_shapes(self, shapes: Shapes, growth: float) -> None:

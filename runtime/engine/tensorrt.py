@@ -120,7 +120,7 @@ class LoadedEngine:
         self.scratch_size = int(engine.device_memory_size_v2)
         """Bytes of working memory that a context needs for the largest shapes."""
         self.detailed = bool(engine.profiling_verbosity == module.ProfilingVerbosity.DETAILED)
-        """Whether the engine was built to say more of a layer than its name."""
+        """Whether the engine tells more of a layer than its name."""
 
     def make_context(self) -> ExecutionContext:
         """Make an execution context without working memory of its own.
@@ -229,7 +229,7 @@ class ExecutionContext:
         self._context.profiler = profiler
 
     def inform(self, inspector: Any) -> None:
-        """Tell an inspector of the engine the shapes that are set."""
+        """Tell an inspector the shapes that are set."""
         inspector.execution_context = self._context
 
 
