@@ -164,7 +164,7 @@ class Slot:
 
     @property
     def detailed(self) -> bool:
-        """Whether the engine tells more of a layer than its name."""
+        """Whether the engine tells more of layers than names."""
         return self._engine.detailed
 
     def _set_shapes(self, shapes: Shapes, growth: float) -> None:
