@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 
 import numpy as np
 
 from ..arrays import make_native
 from .pool import SlotPool
+from .slot import Slot, SlotOptions
 from .tensorrt import Tensor
 
 _ONNX_TYPES = {"float32": "tensor(float)", "float16": "tensor(float16)", "uint8": "tensor(uint8)"}
@@ -46,11 +48,22 @@ class EngineGraph:
             ValueError: an input is missing or unknown.
             EngineError, MemoryError: see `SlotPool.run`.
         """
+        values = self._pool.run(self.convert(feeds))
+        return {name: v.astype(np.float32) if v.dtype == np.float16 else v for name, v in values.items()}
+
+    def convert(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Convert arrays to the types of the inputs.
+
+        Raises:
+            ValueError: an input is missing or unknown.
+        """
         if feeds.keys() != self.inputs.keys():
             raise ValueError(f"the engine takes {sorted(self.inputs)}, got {sorted(feeds)}")
-        given = {name: make_native(value).astype(self._types[name], copy=False) for name, value in feeds.items()}
-        values = self._pool.run(given)
-        return {name: v.astype(np.float32) if v.dtype == np.float16 else v for name, v in values.items()}
+        return {name: make_native(value).astype(self._types[name], copy=False) for name, value in feeds.items()}
+
+    def own_slot(self, options: SlotOptions) -> AbstractContextManager[Slot]:
+        """Make a slot for measurements; see `SlotPool.own_slot`."""
+        return self._pool.own_slot(options)
 
     def close(self) -> None:
         """Close the slots and the engine; may be called twice."""
@@ -83,6 +96,14 @@ class GraphOnDemand:
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run the graph."""
         return self._get().run(feeds)
+
+    def convert(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Convert arrays to the types of the inputs."""
+        return self._get().convert(feeds)
+
+    def own_slot(self, options: SlotOptions) -> AbstractContextManager[Slot]:
+        """Make a slot for measurements; see `SlotPool.own_slot`."""
+        return self._get().own_slot(options)
 
     def _get(self) -> EngineGraph:
         with self._lock:

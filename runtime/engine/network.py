@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..backends.base import Graph
 from ..clock import StageClock
 from ..errors import GateError
 from ..opening import GraphTwoStage
@@ -33,7 +34,7 @@ class EngineNetwork(GraphTwoStage):
         spec: SpairNetwork,
         whole: EngineGraph,
         net_l: GraphOnDemand,
-        net_r: GraphOnDemand,
+        net_r: Graph,
         release: Callable[[], None],
     ) -> None:
         """Take over the engines.
@@ -49,6 +50,11 @@ class EngineNetwork(GraphTwoStage):
         super().__init__(spec, net_l, {"dense": net_r}, Tuning.assumed(spec.crossover))
         self._whole, self._located, self._release = whole, net_l, release
         self._largest = whole.largest["image"][1:3]
+
+    @property
+    def whole(self) -> EngineGraph:
+        """Engine of the whole network."""
+        return self._whole
 
     def restore_bytes(self, image: np.ndarray, clock: StageClock) -> BytesOutput | None:
         """Restore an 8-bit picture with the whole engine.
@@ -86,6 +92,19 @@ def _do_nothing() -> None:
     pass
 
 
+def measure_largest_piece(spec: SpairNetwork, largest: Size) -> int:
+    """Return the largest side of pieces that engines take.
+
+    The windows of such pieces, which have halos, fit into the engines.
+
+    Args:
+        spec: the network's halos.
+        largest: largest height and width that the engines take.
+    """
+    halo = round_up(spec.halo_l, spec.multiple) + round_up(spec.halo_r, spec.multiple)
+    return round_down(min(largest) - 2 * halo, spec.multiple)
+
+
 def fit_limits(limits: Limits, spec: SpairNetwork, largest: Size, picture: PaddedPicture) -> Limits:
     """Tighten limits so that every window fits into an engine.
 
@@ -97,8 +116,7 @@ def fit_limits(limits: Limits, spec: SpairNetwork, largest: Size, picture: Padde
         largest: largest height and width that the engines take.
         picture: the padded picture.
     """
-    halo = round_up(spec.halo_l, spec.multiple) + round_up(spec.halo_r, spec.multiple)
-    side = round_down(min(largest) - 2 * halo, spec.multiple)
+    side = measure_largest_piece(spec, largest)
     height, width = picture.image.shape[2:]
     pixels = limits.block_pixels
     if height > largest[0] or width > largest[1]:  # never one block, also where it is long and thin

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from ..backends.base import Graph
 from ..bundle.engines import Host, StoredEngine, find_engine
 from ..bundle.precision import AUTO
 from ..bundle.reader import Bundle
@@ -41,6 +43,10 @@ class Choice:
     """Python package that runs it."""
     host: Host
     whole: StoredEngine
+
+
+def _leave_alone(graph: Graph) -> Graph:
+    return graph
 
 
 def unavailable() -> str | None:
@@ -111,7 +117,22 @@ def open_engine_network(
     options: SlotOptions | None = None,
     trust_code: bool = False,
 ) -> EngineNetwork:
-    """Open the engines of a bundle.
+    """Open the engines of a bundle as a network.
+
+    See `open_engines` for the arguments and errors.
+    """
+    return open_engines(bundle, precision, slots=slots, options=options, trust_code=trust_code).open_network()
+
+
+def open_engines(
+    bundle: Bundle,
+    precision: str,
+    *,
+    slots: int | None = None,
+    options: SlotOptions | None = None,
+    trust_code: bool = False,
+) -> EngineOpening:
+    """Choose the engines of a bundle and open their runtime.
 
     Args:
         bundle: a bundle of a two-stage network.
@@ -122,25 +143,21 @@ def open_engine_network(
 
     Raises:
         UserError: no engine fits, one is of another version, or the code is not trusted.
-        EngineError: TensorRT refuses the library or an engine.
+        EngineError: TensorRT refuses the library.
     """
     choice = choose_engine(bundle, precision)
-    spec = bundle.manifest.network
-    assert isinstance(spec, SpairNetwork), "engines are built for SPAIR networks alone"
+    assert isinstance(bundle.manifest.network, SpairNetwork), "engines are built for SPAIR networks alone"
     if not trust_code:
         check_trusted(_list_code(bundle, choice), bundle=bundle.path)
     library = take_library(choice.whole.library, bundle=bundle.path, trust_code=trust_code)
     cuda, package = open_cuda(), TensorRT(choice.package)
     with cuda.current():
         runtime = package.open_runtime(library)
-        opening = _Opening(bundle, choice, cuda, runtime, slots or SLOTS, options or SlotOptions(), trust_code)
-        whole = opening.open(choice.whole)
-    net_l, net_r = (GraphOnDemand(partial(opening.open_part, part)) for part in PARTS)
-    return EngineNetwork(spec, whole, net_l, net_r, opening.release)
+        return EngineOpening(bundle, choice, cuda, runtime, slots or SLOTS, options or SlotOptions(), trust_code)
 
 
 def _list_code(bundle: Bundle, choice: Choice) -> list[Path]:
-    """List what runs as code, so that one message names all."""
+    """List all code at once, for one message."""
     parts = _list_parts(bundle, choice)
     found = [find_engine(bundle, choice.target, choice.precision, choice.host, part).plan for part in parts]
     return [choice.whole.library, choice.whole.plan, *found]
@@ -152,7 +169,7 @@ def _list_parts(bundle: Bundle, choice: Choice) -> list[str]:
     return [part for part in PARTS if part in entry.get("parts", {})]
 
 
-class _Opening:
+class EngineOpening:
     """Runtime of a bundle, which opens its engines."""
 
     def __init__(
@@ -165,9 +182,32 @@ class _Opening:
         options: SlotOptions,
         trust_code: bool,
     ) -> None:
-        self._bundle, self._choice, self._cuda, self._trust_code = bundle, choice, cuda, trust_code
+        self._bundle, self._cuda, self._trust_code = bundle, cuda, trust_code
+        self.choice = choice
+        """Engine that was chosen."""
+        self.slots = slots
+        """Pictures that an engine computes at a time."""
         self._runtime: EngineRuntime | None = runtime
-        self._slots, self._options = slots, options
+        self._options = options
+
+    def open_network(self, watch: Callable[[Graph], Graph] = _leave_alone) -> EngineNetwork:
+        """Open the engines as a network.
+
+        The network closes the runtime at its end.
+
+        Args:
+            watch: gets the graph of Net_R, and returns the graph that is run in its place.
+
+        Raises:
+            UserError: the engine of the whole network was changed.
+            EngineError: TensorRT refuses it.
+        """
+        spec = self._bundle.manifest.network
+        assert isinstance(spec, SpairNetwork)
+        with self._cuda.current():
+            whole = self.open(self.choice.whole)
+        net_l, net_r = (GraphOnDemand(partial(self.open_part, part)) for part in PARTS)
+        return EngineNetwork(spec, whole, net_l, watch(net_r), self.release)
 
     def open_part(self, part: str) -> EngineGraph:
         """Open the engine of a part.
@@ -176,7 +216,7 @@ class _Opening:
             UserError: the bundle does not have it.
             EngineError: TensorRT refuses it.
         """
-        choice = self._choice
+        choice = self.choice
         if part not in _list_parts(self._bundle, choice):
             raise UserError(
                 f"the engine {choice.whole.plan} takes 8-bit RGB pictures up to its largest size, without a mask; all "
@@ -191,7 +231,7 @@ class _Opening:
         assert self._runtime is not None
         plan = read_trusted(stored.plan, bundle=self._bundle.path, trust_code=self._trust_code)
         engine = self._runtime.load_engine(plan, str(stored.plan))
-        pool = SlotPool(self._cuda, engine, lead="image", slots=self._slots, options=self._options)
+        pool = SlotPool(self._cuda, engine, lead="image", slots=self.slots, options=self._options)
         return EngineGraph(engine.tensors, pool)
 
     def release(self) -> None:

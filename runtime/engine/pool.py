@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -72,6 +73,30 @@ class SlotPool:
             self._free_idle()
             try:
                 return self._run(feeds, bound, 1.0)
+            except CudaError as error:
+                raise self._judge(error) from error
+
+    @contextmanager
+    def own_slot(self, options: SlotOptions) -> Iterator[Slot]:
+        """Make a slot beside those of the pool, for measurements.
+
+        The CUDA context is current in the `with` block, at whose end the slot is closed.
+
+        Args:
+            options: its options.
+
+        Raises:
+            EngineError, MemoryError: see `run`.
+        """
+        with self._cuda.current():
+            if self._closed or self._engine is None:
+                raise EngineError("the restorer was closed")
+            try:
+                slot = Slot(self._cuda, self._engine, options)
+                try:
+                    yield slot
+                finally:
+                    slot.close()
             except CudaError as error:
                 raise self._judge(error) from error
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
 from ..cuda import CapturedWork, Cuda, CudaError, Event, Memory, Stream
+from ..cuda.marks import COMPUTED, COPIED_IN, COPIED_OUT, START, Marks
 from .buffers import Buffer, close_all
 from .errors import EngineError
 from .tensorrt import ExecutionContext, LoadedEngine
@@ -17,6 +22,15 @@ from .tensorrt import ExecutionContext, LoadedEngine
 Shapes = Mapping[str, tuple[int, ...]]
 """Shapes of tensors by name."""
 _LOG = logging.getLogger("spair.tensorrt")
+_numbers = itertools.count()
+
+
+def _mark_nothing(mark: int) -> None:
+    pass
+
+
+def _annotate_nothing(name: str) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,8 @@ class SlotOptions:
     """Whether a thread that waits keeps a core busy, which answers a little sooner."""
     warm_up: int = 2
     """Number of runs with one shape before it is captured: TensorRT prepares itself in the first one after a change."""
+    annotate: Callable[[str], AbstractContextManager[None]] = _annotate_nothing
+    """Function that names what happens in a `with` block to a profiler: engine, slot and picture."""
 
 
 class Slot:
@@ -50,7 +66,8 @@ class Slot:
         self._outputs = [tensor for tensor in engine.tensors if not tensor.is_input]
         self._shapes: Shapes = MappingProxyType({})
         self._sizes: dict[str, int] = {}
-        self._runs = 0
+        self._runs, self._pictures = 0, itertools.count()
+        self._name = f"{Path(engine.where).stem}, slot {next(_numbers)}"
         self._context: ExecutionContext | None = None
         self._stream: Stream | None = None
         self._done: Event | None = None
@@ -90,14 +107,65 @@ class Slot:
         Raises:
             CudaError, EngineError: the GPU or TensorRT refuses.
         """
+        with self._options.annotate(f"{self._name}, picture {next(self._pictures)}"):
+            self.prepare(feeds, growth)
+            self._launch()
+            self._wait()
+            values = {tensor.name: self._view(tensor.name, tensor.dtype).copy() for tensor in self._outputs}
+        self._consider_capture()
+        return values
+
+    def prepare(self, feeds: Mapping[str, np.ndarray], growth: float = 1.0) -> None:
+        """Set the shapes and the inputs; see `run`."""
         self._set_shapes({name: tuple(feed.shape) for name, feed in feeds.items()}, growth)
         for tensor in self._inputs:
             np.copyto(self._view(tensor.name, tensor.dtype), feeds[tensor.name], casting="no")
-        self._launch()
-        self._wait()
-        values = {tensor.name: self._view(tensor.name, tensor.dtype).copy() for tensor in self._outputs}
+
+    def make_marks(self, clock: Callable[[], float] = time.perf_counter) -> Marks:
+        """Make marks for `repeat`.
+
+        The caller closes them before the slot.
+        """
+        assert self._stream is not None
+        return Marks(self._cuda, self._stream, clock, spin=self._options.spin)
+
+    def repeat(self, marks: Marks | None = None) -> None:
+        """Run the engine once more on the prepared inputs.
+
+        Args:
+            marks: get the times of this run.
+
+        Raises:
+            CudaError, EngineError: the GPU or TensorRT refuses.
+        """
+        with self._options.annotate(f"{self._name}, picture {next(self._pictures)}"):
+            self._launch(marks)
+            self._wait()
         self._consider_capture()
-        return values
+
+    def report_layers(self, receive: Callable[[str, float], None]) -> None:
+        """Let TensorRT report the time of each layer.
+
+        Every run from now on takes longer for it, and cannot be captured.
+
+        Args:
+            receive: called with a layer's name and milliseconds, in the engine's order.
+        """
+        assert self._context is not None and not self._options.graph, "layers report nothing inside of a graph"
+        self._context.set_profiler(self._engine.make_profiler(receive))
+
+    def describe_layers(self) -> str:
+        """Return TensorRT's own JSON about the layers.
+
+        It has the sizes for the shapes that are set.
+        """
+        assert self._context is not None
+        return self._engine.describe_layers(self._context)
+
+    @property
+    def detailed(self) -> bool:
+        """Whether the engine tells more of layers than names."""
+        return self._engine.detailed
 
     def _set_shapes(self, shapes: Shapes, growth: float) -> None:
         if shapes == self._shapes:
@@ -133,21 +201,26 @@ class Slot:
         assert self._context is not None
         return self._buffers[name].view(self._context.read_shape(name), dtype)
 
-    def _enqueue(self) -> None:
+    def _enqueue(self, mark: Callable[[int], None] = _mark_nothing) -> None:
         """Queue copies and inference; the same is captured."""
         assert self._context is not None and self._stream is not None
         for tensor in self._inputs:
             self._buffers[tensor.name].copy_in(self._sizes[tensor.name], self._stream)
+        mark(COPIED_IN)
         self._context.enqueue(self._stream.handle)
+        mark(COMPUTED)
         for tensor in self._outputs:
             self._buffers[tensor.name].copy_out(self._sizes[tensor.name], self._stream)
 
-    def _launch(self) -> None:
+    def _launch(self, marks: Marks | None = None) -> None:
         assert self._stream is not None and self._done is not None
+        mark = _mark_nothing if marks is None else marks.set
+        mark(START)
         if self._graph is None:
-            self._enqueue()
+            self._enqueue(mark)
         else:
             self._graph.launch(self._stream)
+        mark(COPIED_OUT)
         self._done.record(self._stream)
 
     def _wait(self) -> None:

@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,6 +119,8 @@ class LoadedEngine:
         """Inputs and outputs."""
         self.scratch_size = int(engine.device_memory_size_v2)
         """Bytes of working memory that a context needs for the largest shapes."""
+        self.detailed = bool(engine.profiling_verbosity == module.ProfilingVerbosity.DETAILED)
+        """Whether the engine tells more of a layer than its name."""
 
     def make_context(self) -> ExecutionContext:
         """Make an execution context without working memory of its own.
@@ -132,9 +134,34 @@ class LoadedEngine:
             raise EngineError(f"TensorRT makes no execution context for {self.where}: {self._package.last_words()}")
         return ExecutionContext(self._package, context, self.where)
 
-    def describe_layers(self) -> str:
-        """Return TensorRT's own JSON about the layers."""
+    def make_profiler(self, receive: Callable[[str, float], None]) -> Any:
+        """Make a profiler for `ExecutionContext.set_profiler`.
+
+        Args:
+            receive: called with a layer's name and milliseconds.
+        """
+        module = self._module
+
+        class Profiler(module.IProfiler):  # type: ignore[misc]
+            """Profiler that passes the times on."""
+
+            def __init__(self) -> None:
+                module.IProfiler.__init__(self)
+
+            def report_layer_time(self, layer_name: str, ms: float) -> None:
+                receive(layer_name, ms)
+
+        return Profiler()
+
+    def describe_layers(self, context: ExecutionContext | None = None) -> str:
+        """Return TensorRT's own JSON about the layers.
+
+        Args:
+            context: context whose shapes are told; without it sizes that change are -1.
+        """
         inspector = self._engine.create_engine_inspector()
+        if context is not None:
+            context.inform(inspector)
         return str(inspector.get_engine_information(self._module.LayerInformationFormat.JSON))
 
     def _describe(self, name: str) -> Tensor:
@@ -149,6 +176,7 @@ class ExecutionContext:
 
     def __init__(self, package: TensorRT, context: Any, where: str) -> None:
         self._package, self._context, self._where = package, context, where
+        self._profiler: Any = None
 
     def set_shape(self, name: str, shape: Sequence[int]) -> None:
         """Set the shape of an input.
@@ -193,8 +221,16 @@ class ExecutionContext:
             raise EngineError(f"{self._where} does not run: {self._package.last_words()}")
 
     def set_profiler(self, profiler: Any) -> None:
-        """Let TensorRT report the time of each layer."""
+        """Let TensorRT report the time of each layer.
+
+        Every run then waits for its end.
+        """
+        self._profiler = profiler  # TensorRT does not keep it alive
         self._context.profiler = profiler
+
+    def inform(self, inspector: Any) -> None:
+        """Tell an inspector the shapes that are set."""
+        inspector.execution_context = self._context
 
 
 def _make_log(module: Any) -> Any:

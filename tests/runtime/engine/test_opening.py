@@ -2,6 +2,7 @@
 
 import gc
 
+import numpy as np
 import pytest
 
 from spair.runtime import Restorer, UserError
@@ -120,3 +121,24 @@ def test_opening_and_closing_leaves_nothing(gpu, engine_bundle):
         del restorer
         gc.collect()
         assert gpu.live() == {}
+
+
+def test_the_graph_of_net_r_may_be_watched(engine_bundle):
+    seen = []
+
+    class Watch:
+        def __init__(self, graph):
+            self._graph = graph
+
+        def run(self, feeds):
+            seen.append(feeds["mask"].mean())
+            return self._graph.run(feeds)
+
+        def close(self):
+            self._graph.close()
+
+    picture, mask = draw(64, 64), np.zeros((64, 64), bool)
+    mask[:32] = True
+    with Restorer(opening.open_engines(engine_bundle, "fp32").open_network(watch=Watch)) as restorer:
+        restorer(picture, mask=mask)
+    assert seen == [0.5]

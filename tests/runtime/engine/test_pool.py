@@ -111,7 +111,7 @@ def test_an_engine_error_costs_its_slot_alone(make_pool, monkeypatch):
     pool, enqueue = make_pool(), Slot._enqueue
     pool.run(feed())
 
-    def fail(self):
+    def fail(self, mark):
         raise EngineError("x.engine does not run: of one's own")
 
     monkeypatch.setattr(Slot, "_enqueue", fail)
@@ -131,6 +131,27 @@ def test_a_closed_pool_refuses(gpu, make_pool):
         pool.run(feed())
     gc.collect()
     assert gpu.live() == {}
+
+
+def test_a_slot_of_ones_own_is_closed_and_is_none_of_the_pools(gpu, make_pool):
+    pool = make_pool()
+    with pool.own_slot(SlotOptions(graph=False)) as slot:
+        slot.run(feed())
+        assert count_made(pool) == 0
+    assert {kind for kind in gpu.live() if kind != "pushed contexts"} == set()
+    pool.close()
+    with pytest.raises(EngineError, match="the restorer was closed"), pool.own_slot(SlotOptions()):
+        raise AssertionError("made")
+
+
+@pytest.mark.breaks
+def test_a_slot_of_ones_own_tells_of_a_lost_gpu(gpu, make_pool):
+    pool = make_pool()
+    gpu.fail("work", 700)
+    with pytest.raises(EngineError, match="the GPU was lost"), pool.own_slot(SlotOptions()) as slot:
+        slot.run(feed())
+    with pytest.raises(EngineError, match="the GPU was lost"):
+        pool.run(feed())
 
 
 def test_closing_while_threads_wait_and_run(gpu, make_pool, monkeypatch):

@@ -1,5 +1,8 @@
 """A slot keeps its addresses, replays shapes that come again, and leaves nothing behind."""
 
+import json
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
@@ -162,3 +165,78 @@ def test_the_order_of_the_end(gpu, make_slot, reference):
     first = {name: order.index(name) for name in order}
     names = ["cuStreamSynchronize", "cuGraphExecDestroy", "cuMemFree_v2", "cuEventDestroy_v2", "cuStreamDestroy_v2"]
     assert sorted(names, key=first.__getitem__) == names and order[-1] == names[-1]
+
+
+STEPS = ("cuEventRecord", "cuMemcpy", "cuGraphLaunch", "cuEventSynchronize")
+
+
+def list_steps(gpu):
+    return [name for name in gpu.calls if name.startswith(STEPS)]
+
+
+def test_marks_stand_around_the_copies_and_the_inference(gpu, make_slot):
+    slot = make_slot(graph=False)
+    slot.prepare({"image": draw(24, 32)[None]})
+    slot.repeat()
+    marks = slot.make_marks()
+    gpu.heal()
+    slot.repeat(marks)
+    mark, copy_in, copy_out = "cuEventRecord", "cuMemcpyHtoDAsync_v2", "cuMemcpyDtoHAsync_v2"
+    # The inference is no call of the driver; the last mark is the one that the slot waits for.
+    assert list_steps(gpu) == [
+        mark, copy_in, mark, mark, copy_out, copy_out, mark, mark, "cuEventSynchronize",
+    ]  # fmt: skip
+    times = marks.read()
+    assert times.copy_in[1] == times.compute[0] and times.compute[1] == times.copy_out[0]
+    assert times.total == (times.copy_in[0], times.copy_out[1]) and times.enqueue[0] <= times.enqueue[1]
+    marks.close()
+
+
+def test_a_replayed_graph_is_marked_as_a_whole(gpu, make_slot, reference):
+    slot = make_slot(warm_up=2)
+    slot.prepare({"image": draw(24, 32)[None]})
+    marks = slot.make_marks()
+    for _ in range(2):
+        slot.repeat(marks)
+        assert marks.read().compute is not None
+    assert slot.captured
+    gpu.heal()
+    slot.repeat(marks)
+    assert list_steps(gpu) == ["cuEventRecord", "cuGraphLaunch", "cuEventRecord", "cuEventRecord", "cuEventSynchronize"]
+    assert marks.read().compute is None
+    marks.close()
+    run(slot, reference)
+
+
+def test_layers_are_reported_in_the_engines_order_run_by_run(make_slot, engine, plans):
+    slot, found = make_slot(graph=False), []
+    slot.prepare({"image": draw(24, 32)[None]})
+    slot.repeat()
+    slot.report_layers(lambda name, ms: found.append((name, ms)))
+    slot.repeat()
+    once = list(found)
+    slot.repeat()
+    assert found == once * 2 and all(ms > 0 for _, ms in once)
+    names = [layer["Name"] for layer in json.loads(slot.describe_layers())["Layers"]]
+    assert [name for name, _ in once] == names and slot.detailed
+
+
+def test_layers_are_never_reported_from_a_slot_that_captures(make_slot):
+    with pytest.raises(AssertionError, match="inside of a graph"):
+        make_slot().report_layers(print)
+
+
+def test_a_profiler_is_told_engine_slot_and_picture(make_slot):
+    told = []
+
+    @contextmanager
+    def annotate(name):
+        told.append(name)
+        yield
+        told.append("end")
+
+    slot = make_slot(annotate=annotate)
+    slot.run({"image": draw(24, 32)[None]})
+    slot.repeat()
+    name = told[0].removesuffix("0")
+    assert told == [f"{name}0", "end", f"{name}1", "end"] and name.startswith("x, slot ")

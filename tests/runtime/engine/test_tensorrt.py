@@ -4,13 +4,15 @@ import logging
 import sys
 
 import numpy as np
+import onnx
 import pytest
 
 from spair.runtime import UserError
+from spair.runtime.bundle.reader import Bundle
 from spair.runtime.cuda import open_cuda
 from spair.runtime.engine.errors import EngineError
 from spair.runtime.engine.tensorrt import TensorRT, find_packages
-from tests.runtime.engine.conftest import name_package
+from tests.runtime.engine.conftest import list_profile, name_package
 
 
 @pytest.fixture
@@ -128,6 +130,29 @@ def test_working_memory_grows_with_the_shapes(engine):
 
 def test_layers_are_described(engine):
     assert '"Layers"' in engine.describe_layers()
+
+
+@pytest.mark.parametrize("detailed", [True, False])
+def test_an_engine_says_whether_it_tells_more_than_names(package, shipped, write_plan, detailed):
+    model = onnx.load(str(Bundle.open(shipped).graph("fp32", "model")))
+    plan = write_plan(model, [list_profile(model, "model")], detailed=detailed)
+    with open_cuda("pycuda").current():
+        assert package.open_runtime(None).load_engine(plan, "x.engine").detailed is detailed
+
+
+def test_the_inspector_is_told_the_shapes(engine, trt, monkeypatch):
+    told, make = [], engine._engine.create_engine_inspector
+    monkeypatch.setattr(type(engine._engine), "create_engine_inspector", lambda self: told.append(make()) or told[-1])
+    context = engine.make_context()
+    engine.describe_layers(context)
+    assert told[0].execution_context is context._context
+    told.clear()
+
+
+def test_a_profiler_passes_the_times_on(engine):
+    found = []
+    engine.make_profiler(lambda name, ms: found.append((name, ms))).report_layer_time("conv", 0.5)
+    assert found == [("conv", 0.5)]
 
 
 def test_warnings_reach_the_log_of_python(package, caplog):
