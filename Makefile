@@ -99,7 +99,7 @@ test: lint types
 emulated: $(STAMP)
 	@failed=; for name in $(BINDINGS); do \
 	    echo "== bindings $$name"; \
-	    OMP_NUM_THREADS=1 SPAIR_TEST_BINDINGS=$$name $(BIN)/python -m pytest $(EMULATED) || failed+=" $$name"; \
+	    OMP_NUM_THREADS=1 SPAIR_SOAK=1 SPAIR_TEST_BINDINGS=$$name $(BIN)/python -m pytest $(EMULATED) || failed+=" $$name"; \
 	  done; [ -z "$$failed" ] || { echo "make emulated: failed:$$failed" >&2; exit 1; }
 
 fast: $(STAMP)

@@ -163,8 +163,7 @@ class Restorer:
             return None
         with clock.stage("post"):
             restored = output.image if image.shape[2] == 3 else np.dstack([output.image, image[..., 3]])
-            density = np.count_nonzero(output.mask) / output.mask.size
-        return Result(restored, output.mask, density, clock.seconds, output.tiles)
+        return Result(restored, output.mask, output.density, clock.seconds, output.tiles)
 
     def close(self) -> None:
         """Release the network; may be called twice."""

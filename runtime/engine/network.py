@@ -68,7 +68,10 @@ class EngineNetwork(GraphTwoStage):
         if not np.isfinite(values.get("total", 0.0)).all():
             raise GateError("the engine gave values that are not finite; use --precision fp32 or another checkpoint")
         mask = values["mask"][0].view(bool)
-        return BytesOutput(values["restored"][0], mask, TileCounts().adding("packed" if mask.any() else "skipped"))
+        density = np.count_nonzero(mask) / mask.size
+        return BytesOutput(
+            values["restored"][0], mask, density, TileCounts().adding("packed" if density else "skipped")
+        )
 
     def restore(self, picture: PaddedPicture, limits: Limits, clock: StageClock) -> NetworkOutput:
         """Restore a picture with the engines of the parts.

@@ -66,6 +66,7 @@ class Slot:
         self._outputs = [tensor for tensor in engine.tensors if not tensor.is_input]
         self._shapes: Shapes = MappingProxyType({})
         self._sizes: dict[str, int] = {}
+        self._views: dict[str, np.ndarray] = {}
         self._runs, self._pictures = 0, itertools.count()
         self._name = f"{Path(engine.where).stem}, slot {next(_numbers)}"
         self._context: ExecutionContext | None = None
@@ -111,7 +112,7 @@ class Slot:
             self.prepare(feeds, growth)
             self._launch()
             self._wait()
-            values = {tensor.name: self._view(tensor.name, tensor.dtype).copy() for tensor in self._outputs}
+            values = {tensor.name: self._views[tensor.name].copy() for tensor in self._outputs}
         self._consider_capture()
         return values
 
@@ -119,7 +120,7 @@ class Slot:
         """Set the shapes and the inputs; see `run`."""
         self._set_shapes({name: tuple(feed.shape) for name, feed in feeds.items()}, growth)
         for tensor in self._inputs:
-            np.copyto(self._view(tensor.name, tensor.dtype), feeds[tensor.name], casting="no")
+            np.copyto(self._views[tensor.name], feeds[tensor.name], casting="no")
 
     def make_marks(self, clock: Callable[[], float] = time.perf_counter) -> Marks:
         """Make marks for `repeat`.
@@ -173,14 +174,17 @@ class Slot:
         assert self._context is not None
         self._drop_graph()
         self._shapes, self._runs = MappingProxyType({}), 0
+        self._views.clear()
         for name, shape in shapes.items():
             self._context.set_shape(name, shape)
         for tensor in (*self._inputs, *self._outputs):
             shape = self._context.read_shape(tensor.name)
             size = int(np.prod(shape, dtype=np.int64)) * tensor.dtype.itemsize
             self._sizes[tensor.name] = size
-            if self._buffers[tensor.name].reserve(size, round(size * growth)):
-                self._context.set_address(tensor.name, self._buffers[tensor.name].address)
+            buffer = self._buffers[tensor.name]
+            if buffer.reserve(size, round(size * growth)):
+                self._context.set_address(tensor.name, buffer.address)
+            self._views[tensor.name] = buffer.view(shape, tensor.dtype)
         self._reserve_scratch(growth)
         self._shapes = MappingProxyType(dict(shapes))
 
@@ -196,10 +200,6 @@ class Slot:
             self._scratch_size = room
         if self._scratch is not None:
             self._context.set_scratch(self._scratch.address, self._scratch_size)
-
-    def _view(self, name: str, dtype: np.dtype) -> np.ndarray:
-        assert self._context is not None
-        return self._buffers[name].view(self._context.read_shape(name), dtype)
 
     def _enqueue(self, mark: Callable[[int], None] = _mark_nothing) -> None:
         """Queue copies and inference; the same is captured."""
@@ -258,6 +258,7 @@ class Slot:
                 _LOG.error("closing %s: %s", self._engine.where, error)
         self._drop_graph()
         self._context = None
+        self._views.clear()
         close_all([*self._buffers.values(), self._scratch, self._done, self._stream])
         self._scratch, self._scratch_size, self._done, self._stream = None, 0, None, None
         self._shapes = MappingProxyType({})

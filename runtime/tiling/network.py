@@ -65,6 +65,8 @@ class BytesOutput:
     """[H, W, 3] uint8, equal to the input where the mask is False if the network gates its output."""
     mask: np.ndarray
     """[H, W] bool, True at distorted pixels."""
+    density: float
+    """Share of the mask that is True."""
     tiles: TileCounts
 
 

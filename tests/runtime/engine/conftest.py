@@ -53,13 +53,14 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def plans(shipped: Path, write_plan: WritePlan) -> dict[str, bytes]:
     """Plan of each part."""
-    bundle, found = Bundle.open(shipped), {}
-    for part in ("model", *PARTS):
-        model = onnx.load(str(bundle.graph("fp32", part)))
-        if part == "model":
-            TakePixels()(model)
-        found[part] = write_plan(model, [list_profile(model, part)])
-    return found
+    bundle = Bundle.open(shipped)
+    return make_plans({part: onnx.load(str(bundle.graph("fp32", part))) for part in ("model", *PARTS)}, write_plan)
+
+
+def make_plans(models: dict[str, onnx.ModelProto], write_plan: WritePlan) -> dict[str, bytes]:
+    """Make the plans of a network's graphs; the whole one then takes pixels."""
+    TakePixels()(models["model"])
+    return {part: write_plan(model, [list_profile(model, part)]) for part, model in models.items()}
 
 
 def list_profile(model: onnx.ModelProto, part: str) -> dict[str, tuple[tuple[int, ...], ...]]:
@@ -92,33 +93,47 @@ class EngineBundles:
         self._folder, self._shipped, self._plans = folder, shipped, plans
         self._package, self._version = package, version
 
+    def copy(self) -> Bundle:
+        """Copy the shipped bundle into the test's folder."""
+        return Bundle.open(shutil.copytree(self._shipped, self._folder / "rain.spair"))
+
     def make(
         self, *, parts: bool = True, target: str = "local", key: dict | None = None, trusted: bool = True
     ) -> Bundle:
         """Make a bundle whose engines fit the emulated GPU, but for the fields of `key`."""
-        path = self._folder / "rain.spair"
-        shutil.copytree(self._shipped, path)
-        bundle = Bundle.open(path)
-        entry: dict = {"library": f"plugins/{target}/lib.so", "engines": {"fp32": {}}}
-        files = {entry["library"]: b"library"}
+        return self.add(self.copy(), self._plans, parts=parts, target=target, key=key, trusted=trusted)
+
+    def add(
+        self,
+        bundle: Bundle,
+        plans: dict[str, bytes],
+        *,
+        precision: str = "fp32",
+        parts: bool = True,
+        target: str = "local",
+        key: dict | None = None,
+        trusted: bool = True,
+    ) -> Bundle:
+        """Add engines to a bundle that has the graphs."""
+        engine: dict = {}
+        entry = {"library": f"plugins/{target}/lib.so", "engines": {precision: engine}}
+        files = {f"plugins/{target}/lib.so": b"library"}
         for part in ("model", *(PARTS if parts else ())):
             names = {"engine": f"engines/{target}/{part}.engine", "key": f"engines/{target}/{part}.json"}
-            files[names["engine"]] = self._plans[part]
-            files[names["key"]] = self._make_key(bundle, part, target, key or {}).to_json().encode()
-            place = entry["engines"]["fp32"] if part == "model" else entry["engines"]["fp32"].setdefault("parts", {})
+            files[names["engine"]] = plans[part]
+            facts = {"target": target, "precision": precision, "part": part, **(key or {})}
+            files[names["key"]] = self._make_key(bundle, facts).to_json().encode()
+            place = engine if part == "model" else engine.setdefault("parts", {})
             place.update(names if part == "model" else {part: names})
         made = extend_bundle(bundle, {"targets": {target: entry}}, files)
         if trusted:
             trust_bundle(made.path)
         return made
 
-    def _make_key(self, bundle: Bundle, part: str, target: str, changes: dict) -> EngineKey:
+    def _make_key(self, bundle: Bundle, facts: dict) -> EngineKey:
         device = find_device()
-        facts = {
-            "target": target,
-            "precision": "fp32",
-            "part": part,
-            "graph": bundle.manifest.files[bundle.manifest.graphs["fp32"][part]],
+        usual = {
+            "graph": bundle.manifest.files[bundle.manifest.graphs[facts["precision"]][facts["part"]]],
             "library": hashlib.sha256(b"library").hexdigest(),
             "builder": self._package,
             "version": self._version,
@@ -127,7 +142,7 @@ class EngineBundles:
             "device": str(device),
             "driver": ".".join(map(str, device.driver)),
         }
-        return EngineKey(**{**facts, **changes})
+        return EngineKey(**{**usual, **facts})
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 """The engine that fits is found, others say why they do not, and nothing is left behind."""
 
-import gc
-
-import numpy as np
 import pytest
 
 from spair.runtime import Restorer, UserError
@@ -112,33 +109,3 @@ def test_two_restorers_live_side_by_side(engine_bundle):
         with Restorer.open(engine_bundle.path, backend="tensorrt") as second:
             assert (first(draw(24, 32)).image == second(draw(24, 32)).image).all()
         first(draw(24, 32))
-
-
-def test_opening_and_closing_leaves_nothing(gpu, engine_bundle):
-    for turn in range(30):
-        with Restorer.open(engine_bundle.path, backend="tensorrt") as restorer:
-            restorer(draw(24, 32, turn))
-        del restorer
-        gc.collect()
-        assert gpu.live() == {}
-
-
-def test_the_graph_of_net_r_may_be_watched(engine_bundle):
-    seen = []
-
-    class Watch:
-        def __init__(self, graph):
-            self._graph = graph
-
-        def run(self, feeds):
-            seen.append(feeds["mask"].mean())
-            return self._graph.run(feeds)
-
-        def close(self):
-            self._graph.close()
-
-    picture, mask = draw(64, 64), np.zeros((64, 64), bool)
-    mask[:32] = True
-    with Restorer(opening.open_engines(engine_bundle, "fp32").open_network(watch=Watch)) as restorer:
-        restorer(picture, mask=mask)
-    assert seen == [0.5]
