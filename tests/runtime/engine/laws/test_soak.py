@@ -1,6 +1,7 @@
 """Nothing grows: calls of changing sizes, and restorers that are opened and closed.
 
-The default run is short; with $SPAIR_SOAK, as `make emulated` sets it, it takes ten thousand calls and a hundred openings.
+The default run is short; with $SPAIR_SOAK, as `make emulated` sets it, it takes ten thousand calls and a hundred
+openings.
 """
 
 import gc
