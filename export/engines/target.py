@@ -23,7 +23,7 @@ from ...runtime.bundle.reader import Bundle
 from ...runtime.bundle.writer import check_target, extend_bundle
 from ...runtime.cache import cache_folder
 from ...runtime.clock import ReportProgress
-from ...runtime.errors import UserError
+from ...runtime.errors import GateError, UserError
 from ..operators.table import DOMAIN
 from .builder import EngineOptions
 from .collection import Circumstances, TargetFiles, collect_target
@@ -214,16 +214,21 @@ def pass_gate(
     if obstacle is not None:
         found.notes.append(f"the engines are not gated: {obstacle}, so they were not compared with ONNX Runtime")
         return
-    reports = gate_target(
-        bundle,
-        target.name,
-        found.entry,
-        found.files,
-        package=builder_of(target)[0],
-        largest=options.largest,
-        timeout=around.timeout,
-        progress=around.progress,
-    )
+    try:
+        reports = gate_target(
+            bundle,
+            target.name,
+            found.entry,
+            found.files,
+            package=builder_of(target)[0],
+            largest=options.largest,
+            timeout=around.timeout,
+            progress=around.progress,
+        )
+    except GateError:
+        for digest in found.digests:  # else the next build would take the same engines
+            around.cache.drop(digest)
+        raise
     for report in reports:
         found.gates[report.precision] = report.to_json()
         name = f"engines/{target.name}/{report.precision}.gate.json"

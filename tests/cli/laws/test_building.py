@@ -22,9 +22,14 @@ from spair.export.engines.gate import staging
 from spair.runtime import Bundle
 from spair.runtime.bundle.engine_key import read_key
 from spair.runtime.bundle.engines import Host, find_engine
+from spair.runtime.errors import UserError
 from spair.runtime.machine.gpu import Device
 from tests.cli.test_build import host, rtx, snapshot, use_builder  # noqa: F401
 from tests.plugins.conftest import kernel_settings, plugins  # noqa: F401
+
+
+def find_no_device() -> Device:
+    raise UserError("there is no NVIDIA driver on this machine")
 
 
 def test_every_part_is_found_by_a_machine_that_it_fits(spair, bundle, host, rtx):  # noqa: F811
@@ -85,6 +90,9 @@ def test_an_engine_that_fails_the_gate_leaves_the_bundle_as_it_was(spair, bundle
     monkeypatch.setattr(staging, "run_in_child", spoil)
     spair("build", bundle, *LOCAL).refused("fp32 engine does not restore the picture .* as it was$", code=1)
     assert snapshot(bundle) == before
+    monkeypatch.setattr(staging, "run_in_child", run)
+    again = spair("build", bundle, *LOCAL, "--json").json
+    assert again["estimate"]["cached"] == 0, "engines that failed are not taken from the cache"
 
 
 def test_an_engine_that_does_not_run_leaves_the_bundle_as_it_was(spair, bundle, gpu, monkeypatch):
@@ -95,6 +103,7 @@ def test_an_engine_that_does_not_run_leaves_the_bundle_as_it_was(spair, bundle, 
 
 
 def test_without_a_gpu_the_local_target_is_refused_before_all_work(spair, bundle, monkeypatch):
+    monkeypatch.setattr(local, "find_device", find_no_device)
     monkeypatch.setattr(engine_bundle, "build_plugins", lambda *given, **more: pytest.fail("compiled"))
     spair("build", bundle, "--target", "local").refused("on this machine's own GPU, but there is no NVIDIA driver")
 
