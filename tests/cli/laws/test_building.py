@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,8 +23,10 @@ from spair.export.engines.gate import staging
 from spair.runtime import Bundle
 from spair.runtime.bundle.engine_key import read_key
 from spair.runtime.bundle.engines import Host, find_engine
+from spair.runtime.cache import cache_folder
 from spair.runtime.errors import UserError
 from spair.runtime.machine.gpu import Device
+from spair.runtime.trust import list_code, list_trusted
 from tests.cli.test_build import host, rtx, snapshot, use_builder  # noqa: F401
 from tests.plugins.conftest import kernel_settings, plugins  # noqa: F401
 
@@ -78,6 +81,20 @@ def test_engines_for_this_machine_are_built_and_gated(spair, bundle, gpu):
     shown = spair("build", bundle, *LOCAL)
     assert re.search(r"^gate +fp32: at least 100\.0 dB to ONNX Runtime on 9 pictures$", shown.out, re.MULTILINE)
     assert "0 engines to build, 3 from the cache" in shown.err
+
+
+def test_what_was_built_here_is_trusted_and_what_failed_is_not(spair, bundle, gpu, monkeypatch, tmp_path):
+    folder = tmp_path / "own"
+    shutil.copytree(cache_folder(), folder, ignore=shutil.ignore_patterns("trusted.json"))
+    monkeypatch.setenv("SPAIR_CACHE", str(folder))
+    with monkeypatch.context() as broken:
+        broken.setattr(staging, "BACKEND", {"backend": "nothing"})
+        assert spair("build", bundle, *LOCAL).code == 1
+        assert list_trusted() == {}
+    assert spair("build", bundle, *LOCAL).code == 0
+    code = list_code(Bundle.open(bundle), "local")
+    assert {one.sha256 for one in code} == set(list_trusted())
+    assert {Path(one.file).suffix for one in code} == {".so", ".engine"}
 
 
 def test_an_engine_that_fails_the_gate_leaves_the_bundle_as_it_was(spair, bundle, gpu, monkeypatch):
