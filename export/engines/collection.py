@@ -65,6 +65,8 @@ class TargetFiles:
     """Content of each file, by its path inside the bundle."""
     entry: dict[str, Any] = field(default_factory=dict)
     """Entry of the manifest's "targets" under the target's name."""
+    digests: list[str] = field(default_factory=list)
+    """Digests of the keys of the engines, under which the cache has them."""
     engines: list[dict[str, Any]] = field(default_factory=list)
     """Facts about each built engine, for the report of `spair build`."""
     commands: list[str] = field(default_factory=list)
@@ -166,6 +168,7 @@ def _add_engine(found: TargetFiles, order: Order, engine: Engine) -> None:
         "layers": engine.layers,
         "bytes": len(engine.plan),
     }
+    found.digests.append(order.key.digest)
     found.notes += [note for note in engine.notes if note not in found.notes]
     if order.key.part == WHOLE:
         found.entry["engines"][order.key.precision] = names

@@ -5,6 +5,7 @@ The part is the plugin library, the report on its kernels, and the engines with 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -23,7 +24,9 @@ from ...runtime.bundle.reader import Bundle
 from ...runtime.bundle.writer import check_target, extend_bundle
 from ...runtime.cache import cache_folder
 from ...runtime.clock import ReportProgress
-from ...runtime.errors import UserError
+from ...runtime.errors import GateError, UserError
+from ...runtime.files import sha256
+from ...runtime.trust import trust_digests
 from ..operators.table import DOMAIN
 from .builder import EngineOptions
 from .collection import Circumstances, TargetFiles, collect_target
@@ -34,6 +37,8 @@ from .packages import ElsewhereError, builder_of, find_obstacle
 
 ONLY_NAMED = "int8"
 """Precision whose engines are built only when it is named."""
+CODE = (".so", ".engine")
+"""Suffixes of files that run as code."""
 _WHY_NAMED = (
     "no int8 engine was built: on an H100 the sparse layers take 1.1 to 1.5 times as long in INT8 as in FP16; "
     "add --precision int8 to build it"
@@ -89,6 +94,7 @@ def build_target(
         found.notes.append(_WHY_NAMED)
     pass_gate(bundle, target, found, options, around)
     progress("writing the bundle")
+    trust_code(found)
     write_target(bundle, target, found)
     return _report(bundle, target, build, found)
 
@@ -214,21 +220,44 @@ def pass_gate(
     if obstacle is not None:
         found.notes.append(f"the engines are not gated: {obstacle}, so they were not compared with ONNX Runtime")
         return
-    reports = gate_target(
-        bundle,
-        target.name,
-        found.entry,
-        found.files,
-        package=builder_of(target)[0],
-        largest=options.largest,
-        timeout=around.timeout,
-        progress=around.progress,
-    )
+    try:
+        reports = gate_target(
+            bundle,
+            target.name,
+            found.entry,
+            found.files,
+            package=builder_of(target)[0],
+            largest=options.largest,
+            timeout=around.timeout,
+            progress=around.progress,
+        )
+    except GateError:
+        for digest in found.digests:  # else the next build would take the same engines
+            around.cache.drop(digest)
+        raise
     for report in reports:
         found.gates[report.precision] = report.to_json()
         name = f"engines/{target.name}/{report.precision}.gate.json"
         found.files[name] = (json.dumps(report.to_json(), indent=1) + "\n").encode()
         found.entry["engines"][report.precision]["gate"] = name
+
+
+def trust_code(found: TargetFiles) -> None:
+    """Let the libraries and engines of a build run here.
+
+    What this machine built may run on it. The digests are those of the contents at hand, whatever lies in the bundle
+    later.
+
+    Raises:
+        UserError: the list of trusted code cannot be written.
+    """
+    code = {name: content for name, content in found.files.items() if Path(name).suffix in CODE}
+    trust_digests(
+        {
+            hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else sha256(content): Path(name).name
+            for name, content in code.items()
+        }
+    )
 
 
 def write_target(bundle: Bundle, target: Target, found: TargetFiles) -> Bundle:

@@ -71,6 +71,20 @@ class Cache:
                 "set SPAIR_CACHE to a folder that can be written, or build with --no-cache"
             ) from error
 
+    def drop(self, key: str) -> None:
+        """Forget what is kept under a key, if anything is.
+
+        Raises:
+            PluginError: the file cannot be removed.
+        """
+        if self.folder is None:
+            return
+        path = self.folder / f"{key}.zip"
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise PluginError(f"cannot remove {path}: {error.strerror or error}; remove it yourself") from error
+
 
 def make_key(facts: Mapping[str, Any]) -> str:
     """Hash all facts that decide a result.

@@ -29,7 +29,7 @@ from spair.plugins.compiler import targets
 from spair.plugins.compiler.kernels.compilation import RuleError
 from spair.runtime import Bundle
 from spair.runtime.bundle.engine_key import read_key
-from spair.runtime.errors import GateError
+from spair.runtime.errors import GateError, UserError
 from tests.plugins.conftest import HOST_TARGET, kernel_settings, plugins  # noqa: F401
 
 
@@ -60,7 +60,11 @@ def hash_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def test_library_and_engine_are_in_the_bundle_beside_their_key(spair, bundle, host, rtx, plugins):  # noqa: F811
+def test_library_and_engine_are_in_the_bundle_beside_their_key(spair, bundle, host, rtx, plugins, monkeypatch):  # noqa: F811
+    def find_no_device():
+        raise UserError("there is no NVIDIA driver on this machine")
+
+    monkeypatch.setattr(packages, "find_device", find_no_device)
     before = snapshot(bundle)
     run = spair("build", bundle, "--target", host, "--max-size", "640x480", "--usual-size", "320x240", "--json")
     assert run.code == 0, run.err

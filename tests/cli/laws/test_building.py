@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,9 +23,16 @@ from spair.export.engines.gate import staging
 from spair.runtime import Bundle
 from spair.runtime.bundle.engine_key import read_key
 from spair.runtime.bundle.engines import Host, find_engine
+from spair.runtime.cache import cache_folder
+from spair.runtime.errors import UserError
 from spair.runtime.machine.gpu import Device
+from spair.runtime.trust import list_code, list_trusted
 from tests.cli.test_build import host, rtx, snapshot, use_builder  # noqa: F401
 from tests.plugins.conftest import kernel_settings, plugins  # noqa: F401
+
+
+def find_no_device() -> Device:
+    raise UserError("there is no NVIDIA driver on this machine")
 
 
 def test_every_part_is_found_by_a_machine_that_it_fits(spair, bundle, host, rtx):  # noqa: F811
@@ -75,6 +83,20 @@ def test_engines_for_this_machine_are_built_and_gated(spair, bundle, gpu):
     assert "0 engines to build, 3 from the cache" in shown.err
 
 
+def test_what_was_built_here_is_trusted_and_what_failed_is_not(spair, bundle, gpu, monkeypatch, tmp_path):
+    folder = tmp_path / "own"
+    shutil.copytree(cache_folder(), folder, ignore=shutil.ignore_patterns("trusted.json"))
+    monkeypatch.setenv("SPAIR_CACHE", str(folder))
+    with monkeypatch.context() as broken:
+        broken.setattr(staging, "BACKEND", {"backend": "nothing"})
+        assert spair("build", bundle, *LOCAL).code == 1
+        assert list_trusted() == {}
+    assert spair("build", bundle, *LOCAL).code == 0
+    code = list_code(Bundle.open(bundle), "local")
+    assert {one.sha256 for one in code} == set(list_trusted())
+    assert {Path(one.file).suffix for one in code} == {".so", ".engine"}
+
+
 def test_an_engine_that_fails_the_gate_leaves_the_bundle_as_it_was(spair, bundle, gpu, monkeypatch):
     before = snapshot(bundle)
     run = staging.run_in_child
@@ -85,6 +107,9 @@ def test_an_engine_that_fails_the_gate_leaves_the_bundle_as_it_was(spair, bundle
     monkeypatch.setattr(staging, "run_in_child", spoil)
     spair("build", bundle, *LOCAL).refused("fp32 engine does not restore the picture .* as it was$", code=1)
     assert snapshot(bundle) == before
+    monkeypatch.setattr(staging, "run_in_child", run)
+    again = spair("build", bundle, *LOCAL, "--json").json
+    assert again["estimate"]["cached"] == 0, "engines that failed are not taken from the cache"
 
 
 def test_an_engine_that_does_not_run_leaves_the_bundle_as_it_was(spair, bundle, gpu, monkeypatch):
@@ -95,6 +120,7 @@ def test_an_engine_that_does_not_run_leaves_the_bundle_as_it_was(spair, bundle, 
 
 
 def test_without_a_gpu_the_local_target_is_refused_before_all_work(spair, bundle, monkeypatch):
+    monkeypatch.setattr(local, "find_device", find_no_device)
     monkeypatch.setattr(engine_bundle, "build_plugins", lambda *given, **more: pytest.fail("compiled"))
     spair("build", bundle, "--target", "local").refused("on this machine's own GPU, but there is no NVIDIA driver")
 

@@ -59,6 +59,22 @@ def test_a_process_that_is_killed_leaves_what_was_kept_before(tmp_path):
     assert cache.load("key") == {"code": b"newest"}
 
 
+def test_what_was_dropped_is_gone_and_the_rest_stays(tmp_path):
+    cache = Cache(tmp_path)
+    cache.store("a", {"part": b"1"})
+    cache.store("b", {"part": b"2"})
+    for _ in range(2):
+        cache.drop("a")
+    assert cache.load("a") is None and cache.load("b") == {"part": b"2"}
+    Cache(None).drop("a")
+
+
+def test_a_result_that_cannot_be_dropped_is_told(tmp_path):
+    (tmp_path / "a.zip").mkdir()
+    with pytest.raises(PluginError, match=r"cannot remove .*a\.zip: .*; remove it yourself"):
+        Cache(tmp_path).drop("a")
+
+
 def test_without_a_folder_nothing_is_kept():
     Cache().store("key", PARTS)
     assert Cache().load("key") is None

@@ -44,7 +44,8 @@ def test_equal_results_pass_and_the_report_has_what_was_allowed(tiny_bundle, ans
         assert {"name", "found", "natural", "limits"} == sample.keys()
         assert sample["found"]["unequal"] == sample["found"]["worst"] == 0
         assert sample["limits"]["worst"] <= 5.0
-        assert 10 * np.log10(255**2 / sample["limits"]["mse"]) > 48
+        least = 10 * np.log10(255**2 / sample["limits"]["mse"])
+        assert least > (50 if "masked" in sample["name"] else 45)
     assert any(0.02 < sample["found"]["restored"] / (320 * 240) < 0.9 for sample in entry["samples"])
 
 

@@ -69,7 +69,8 @@ def test_growing_adds_a_square(reach):
 def test_limits_are_twice_what_rounding_does_and_a_little():
     natural = Differences(1e-3, 0.5, 3.0, 0, 9)
     limits = list_limits(natural, 10_000, given=False)
-    assert limits == {"unequal": pytest.approx(2.1e-3), "mse": 2.1, "worst": 7.0, "untouched": 0.0}
+    assert limits == {"unequal": pytest.approx(2.5e-3), "mse": 3.1, "worst": 7.0, "untouched": 0.0}
+    assert list_limits(natural, 10_000, given=True) == {**limits, "unequal": 0.0, "mse": 2.1}
 
 
 def test_limits_are_never_coarse_whatever_the_precision():
@@ -77,8 +78,8 @@ def test_limits_are_never_coarse_whatever_the_precision():
     assert {name: limits[name] for name in MOST} == MOST
 
 
-def test_one_pixel_of_a_found_mask_may_differ_and_none_of_a_given_one():
-    assert list_limits(EQUAL, 100, given=False)["unequal"] == 0.01
+def test_few_pixels_of_a_found_mask_may_differ_and_none_of_a_given_one():
+    assert list_limits(EQUAL, 100, given=False)["unequal"] == 0.04
     assert list_limits(EQUAL, 10**6, given=False)["unequal"] == FREE["unequal"]
     assert list_limits(EQUAL, 100, given=True)["unequal"] == 0.0
 
