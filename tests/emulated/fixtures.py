@@ -18,6 +18,7 @@ import pytest
 from tests.emulated.double.module import make_module
 from tests.emulated.double.plan import MAGIC, RTX_MAGIC, Plan, Shapes
 from tests.emulated.double.plan import write_plan as serialize
+from tests.emulated.double.world import World
 from tests.emulated.driver.gpu import USUAL, EmulatedGPU, load_gpu
 from tests.emulated.library.bindings import Bindings
 from tests.emulated.library.building import build_libraries
@@ -26,7 +27,7 @@ from tests.emulated.setup.cache import import_from
 from tests.emulated.setup.packages import Packages
 from tests.emulated.setup.pycuda_wheel import BuildError, find_pycuda
 
-__all__ = ["clean_gpu", "gpu", "packages", "trt", "write_plan"]
+__all__ = ["clean_gpu", "gpu", "packages", "trt", "world", "write_plan"]
 
 BINDINGS = "SPAIR_TEST_BINDINGS"
 """Variable that names a release of the real bindings; without it the double is the package."""
@@ -68,6 +69,13 @@ def load_bindings(name: str) -> Bindings:
     """Load a release of the real bindings, once for the process."""
     release = RELEASES[name]
     return Bindings(load_gpu(), build_libraries(release.flavour), find_bindings(release), release)
+
+
+@pytest.fixture(scope="session")
+def world(trt: types.ModuleType) -> World:
+    """Settings of the double, alone or behind the real bindings: plugin libraries, and plans of real builders."""
+    chosen = os.environ.get(BINDINGS)
+    return load_bindings(chosen).answers.world if chosen else trt.Runtime._world
 
 
 @pytest.fixture(scope="session")
