@@ -73,9 +73,9 @@ def load_bindings(name: str) -> Bindings:
 
 @pytest.fixture(scope="session")
 def world(trt: types.ModuleType) -> World:
-    """Settings of the double, alone or behind the real bindings: plugin libraries, and plans of real builders."""
+    """Settings of the double that answers, also behind the real bindings."""
     chosen = os.environ.get(BINDINGS)
-    return load_bindings(chosen).answers.world if chosen else trt.Runtime._world
+    return (load_bindings(chosen).answers._double if chosen else trt).Runtime._world
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ from typing import Any
 from tests.emulated.double.kinds import ExecutionContextAllocationStrategy, LayerInformationFormat
 from tests.emulated.double.listeners import ILogger, IProfiler
 from tests.emulated.double.plan import read_plan
-from tests.emulated.double.world import World
 
 VALID, INVALID, VERSION_MISMATCH = 0, 2, 1
 """Numbers of trt.EngineValidity and of its diagnostics."""
@@ -29,7 +28,6 @@ class Answers:
         self.failed: list[BaseException] = []
         """Errors in answers, which are bugs of the double."""
         self._c, self._double = library, double
-        self.world: World = double.Runtime._world
         self._types = {name: int(kind) for name, kind in real.DataType.__members__.items()}
         self._objects: dict[int, Any] = {}
         self._texts: dict[str, Any] = {}
