@@ -98,9 +98,14 @@ def write_plan(trt: types.ModuleType) -> Callable[..., bytes]:
 
 @pytest.fixture(scope="module", autouse=True)
 def packages() -> Iterator[None]:
-    """Let the tests of a module import what is on the emulated GPU."""
+    """Let the tests of a module import what is on the emulated GPU.
+
+    Garbage is collected after every test; objects that are older than the module are left out, which saves time.
+    """
     PACKAGES.show()
+    gc.freeze()
     yield
+    gc.unfreeze()
     PACKAGES.hide()
 
 

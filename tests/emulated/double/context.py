@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tests.emulated.double.execution import Call
+from tests.emulated.double.execution import Call, RefusalError
 from tests.emulated.double.kinds import Dims
 from tests.emulated.double.listeners import ILogger, IProfiler
 from tests.emulated.double.scratch import Scratch
@@ -25,7 +25,7 @@ LAYER_TIME = 0.001
 class IExecutionContext:
     """Context for one thread at a time."""
 
-    def __init__(self, engine: ICudaEngine, user_managed: bool) -> None:
+    def __init__(self, engine: ICudaEngine, attached: Any, user_managed: bool) -> None:
         self._engine, self._gpu, self._log = engine, engine._runtime._world.gpu, engine._runtime.logger
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._addresses: dict[str, int] = {}
@@ -33,7 +33,7 @@ class IExecutionContext:
         self._scratch = Scratch(engine.device_memory_size_v2, user_managed)
         self._last: tuple[int, Call] | None = None
         self._inside: int | None = None
-        self._attached = engine._executor.attach(self._gpu)
+        self._attached = attached
         self.active_optimization_profile, self.engine = 0, engine
         self.profiler: IProfiler | None = None
         self.enqueue_emits_profile = True
@@ -118,7 +118,8 @@ class IExecutionContext:
             if self.infer_shapes():
                 self._refuse("updateDeviceMemorySizeForShapes: not all input shapes are set")
                 return 0
-            self._scratch.updated = self._engine._scratch_size({n: self._shapes[n] for n in self._engine._inputs})
+            shapes = {name: self._shapes[name] for name in self._engine._inputs}
+            self._scratch.updated = self._engine._executor.scratch_size(shapes)
             return self._scratch.updated
 
     def execute_async_v3(self, stream_handle: int) -> bool:
@@ -131,8 +132,11 @@ class IExecutionContext:
             capturing = self._gpu.is_capturing(stream_handle)
             call = Call(self, capturing)
             self._last = self._last if capturing else (stream_handle, call)
-            if not self._engine._executor.enqueue(self._gpu, stream_handle, call):
-                return self._refuse("enqueueV3: Error Code 1: Cuda Runtime")
+            try:
+                if not self._engine._executor.enqueue(self._gpu, stream_handle, call):
+                    return self._refuse("enqueueV3: Error Code 1: Cuda Runtime")
+            except RefusalError as error:
+                return self._refuse(f"enqueueV3: {error}")
             if not capturing:
                 self._warm = self._generation
             if self.profiler is None or not self.enqueue_emits_profile:

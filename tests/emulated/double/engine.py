@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import numpy as np
 import onnx
 
 from tests.emulated.double.context import IExecutionContext
-from tests.emulated.double.execution import Executor
+from tests.emulated.double.execution import Executor, RefusalError
 from tests.emulated.double.kinds import (
     Dims,
     ExecutionContextAllocationStrategy,
@@ -24,9 +25,6 @@ from tests.emulated.double.plan import Plan
 
 if TYPE_CHECKING:
     from tests.emulated.double.runtime import Runtime
-
-SCRATCH_PER_ELEMENT = 16
-"""Bytes of scratch memory that an emulated engine wants for each element of its inputs."""
 
 
 class Tensor:
@@ -103,17 +101,25 @@ class ICudaEngine:
         if gpu.current_context() != self._cuda:
             gpu.report("an execution context is made while another CUDA context than the engine's is current")
             return None
-        made = IExecutionContext(self, strategy is ExecutionContextAllocationStrategy.USER_MANAGED)
+        try:
+            attached = self._executor.attach(gpu)
+        except RefusalError as error:
+            return self._runtime._refuse(str(error))
+        made = IExecutionContext(self, attached, strategy is ExecutionContextAllocationStrategy.USER_MANAGED)
         if strategy is not ExecutionContextAllocationStrategy.USER_MANAGED and not made._scratch.allocate(gpu):
             self._runtime._refuse("Requested amount of GPU memory could not be allocated. There may not be enough")
             return None
         return made
 
-    def _largest_scratch(self, profile: int) -> int:
-        return self._scratch_size({name: shapes[2] for name, shapes in self._plan.profiles[profile].items()})
+    def __del__(self) -> None:
+        cuda = self._runtime._world.gpu.cuda  # the CUDA runtime that TensorRT uses needs no current context
+        if cuda.cuCtxPushCurrent_v2(ctypes.c_void_p(self._cuda)) == 0:
+            self._executor.close()
+            cuda.cuCtxPopCurrent_v2(None)
 
-    def _scratch_size(self, shapes: Mapping[str, Sequence[int]]) -> int:
-        return SCRATCH_PER_ELEMENT * sum(int(np.prod(shape)) for shape in shapes.values())
+    def _largest_scratch(self, profile: int) -> int:
+        largest = {name: shapes[2] for name, shapes in self._plan.profiles[profile].items()}
+        return self._executor.scratch_size(largest)
 
 
 class EngineInspector:

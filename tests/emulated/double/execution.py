@@ -20,12 +20,18 @@ if TYPE_CHECKING:
 
 POISON = 0xFF
 """Byte that fills what must not be used; in floats it is NaN."""
+SCRATCH_PER_ELEMENT = 16
+"""Bytes of scratch memory that a plan without plugins wants for each element of its inputs."""
 STAMPS = itertools.count(1)
 Shape = tuple[int, ...]
 
 
+class RefusalError(Exception):
+    """Refusal of an executor; its words go to the log."""
+
+
 class Executor(Protocol):
-    """Runner of a plan's graph."""
+    """Runner of a plan's graph; all methods may raise `RefusalError`."""
 
     def attach(self, gpu: EmulatedGPU) -> Any:
         """Return what an execution context has of its own; it is closed with the context."""
@@ -33,8 +39,14 @@ class Executor(Protocol):
     def infer_shapes(self, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
         """Return the outputs' shapes for the inputs' shapes."""
 
+    def scratch_size(self, shapes: Mapping[str, Shape]) -> int:
+        """Return the bytes of scratch memory for the inputs' shapes."""
+
     def enqueue(self, gpu: EmulatedGPU, stream: int, call: Call) -> bool:
         """Put one run on a stream."""
+
+    def close(self) -> None:
+        """Give back what the engine has of its own."""
 
 
 class Call:
@@ -116,6 +128,13 @@ class OnnxExecutor:
         """Return the outputs' shapes, found by a run on zeros."""
         feeds = {name: np.zeros(shape, self._types[name]) for name, shape in shapes.items()}
         return {name: value.shape for name, value in zip(self._names, self._session.run(None, feeds), strict=True)}
+
+    def scratch_size(self, shapes: Mapping[str, Shape]) -> int:
+        """Return bytes in proportion to the inputs' elements."""
+        return SCRATCH_PER_ELEMENT * sum(int(np.prod(shape)) for shape in shapes.values())
+
+    def close(self) -> None:
+        """Do nothing: the engine has nothing of its own."""
 
     def enqueue(self, gpu: EmulatedGPU, stream: int, call: Call) -> bool:
         """Put one run on a stream as two pieces of work, between which other streams may work."""

@@ -6,9 +6,9 @@ import hashlib
 from typing import Any
 
 from tests.emulated.double.engine import ICudaEngine
-from tests.emulated.double.execution import OnnxExecutor
+from tests.emulated.double.execution import Executor, OnnxExecutor, RefusalError
 from tests.emulated.double.listeners import ILogger
-from tests.emulated.double.plan import read_plan
+from tests.emulated.double.plan import Plan, read_plan
 from tests.emulated.double.world import World
 
 
@@ -64,10 +64,24 @@ class Runtime:
         except ValueError as error:
             return self._refuse(str(error))
         handles = list(self._registry._handles.values())
-        executor = world.libraries.executor(plan, handles) if plan.plugins and handles and world.libraries else None
-        if plan.plugins and executor is None:
-            return self._refuse("IPluginRegistry::getCreator: Error Code 4: API Usage Error (Cannot find plugin)")
-        return ICudaEngine(self, plan, executor or OnnxExecutor(plan.graph, world.threads), handles, context)
+        try:
+            return ICudaEngine(self, plan, self._find_executor(plan, handles), handles, context)
+        except RefusalError as error:
+            return self._refuse(str(error))
+
+    def _find_executor(self, plan: Plan, handles: list[Any]) -> Executor:
+        """Return what runs a plan.
+
+        Raises:
+            RefusalError: plugins are absent, or refuse their nodes.
+        """
+        libraries = self._world.libraries
+        if not plan.plugins:
+            return OnnxExecutor(plan.graph, self._world.threads)
+        executor = libraries.executor(plan, handles) if libraries and handles else None
+        if executor is None:
+            raise RefusalError("IPluginRegistry::getCreator: Error Code 4: API Usage Error (Cannot find plugin)")
+        return executor
 
     def _refuse(self, words: str) -> None:
         self.logger.log(ILogger.Severity.ERROR, words)
