@@ -56,6 +56,16 @@ class EngineNetwork(GraphTwoStage):
         """Engine of the whole network."""
         return self._whole
 
+    @property
+    def largest_piece(self) -> int:
+        """Largest side of pieces, which the parts take.
+
+        Raises:
+            UserError: the bundle has no engines of the parts.
+        """
+        height, width = self._located.largest["image"][2:]
+        return measure_largest_piece(self.spec, (height, width))
+
     def restore_bytes(self, image: np.ndarray, clock: StageClock) -> BytesOutput | None:
         """Restore an 8-bit picture with the whole engine.
 

@@ -204,8 +204,12 @@ class EngineOpening:
         """
         spec = self._bundle.manifest.network
         assert isinstance(spec, SpairNetwork)
-        with self._cuda.current():
-            whole = self.open(self.choice.whole)
+        try:
+            with self._cuda.current():
+                whole = self.open(self.choice.whole)
+        except BaseException:
+            self.release()
+            raise
         net_l, net_r = (GraphOnDemand(partial(self.open_part, part)) for part in PARTS)
         return EngineNetwork(spec, whole, net_l, watch(net_r), self.release)
 

@@ -28,7 +28,7 @@ _CLOCK_RATE, _MEMORY_CLOCK_RATE = 13, 36
 
 @dataclass(frozen=True)
 class Clocks:
-    """Clocks of the GPU at one moment; None where nothing tells."""
+    """Clocks of the GPU, None where nothing tells."""
 
     source: str | None = None
     """Program or library that told, "nvidia-smi" or "driver"; None if nothing did."""
@@ -61,14 +61,21 @@ def read_clocks(library: str = DRIVER) -> Clocks:
 
 
 def _read_place(driver: ctypes.CDLL) -> str | None:
-    """Return the place on the PCI bus: nvidia-smi has an order of its own."""
+    """Return the place on the PCI bus.
+
+    The order of nvidia-smi is another one than that of CUDA.
+    """
     name = ctypes.create_string_buffer(32)
     code = driver.cuDeviceGetPCIBusId(name, ctypes.c_int(len(name)), ctypes.c_int(0))
     return None if code else name.value.decode()
 
 
 def _ask_program(place: str | None) -> Clocks | None:
-    """Ask nvidia-smi; None if it is absent, fails, or knows no clock."""
+    """Ask nvidia-smi.
+
+    Returns:
+        None if it is absent, fails, or knows no clock.
+    """
     program = shutil.which("nvidia-smi")
     if program is None or place is None:
         return None

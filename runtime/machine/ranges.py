@@ -16,7 +16,9 @@ Annotate = Callable[[str], AbstractContextManager[None]]
 
 
 def open_ranges() -> Annotate:
-    """Find NVTX: the package nvtx, or a library of CUDA.
+    """Find the functions of NVTX.
+
+    They are in the package nvtx or in a library of CUDA.
 
     Without Nsight Systems around the process, the ranges go nowhere.
 

@@ -1,0 +1,1 @@
+"""Measurements of TensorRT engines, in the terms of trtexec."""
