@@ -1,4 +1,4 @@
-"""Measure what a call on an engine costs outside of the engine.
+"""Measure what a call costs outside of its engine.
 
 Run from the repository root: `python -m benchmarks.engine_overhead [--size 1920x1080]`. The GPU is a stub whose memory
 is the host's and whose calls do nothing, so it needs neither GPU nor TensorRT. What remains of `Restorer.__call__` are
@@ -32,7 +32,7 @@ LARGEST = (2160, 3840)
 
 
 class StubMemory:
-    """Memory of the stub, on either side; a stream and an event as well."""
+    """Memory, stream and event of the stub."""
 
     handle = address = 1
 
@@ -150,7 +150,10 @@ def open_stub() -> Restorer:
 
 
 def copy_only(image: np.ndarray) -> Callable[[], tuple[np.ndarray, ...]]:
-    """Return what any program has to copy for a picture: it in, the result and the mask out."""
+    """Make the copies that any program needs for a picture.
+
+    They are of the picture in, and of the result and the mask out.
+    """
     pinned, restored = np.zeros_like(image), np.zeros_like(image)
     mask = np.zeros(image.shape[:2], np.uint8)
 

@@ -75,7 +75,7 @@ def build(
     one, the command that builds them there is printed.
     """
     refuse_name(bundle, "build")  # before packages that an installation of the runtime alone does not have
-    from ..export.engines.builder import EngineOptions
+    from ..export.engines.options import EngineOptions
     from ..export.engines.target import build_target
 
     options = EngineOptions(

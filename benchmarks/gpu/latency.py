@@ -21,7 +21,7 @@ from benchmarks.common.arguments import parse_size
 from benchmarks.common.measuring import write_json
 from benchmarks.gpu.harness.engine_runner import EngineRunner
 from benchmarks.gpu.harness.engines import Setup, find_reason, make_setup
-from spair.export.engines.builder import EngineOptions
+from spair.export.engines.options import EngineOptions
 from spair.plugins.errors import PluginError
 from spair.runtime.errors import GateError, UserError
 from spair.training.data.photos import rain_on

@@ -24,6 +24,7 @@ from ...runtime.errors import GateError, UserError
 from ..operators.table import DOMAIN
 from .child.phases import PhaseProgress
 from .child.process import make_environment, run_child
+from .options import EngineOptions
 from .packages import builder_of
 
 Profile = Mapping[str, list[list[int]]]
@@ -33,50 +34,6 @@ PLUGIN_LAYER = "PLUGIN_V3"
 _WORKER = Path(__file__).with_name("child") / "worker.py"
 _RUN = "import runpy; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
 """Python statements that run a file. Its folder is not on the module path, where our files would hide other modules."""
-
-
-@dataclass(frozen=True)
-class EngineOptions:
-    """Options of an engine's build.
-
-    Pictures up to the largest size, and batches up to `batch`, run on the engine.
-    """
-
-    usual: tuple[int, int] = (1280, 720)
-    """Width and height in pixels that the engine is tuned for."""
-    largest: tuple[int, int] = (1920, 1080)
-    """Largest width and height in pixels."""
-    batch: int = 1
-    """Largest number of pictures at a time."""
-    tf32: bool = False
-    """Whether FP32 products may lose 13 bits, as they do by TensorRT's own default."""
-    level: int | None = None
-    """Optimization level of TensorRT's builder, 0 to 5. None: its own default."""
-    workspace: int | None = None
-    """Most MiB of memory that the layers of an engine may use. None: a share of what is free when it is built."""
-    keep_outputs: tuple[str, ...] = ()
-    """Patterns of names of tensors that become outputs too, because TensorRT fuses no layers over an output."""
-
-    def __post_init__(self) -> None:
-        fits = all(1 <= usual <= most for usual, most in zip(self.usual, self.largest, strict=True))
-        if not fits or self.batch < 1:
-            raise UserError(
-                f"the usual size {_size(self.usual)} must lie within the largest size {_size(self.largest)}, and the "
-                f"batch be at least 1, got {self.batch}"
-            )
-        if self.level is not None and not 0 <= self.level <= 5:
-            raise UserError(f"the optimization level must be 0 to 5, got {self.level}")
-        if self.workspace is not None and self.workspace < 1:
-            raise UserError(f"the workspace must be at least 1 MiB, got {self.workspace}")
-
-    def shapes(self, *, planes: bool = False) -> list[list[int]]:
-        """Return the least, usual and largest shape of pictures.
-
-        Args:
-            planes: return `[N,3,H,W]` in place of `[N,H,W,3]`.
-        """
-        sizes = ((1, [1, 1]), (1, [*reversed(self.usual)]), (self.batch, [*reversed(self.largest)]))
-        return [[batch, 3, *size] if planes else [batch, *size, 3] for batch, size in sizes]
 
 
 @dataclass(frozen=True)
@@ -246,7 +203,3 @@ def run_worker(job: dict[str, Any], folder: Path, supervision: Supervision) -> d
 def describe_options(options: EngineOptions) -> dict[str, Any]:
     """Return the options as JSON values."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()}
-
-
-def _size(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"

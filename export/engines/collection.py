@@ -19,12 +19,13 @@ from ...runtime.bundle.engines import WHOLE
 from ...runtime.bundle.reader import Bundle
 from ...runtime.bundle.writer import Content
 from ...runtime.clock import ReportProgress
-from .builder import Engine, EngineOptions, Supervision
-from .commands import make_build_command, make_trtexec_command, make_trtexec_load_command
+from .builder import Engine, Supervision
 from .estimate import BuildTimes, Estimate
 from .graph import prepare_engine_graph
+from .options import EngineOptions
 from .packages import ElsewhereError, builder_of, find_memory_limit, find_target_device
 from .parts import Order, build_order, load_order, make_orders
+from .programs.commands import make_build_command, make_trtexec_command, make_trtexec_load_command
 
 
 @dataclass(frozen=True)

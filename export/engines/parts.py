@@ -21,9 +21,10 @@ from ...runtime.bundle.engines import WHOLE
 from ...runtime.bundle.reader import Bundle
 from ...runtime.errors import UserError
 from ...runtime.tiling.spec import SpairNetwork
-from .builder import Engine, EngineOptions, Profile, Supervision, build_engine, describe_options
+from .builder import Engine, Profile, Supervision, build_engine, describe_options
 from .estimate import BuildTimes, name_build
 from .graph import match_tensors, prepare_engine_graph
+from .options import EngineOptions
 from .packages import find_target_device
 from .profiles import PARTS, make_profile
 

@@ -11,7 +11,8 @@ from ...runtime.bundle.engines import WHOLE
 from ...runtime.errors import UserError
 from ...runtime.tiling.geometry import round_up
 from ...runtime.tiling.spec import SpairNetwork
-from .builder import EngineOptions, Profile
+from .builder import Profile
+from .options import EngineOptions
 
 PARTS = (WHOLE, "net_l", "net_r")
 """Graphs that get engines of their own: the whole network, and its stages for pictures that are cut into pieces."""

@@ -28,11 +28,11 @@ from ...runtime.errors import GateError, UserError
 from ...runtime.files import sha256
 from ...runtime.trust import trust_digests
 from ..operators.table import DOMAIN
-from .builder import EngineOptions
 from .collection import Circumstances, TargetFiles, collect_target
 from .estimate import format_seconds
 from .gate.staging import gate_target
 from .local import LOCAL, advise_library, make_local_target
+from .options import EngineOptions
 from .packages import ElsewhereError, builder_of, find_obstacle
 
 ONLY_NAMED = "int8"

@@ -81,7 +81,7 @@ class TakePixels(GraphPass[PassResult]):
         return PassResult(True)
 
     def expect_outside(self, before: list[tuple[str, int]]) -> list[tuple[str, int]]:
-        """Return the names of before with bytes as the type, and the total."""
+        """Return the names of before as bytes, and the total."""
         return [*((name, TensorProto.UINT8) for name, _ in before), (TOTAL, TensorProto.FLOAT)]
 
     def ensures(self, model: onnx.ModelProto) -> None:

@@ -11,8 +11,8 @@ import torch
 from benchmarks.gpu.harness.engine_runner import EngineRunner
 from benchmarks.gpu.harness.engines import convert
 from benchmarks.gpu.latency import make_picture
-from spair.export.engines.builder import EngineOptions
 from spair.export.engines.collection import Circumstances, collect_target
+from spair.export.engines.options import EngineOptions
 from spair.export.engines.packages import builder_of
 from spair.export.engines.target import write_target
 from spair.plugins.compiler.build import take_library

@@ -25,8 +25,9 @@ from benchmarks.gpu.harness.engine_runner import EngineRunner
 from spair.calibration.conversion.convert import ConvertPrecision
 from spair.calibration.conversion.plan import PrecisionPlan
 from spair.calibration.variants import Variant
-from spair.export.engines.builder import EngineOptions, build_engine
+from spair.export.engines.builder import build_engine
 from spair.export.engines.graph import prepare_engine_graph
+from spair.export.engines.options import EngineOptions
 from spair.export.engines.packages import builder_of
 from spair.export.exporter import export_checkpoint
 from spair.plugins.compiler.build import build_plugins, take_library

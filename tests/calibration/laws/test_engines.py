@@ -13,8 +13,9 @@ import pytest
 
 import spair.export.engines.builder as engine_module
 from spair.calibration.conversion.convert import ConvertPrecision
-from spair.export.engines.builder import EngineOptions, build_engine
+from spair.export.engines.builder import build_engine
 from spair.export.engines.graph import prepare_engine_graph
+from spair.export.engines.options import EngineOptions
 from tests.calibration.conversion.graphs import make_plan
 from tests.plugins.conftest import HOST_TARGET
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.resources
 import importlib.util
 import json
@@ -15,9 +14,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from spair.export.engines.builder import EngineOptions, build_engine, check_layers, read_nodes
+from spair.export.engines.builder import build_engine, check_layers, read_nodes
 from spair.export.engines.child.process import make_environment
 from spair.export.engines.child.worker import write_out_bodies
+from spair.export.engines.options import EngineOptions
 from spair.export.operators.bodies import IR_VERSION, OPSET, add_function_bodies
 from spair.runtime.errors import GateError, UserError
 
@@ -264,24 +264,3 @@ def test_nodes_of_ours_need_names(tmp_path):
     model.graph.node[4].name = model.graph.node[3].name
     with pytest.raises(UserError, match=r"g\.onnx has a MaskedModulation without a name of its own"):
         read_nodes(model, graph)
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"usual": (2000, 720)}, "the usual size 2000x720 must lie within the largest size 1920x1080"),
-        ({"usual": (0, 720)}, "usual size 0x720"),
-        ({"batch": 0}, "batch be at least 1, got 0"),
-        ({"level": 6}, "optimization level must be 0 to 5, got 6"),
-        ({"workspace": 0}, "the workspace must be at least 1 MiB, got 0"),
-    ],
-)
-def test_options_that_make_no_sense_are_refused(changes, words):
-    with pytest.raises(UserError, match=words):
-        dataclasses.replace(EngineOptions(), **changes)
-
-
-def test_shapes_are_height_before_width():
-    options = EngineOptions((64, 48), (96, 80), 4)
-    assert options.shapes() == [[1, 1, 1, 3], [1, 48, 64, 3], [4, 80, 96, 3]]
-    assert options.shapes(planes=True) == [[1, 3, 1, 1], [1, 3, 48, 64], [4, 3, 80, 96]]

@@ -8,8 +8,9 @@ import onnx
 import pytest
 
 from spair.export.engines import packages, parts
-from spair.export.engines.builder import Engine, EngineOptions, Supervision
+from spair.export.engines.builder import Engine, Supervision
 from spair.export.engines.estimate import BuildTimes, name_build
+from spair.export.engines.options import EngineOptions
 from spair.export.engines.parts import build_order, load_order, make_orders
 from spair.plugins.compiler.cache import Cache
 from spair.plugins.compiler.targets import find_target

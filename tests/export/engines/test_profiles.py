@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 import pytest
 
-from spair.export.engines.builder import EngineOptions
+from spair.export.engines.options import EngineOptions
 from spair.export.engines.profiles import make_profile
 from spair.runtime import Bundle
 from spair.runtime.errors import UserError

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from spair.export.engines import builder as engine_module
-from spair.export.engines.builder import EngineOptions
-from spair.export.engines.commands import make_polygraphy_command
 from spair.export.engines.graph import prepare_engine_graph
+from spair.export.engines.options import EngineOptions
+from spair.export.engines.programs.commands import make_polygraphy_command
 from tests.export.engines.test_builder import make_graph, rtx  # noqa: F401
 
 MAIN = "from polygraphy.tools import main; raise SystemExit(main())"

@@ -7,20 +7,21 @@ from pathlib import Path
 
 import onnx
 import pytest
-from tests.runtime.engine.conftest import *  # noqa: F403
-from tests.runtime.engine.conftest import OneLibrary
 
 from spair.export.engines import packages as engine_packages
 from spair.export.engines import parts
 from spair.export.engines import target as engine_target
-from spair.export.engines.builder import Engine, EngineOptions
+from spair.export.engines.builder import Engine
 from spair.export.engines.gate import staging
+from spair.export.engines.options import EngineOptions
 from spair.export.engines.target import build_target
 from spair.plugins.compiler.build import take_library
 from spair.runtime import Bundle, Restorer
 from spair.runtime.errors import GateError
 from spair.runtime.trust import list_trusted
 from tests.plugins.conftest import HOST_TARGET, kernel_settings, plugins  # noqa: F401
+from tests.runtime.engine.conftest import *  # noqa: F403
+from tests.runtime.engine.conftest import OneLibrary
 
 SMALL = EngineOptions((64, 48), (96, 72))
 

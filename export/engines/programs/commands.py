@@ -9,9 +9,9 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...plugins.compiler.library.autoload import AUTOLOAD
-from ...plugins.compiler.targets import Target
-from .builder import EngineOptions
+from ....plugins.compiler.library.autoload import AUTOLOAD
+from ....plugins.compiler.targets import Target
+from ..options import EngineOptions
 
 
 def make_build_command(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...plugins.compiler.library.autoload import AUTOLOAD
-from ...plugins.compiler.library.linking import LIBRARY
+from ....plugins.compiler.library.autoload import AUTOLOAD
+from ....plugins.compiler.library.linking import LIBRARY
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from spair.cli import build as build_module
 from spair.cli.main import app
 from spair.export.engines import target as target_module
-from spair.export.engines.builder import EngineOptions
-from spair.export.engines.commands import (
+from spair.export.engines.options import EngineOptions
+from spair.export.engines.programs.commands import (
     make_build_command,
     make_deepstream_line,
     make_isaac_argument,

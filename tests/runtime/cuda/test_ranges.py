@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from spair.runtime.cuda import ranges
+from spair.runtime.cuda.ranges import open_ranges
 from spair.runtime.errors import UserError
-from spair.runtime.machine import ranges
-from spair.runtime.machine.ranges import open_ranges
 
 LIBRARY = """
 #include <string.h>

@@ -8,8 +8,9 @@ import onnx
 import onnxruntime
 import pytest
 
-from spair.export.engines.builder import EngineOptions
-from spair.export.engines.commands import (
+from spair.export.engines.graph import prepare_engine_graph
+from spair.export.engines.options import EngineOptions
+from spair.export.engines.programs.commands import (
     make_build_command,
     make_deepstream_line,
     make_isaac_argument,
@@ -18,8 +19,7 @@ from spair.export.engines.commands import (
     make_trtexec_command,
     make_trtexec_load_command,
 )
-from spair.export.engines.graph import prepare_engine_graph
-from spair.export.engines.hosts import HOSTS, Host, format_hosts
+from spair.export.engines.programs.hosts import HOSTS, Host, format_hosts
 from spair.plugins.compiler.library.autoload import AUTOLOAD
 from spair.plugins.compiler.library.linking import LIBRARY
 from spair.plugins.compiler.targets import find_target

@@ -1,0 +1,1 @@
+"""Programs that load engines, and commands for them."""
