@@ -26,6 +26,7 @@ USUAL = {
     "integrated": 0,
     "reject_code": 0,
     "pageable": 0,
+    "seed": 1,
     "memory": 8 << 30,
 }
 """Variables of the driver, as every test finds them."""
@@ -100,7 +101,7 @@ class EmulatedGPU:
         self.set(**USUAL)
 
     def set(self, **values: int) -> None:
-        """Set variables of the driver, see `USUAL`; and `seed`, that of the random schedule."""
+        """Set variables of the driver, see `USUAL`; `seed` is that of the random schedule."""
         for name, value in values.items():
             kind = ctypes.c_uint64 if name in ("memory", "seed") else ctypes.c_int
             kind.in_dll(self.cuda, f"emu_{name}").value = value
