@@ -1,4 +1,4 @@
-"""Tests build or download once, and show their packages to nobody else."""
+"""Tests build once, and hide their packages from others."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_build_that_fails_leaves_no_folder(cache):
 
 @pytest.fixture
 def installed(monkeypatch):
-    """Package that is in the process already, with a module inside."""
+    """Package that is in the process already."""
     made = {name: types.ModuleType(name) for name in ("made_up", "made_up.inner")}
     for name, module in made.items():
         monkeypatch.setitem(sys.modules, name, module)

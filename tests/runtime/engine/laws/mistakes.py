@@ -1,4 +1,4 @@
-"""Slots of the product with one mistake each, and a sign by which each is found."""
+"""Slots of the product with one mistake each."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class EarlyEvent(Slot):
 
 
 class HostAddress(Slot):
-    """The address is that of pinned memory, which the GPU does not know."""
+    """The address is that of pinned memory."""
 
     def _set_shapes(self, shapes, growth):
         super()._set_shapes(shapes, growth)
@@ -67,7 +67,7 @@ class NoAddress(Slot):
 
 
 class SmallBuffers(Slot):
-    """Buffers keep the size that they had for the first picture."""
+    """Buffers keep the size of the first picture."""
 
     def _set_shapes(self, shapes, growth):
         for buffer in self._buffers.values():
@@ -85,7 +85,7 @@ class HalfCopy(Slot):
 
 
 class OverwrittenInput(Slot):
-    """The next picture is written while the copy of this one is queued."""
+    """The input is overwritten while its copy is queued."""
 
     def _launch(self, marks=None):
         super()._launch(marks)
@@ -102,7 +102,10 @@ class Pageable(Slot):
 
 
 class BlockingStream(Slot):
-    """The stream waits for the default stream, as pycuda's do by default, and that breaks a capture."""
+    """The stream waits for the default stream.
+
+    pycuda's do by default, and that breaks a capture.
+    """
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -120,7 +123,10 @@ class BlockingStream(Slot):
 
 
 class SynchronousCopy(Slot):
-    """The output is copied on the default stream, which does not wait for the slot's."""
+    """The output is copied on the default stream.
+
+    That one does not wait for the slot's.
+    """
 
     def _wait(self):
         from pycuda import driver
@@ -141,7 +147,7 @@ class ChangedShape(Slot):
 
 
 class KeptGraph(Slot):
-    """The captured work of the last shape is kept for the next."""
+    """The captured work is kept for the next shape."""
 
     closing = False
 
@@ -155,7 +161,7 @@ class KeptGraph(Slot):
 
 
 class NotCurrent(Slot):
-    """Work is launched by a thread in which the context is not current."""
+    """The context is not current where work is launched."""
 
     def _launch(self, marks=None):
         failed = []
@@ -191,7 +197,7 @@ class SmallScratch(Slot):
 
 
 class OldScratch(Slot):
-    """The working memory keeps the size that it had for the first picture."""
+    """The working memory keeps the size of the first picture."""
 
     def _reserve_scratch(self, growth):
         if self._scratch is None:
@@ -202,7 +208,7 @@ class OldScratch(Slot):
 
 
 class UnmeasuredScratch(Slot):
-    """The working memory is measured before the shapes are set, and not again."""
+    """The working memory is measured for other shapes."""
 
     def _reserve_scratch(self, growth):
         image = self._context.read_shape("image")
@@ -212,7 +218,7 @@ class UnmeasuredScratch(Slot):
 
 
 class FreedScratch(Slot):
-    """The working memory is freed before the work that uses it ran."""
+    """The working memory is freed before the work ran."""
 
     def _launch(self, marks=None):
         super()._launch(marks)

@@ -1,4 +1,4 @@
-"""Every mistake in a slot is found on the emulated GPU, so that slots without signs have none of them."""
+"""Mistakes in slots are found on the emulated GPU."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def open_engine(cuda, trt, write_plan):
 
 
 def run_once(cuda, open_engine, slot, pictures, graph):
-    """Return the signs of one slot: errors and wrong pictures."""
+    """Return errors and wrong pictures of one slot."""
     signs, made = [], None
     with cuda.current():
         try:
@@ -71,7 +71,10 @@ def run_once(cuda, open_engine, slot, pictures, graph):
 
 
 def list_signs(gpu, cuda, open_engine, slot, pictures, *, graph=True):
-    """Return the signs that a slot gives under all schedules: also broken rules, and things left behind."""
+    """Return the signs that a slot gives under all schedules.
+
+    They are errors, wrong pictures, broken rules, and things left behind.
+    """
     signs = []
     for schedule, name in SCHEDULES.items():
         gpu.set(schedule=schedule)
