@@ -1,4 +1,4 @@
-"""Fixtures of the tests of the emulation itself, with the small runner on it."""
+"""Fixtures for the tests of the emulation itself."""
 
 from __future__ import annotations
 

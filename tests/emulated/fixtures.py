@@ -1,4 +1,6 @@
-"""Fixtures of the emulated GPU; a conftest imports them with `from tests.emulated.fixtures import *`.
+"""Fixtures of the emulated GPU.
+
+A conftest imports them with `from tests.emulated.fixtures import *`.
 
 `gpu` is the GPU, `trt` the package on it, `write_plan` makes plans. No test may break a rule or leave anything behind,
 unless it is marked `breaks`.
@@ -50,7 +52,10 @@ def gpu() -> EmulatedGPU:
 
 @pytest.fixture(scope="session")
 def trt(gpu: EmulatedGPU) -> Iterator[types.ModuleType]:
-    """Package `tensorrt` on the emulated GPU: the double, or the real bindings that $SPAIR_TEST_BINDINGS names."""
+    """Package `tensorrt` on the emulated GPU.
+
+    It is the double, or the real bindings that $SPAIR_TEST_BINDINGS names.
+    """
     chosen = os.environ.get(BINDINGS)
     if not chosen:
         yield PACKAGES.add("tensorrt", lambda: make_module(gpu, VERSION))
@@ -66,7 +71,7 @@ def trt(gpu: EmulatedGPU) -> Iterator[types.ModuleType]:
 
 @functools.cache
 def load_bindings(name: str) -> Bindings:
-    """Load a release of the real bindings, once for the process."""
+    """Load a release of the real bindings once."""
     release = RELEASES[name]
     return Bindings(load_gpu(), build_libraries(release.flavour), find_bindings(release), release)
 
@@ -98,7 +103,7 @@ def write_plan(trt: types.ModuleType) -> Callable[..., bytes]:
 
 @pytest.fixture(scope="module", autouse=True)
 def packages() -> Iterator[None]:
-    """Let the tests of a module import what is on the emulated GPU.
+    """Show the packages to the tests of a module.
 
     Garbage is collected after every test; objects that are older than the module are left out, which saves time.
     """
@@ -111,7 +116,10 @@ def packages() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def clean_gpu(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Check for broken rules and things left behind, after each test that has the GPU."""
+    """Check every test that has the GPU.
+
+    No rule may be broken, and nothing may be left behind.
+    """
     if "gpu" not in request.fixturenames:
         yield
         return

@@ -1,4 +1,4 @@
-"""NVIDIA's real bindings behave as only they do, on our libnvinfer."""
+"""NVIDIA's real bindings work on our libnvinfer."""
 
 from __future__ import annotations
 

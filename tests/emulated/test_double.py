@@ -1,4 +1,4 @@
-"""Refusals, problems and reports of the double, through the package's own names."""
+"""Refusals, problems and reports of the double."""
 
 from __future__ import annotations
 
@@ -48,7 +48,10 @@ class Bench:
             self.context.set_tensor_address(name, self.allocate(int(np.prod(shape)) * np.dtype(dtype).itemsize))
 
     def allocate(self, size):
-        """Return the address of memory that is freed at the end."""
+        """Return the address of new memory.
+
+        It is freed at the end.
+        """
         self.memory.append(self.cuda.mem_alloc(size))
         self.cuda.memset_d8(self.memory[-1], 0, size)
         return int(self.memory[-1])

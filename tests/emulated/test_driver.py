@@ -202,3 +202,49 @@ def test_a_context_that_stays_pushed_is_found(gpu, device):
     assert gpu.live() == {"pushed contexts": 1}
     device._context.pop()
     assert gpu.live() == {}
+
+
+@pytest.mark.breaks
+@pytest.mark.parametrize(("own", "code"), [(0, 900), (1, 900), (2, 0)], ids=["global", "thread", "relaxed"])
+def test_a_thread_may_relax_what_its_captures_forbid(bench, own, code):
+    mode = ctypes.c_int(own)
+    assert begin(bench.stream) == driver("cuThreadExchangeStreamCaptureMode", ctypes.byref(mode)) == 0
+    address = ctypes.c_uint64()
+    assert driver("cuMemAlloc_v2", ctypes.byref(address), ctypes.c_size_t(4)) == code
+    assert driver("cuThreadExchangeStreamCaptureMode", ctypes.byref(mode)) == 0 and mode.value == own
+    assert end(bench.stream)[0] == (901 if code else 0)
+
+
+def load_function():
+    """Return a function of made-up code in the current context."""
+    module, function = ctypes.c_void_p(), ctypes.c_void_p()
+    assert driver("cuModuleLoadData", ctypes.byref(module), b"code") == 0
+    assert driver("cuModuleGetFunction", ctypes.byref(function), module, b"kernel") == 0
+    return function
+
+
+@pytest.mark.breaks
+def test_code_goes_with_its_context(gpu, device):
+    numbers = []
+    with device.current():
+        context = ctypes.c_void_p(gpu.current_context())
+        function = load_function()
+        for _ in range(2):
+            number = ctypes.c_uint64()
+            assert driver("cuCtxGetId", context, ctypes.byref(number)) == 0
+            numbers.append(number.value)
+            gpu.cuda.emu_renew(context)
+        assert driver("cuLaunchKernel", function, 1, 1, 1, 32, 1, 1, 0, None, None, None) == 400
+    assert numbers[0] != numbers[1]
+    assert gpu.problems == ["a kernel of another context, or of one that was released, is launched"]
+
+
+@pytest.mark.breaks
+@pytest.mark.parametrize("pageable", [0, 1])
+def test_memory_of_the_host_is_the_devices_only_where_it_is_pageable(gpu, bench, pageable):
+    gpu.set(pageable=pageable)
+    host = np.zeros(SIZE, np.float32)
+    code = driver("cuMemsetD32Async", ctypes.c_uint64(host.ctypes.data), 1, SIZE, ctypes.c_void_p(bench.stream.handle))
+    bench.stream.synchronize()
+    assert (code == 0) == bool(pageable) and (host.view(np.int32) == pageable).all()
+    assert any("no memory of the device" in problem for problem in gpu.problems) is not bool(pageable)

@@ -50,7 +50,7 @@ def use(gpu, setup, device, slot, **options):
 
 
 def run_once(setup, device, slot, options):
-    """Return the signs of one runner: errors and wrong pictures."""
+    """Return errors and wrong pictures of one runner."""
     signs, runner = [], None
     try:
         runner = open_runner(setup, device, slot, **options)

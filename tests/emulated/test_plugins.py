@@ -1,4 +1,4 @@
-"""Engines whose `spair` nodes go through the compiled plugin library, down to Triton's interpreter."""
+"""Engines with compiled plugins equal ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHAPE = (1, 3, 16, 16)
 
 
 class WarmSlot(Slot):
-    """Slot with a single run before its capture, since the interpreter is slow."""
+    """Slot with a single run before its capture."""
 
     def _warm_up(self, runs):
         super()._warm_up(min(runs, 1))
@@ -42,7 +42,7 @@ def draw_streaks():
 
 @pytest.fixture
 def libraries(gpu, world, harness, plugin_library, monkeypatch):  # noqa: F811
-    """Loader of the compiled library, for the device that it was built for.
+    """Loader of the compiled library.
 
     The primary context is kept for the session, since the library keeps the code that it loaded into it.
     """
@@ -62,7 +62,7 @@ def path():
 
 @pytest.fixture(scope="module")
 def engine_graph(path):
-    """The same graph as engines are built from it."""
+    """Graph from which engines are built."""
     return onnx.load_from_string(prepare_engine_graph(path))
 
 

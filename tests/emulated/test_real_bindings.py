@@ -1,4 +1,4 @@
-"""The whole suite of this room passes on NVIDIA's real bindings, each release in a process of its own."""
+"""The suite of this room passes on NVIDIA's bindings."""
 
 from __future__ import annotations
 

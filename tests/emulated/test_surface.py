@@ -1,4 +1,4 @@
-"""The double has no class, member or argument that NVIDIA's real bindings lack."""
+"""The double has nothing that NVIDIA's bindings lack."""
 
 from __future__ import annotations
 

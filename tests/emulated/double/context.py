@@ -81,15 +81,21 @@ class IExecutionContext:
             return True
 
     def infer_shapes(self) -> list[str]:
-        """Return the names of inputs whose shapes are not known yet."""
+        """Return the names of inputs without a shape."""
         return [name for name in self._engine._inputs if -1 in self._shapes[name]]
 
     def get_tensor_shape(self, name: str) -> Dims:
-        """Return a shape, -1 where the shapes that were set do not say it."""
+        """Return a shape.
+
+        Sizes that the shapes of the inputs do not say are -1.
+        """
         return Dims(self._shapes[name])
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
-        """Set a tensor's address; what lies there shows when work runs."""
+        """Set a tensor's address.
+
+        What lies there shows when work runs.
+        """
         with self._call():
             if name not in self._engine._tensors:
                 return self._refuse(f"setTensorAddress: invalid tensor name {name}")
@@ -103,7 +109,10 @@ class IExecutionContext:
         return self._addresses.get(name, 0)
 
     def set_device_memory(self, memory: int, size: int) -> None:
-        """Give scratch memory to a context that is USER_MANAGED; what is refused is not used."""
+        """Give scratch memory to a context that is USER_MANAGED.
+
+        What is refused is not used.
+        """
         with self._call():
             memory, size = operator.index(memory), operator.index(size)
             refusal = self._scratch.refuse(memory, size)
@@ -113,7 +122,10 @@ class IExecutionContext:
                 self._generation += self._scratch.give(memory, size)
 
     def update_device_memory_size_for_shapes(self) -> int:
-        """Return the bytes of scratch memory for the shapes that are set; 0 where some are not."""
+        """Return the scratch memory for the shapes in bytes.
+
+        0 where some are not.
+        """
         with self._call():
             if self.infer_shapes():
                 self._refuse("updateDeviceMemorySizeForShapes: not all input shapes are set")
@@ -145,7 +157,10 @@ class IExecutionContext:
             return code == 0 and self.report_to_profiler()
 
     def report_to_profiler(self) -> bool:
-        """Report the layers' times of the last execution, which must have ended."""
+        """Report the layers' times of the last execution.
+
+        It must have ended.
+        """
         if self.profiler is None or self._last is None:
             return self._refuse("reportToProfiler: there is no profiler, or no execution")
         if not self._last[1].done:
@@ -165,7 +180,10 @@ class IExecutionContext:
         self._scratch.free(self._gpu)
 
     def _find_refusal(self, stream: int) -> str | None:
-        """Return why nothing can run now, or None; notes what TensorRT would not notice."""
+        """Return why nothing can run now, or None.
+
+        Mistakes that TensorRT does not notice become problems.
+        """
         unknown = [n for n in self._engine._tensors if -1 in self._shapes[n] or not self._addresses.get(n)]
         if unknown or self._conflict:
             return self._conflict or f"shape or address of {', '.join(unknown)} was not set"
@@ -182,7 +200,10 @@ class IExecutionContext:
         return None
 
     def _find_capture_refusal(self, stream: int) -> str | None:
-        """Return why a capture fails here, or None; deferred work and a profiler break it."""
+        """Return why a capture fails here, or None.
+
+        Deferred work and a profiler break it.
+        """
         profiles = self.profiler is not None and self.enqueue_emits_profile
         if not self._gpu.is_capturing(stream) or (self._warm == self._generation and not profiles):
             return None
@@ -202,7 +223,10 @@ class IExecutionContext:
         self._infer()
 
     def _infer(self) -> None:
-        """Find the outputs' shapes by the names of axes, or by a run where these do not say all."""
+        """Find the outputs' shapes.
+
+        The names of axes say them, or a run does.
+        """
         sizes: dict[str, int] = {}
         self._conflict = ""
         for name, tensor in self._engine._inputs.items():

@@ -37,7 +37,10 @@ class Tensor:
         self.mode = mode
 
     def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
-        """Return its shape with sizes for the axes that have names, -1 where they are not known."""
+        """Return its shape, given sizes by names of axes.
+
+        Sizes that are not known are -1.
+        """
         return tuple(sizes.get(axis, -1) if isinstance(axis, str) else axis for axis in self.axes)
 
 
@@ -58,11 +61,11 @@ class ICudaEngine:
 
     @property
     def device_memory_size_v2(self) -> int:
-        """Bytes of scratch memory for the largest shapes of any profile."""
+        """Bytes of scratch memory for the largest shapes."""
         return max(self._largest_scratch(index) for index in range(self.num_optimization_profiles))
 
     def get_device_memory_size_for_profile_v2(self, profile_index: int) -> int:
-        """Return the bytes of scratch memory for the largest shapes of a profile."""
+        """Return the largest scratch memory of a profile in bytes."""
         return self._largest_scratch(profile_index)
 
     def get_tensor_name(self, index: int) -> str:
@@ -78,7 +81,10 @@ class ICudaEngine:
         return self._tensors[name].dtype
 
     def get_tensor_shape(self, name: str) -> Dims:
-        """Return a shape, -1 where it depends on what a context is told."""
+        """Return a shape.
+
+        Sizes that depend on the context are -1.
+        """
         return Dims(size if size >= 0 else -1 for size in self._tensors[name].shape({}))
 
     def get_tensor_location(self, name: str) -> TensorLocation:
@@ -86,7 +92,10 @@ class ICudaEngine:
         return TensorLocation.DEVICE
 
     def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[Dims]:
-        """Return least, usual and largest shape of an input; nothing for an output."""
+        """Return least, usual and largest shape of an input.
+
+        Nothing for an output.
+        """
         return [Dims(shape) for shape in self._plan.profiles[profile_index].get(name, ())]
 
     def create_engine_inspector(self) -> EngineInspector:
@@ -96,7 +105,10 @@ class ICudaEngine:
     def create_execution_context(
         self, strategy: ExecutionContextAllocationStrategy = ExecutionContextAllocationStrategy.STATIC
     ) -> IExecutionContext | None:
-        """Return a context; None, and a message, where its memory is not to be had."""
+        """Return a context.
+
+        None, and a message, without memory for it or when a plugin refuses.
+        """
         gpu = self._runtime._world.gpu
         if gpu.current_context() != self._cuda:
             gpu.report("an execution context is made while another CUDA context than the engine's is current")
@@ -137,7 +149,10 @@ class EngineInspector:
         return json.dumps(self._describe(node))
 
     def get_engine_information(self, format: LayerInformationFormat) -> str:
-        """Return all layers and the names of inputs and outputs, as JSON or as lines."""
+        """Return all layers, as JSON or as lines.
+
+        The JSON names the inputs and outputs too.
+        """
         layers = [self.get_layer_information(index, format) for index in range(self._engine.num_layers)]
         if format is LayerInformationFormat.ONELINE:
             return "\n".join(layers)

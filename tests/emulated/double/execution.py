@@ -34,7 +34,10 @@ class Executor(Protocol):
     """Runner of a plan's graph; all methods may raise `RefusalError`."""
 
     def attach(self, gpu: EmulatedGPU) -> Any:
-        """Return what an execution context has of its own; it is closed with the context."""
+        """Return what an execution context has of its own.
+
+        It is closed with the context.
+        """
 
     def infer_shapes(self, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
         """Return the outputs' shapes for the inputs' shapes."""
@@ -50,7 +53,7 @@ class Executor(Protocol):
 
 
 class Call:
-    """State of an execution context at the time when it was asked to execute."""
+    """State of an execution context when it executes."""
 
     def __init__(self, context: IExecutionContext, captured: bool) -> None:
         engine = context._engine
@@ -67,7 +70,7 @@ class Call:
         return gpu.view(self.addresses[name], self.shapes[name], NUMPY[self.kinds[name].name], f"tensor {name}")
 
     def list_addresses(self) -> tuple[list[int], list[int]]:
-        """Return the addresses that the work reads, and those that it writes."""
+        """Return the addresses that the work reads and writes."""
         written = [*(self.addresses[name] for name in self.outputs), self.scratch[0]]
         return [self.addresses[name] for name in self.inputs], written
 
@@ -86,7 +89,10 @@ class Call:
         scratch[:8] = scratch[-8:] = np.frombuffer(self._stamp, np.uint8)
 
     def is_sound(self, gpu: EmulatedGPU) -> bool:
-        """Whether the last layers find what the first ones left; if not, the outputs become poison."""
+        """Whether the last layers find what the first ones left.
+
+        If not, the outputs become poison.
+        """
         context, scratch = self.context(), self._view_scratch(gpu)
         problems = []
         if scratch[:8].tobytes() != self._stamp or scratch[-8:].tobytes() != self._stamp:
@@ -111,7 +117,7 @@ def open_session(graph: onnx.ModelProto, threads: int) -> onnxruntime.InferenceS
 
 
 class OnnxExecutor:
-    """Executor of the whole graph by ONNX Runtime, function bodies included."""
+    """Executor of the whole graph by ONNX Runtime."""
 
     def __init__(self, graph: onnx.ModelProto, threads: int) -> None:
         self._session = open_session(graph, threads)
@@ -122,7 +128,7 @@ class OnnxExecutor:
         self._names = [value.name for value in graph.graph.output]
 
     def attach(self, gpu: EmulatedGPU) -> None:
-        """Return nothing: a context has nothing of its own."""
+        """Return nothing, since contexts own nothing."""
 
     def infer_shapes(self, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
         """Return the outputs' shapes, found by a run on zeros."""
@@ -134,10 +140,13 @@ class OnnxExecutor:
         return SCRATCH_PER_ELEMENT * sum(int(np.prod(shape)) for shape in shapes.values())
 
     def close(self) -> None:
-        """Do nothing: the engine has nothing of its own."""
+        """Do nothing, since the engine owns nothing."""
 
     def enqueue(self, gpu: EmulatedGPU, stream: int, call: Call) -> bool:
-        """Put one run on a stream as two pieces of work, between which other streams may work."""
+        """Put one run on a stream.
+
+        It is two pieces of work, between which other streams may work.
+        """
 
         def compute() -> None:
             if call.is_sound(gpu):

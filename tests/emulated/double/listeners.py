@@ -1,4 +1,4 @@
-"""Classes that users derive from to hear of messages and times."""
+"""Classes that receive messages and times."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ class Logger(ILogger):
 
 
 class IProfiler:
-    """Receiver of layer times; subclasses define `report_layer_time` and call this `__init__`."""
+    """Receiver of layer times.
+
+    Subclasses define `report_layer_time` and call this `__init__`.
+    """
 
     def __init__(self) -> None:
         self._made = True

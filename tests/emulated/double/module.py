@@ -1,4 +1,4 @@
-"""Double of the Python package `tensorrt`, as strict as its documentation, on the emulated GPU.
+"""Double of the Python package `tensorrt`.
 
 Names, arguments and results are TensorRT's, False and None included: what TensorRT refuses is refused here, with a
 message in the logger. What TensorRT does not notice, and what is then undefined, is reported to the GPU's list of

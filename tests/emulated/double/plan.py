@@ -41,7 +41,10 @@ def list_numbers(version: str) -> list[int]:
 
 
 def write_plan(plan: Plan, version: str, magic: bytes = MAGIC) -> bytes:
-    """Serialize a plan; bytes 24 to 27 are the version, 0 where it has fewer than four numbers."""
+    """Serialize a plan.
+
+    Bytes 24 to 27 are the version, filled up with zeros.
+    """
     header = json.dumps({"profiles": plan.profiles, "plugins": plan.plugins, "detailed": plan.detailed}).encode()
     numbers = bytes(number % 256 for number in (*list_numbers(version), 0, 0, 0, 0)[:4])
     start = magic + struct.pack("<I", SERIALIZATION) + bytes(16) + numbers

@@ -52,7 +52,10 @@ class Runtime:
         return self._registry
 
     def deserialize_cuda_engine(self, serialized_engine: Any) -> ICudaEngine | None:
-        """Return an engine; None, and a message, for a plan of another version or without its plugins."""
+        """Return an engine.
+
+        None, and a message, for a plan of another version or without its plugins.
+        """
         world = self._world
         context = world.gpu.current_context()
         if context is None:

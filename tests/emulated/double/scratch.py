@@ -1,4 +1,4 @@
-"""Scratch memory of an execution context, and the rules for who provides it."""
+"""Scratch memory of an execution context."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ALIGNMENT = 256
 
 
 class Scratch:
-    """Address and size of a context's scratch memory, its own or its user's."""
+    """Address and size of a context's scratch memory."""
 
     def __init__(self, largest: int, user_managed: bool) -> None:
         self.largest, self.user_managed = largest, user_managed
@@ -22,11 +22,17 @@ class Scratch:
 
     @property
     def needed(self) -> int:
-        """Bytes that an execution takes: those of the shapes where they were asked for, else the largest."""
+        """Number of bytes that an execution takes.
+
+        They are those of the shapes if they were asked for, else the largest.
+        """
         return self.largest if self.updated is None else self.updated
 
     def allocate(self, gpu: EmulatedGPU) -> bool:
-        """Take memory for the largest shapes; False where there is none."""
+        """Take memory for the largest shapes.
+
+        False if there is none.
+        """
         address = ctypes.c_uint64()
         self._owned = gpu.cuda.cuMemAlloc_v2(ctypes.byref(address), ctypes.c_size_t(self.largest)) == 0
         self.address, self.size = address.value, self.largest
@@ -43,7 +49,10 @@ class Scratch:
         return None
 
     def give(self, address: int, size: int) -> bool:
-        """Take the user's memory; return whether it is another than before."""
+        """Take the user's memory.
+
+        Return whether it is another than before.
+        """
         changed = (address, size) != (self.address, self.size)
         self.address, self.size = address, size
         return changed

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class Libraries(Protocol):
-    """Loader of plugin libraries, and maker of executors for plans with plugins."""
+    """Loader of plugin libraries.
+
+    It also makes the executors of plans with plugins.
+    """
 
     def load(self, path: str, log: ILogger) -> Any:
         """Return a handle, or None."""
@@ -27,7 +30,7 @@ class Libraries(Protocol):
 
 @dataclass
 class World:
-    """Emulated GPU below, version of TensorRT above, and where plans and plugins come from."""
+    """Settings of a double."""
 
     gpu: EmulatedGPU
     version: str

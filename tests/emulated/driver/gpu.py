@@ -26,6 +26,7 @@ USUAL = {
     "integrated": 0,
     "reject_code": 0,
     "pageable": 0,
+    "seed": 1,
     "memory": 8 << 30,
 }
 """Variables of the driver, as every test finds them."""
@@ -60,7 +61,10 @@ _BIND = ctypes.CFUNCTYPE(
 
 
 def build_driver(path: Path) -> Path:
-    """Compile libcuda.so.1 as `path`; it needs a C compiler and nothing of CUDA."""
+    """Compile libcuda.so.1 as `path`.
+
+    It needs a C compiler and nothing of CUDA.
+    """
     source = Path(__file__).with_name("libcuda.c")
     flags = ["-O1", "-g", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-Wl,-soname,libcuda.so.1"]
     subprocess.run(["gcc", *flags, "-o", str(path), str(source), "-lpthread", "-ldl"], check=True)
@@ -68,7 +72,10 @@ def build_driver(path: Path) -> Path:
 
 
 class AccessError(Exception):
-    """Access of emulated work to memory that it must not touch; the device is lost, as a real one would be."""
+    """Access to memory that emulated work must not touch.
+
+    The device is lost, as a real one would be.
+    """
 
 
 class EmulatedGPU:
@@ -100,17 +107,26 @@ class EmulatedGPU:
         self.set(**USUAL)
 
     def set(self, **values: int) -> None:
-        """Set variables of the driver, see `USUAL`; and `seed`, that of the random schedule."""
+        """Set variables of the driver.
+
+        `USUAL` lists them; `seed` is that of the random schedule.
+        """
         for name, value in values.items():
             kind = ctypes.c_uint64 if name in ("memory", "seed") else ctypes.c_int
             kind.in_dll(self.cuda, f"emu_{name}").value = value
 
     def get(self, name: str) -> int:
-        """Return a variable of the driver: those of `set`, loads, launches, memsets, performed."""
+        """Return a variable of the driver.
+
+        It is one of `set`, or a count: loads, launches, memsets, performed.
+        """
         return ctypes.c_int.in_dll(self.cuda, f"emu_{name}").value
 
     def fail(self, name: str, code: int, after: int = 0, times: int = 1) -> None:
-        """Let a call ("cuMemAlloc_v2") or the work of a stream ("work") fail, after so many that do not."""
+        """Let calls of the driver fail.
+
+        The name "work" stands for work on streams. The first `after` calls succeed, the next `times` fail with `code`.
+        """
         self.cuda.emu_fail(name.encode(), after, times, code)
 
     @property
@@ -120,7 +136,10 @@ class EmulatedGPU:
 
     @property
     def calls(self) -> list[str]:
-        """Names of the driver's functions that were called since the last `heal`, in order."""
+        """Names of the driver's functions that were called.
+
+        They stand in order, since the last `heal`.
+        """
         return [self.cuda.emu_call(index).decode() for index in range(self.cuda.emu_calls())]
 
     def report(self, problem: str) -> None:
@@ -128,7 +147,7 @@ class EmulatedGPU:
         self.cuda.emu_report(problem.encode())
 
     def live(self) -> dict[str, int]:
-        """Return kind -> count of objects that were made and not given back."""
+        """Return the counts of living objects by kind."""
         counts = {name: self.cuda.emu_live(index) for index, name in enumerate(KINDS)}
         return {name: count for name, count in counts.items() if count}
 
@@ -168,18 +187,18 @@ class EmulatedGPU:
         return int(place)
 
     def is_capturing(self, stream: int) -> bool:
-        """Return whether work on a stream becomes part of a graph."""
+        """Return whether a stream is captured."""
         return bool(self.cuda.emu_is_capturing(stream))
 
     def current_context(self) -> int | None:
-        """Return the handle of the context that is current in this thread."""
+        """Return the handle of the current context."""
         context = ctypes.c_void_p()
         self.cuda.cuCtxGetCurrent(ctypes.byref(context))
         return context.value
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Make the primary context current in this thread, for destructors that need one."""
+        """Make the primary context current in this thread."""
         context = ctypes.c_void_p()
         for code in (
             self.cuda.cuInit(0),
@@ -196,7 +215,10 @@ class EmulatedGPU:
     def enqueue(
         self, stream: int, work: Callable[[], None], reads: Sequence[int] = (), writes: Sequence[int] = ()
     ) -> int:
-        """Put work on a stream, with the addresses that it uses; returns the driver's code."""
+        """Put work on a stream.
+
+        Returns the driver's code. The work uses memory at the addresses.
+        """
         token = self._keep(work)
         arrays = [(ctypes.c_uint64 * max(1, len(part)))(*part) for part in (reads, writes)]
         return int(
@@ -212,7 +234,10 @@ class EmulatedGPU:
         return token
 
     def _run(self, token: int) -> int:
-        """Do a piece of work; an exception must not cross C, so it is kept and the device is lost."""
+        """Do a piece of work.
+
+        An exception must not cross C, so it is kept and the device is lost.
+        """
         try:
             with np.errstate(all="ignore"):
                 self._work[token]()
@@ -222,7 +247,10 @@ class EmulatedGPU:
         return 0
 
     def _bind(self, code: int, grid: Any, threads: int, shared: int, stream: int, parameters: Any) -> int:
-        """Return the token of a launch's work, 0 after an error, which is kept."""
+        """Return the token of a launch's work.
+
+        After an error, which is kept, it is 0.
+        """
         try:
             return self._keep(self.kernels[code]((grid[0], grid[1], grid[2]), threads, shared, stream, parameters))
         except BaseException as error:

@@ -1,4 +1,4 @@
-"""Answers of the double to what the C++ library asks, by the name of a method."""
+"""Answers of the double to questions of the C++ library."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VALID, INVALID, VERSION_MISMATCH = 0, 2, 1
 
 
 class Answers:
-    """Objects of the double that C++ objects stand for, and a method for each question."""
+    """Objects of the double, and a method for each question."""
 
     def __init__(self, library: ctypes.CDLL, double: ModuleType, real: ModuleType) -> None:
         """Answer for a double behind the real package.
@@ -33,7 +33,10 @@ class Answers:
         self._texts: dict[str, Any] = {}
 
     def answer(self, method: str, own: int, text: str, values: list[int]) -> Any:
-        """Return a number, or a tuple of them; an error is kept, and the answer is 0."""
+        """Return a number or a tuple of numbers.
+
+        An error is kept, and the answer is 0.
+        """
         try:
             return getattr(self, f"_{method}")(self._objects.get(own, own), text, *values)
         except BaseException as error:

@@ -1,4 +1,4 @@
-"""NVIDIA's real Python bindings on a libnvinfer of our own, which asks the double.
+"""NVIDIA's real Python bindings on our own libnvinfer.
 
 So conversions, argument names, overloads, None and exceptions, lifetimes and the interpreter's lock are those of the
 real package. One set of headers, 10.14's, serves the bindings of TensorRT 10.3 to 11.4 and of TensorRT-RTX 1.7.
@@ -30,7 +30,10 @@ _ASK = ctypes.CFUNCTYPE(
 
 
 class Bindings:
-    """Loaded package, with the libraries below it; a process has one, since it is a C extension."""
+    """Loaded package, with the libraries below it.
+
+    A process has one, since it is a C extension.
+    """
 
     def __init__(self, gpu: EmulatedGPU, libraries: Path, wheel: Path, release: Release, **options: Any) -> None:
         """Load the package.

@@ -21,7 +21,9 @@ DEFINED = {"10": [], "11": ["-DVERSIONED"], "rtx": ["-DVERSIONED", "-DRTX"]}
 
 
 def find_headers() -> Path:
-    """Return the folder of TensorRT 10.14's headers, which the package kernel-lens carries.
+    """Return the folder of TensorRT 10.14's headers.
+
+    The package kernel-lens carries them.
 
     Raises:
         BuildError: it is not installed.
@@ -35,7 +37,9 @@ def find_headers() -> Path:
 
 
 def build_libraries(flavour: str) -> Path:
-    """Return the folder with the libraries of a flavour, compiled on first use.
+    """Return the folder with the libraries of a flavour.
+
+    They are compiled on first use.
 
     Raises:
         BuildError: headers are absent.

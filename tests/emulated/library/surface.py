@@ -1,4 +1,4 @@
-"""Surface of a release of the bindings, read in a process of its own.
+"""Surface of a release of the bindings.
 
 Run `python -m tests.emulated.library.surface FOLDER PACKAGE`; it prints classes, members and argument names as JSON.
 """
@@ -16,14 +16,17 @@ from typing import Any
 
 
 def read_surface(module: ModuleType) -> dict[str, Any]:
-    """Return {"classes": class -> member -> facts, "others": names} of a package."""
+    """Return the classes and the other names of a package."""
     classes = {name: list_members(value) for name, value in vars(module).items() if inspect.isclass(value)}
     others = [name for name, value in vars(module).items() if not inspect.isclass(value)]
     return {"classes": classes, "others": others}
 
 
 def list_members(kind: type) -> dict[str, dict[str, Any]]:
-    """Return member -> whether it is called, and the argument names of its overloads."""
+    """Return facts about the members of a class.
+
+    They are whether it is called, and the argument names of its overloads.
+    """
     made = {}
     for name in dir(kind):
         if name.startswith("__") and name != "__init__":
@@ -35,13 +38,16 @@ def list_members(kind: type) -> dict[str, dict[str, Any]]:
 
 
 def list_overloads(name: str, text: str) -> list[list[str]]:
-    """Return the argument names of each signature that a docstring begins with."""
+    """Return the argument names of a docstring's signatures."""
     found = re.findall(rf"^\s*(?:\d+\. )?{re.escape(name)}\((.*)\) -> ", text, re.MULTILINE)
     return [split_arguments(part) for part in found if part != "*args, **kwargs"]
 
 
 def split_arguments(text: str) -> list[str]:
-    """Return names of arguments, `self` apart; commas inside of brackets separate none."""
+    """Return the names of arguments, `self` apart.
+
+    Commas inside of brackets separate none.
+    """
     depth, part, parts = 0, "", []
     for sign in f"{text.replace('->', '=>')},":
         depth += (sign in "([{<") - (sign in ")]}")
@@ -56,7 +62,7 @@ def split_arguments(text: str) -> list[str]:
 
 
 def find_differences(real: dict[str, Any], double: ModuleType, instances: dict[str, Any]) -> list[str]:
-    """Return what a double has and the real package has not.
+    """Return what a double has too much.
 
     Args:
         real: the answer of `read_surface`.
@@ -81,7 +87,7 @@ def find_differences(real: dict[str, Any], double: ModuleType, instances: dict[s
 
 
 def compare_member(name: str, kind: type, member: str, theirs: dict[str, Any]) -> str | None:
-    """Return what is wrong with a member of a class, or None."""
+    """Return the fault of a member, or None."""
     if member not in theirs:
         return f"{name}.{member}"
     own = inspect.getattr_static(kind, member, None)

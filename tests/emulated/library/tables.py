@@ -1,4 +1,4 @@
-"""Tables of functions behind TensorRT's Python bindings, read from its headers.
+"""Tables of functions behind TensorRT's Python bindings.
 
 Each becomes a class whose methods answer "nothing" and say so; the library overrides those that are emulated.
 
@@ -69,7 +69,10 @@ METHOD = re.compile(
 
 
 def read_methods(headers: Path, name: str) -> list[tuple[str, str, str, str]]:
-    """Return (result, name, arguments, const) of a class in order; a destructor is ("", "~", "", "")."""
+    """Return the methods of a class in order.
+
+    Each is (result, name, arguments, const); a destructor is ("", "~", "", "").
+    """
     text = re.sub(r"//[^\n]*", "", (headers / CLASSES[name]).read_text())
     body = re.search(rf"class {name}\b[^;{{]*\{{(.*?)\n\}};", text, re.S)
     assert body, f"{headers / CLASSES[name]} has no class {name}"

@@ -1,4 +1,4 @@
-"""Plugins of one execution context, and their work on its stream."""
+"""Plugins of one execution context, and their work."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ class Attached:
         self._plugins = []
 
     def enqueue(self, stream: int, call: Call) -> bool:
-        """Put all steps on a stream; False where the driver refuses.
+        """Put all steps on a stream.
+
+        False if the driver refuses.
 
         Raises:
             RefusalError: a plugin refuses; the words are its own.
@@ -89,7 +91,10 @@ class Run:
         self._uses = call.list_addresses()
 
     def add(self, work: Any) -> int:
-        """Put a piece of work on the stream; it keeps the inputs and outputs in use."""
+        """Put a piece of work on the stream.
+
+        It keeps the inputs and outputs in use.
+        """
         return self._gpu.enqueue(self._stream, work, *self._uses)
 
     def tensors(self, step: PluginStep) -> list[Known]:
@@ -107,7 +112,10 @@ class Run:
         self.add(work)
 
     def add_plugin(self, step: PluginStep, node: PluginNode, plugin: Plugin, index: int) -> bool:
-        """Let a plugin launch its kernels, with copies before and after it where it has other formats."""
+        """Let a plugin launch its kernels.
+
+        Tensors in other formats are copied before and after it.
+        """
         names, addresses = [*step.inputs, *step.outputs], []
         for position, (name, layout) in enumerate(zip(names, node.layouts, strict=True)):
             other = (index, position) in self._places

@@ -39,7 +39,7 @@ class PluginStep:
 
 
 def cut_graph(model: onnx.ModelProto, threads: int) -> list[Piece | PluginStep]:
-    """Return a graph's plugins and the pieces between them, in order."""
+    """Return a graph's plugins and the pieces between them."""
     nodes = list(model.graph.node)
     types = _list_types(model)
     steps: list[Piece | PluginStep] = []
@@ -56,7 +56,10 @@ def cut_graph(model: onnx.ModelProto, threads: int) -> list[Piece | PluginStep]:
 
 
 def open_probe(model: onnx.ModelProto, names: list[str], threads: int) -> onnxruntime.InferenceSession:
-    """Open a graph with further outputs, for the shapes of what flows inside of it."""
+    """Open a graph with further outputs.
+
+    They tell the shapes inside of it.
+    """
     probe = onnx.ModelProto()
     probe.CopyFrom(model)
     known = {value.name for value in probe.graph.output}
@@ -65,7 +68,7 @@ def open_probe(model: onnx.ModelProto, names: list[str], threads: int) -> onnxru
 
 
 def _make_piece(model: onnx.ModelProto, start: int, end: int, types: dict[str, int], threads: int) -> Piece:
-    """Return the nodes from `start` to before `end` as a graph of their own."""
+    """Return the nodes from `start` to before `end`."""
     nodes = model.graph.node[start:end]
     weights = {part.name: part for part in model.graph.initializer}
     made = {name for node in nodes for name in node.output}

@@ -1,4 +1,4 @@
-"""Executor of plans whose `spair` nodes run through the compiled plugin library.
+"""Executor of plans with compiled plugins.
 
 Between the plugins ONNX Runtime computes, as work on the stream. Everything that flows between the steps lies in the
 context's scratch memory, also copies in other formats and the plugins' workspaces, as in a real engine.
@@ -28,7 +28,7 @@ ALIGNMENT = 256
 
 
 class PluginExecutor:
-    """Steps of a graph, the plugins of an engine, and their weights in device memory."""
+    """Steps of a graph, with plugins and their weights."""
 
     def __init__(self, gpu: EmulatedGPU, plan: Plan, host: PluginHost, threads: int) -> None:
         """Make the plugins for the plan's profiles.
@@ -61,7 +61,10 @@ class PluginExecutor:
         self.addresses = {name: self._upload(value) for name, value in self.weights.items()}
 
     def probe(self, shapes: Mapping[str, Shape]) -> dict[str, Known]:
-        """Return shape and type of every tensor, found by a run on zeros; they depend on the inputs' shapes alone."""
+        """Return shape and type of every tensor.
+
+        They are found by a run on zeros, and depend on the inputs' shapes alone.
+        """
         key = tuple(sorted(shapes.items()))
         if key not in self._known:
             feeds = {name: np.zeros(shape, self._inputs[name]) for name, shape in shapes.items()}
@@ -118,7 +121,10 @@ class PluginExecutor:
         return address.value
 
     def close(self) -> None:
-        """Give plugins and weights back; queued work may still hold this object."""
+        """Give plugins and weights back.
+
+        Queued work may still hold this object.
+        """
         for node in self.nodes:
             node.delete()
         for address in self.addresses.values():

@@ -28,7 +28,7 @@ class LoadedLibrary:
 
 
 class PluginLibraries:
-    """Loader of real plugin libraries: a `Libraries` of the double."""
+    """Loader of real plugin libraries for the double."""
 
     def __init__(self, gpu: EmulatedGPU, harness: Path, threads: int = 1) -> None:
         self._gpu, self._harness, self._threads = gpu, harness, threads
@@ -36,7 +36,7 @@ class PluginLibraries:
         """Launches of all kernels."""
 
     def load(self, path: str, log: ILogger) -> PluginHost | None:
-        """Open a library, and let it launch kernels on the emulated GPU."""
+        """Open a library that launches kernels on the GPU."""
         try:
             library = ctypes.CDLL(path)
         except OSError as error:
@@ -47,7 +47,10 @@ class PluginLibraries:
         return PluginHost(self._harness, LoadedLibrary(library, kernels.launches), DeviceMemory(self._gpu))
 
     def executor(self, plan: Plan, handles: Sequence[Any]) -> PluginExecutor | None:
-        """Return an executor of the first library that has all plugins of a plan."""
+        """Return an executor of a plan.
+
+        It is that of the first library with all plugins.
+        """
         names = {node.op_type for node in plan.graph.graph.node if node.domain == DOMAIN}
         for host in handles:
             handle = ctypes.c_void_p(host.driver.library._handle)

@@ -21,14 +21,16 @@ Known = tuple[tuple[int, ...], np.dtype]
 
 
 class PluginNode:
-    """Plugin that was parsed, configured for a profile, serialized and read back, with a format for each tensor.
+    """Plugin that was configured, serialized and read back.
 
     The formats are the first that the plugin takes: the channels of a pixel side by side where it can, as TensorRT
     chooses for real networks.
     """
 
     def __init__(self, host: PluginHost, node: onnx.NodeProto, least: Sequence[Known], most: Sequence[Known]) -> None:
-        """Make the plugin of a node whose tensors have these smallest and largest shapes.
+        """Make the plugin of a node.
+
+        Its tensors have shapes between the smallest and the largest.
 
         Raises:
             RefusalError: the library refuses the node or its tensors.
@@ -51,7 +53,7 @@ class PluginNode:
         parsed.delete()
 
     def _add_tensor(self, plugin: Plugin, ranges: list, position: int, inputs: int, tensor: tuple) -> None:
-        """Choose the format of the next tensor, looked at after those before it."""
+        """Choose the format of the next tensor."""
         shape, dtype, axes = tensor
         pixels = PIXEL_FORMAT.get(dtype, trt.LINEAR) if len(shape) == 4 else trt.LINEAR
         for layout in (pixels, trt.LINEAR):
@@ -72,7 +74,7 @@ class PluginNode:
         return self._require(self._engine_plugin.attach())
 
     def describe(self, tensors: Sequence[Known]) -> Any:
-        """Return the tensors of a call, as an array of C structures."""
+        """Return the tensors of a call as C structures."""
         described = [
             trt.describe(shape, trt.TYPE_OF[dtype], layout)
             for (shape, dtype), layout in zip(tensors, self.layouts, strict=True)
@@ -95,7 +97,10 @@ def measure(known: Known, layout: int) -> int:
 
 
 def place(known: Known, layout: int, value: np.ndarray | None = None) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Return a tensor as it lies in memory, poison where there is no value, and its shape there."""
+    """Return a tensor as it lies in memory.
+
+    The second result is its shape there. Without a value it is zeros.
+    """
     shape, dtype = known
     if layout == trt.LINEAR:
         made = np.zeros(shape, dtype) if value is None else value
@@ -107,5 +112,5 @@ def place(known: Known, layout: int, value: np.ndarray | None = None) -> tuple[n
 
 
 def unplace(memory: np.ndarray, known: Known, layout: int) -> np.ndarray:
-    """Return a tensor [N,C,H,W] that lies in memory in a layout."""
+    """Return a tensor [N,C,H,W] from its layout."""
     return from_layout(memory, layout, known[0][1]) if layout != trt.LINEAR else memory

@@ -1,4 +1,4 @@
-"""CUDA device of the runner: the primary context, and graphs by ctypes."""
+"""CUDA device of the runner."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ def is_fatal(error: BaseException) -> bool:
 
 
 class Device:
-    """Primary context, which TensorRT uses too; the process has one object of it."""
+    """Primary context, which TensorRT uses too.
+
+    The process has one object of it.
+    """
 
     def __init__(self, ordinal: int = 0) -> None:
         import pycuda.driver as cuda
@@ -38,7 +41,10 @@ class Device:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Make it current in this thread for a while; pycuda ends the process if a thread dies with it."""
+        """Make it current in this thread for a while.
+
+        pycuda ends the process if a thread ends with it.
+        """
         self._context.push()
         try:
             yield
@@ -46,12 +52,18 @@ class Device:
             self._context.pop()
 
     def close(self) -> None:
-        """Release the context, after everything that was made in it; pycuda pushes it once more and leaves it so."""
+        """Release the context, after everything inside of it.
+
+        pycuda pushes it once more and leaves it so.
+        """
         self._context.detach()
         self._driver.cuCtxPopCurrent_v2(None)
 
     def capture(self, stream: Any, enqueue: Callable[[], None]) -> Graph | None:
-        """Return the work that `enqueue` puts on the stream as a graph; None, and a message, where it cannot be."""
+        """Return the work that `enqueue` queues as a graph.
+
+        None, and a message, where it cannot be captured.
+        """
         handle, graph, executable = ctypes.c_void_p(stream.handle), ctypes.c_void_p(), ctypes.c_void_p()
         failed: BaseException | None = None
         self.check(self._driver.cuStreamBeginCapture_v2(handle, THREAD_LOCAL))
@@ -70,7 +82,7 @@ class Device:
         return Graph(self, executable)
 
     def check(self, code: int) -> None:
-        """Raise `RunError` for a code of the driver that is not 0."""
+        """Raise `RunError` for a code other than 0."""
         if code:
             raise RunError(self.describe(code))
 
@@ -92,12 +104,15 @@ class Graph:
         self._device.check(self._device._driver.cuGraphLaunch(self._handle, ctypes.c_void_p(stream.handle)))
 
     def destroy(self) -> None:
-        """Destroy it, before the memory that it works on; a lost device cannot say whether it failed."""
+        """Destroy it, before the memory that it works on.
+
+        A lost device cannot say whether that failed.
+        """
         self._device._driver.cuGraphExecDestroy(self._handle)
 
 
 class Buffer:
-    """Tensor on both sides, in pinned memory and in device memory."""
+    """Tensor in pinned memory and in device memory."""
 
     def __init__(self, device: Device, shape: tuple[int, ...], dtype: Any) -> None:
         self.shape = shape

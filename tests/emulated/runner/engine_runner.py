@@ -1,4 +1,4 @@
-"""Runner of an engine: a pool of slots of one shape."""
+"""Runner of an engine on slots of one shape."""
 
 from __future__ import annotations
 
@@ -44,12 +44,15 @@ class EngineRunner:
                 raise
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return the outputs of one inference on the next slot; threads may call it."""
+        """Return the outputs of one inference.
+
+        Threads may call this.
+        """
         self._next += 1
         return self.slots[self._next % len(self.slots)].run(feeds)
 
     def close(self) -> None:
-        """Close the slots, then the engine, then the runtime with its plugins."""
+        """Close the slots, the engine and the runtime."""
         with self._device.current():
             while self.slots:
                 self.slots.pop().close()

@@ -1,4 +1,4 @@
-"""Slots with one mistake each, and a sign by which each is found."""
+"""Slots with one mistake each, and their signs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class EarlyEvent(Slot):
 
 
 class HostAddress(Slot):
-    """The address is that of pinned memory, which the device does not know."""
+    """The address is that of pinned memory."""
 
     def _bind(self, trt, engine, shapes):
         super()._bind(trt, engine, shapes)
@@ -64,7 +64,7 @@ class NoAddress(Slot):
 
 
 class NoShape(Slot):
-    """The shapes are known to the slot and never told to TensorRT."""
+    """The shapes are never told to TensorRT."""
 
     def _bind(self, trt, engine, shapes):
         n, _, h, w = shapes["image"]
@@ -76,7 +76,7 @@ class NoShape(Slot):
 
 
 class IgnoredRefusal(Slot):
-    """The answer of set_input_shape is ignored, and the buffers have the shape that was refused."""
+    """The buffers have a shape that was refused."""
 
     def _bind(self, trt, engine, shapes):
         self._context.set_input_shape("image", (1, 3, 500, 500))
@@ -86,7 +86,7 @@ class IgnoredRefusal(Slot):
 
 
 class FreedEarly(Slot):
-    """The address outlives its memory, as that of a temporary does."""
+    """The address outlives its memory."""
 
     def _bind(self, trt, engine, shapes):
         super()._bind(trt, engine, shapes)
@@ -95,7 +95,7 @@ class FreedEarly(Slot):
 
 
 class OverwrittenInput(Slot):
-    """The next picture is written while the copy of this one is queued."""
+    """The input is overwritten while its copy is queued."""
 
     def _launch(self):
         super()._launch()
@@ -103,7 +103,10 @@ class OverwrittenInput(Slot):
 
 
 class BlockingStream(Slot):
-    """The stream waits for the default stream, as pycuda's do by default, and that breaks a capture."""
+    """The stream waits for the default stream.
+
+    pycuda's do by default, and that breaks a capture.
+    """
 
     def __init__(self, device, *rest):
         device.cuda.Stream, stream = (lambda flags=0: stream(0)), device.cuda.Stream
@@ -133,7 +136,10 @@ class Pageable(Slot):
 
 
 class SynchronousCopy(Slot):
-    """The output is copied on the default stream, which does not wait for a non-blocking one."""
+    """The output is copied on the default stream.
+
+    That one does not wait for a non-blocking one.
+    """
 
     def run(self, feeds):
         with self._lock, self._device.current():
@@ -183,7 +189,7 @@ class NoScratch(Slot):
 
 
 class SmallScratch(Slot):
-    """The scratch memory is smaller than the size that the context is told."""
+    """The scratch memory is smaller than the context is told."""
 
     def _provide(self):
         size = self._context.update_device_memory_size_for_shapes()
@@ -192,7 +198,7 @@ class SmallScratch(Slot):
 
 
 class OldScratch(Slot):
-    """The scratch memory is of the size for a smaller shape."""
+    """The scratch memory has the size of a smaller shape."""
 
     def _provide(self):
         image = self._inputs["image"].shape
@@ -204,7 +210,7 @@ class OldScratch(Slot):
 
 
 class FreedScratch(Slot):
-    """The scratch memory is freed before the work that uses it ran."""
+    """The scratch memory is freed before the work ran."""
 
     def _launch(self):
         super()._launch()

@@ -1,4 +1,4 @@
-"""Slot of the runner: one execution context, stream and set of buffers, for one shape.
+"""Slot of the runner, for one shape.
 
 All addresses are fixed, and nothing is allocated after it was opened. Tests derive slots with one mistake from it.
 """
@@ -21,7 +21,10 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Slot:
-    """One inference at a time; made and closed with the device current."""
+    """One inference at a time.
+
+    It is made and closed with the device current.
+    """
 
     def __init__(self, device: Device, trt: Any, engine: Any, shapes: Shapes, graph: bool) -> None:
         self._device, self._lock = device, threading.Lock()
@@ -50,7 +53,7 @@ class Slot:
         return self._graph is not None
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return copies of the outputs for inputs of this slot's shapes."""
+        """Return copies of the outputs for these inputs."""
         with self._lock, self._device.current():
             for name, buffer in self._inputs.items():
                 np.copyto(buffer.host, feeds[name], casting="no")
@@ -59,7 +62,10 @@ class Slot:
             return {name: buffer.host.copy() for name, buffer in self._outputs.items()}
 
     def close(self) -> None:
-        """Wait, then free graph, context, memory, and the stream last; a lost device is no reason to stop."""
+        """Wait, then free everything, the stream last.
+
+        A lost device is no reason to stop.
+        """
         try:
             self._stream.synchronize()
         except self._device.cuda.Error as error:

@@ -12,7 +12,7 @@ from tests.emulated.setup.cache import make_once, python_tag, unpack_wheel
 
 
 class DownloadError(RuntimeError):
-    """There is no way to the package index, or no wheel for this interpreter."""
+    """Download that is not possible here."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ RELEASES = {
 
 
 def find_bindings(release: Release) -> Path:
-    """Return the folder to put on sys.path; downloads the wheel on first use.
+    """Return the folder to put on sys.path.
+
+    The wheel is downloaded on first use.
 
     Raises:
         DownloadError: it cannot be had here; the message is one sentence.

@@ -27,7 +27,9 @@ def find_cache() -> Path:
 
 
 def make_once(name: str, build: Callable[[Path], None]) -> Path:
-    """Return the cached folder `name`, filled by `build` in the first process that asks.
+    """Return the cached folder `name`.
+
+    The first process that asks fills it by `build`.
 
     Other processes wait. A build that fails leaves no folder behind.
     """
@@ -46,7 +48,7 @@ def make_once(name: str, build: Callable[[Path], None]) -> Path:
 
 
 def unpack_wheel(wheel: Path, folder: Path) -> None:
-    """Unzip a wheel into a folder that can stand on sys.path."""
+    """Unzip a wheel into a folder for sys.path."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)
 
@@ -57,7 +59,10 @@ def python_tag() -> str:
 
 
 def import_from(folder: Path, name: str) -> ModuleType:
-    """Import a module from a folder that is on sys.path for that long, and return its package."""
+    """Import a module from a folder, and return its package.
+
+    The folder is on sys.path for that long.
+    """
     sys.path.insert(0, str(folder))
     try:
         importlib.import_module(name)

@@ -1,4 +1,4 @@
-"""Small graphs for plans, with the tensors of the real ones.
+"""Small graphs for plans.
 
 They are no restoration networks, but each output depends on each input, and mistakes of shape or place change it.
 """
@@ -23,7 +23,10 @@ def make_network() -> onnx.ModelProto:
 
 
 def make_bytes_network() -> onnx.ModelProto:
-    """Return image uint8 [N,H,W,3] -> restored uint8 [N,H,W,3], mask uint8 [N,H,W] with 0 or 1."""
+    """Return a graph that takes and gives bytes.
+
+    Input: image uint8 [N,H,W,3]. Outputs: restored uint8 [N,H,W,3], mask uint8 [N,H,W] with 0 or 1.
+    """
     body, weights = _make_body("scaled", "restored_float", "mask_float")
     make = helper.make_node
     before = [
@@ -52,9 +55,10 @@ def make_bytes_network() -> onnx.ModelProto:
 
 
 def make_part() -> onnx.ModelProto:
-    """Return x [N,3,H,W], mask [N,1,H,W], keys [N,8,G,G], shift [N,3,1,1] -> features [N,8,H/2,W/2], sum [N,3,1,1].
+    """Return a graph with several inputs and outputs.
 
-    The names of the outputs' axes do not say their sizes.
+    Inputs: x [N,3,H,W], mask [N,1,H,W], keys [N,8,G,G], shift [N,3,1,1]. Outputs: features [N,8,H/2,W/2] and
+    sum [N,3,1,1]; the names of their axes do not say the sizes. All are float32.
     """
     random = np.random.default_rng(1)
     weights = [numpy_helper.from_array(0.3 * random.standard_normal((8, 4, 2, 2)).astype(np.float32), "kernel")]
@@ -77,7 +81,7 @@ def make_part() -> onnx.ModelProto:
 
 
 def _make_body(image: str, restored: str, mask: str) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """Return two convolutions around the picture's brightness, of which the mask is made."""
+    """Return two convolutions; the mask is made of their result."""
     random = np.random.default_rng(0)
     weights = [
         numpy_helper.from_array((0.3 * random.standard_normal(shape)).astype(np.float32), name)

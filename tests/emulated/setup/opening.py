@@ -21,7 +21,7 @@ MOST = (48, 64)
 
 
 class Setup:
-    """Plan of a small network, pictures, and the results of ONNX Runtime for them."""
+    """Plan of a small network, pictures, and expected results."""
 
     def __init__(self, trt: ModuleType, write_plan: Callable[..., bytes]) -> None:
         self.trt, self.model = trt, make_network()

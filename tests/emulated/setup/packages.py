@@ -8,7 +8,7 @@ from types import ModuleType
 
 
 class Packages:
-    """Modules that come into sys.modules and go out of it together.
+    """Modules that come into sys.modules together.
 
     Other tests of the same process look for `tensorrt` and `pycuda` as well, and must find what is installed.
     """
@@ -19,7 +19,10 @@ class Packages:
         self._visible = False
 
     def add(self, name: str, load: Callable[[], ModuleType]) -> ModuleType:
-        """Return the package `name`; `load` makes it the first time, while it is absent from sys.modules."""
+        """Return the package `name`.
+
+        `load` makes it the first time, while it is absent from sys.modules.
+        """
         if name not in self._own:
             self.show()
             self._set_aside(name)
@@ -35,7 +38,10 @@ class Packages:
             self._visible = True
 
     def hide(self) -> None:
-        """Take them away, with what was imported from inside of them, and bring back what stood there."""
+        """Take them away, and bring back what stood there.
+
+        Modules inside of them go along.
+        """
         if self._visible:
             for name in [name for name in sys.modules if name.partition(".")[0] in self._own]:
                 self._own[name] = sys.modules.pop(name)

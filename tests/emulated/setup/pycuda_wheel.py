@@ -1,4 +1,4 @@
-"""Build of pycuda without a GPU, a driver, nvcc or a CUDA toolkit.
+"""Build of pycuda without CUDA.
 
 The headers are those that Triton carries, with a few lines for the one that it lacks. The result links with the
 emulated driver, and would run on a real one as well.
@@ -34,11 +34,13 @@ CUresult CUDAAPI cuProfilerStop(void);
 
 
 class BuildError(RuntimeError):
-    """A tool is absent, or there is no way to the package index."""
+    """Build that is not possible here."""
 
 
 def find_pycuda() -> Path:
-    """Return the folder to put on sys.path; builds pycuda there on first use, in about a minute.
+    """Return the folder to put on sys.path.
+
+    pycuda is built there on first use, in about a minute.
 
     Raises:
         BuildError: it cannot be built here; the message is one sentence.
@@ -74,7 +76,7 @@ def _build(folder: Path) -> None:
 
 
 def _write_settings(home: Path, headers: list[Path]) -> None:
-    """Write pycuda's settings, which a file in the home folder alone can change.
+    """Write pycuda's settings into a home folder.
 
     Tests need no fast code: without optimization the build takes half the time.
     """
@@ -85,7 +87,10 @@ def _write_settings(home: Path, headers: list[Path]) -> None:
 
 
 def _clean_environment(home: Path) -> dict[str, str]:
-    """Return the environment with the settings' home, and without nvcc, which pycuda would follow."""
+    """Return the environment of the build.
+
+    It has the settings' home, and no nvcc, which pycuda would follow.
+    """
     variables = dict(os.environ)
     folders = [part for part in variables["PATH"].split(os.pathsep) if not (Path(part) / "nvcc").exists()]
     variables |= {"HOME": str(home), "PATH": os.pathsep.join(folders), "PIP_CACHE_DIR": str(home / "cache")}
