@@ -16,7 +16,7 @@ LEFT, RIGHT, TOP, BOTTOM = 48, 14, 34, 40
 
 Point = tuple[float, float]
 
-_DOTS = {"dense": "square", "adaptive": "circle", "packed": "diamond"}
+_DOTS = {"dense": "square", "adaptive": "circle", "packed": "diamond", "engine": "circle", "cpu": "square"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class LineChart:
     title: str
     """Words for readers who do not see the plot."""
     series: Mapping[str, Sequence[Point]]
-    """Name ("dense", "adaptive" or "packed") -> (density 0..1, ms), by ascending density."""
+    """Name ("dense", "adaptive", "packed", "engine" or "cpu") -> (density 0..1, ms), by ascending density."""
     mark: float | None = None
     """Density at which a cross-over is marked."""
 

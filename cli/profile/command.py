@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
 
 from ..shared.models import CHECKPOINT_SUFFIXES
 from ..shared.names import find_bundle
 from ..shared.options import Json, Tile
 from ..shared.output import deliver, working
 from ..shared.places import check_cache, check_page
-from . import options
+from . import engine_options, options
+from .engine_options import EngineChoice, check_choice, make_setting
+from .engine_page import render_engine_report
+from .engine_tables import show_engine_profile
 from .page import render_report
 from .tables import show_profile
+
+if TYPE_CHECKING:
+    from ...runtime import Bundle
+    from ...runtime.profiling.profile import ProfilePlan, Source
 
 EXAMPLES = """\b
 Examples:
   spair profile rain-tiny.spair --html profile.html
   spair profile rain-tiny.spair --image street.jpg --threads 1,2 --repeat 10 --json
   spair profile rain-tiny.spair --size 1280x720,1920x1080 --densities 0.02,0.1 --masks streak --no-layers
+  spair profile rain-tiny.spair --backend tensorrt --precision fp16 --export-profile layers.json
 """
 
 
@@ -27,6 +38,7 @@ def profile(
     densities: options.Densities = "0.02,0.1,0.2,0.5,1.0",
     masks: options.Masks = "streak,blob,shadow",
     precision: options.Precisions = "fp32",
+    backend: engine_options.Backend = engine_options.ONNXRUNTIME,
     threads: options.ThreadCounts = None,
     repeat: options.Repeat = None,
     image: options.Image = None,
@@ -34,6 +46,12 @@ def profile(
     layers: options.LayersToo = True,
     no_store: options.NoStore = False,
     tile: Tile = None,
+    trust_code: engine_options.TrustCode = False,
+    spin: engine_options.Spin = False,
+    nsys: engine_options.Nsys = False,
+    export_times: engine_options.ExportTimes = None,
+    export_profile: engine_options.ExportProfile = None,
+    export_layer_info: engine_options.ExportLayerInfo = None,
     html: options.Html = None,
     as_json: Json = False,
 ) -> None:
@@ -41,11 +59,14 @@ def profile(
 
     Times dense and adaptive by mask and density, stages and layers, after checking that the results are equal.
     Stores what computing packed and dense costs on this machine, which every later restoration decides by.
+    With --backend tensorrt, times the engines of the bundle in the terms of trtexec instead.
     """
     from ...runtime.files import write_atomically
     from ...runtime.profiling import profile as work
     from ...training.data.photos import read_default_photo
 
+    choice = EngineChoice(backend, trust_code, spin, nsys, export_times, export_profile, export_layer_info)
+    check_choice(choice)
     check_page(html)
     source = work.Source(*read_default_photo(), ".jpg") if image is None else work.read_source(image)
     plan = options.make_plan(
@@ -55,14 +76,58 @@ def profile(
     )  # fmt: skip
     refuse_checkpoint(model)
     bundle = work.open_checked(find_bundle(model), [setting.precision for setting in plan.settings])
-    if not no_store and any(bundle.has_graph(setting.precision, "net_r_packed") for setting in plan.settings):
+    report = {"model": str(model), **work.describe_run(bundle, source, plan), "repeat": repeat, "backend": backend}
+    if choice.wanted:
+        report |= measure_on_engines(bundle, source, plan, choice, layers=layers, repeat=repeat)
+    else:
+        report |= measure_on_cpu(bundle, source, plan, layers=layers, store=not no_store)
+    if html is not None:
+        write_atomically(html, (render_engine_report if choice.wanted else render_report)(report).encode())
+    deliver({**report, "html": html and str(html)}, as_json, show_report)
+
+
+def measure_on_cpu(bundle: Bundle, source: Source, plan: ProfilePlan, *, layers: bool, store: bool) -> dict[str, Any]:
+    """Measure on ONNX Runtime.
+
+    Raises:
+        UserError, GateError: see `measure`.
+    """
+    from ...runtime.profiling import profile as work
+
+    if store and any(bundle.has_graph(setting.precision, "net_r_packed") for setting in plan.settings):
         check_cache()
     with working("profiling") as progress:
-        report = {"model": str(model), **work.describe_run(bundle, source, plan), "repeat": repeat}
-        report |= work.measure(bundle, source, plan, progress, layers=layers, store=not no_store)
-    if html is not None:
-        write_atomically(html, render_report(report).encode())
-    deliver({**report, "html": html and str(html)}, as_json, show_profile)
+        found = work.measure(bundle, source, plan, progress, layers=layers, store=store)
+    return {**found, "engine": None, "files": {}}
+
+
+def measure_on_engines(
+    bundle: Bundle, source: Source, plan: ProfilePlan, choice: EngineChoice, *, layers: bool, repeat: int | None
+) -> dict[str, Any]:
+    """Measure the engines of the bundle.
+
+    Raises:
+        UserError, GateError, EngineError, MemoryError: see `measure_engines`.
+    """
+    from ...runtime.profiling import profile as work
+    from ...runtime.profiling.engines.profile import check_plan, check_source, measure_engines
+
+    setting = make_setting(choice, layers=layers, repeat=repeat)
+    check_plan(plan, setting.exports)
+    checked = check_source(source)
+    with working("profiling") as progress:
+        engine = measure_engines(bundle, checked, plan, setting, progress)
+    files = {
+        "times": choice.export_times,
+        "profile": choice.export_profile,
+        "layer_info": choice.export_layer_info,
+    }
+    return {**work.EMPTY, "engine": engine, "files": {name: file and str(file) for name, file in files.items()}}
+
+
+def show_report(report: dict[str, Any], console: Console) -> None:
+    """Print a report for people."""
+    (show_profile if report["engine"] is None else show_engine_profile)(report, console)
 
 
 def refuse_checkpoint(path: Path) -> None:

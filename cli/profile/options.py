@@ -63,7 +63,7 @@ ThreadCounts = Annotated[
     str | None,
     typer.Option(
         metavar="COUNTS",
-        help="CPU threads, one number or several; all cores when left out.",
+        help="CPU threads, one number or several; all cores when left out (tensorrt: pictures at a time; 2).",
         rich_help_panel=MODEL,
     ),
 ]

@@ -22,6 +22,9 @@ from .tables import (
     same_setting,
 )
 
+FOOTER = (
+    "Times are medians; the 90th and 99th percentile are interpolated between the runs, so few runs say little of them."
+)
 TOP_LAYERS, TOP_OPERATORS = 20, 8
 """Largest number of layers and of operators in a table."""
 
@@ -45,6 +48,7 @@ def render_report(report: dict[str, Any]) -> str:
         tiles="\n".join(_tiles(report)),
         sections="\n".join(_sections(report)),
         notes=render_items(conclusions(report)),
+        footer=FOOTER,
     )
 
 

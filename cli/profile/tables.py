@@ -30,7 +30,7 @@ def show_profile(report: dict[str, Any], console: Console) -> None:
         console.print(_rows_table([row for row in report["rows"] if same_setting(row, stages)]))
         console.print()
         console.print(_stage_table(stages))
-        _say(console, describe_picture(stages, report))
+        say(console, describe_picture(stages, report))
     for layers in report["layers"]:
         heading(console, describe_layers(layers, report))
         console.print(_operator_table(layers))
@@ -38,7 +38,7 @@ def show_profile(report: dict[str, Any], console: Console) -> None:
         console.print(_layer_table(layers))
     console.print()
     for line in conclusions(report):
-        _say(console, line)
+        say(console, line)
 
 
 def heading(console: Console, text: str) -> None:
@@ -193,5 +193,6 @@ def _layer_table(layers: Row) -> Table:
     return table
 
 
-def _say(console: Console, line: str) -> None:
+def say(console: Console, line: str) -> None:
+    """Print a sentence without markup."""
     console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -40,10 +40,14 @@ def make_folder(folder: Path) -> None:
         raise UserError(f"cannot make the folder {folder}: {error.strerror}; choose another --out") from error
 
 
-def check_page(target: Path | None) -> None:
+def check_page(target: Path | None, option: str = "--html") -> None:
     """Refuse a file that could not be written.
 
     Nothing is created.
+
+    Args:
+        target: the file; None for none.
+        option: option that names it, for messages.
 
     Raises:
         UserError: the target is a folder, or its own folder does not exist or may not be written.
@@ -55,11 +59,11 @@ def check_page(target: Path | None) -> None:
         return
     folder = target.absolute().parent
     if target.is_dir():
-        raise UserError(f"cannot write {target}: it is a folder; give the name of a file with --html")
+        raise UserError(f"cannot write {target}: it is a folder; give the name of a file with {option}")
     if not folder.is_dir():
-        raise UserError(f"cannot write {target}: there is no folder {folder}; make it, or choose another --html")
+        raise UserError(f"cannot write {target}: there is no folder {folder}; make it, or choose another {option}")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"cannot write {target}: the folder {folder} is not writable; choose another --html")
+        raise UserError(f"cannot write {target}: the folder {folder} is not writable; choose another {option}")
 
 
 def check_cache() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,16 @@ LAYER_DENSITY = 0.1
 
 MASK_SEED = 20211011
 """Seed of the generated masks under which layers are profiled."""
+
+
+EMPTY: Mapping[str, Any] = MappingProxyType(
+    {
+        **dict.fromkeys(("rows", "stages", "checks", "curves", "layers", "tuning"), ()),
+        "crossover_density": None,
+        "peak_memory_mb": None,
+    }
+)
+"""Result of `measure` where nothing of the CPU was measured."""
 
 
 class Size(NamedTuple):

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from spair.runtime.profiling import crossover as curves
 from spair.runtime.profiling import latency as profiler
 from spair.runtime.profiling.memory import Peak
 from spair.runtime.tiling.costs import Tuning
+from tests.runtime.engine.conftest import draw
 
 SMALL = ("--size", "56x40", "--densities", "0.1,1", "--masks", "streak,blob", "--threads", 1, "--repeat", 1)
 
@@ -149,6 +151,74 @@ def test_pictures_that_differ_are_a_failure_without_times(spair, tiny_bundle, mo
     done = spair("profile", tiny_bundle, *SMALL, "--html", tmp_path / "page.html", "--json")
     done.refused("restoration differs .* no times are reported", code=1)
     assert not (tmp_path / "page.html").exists()
+
+
+class TestEngines:
+    """`--backend tensorrt`, on the emulated GPU."""
+
+    @pytest.fixture
+    def picture(self, tmp_path):
+        write_image(tmp_path / "street.png", Picture(draw(48, 64)))
+        return tmp_path / "street.png"
+
+    @pytest.fixture
+    def options(self, engine_bundle, picture):
+        cases = ("--densities", "0.1", "--masks", "blob", "--repeat", 2)
+        return (engine_bundle.path, "--backend", "tensorrt", "--image", picture, *cases)
+
+    def test_the_report_has_one_key_more_and_those_of_the_cpu_are_empty(self, spair, options, cache):
+        done = spair("profile", *options, "--threads", 1, "--json")
+        assert done.code == 0, done.err
+        report = done.json
+        assert (report["backend"], report["crossover_density"], report["peak_memory_mb"]) == ("tensorrt", None, None)
+        assert all(report[key] == [] for key in ("rows", "stages", "checks", "curves", "layers", "tuning"))
+        assert list(report["engine"]) == ["engines", "latency", "pictures", "curves", "layers"]
+        assert report["engine"]["engines"][0]["slots"] == report["engine"]["latency"][0]["together"]["slots"] == 1
+        assert report["files"] == {"times": None, "profile": None, "layer_info": None}
+        assert {file.name for file in cache.iterdir()} <= {"trusted.json", "libraries"}, "no tuning is kept"
+
+    def test_the_report_of_the_cpu_keeps_its_keys(self, spair, tiny_bundle, no_process):
+        report = spair("profile", tiny_bundle, *SMALL, "--no-layers", "--json").json
+        assert (report["backend"], report["engine"], report["files"]) == ("onnxruntime", None, {})
+
+    def test_people_get_tables_files_and_a_page(self, spair, options, tmp_path):
+        files = {name: tmp_path / f"{name}.json" for name in ("times", "profile", "layer-info")}
+        exports = [word for name, file in files.items() for word in (f"--export-{name}", file)]
+        done = spair("profile", *options, *exports, "--html", tmp_path / "page.html")
+        assert done.code == 0, done.err
+        for text in ("fp32 engine, 64x48, ", "copies to the GPU (H2D)", "graph: latency", "tensorrt 10.3.0",
+                     "gate passed", f"file {files['profile']}", f"page {tmp_path / 'page.html'}"):  # fmt: skip
+            assert text in done.out, text
+        assert "latencyMs" in json.loads(files["times"].read_text())[0]
+        assert "<svg" in (tmp_path / "page.html").read_text()
+
+    def test_nsight_is_told_engine_slot_and_picture(self, spair, options, monkeypatch):
+        heard = []
+        monkeypatch.setitem(sys.modules, "nvtx", SimpleNamespace(push_range=heard.append, pop_range=lambda: None))
+        spair("profile", *options, "--no-layers")
+        assert heard == []
+        spair("profile", *options, "--no-layers", "--nsys")
+        assert {name.split(", ")[0] for name in heard} == {"model", "net_l", "net_r"}
+        assert any(name.endswith(", picture 3") for name in heard)
+
+    def test_without_nvtx_there_is_one_sentence(self, spair, options, monkeypatch):
+        monkeypatch.setitem(sys.modules, "nvtx", None)
+        monkeypatch.setattr("spair.runtime.machine.ranges.LIBRARIES", ("libabsent.so.1",))
+        spair("profile", *options, "--nsys").refused("--nsys needs NVTX")
+
+    def test_what_the_engine_does_not_take_is_refused(self, spair, options, tmp_path):
+        spair("profile", *options, "--size", "640x48").refused("takes pictures up to 64x48, and 640x48 is larger")
+        spair("profile", *options, "--size", "9x9,8x8", "--export-times", tmp_path / "x.json").refused("are of one run")
+        spair("profile", *options, "--tile", 64).refused("leave out --tile")
+        spair("profile", *options, "--precision", "fp16").refused("has no fp16 graphs")
+        assert not (tmp_path / "x.json").exists()
+
+    def test_a_bundle_without_engines_is_refused(self, spair, tiny_bundle, picture, gpu, trt):
+        done = spair("profile", tiny_bundle, "--backend", "tensorrt", "--image", picture)
+        done.refused("has no fp32 engine; build it: spair build")
+
+    def test_options_of_engines_need_their_backend(self, spair, tiny_bundle):
+        spair("profile", tiny_bundle, "--spin").refused("--spin is about engines; give --backend tensorrt too")
 
 
 class TestRefused:

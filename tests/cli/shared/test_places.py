@@ -17,3 +17,8 @@ def test_a_page_that_cannot_be_written_is_refused_and_nothing_is_made(tmp_path, 
     with pytest.raises(UserError, match="is not writable; choose another --html"):
         check_page(tmp_path / "page.html")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_option_that_names_the_file_is_said(tmp_path):
+    with pytest.raises(UserError, match="give the name of a file with --export-times"):
+        check_page(tmp_path, "--export-times")

@@ -91,6 +91,11 @@ def test_a_file_is_of_one_run(tmp_path):
             check_plan(plan, exports)
 
 
+def test_a_tile_is_nothing_for_engines():
+    with pytest.raises(UserError, match="leave out --tile"):
+        check_plan(make_plan(settings=(RunSetting(tile=64),)), Exports())
+
+
 @pytest.mark.parametrize(("kind", "channels"), [(np.uint16, 3), (np.float32, 3), (np.uint8, 1), (np.uint8, 2)])
 def test_pictures_that_the_engine_does_not_take_are_refused(kind, channels):
     source = Source("x.tif", np.zeros((4, 4, channels), kind), ".tif")
