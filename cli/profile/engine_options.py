@@ -115,7 +115,7 @@ def make_setting(choice: EngineChoice, *, layers: bool, repeat: int | None) -> E
         UserError: `--nsys` was given, and NVTX is not installed.
     """
     from ...runtime.engine.slot import SlotOptions
-    from ...runtime.machine.ranges import open_ranges
+    from ...runtime.cuda.ranges import open_ranges
     from ...runtime.profiling.engines.exports import Exports
     from ...runtime.profiling.engines.profile import EngineSetting
     from ...runtime.profiling.engines.runs import Rounds

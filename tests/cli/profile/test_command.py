@@ -203,7 +203,7 @@ class TestEngines:
 
     def test_without_nvtx_there_is_one_sentence(self, spair, options, monkeypatch):
         monkeypatch.setitem(sys.modules, "nvtx", None)
-        monkeypatch.setattr("spair.runtime.machine.ranges.LIBRARIES", ("libabsent.so.1",))
+        monkeypatch.setattr("spair.runtime.cuda.ranges.LIBRARIES", ("libabsent.so.1",))
         spair("profile", *options, "--nsys").refused("--nsys needs NVTX")
 
     def test_what_the_engine_does_not_take_is_refused(self, spair, options, tmp_path):
