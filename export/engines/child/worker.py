@@ -48,7 +48,8 @@ def build(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
     builder = trt.Builder(log)
     graph = Path(job["graph"])
     content = graph.read_bytes()
-    bodies, notes = None, []
+    bodies: list[list[str]] | None = None
+    notes: list[str] = []
     if not job["library"]:
         content = write_out_bodies(content)
     else:

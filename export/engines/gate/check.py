@@ -75,7 +75,7 @@ def check_engine(
     answers = run(samples)
     if len(answers) != len(samples):
         raise GateError(f"the {precision} engine restored {len(answers)} of {len(samples)} pictures")
-    results = []
+    results: list[dict[str, Any]] = []
     with _open_references(bundle, precision) as (reference, other):
         gated = reference.network.spec.gate_output
         for sample, answer in zip(samples, answers, strict=True):

@@ -125,6 +125,14 @@ def test_without_a_gpu_the_local_target_is_refused_before_all_work(spair, bundle
     spair("build", bundle, "--target", "local").refused("on this machine's own GPU, but there is no NVIDIA driver")
 
 
+def test_a_machine_that_compiles_no_plugins_is_told_where_to_get_them(spair, bundle, gpu, monkeypatch):
+    monkeypatch.setattr(engine_bundle, "build_plugins", lambda *given, **more: pytest.fail("compiled"))
+    monkeypatch.setattr(
+        local.importlib.util, "find_spec", lambda name: None if name in ("triton", "tensorrt") else name
+    )
+    spair("build", bundle, *LOCAL).refused("Triton is not installed; .*--target l4 --no-engines, then copy the bundle")
+
+
 def test_ctrl_c_ends_the_builder_and_leaves_the_bundle_as_it_was(bundle, host, plugins, tmp_path):  # noqa: F811
     before = snapshot(bundle)
     worker = tmp_path / "worker.py"

@@ -12,6 +12,7 @@ from spair.export.engines.packages import (
     ElsewhereError,
     builder_of,
     find_memory_limit,
+    find_obstacle,
     find_target_device,
     parse_version,
     read_version,
@@ -121,3 +122,16 @@ def test_available_memory_is_read_as_linux_writes_it(tmp_path: Path):
     (tmp_path / "meminfo").write_text("MemTotal:  7990000 kB\nMemFree: 100 kB\nMemAvailable:    2048 kB\n")
     assert packages._read_available(tmp_path / "meminfo") == 2 << 20
     assert packages._read_available(tmp_path / "absent") is None
+
+
+def test_engines_run_where_the_gpu_is_one_of_the_targets(tensorrt, monkeypatch):
+    monkeypatch.setattr(packages, "find_device", lambda: L4)
+    assert find_obstacle(find_target("l4")) is None and find_obstacle(find_target("rtx")) is None
+    assert find_obstacle(find_target("hopper")) == "this machine's NVIDIA L4 does not run them"
+    assert find_obstacle(find_target("jetson-orin-jp6")) == "this machine's NVIDIA L4 does not run them"
+
+    def fail():
+        raise UserError("there is no NVIDIA driver on this machine")
+
+    monkeypatch.setattr(packages, "find_device", fail)
+    assert find_obstacle(find_target("rtx")) == "no GPU here"
