@@ -61,7 +61,6 @@ def profile(
     Stores what computing packed and dense costs on this machine, which every later restoration decides by.
     With --backend tensorrt, times the engines of the bundle in the terms of trtexec instead.
     """
-    from ...runtime.files import write_atomically
     from ...runtime.profiling import profile as work
     from ...training.data.photos import read_default_photo
 
@@ -77,13 +76,42 @@ def profile(
     refuse_checkpoint(model)
     bundle = work.open_checked(find_bundle(model), [setting.precision for setting in plan.settings])
     report = {"model": str(model), **work.describe_run(bundle, source, plan), "repeat": repeat, "backend": backend}
-    if choice.wanted:
-        report |= measure_on_engines(bundle, source, plan, choice, layers=layers, repeat=repeat)
-    else:
-        report |= measure_on_cpu(bundle, source, plan, layers=layers, store=not no_store)
-    if html is not None:
-        write_atomically(html, (render_engine_report if choice.wanted else render_report)(report).encode())
+    report |= measure(bundle, source, plan, choice, layers=layers, repeat=repeat, store=not no_store)
+    write_page(report, html)
     deliver({**report, "html": html and str(html)}, as_json, show_report)
+
+
+def measure(
+    bundle: Bundle,
+    source: Source,
+    plan: ProfilePlan,
+    choice: EngineChoice,
+    *,
+    layers: bool,
+    repeat: int | None,
+    store: bool,
+) -> dict[str, Any]:
+    """Measure on the backend that was chosen.
+
+    Raises:
+        UserError, GateError, EngineError, MemoryError: see the functions for each backend.
+    """
+    if choice.wanted:
+        return measure_on_engines(bundle, source, plan, choice, layers=layers, repeat=repeat)
+    return measure_on_cpu(bundle, source, plan, layers=layers, store=store)
+
+
+def write_page(report: dict[str, Any], html: Path | None) -> None:
+    """Write the page of a report.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    from ...runtime.files import write_atomically
+
+    if html is not None:
+        render = render_report if report["engine"] is None else render_engine_report
+        write_atomically(html, render(report).encode())
 
 
 def measure_on_cpu(bundle: Bundle, source: Source, plan: ProfilePlan, *, layers: bool, store: bool) -> dict[str, Any]:
