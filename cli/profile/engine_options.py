@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -114,18 +114,20 @@ def make_setting(choice: EngineChoice, *, layers: bool, repeat: int | None) -> E
     Raises:
         UserError: `--nsys` was given, and NVTX is not installed.
     """
-    from ...runtime.engine.slot import SlotOptions
     from ...runtime.cuda.ranges import open_ranges
+    from ...runtime.engine.slot import SlotOptions
     from ...runtime.profiling.engines.exports import Exports
     from ...runtime.profiling.engines.profile import EngineSetting
     from ...runtime.profiling.engines.runs import Rounds
 
-    annotate = {"annotate": open_ranges()} if choice.nsys else {}
+    slots = SlotOptions(spin=choice.spin)
+    if choice.nsys:
+        slots = replace(slots, annotate=open_ranges())
     rounds = {} if repeat is None else dict.fromkeys(("rounds", "brief"), Rounds.exactly(repeat))
     return EngineSetting(
         trust_code=choice.trust_code,
         layers=layers,
-        slots=SlotOptions(spin=choice.spin, **annotate),
+        slots=slots,
         exports=Exports(choice.export_times, choice.export_profile, choice.export_layer_info),
         **rounds,
     )

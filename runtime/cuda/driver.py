@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+from collections.abc import Callable
+from typing import Any
 
 from ..errors import UserError
 from .errors import CudaError
@@ -11,7 +13,7 @@ from .over_bindings import BindingsDriver
 from .over_pycuda import PycudaDriver
 from .protocol import Cuda
 
-PACKAGES = {"pycuda": PycudaDriver, "cuda.bindings": BindingsDriver}
+PACKAGES: dict[str, Callable[[], Any]] = {"pycuda": PycudaDriver, "cuda.bindings": BindingsDriver}
 """Implementations by the package that they need; the first one that is installed is taken."""
 _INSTALL = "pip install 'spair-rt[tensorrt]', or where pycuda does not build: pip install cuda-bindings"
 

@@ -101,7 +101,7 @@ class BindingsPinned:
         flags = driver.CU_MEMHOSTALLOC_PORTABLE | (driver.CU_MEMHOSTALLOC_DEVICEMAP if mapped else 0)
         self._driver = driver
         self._place: int | None = int(_call(driver.cuMemHostAlloc, size, flags))
-        self.array = np.frombuffer((ctypes.c_uint8 * size).from_address(self._place), np.uint8)
+        self.array: np.ndarray = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(self._place))
         """All bytes, [size] uint8."""
         try:
             self.address = int(_call(driver.cuMemHostGetDevicePointer, self._place, 0)) if mapped else None

@@ -140,9 +140,9 @@ class LoadedEngine:
         Args:
             receive: called with a layer's name and milliseconds.
         """
-        module = self._module
+        module: Any = self._module
 
-        class Profiler(module.IProfiler):  # type: ignore[misc]
+        class Profiler(module.IProfiler):
             """Profiler that passes the times on."""
 
             def __init__(self) -> None:

@@ -117,7 +117,8 @@ def measure_pictures(
         EngineError, MemoryError: see `SlotPool.run`.
     """
     own = graph.run(make_feeds(graph, pixels))["mask"][0].astype(bool)
-    pictures: dict[float | None, np.ndarray] = {None: pixels, **compose_pictures(pixels, own, densities)}
+    pictures: dict[float | None, np.ndarray] = {None: pixels}
+    pictures.update(compose_pictures(pixels, own, densities).items())
     rows = []
     with graph.own_slot(replace(options, graph=False)) as slot:
         for asked, picture in pictures.items():
