@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -48,7 +49,10 @@ class EngineNetwork(GraphTwoStage):
             release: called at the end, after the engines were closed.
         """
         super().__init__(spec, net_l, {"dense": net_r}, Tuning.assumed(spec.crossover))
-        self._whole, self._located, self._release = whole, net_l, release
+        self._whole, self._located = whole, net_l
+        # TensorRT and the driver must be let go in order and with the context current, so neither may be left to the
+        # end of the process or to the collector of garbage.
+        self._end = weakref.finalize(self, _close_engines, (whole, net_l, net_r), release)
         self._largest = whole.largest["image"][1:3]
 
     @property
@@ -95,14 +99,13 @@ class EngineNetwork(GraphTwoStage):
 
     def close(self) -> None:
         """Close the engines; may be called twice."""
-        self._whole.close()
-        super().close()
-        release, self._release = self._release, _do_nothing
-        release()
+        self._end()
 
 
-def _do_nothing() -> None:
-    pass
+def _close_engines(graphs: Sequence[Graph], release: Callable[[], None]) -> None:
+    for graph in graphs:
+        graph.close()
+    release()
 
 
 def measure_largest_piece(spec: SpairNetwork, largest: Size) -> int:
