@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
+import os
 from collections import Counter
 
 import numpy as np
@@ -13,17 +13,18 @@ from spair.export.engines.graph import prepare_engine_graph
 from spair.runtime.bundle.reader import Bundle
 from spair.runtime.shipped import resolve_model
 from tests.emulated.double.execution import RefusalError
+from tests.emulated.fixtures import BINDINGS
 from tests.emulated.plugins.cutting import DOMAIN, Piece, PluginStep, cut_graph
 from tests.emulated.plugins.libraries import PluginLibraries
 from tests.emulated.plugins.node import PluginNode
-from tests.emulated.runner.device import RunError
+from tests.emulated.runner.device import Device, RunError
 from tests.emulated.runner.engine_runner import EngineRunner
 from tests.emulated.runner.slot import Slot
 from tests.emulated.setup.opening import run_onnx
 from tests.plugins.conftest import header_folders, kernel_settings, plugin_library, plugins  # noqa: F401
 from tests.plugins.emulated.conftest import harness  # noqa: F401
 
-SHAPE = (1, 3, 16, 16)
+SHAPE = (1, 3, 8, 8)
 
 
 class WarmSlot(Slot):
@@ -42,12 +43,7 @@ def draw_streaks():
 
 @pytest.fixture
 def libraries(gpu, world, harness, plugin_library, monkeypatch):  # noqa: F811
-    """Loader of the compiled library.
-
-    The primary context is kept for the session, since the library keeps the code that it loaded into it.
-    """
-    context = ctypes.c_void_p()
-    assert gpu.cuda.cuInit(0) == gpu.cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0) == 0
+    """Loader of the compiled library, on the device that it was built for."""
     made = PluginLibraries(gpu, harness)
     monkeypatch.setattr(world, "libraries", made)
     gpu.set(sm=89)
@@ -105,6 +101,19 @@ def test_an_engine_with_plugins_equals_onnx_runtime(
     assert np.abs(expected["restored"] - picture).max() > 0.01, "the network does nothing"
     nodes = Counter(node.domain for node in engine_graph.graph.node)[DOMAIN]
     assert launched >= 2 * nodes and len(libraries.launches) == launched, "a replay launches nothing anew"
+
+
+@pytest.mark.skipif(BINDINGS in os.environ, reason="does not depend on the bindings; runs on the double")
+def test_a_new_context_gets_code_of_its_own(gpu, trt, libraries, plan, path, request):
+    """The first context is gone, with the code that the library loaded into it."""
+    picture, library = draw_streaks(), request.getfixturevalue("plugin_library")
+    for is_first in (True, False):
+        device = Device()
+        runner = EngineRunner(trt, device, plan, {"image": SHAPE}, library=library, graph=False)
+        out = None if is_first else runner.run({"image": picture})
+        runner.close()
+        device.close()
+    np.testing.assert_array_equal(out["mask"], run_onnx(onnx.load(path), {"image": picture})["mask"])
 
 
 @pytest.mark.parametrize(
