@@ -25,10 +25,10 @@ _FOLDER = (
 )
 """Python statements that print the folder of TensorRT's libraries, or nothing where the system has them."""
 _LINKS = """\
-# TensorRT-RTX's parser opens its libraries by names without version, which the package has not got
 export POLYGRAPHY_USE_TENSORRT_RTX=1
+# TensorRT-RTX's parser opens its libraries by names without version, which the Python package has not got
 mkdir -p links && for LIBRARY in "$FOLDER"lib*.so.*; do N=${LIBRARY##*/}; ln -sf "$LIBRARY" links/${N%%.so.*}.so; done
-export LD_LIBRARY_PATH="$PWD/links:$FOLDER"
+export LD_LIBRARY_PATH="$PWD/links:${FOLDER:-/usr/lib}"
 """
 
 
@@ -71,7 +71,7 @@ def format_commands(engines: Sequence[EngineFacts]) -> str:
     major = parse_version(key.version)[0]
     name = "libtensorrt_rtx.so.1" if key.builder == "tensorrt_rtx" else f"libnvinfer.so.{major}"
     head = (
-        f"# Polygraphy on the engines of {key.target}: lines for a shell, to be given in this folder one by one.\n"
+        f"# Polygraphy on the engines of {key.target}: lines for bash, to be given in this folder one by one.\n"
         "# They need the packages polygraphy, onnx and onnxruntime; those with --trt also a GPU that the engines were\n"
         f"# built for and {NAMES[key.builder]} {key.version}; debug reduce also the package onnx_graphsurgeon.\n\n"
         "# Polygraphy opens plugins before TensorRT, so TensorRT's own library comes first. Where TensorRT is a\n"

@@ -27,8 +27,8 @@ builds a dense engine from them and says nothing. Without bodies it refuses the 
 **Engines and plugin libraries are code.** They run with your rights, and Polygraphy lets an engine bring code for the
 processor along. Run only those whose origin you know.
 
-The input `image` and the output `restored` are [N, H, W, 3] uint8 RGB. `mask` is [N, H, W] uint8, 1 at distorted ones.
-`total` [N] float32 is the sum of the magnitudes of `restored`, which is finite only if all values are.
+The input `image` and the output `restored` are [N, H, W, 3] uint8 RGB. `mask` is [N, H, W] uint8, 1 at distorted
+pixels. `total` [N] float32 is the sum of the magnitudes of `restored`, which is finite only if all values are.
 
 ## Pictures
 
