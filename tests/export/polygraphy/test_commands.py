@@ -97,6 +97,15 @@ def test_its_onnx_runtime_side_runs_and_the_thresholds_tell_a_fault_from_none(po
     assert done.returncode == 1 and "Passed: 0/2 iterations" in done.stdout, done.stdout + done.stderr
 
 
+def test_outputs_that_only_one_side_has_are_left_out(polygraphy, folder):
+    """As those of engines that were built with `--keep-outputs`."""
+    _, (reference, compare, *_) = read_lines(folder)
+    more = on_onnx_runtime(compare).replace("--onnxrt", "--onnxrt --onnx-outputs restored mask total conv2d")
+    done = run(folder, f"{reference} && {more}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("All outputs matched | Outputs: ['restored', 'mask', 'total']") == 2
+
+
 def test_it_shows_the_nodes_of_the_graph(polygraphy, folder):
     _, commands = read_lines(folder)
     done = run(folder, commands[3])
@@ -159,6 +168,10 @@ class TestTensorRtRtx:
         words = done.stdout + done.stderr
         assert "Loading plugin library" in words and "libspair_plugins_autoload.so" in words
         assert "Plugin not found" not in words and "spair:" not in words and "unrecognized" not in words
+
+    def test_capability_looks_for_no_plugins(self, polygraphy, with_plugins):
+        done = run(with_plugins, "polygraphy inspect capability graphs/fp32.plugins.onnx", "rtx")
+        assert "SparseNonLocal" in done.stdout and "Plugin not found" in done.stdout, done.stdout + done.stderr
 
     def test_without_the_plugins_it_stops(self, polygraphy, with_plugins):
         _, commands = read_lines(with_plugins, "rtx")
