@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
 from .shared.models import is_checkpoint
 from .shared.names import find_bundle
-from .shared.options import Json, Model
+from .shared.options import OUTPUT, Json, Model
 from .shared.output import deliver, working
 
 EXAMPLES = """\b
 Examples:
   spair inspect rain-tiny.spair
   spair inspect rain-tiny.safetensors --json
+  spair inspect rain-tiny.spair --polygraphy rain-polygraphy
 """
 
 
-def inspect(model: Model, as_json: Json = False) -> None:
+def inspect(
+    model: Model,
+    polygraphy: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder to make for NVIDIA's Polygraphy: engines, plugins, graphs, pictures and command lines.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Show and verify a bundle or checkpoint.
 
     Prints task, size, work per pixel and precisions, and checks the hash of every file.
@@ -27,9 +41,30 @@ def inspect(model: Model, as_json: Json = False) -> None:
     from ..export.inspection import inspect_bundle, inspect_checkpoint
 
     path = find_bundle(model)
-    with working("reading"):
+    if polygraphy is not None:
+        _refuse_checkpoint(path)
+    with working("reading") as progress:
         report = inspect_checkpoint(path) if is_checkpoint(path) else inspect_bundle(path)
+        if polygraphy is not None:
+            from ..export.polygraphy.folder import write_polygraphy
+
+            report["polygraphy"] = write_polygraphy(path, polygraphy, progress)
     deliver({**report, "model": str(model)}, as_json, _show)
+
+
+def _refuse_checkpoint(path: Path) -> None:
+    """Refuse a checkpoint, which has no engines.
+
+    Raises:
+        UserError: the path is a checkpoint's.
+    """
+    from ..runtime.errors import UserError
+
+    if is_checkpoint(path):
+        raise UserError(
+            f"--polygraphy is for the engines of a bundle, and {path} is a checkpoint; export it with spair export and "
+            "build engines with spair build"
+        )
 
 
 def _show(report: dict[str, Any], console: Console) -> None:
@@ -52,6 +87,18 @@ def _show(report: dict[str, Any], console: Console) -> None:
             table.add_row(name, f"{size:,}", f"{count:,.0f}", f"{100 * share:.1f} %")
         console.print()
         console.print(table)
+    if "polygraphy" in report:
+        console.print()
+        console.print(_describe_folder(report["polygraphy"]), markup=False, soft_wrap=True, highlight=False)
+
+
+def _describe_folder(written: dict[str, Any]) -> str:
+    """Say where the files for Polygraphy are, and what it compares by."""
+    lines = [f"Polygraphy {len(written['files'])} files in {written['folder']}; begin with its README.md"]
+    for precision, values in written["thresholds"].items():
+        named = ", ".join(f"{name} {values[name]} dB" for name in ("restored", "mask", "total"))
+        lines.append(f"thresholds {precision}: {named}")
+    return "\n".join(lines)
 
 
 def _describe(check: Any) -> str:

@@ -86,11 +86,21 @@ def make_polygraphy_command(graph: Path, library: Path, tensorrt: Path, target: 
         target: machine that the command is for.
         options: how the engine is built.
     """
-    words = ["polygraphy", "run", str(graph), "--trt"]
-    words += ["--tf32"] * options.tf32 + ["--strongly-typed"] * (target.tensorrt < (11, 0))
+    words = ["polygraphy", "run", str(graph), "--trt", *list_polygraphy_options(options, target.tensorrt)]
+    return shlex.join([*words, "--plugins", str(tensorrt), str(find_autoload(library))])
+
+
+def list_polygraphy_options(options: EngineOptions, tensorrt: tuple[int, int]) -> list[str]:
+    """List the options of Polygraphy that build an engine as the options say.
+
+    Args:
+        options: how the engine is built.
+        tensorrt: version of TensorRT or TensorRT-RTX.
+    """
+    words = ["--tf32"] * options.tf32 + ["--strongly-typed"] * (tensorrt < (11, 0))
     for name, shape in zip(("min", "opt", "max"), options.shapes(), strict=True):
         words += [f"--trt-{name}-shapes", f"image:[{','.join(map(str, shape))}]"]
-    return shlex.join([*words, "--plugins", str(tensorrt), str(find_autoload(library))])
+    return words
 
 
 def make_triton_option(library: Path) -> str:

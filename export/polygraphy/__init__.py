@@ -1,0 +1,1 @@
+"""Folder that NVIDIA's Polygraphy takes without any of our code."""
