@@ -119,8 +119,11 @@ class LoadedEngine:
         """Inputs and outputs."""
         self.scratch_size = int(engine.device_memory_size_v2)
         """Bytes of working memory that a context needs for the largest shapes."""
-        self.detailed = bool(engine.profiling_verbosity == module.ProfilingVerbosity.DETAILED)
-        """Whether the engine tells more of a layer than its name."""
+
+    @property
+    def detailed(self) -> bool:
+        """Whether the engine tells more of layers than names."""
+        return bool(self._engine.profiling_verbosity == self._module.ProfilingVerbosity.DETAILED)
 
     def make_context(self) -> ExecutionContext:
         """Make an execution context without working memory of its own.
@@ -140,18 +143,7 @@ class LoadedEngine:
         Args:
             receive: called with a layer's name and milliseconds.
         """
-        module = self._module
-
-        class Profiler(module.IProfiler):  # type: ignore[misc]
-            """Profiler that passes the times on."""
-
-            def __init__(self) -> None:
-                module.IProfiler.__init__(self)
-
-            def report_layer_time(self, layer_name: str, ms: float) -> None:
-                receive(layer_name, ms)
-
-        return Profiler()
+        return _make_profiler(self._module, receive)
 
     def describe_layers(self, context: ExecutionContext | None = None) -> str:
         """Return TensorRT's own JSON about the layers.
@@ -252,3 +244,16 @@ def _make_log(module: Any) -> Any:
                 _LOG.warning("%s", message)
 
     return Log()
+
+
+def _make_profiler(module: Any, receive: Callable[[str, float], None]) -> Any:
+    class Profiler(module.IProfiler):
+        """Profiler that passes the times on."""
+
+        def __init__(self) -> None:
+            module.IProfiler.__init__(self)
+
+        def report_layer_time(self, layer_name: str, ms: float) -> None:
+            receive(layer_name, ms)
+
+    return Profiler()
