@@ -66,10 +66,18 @@ def find_tests(changed: Iterable[str], root: Path = ROOT) -> list[str]:
 
 
 def _tests_of_test(path: PurePosixPath, root: Path) -> list[str]:
-    """List a test itself, or the tests beside a helper."""
-    if path.suffix != ".py":
+    """List a test itself, or the tests beside a helper.
+
+    A room of helpers without tests runs those of the folder around it.
+    """
+    if path.suffix not in (".py", ".c", ".cpp", ".h", ".inc"):
         return []
-    return [str(path)] if path.name.startswith("test_") else _tests_in(path.parent, root)
+    if path.name.startswith("test_"):
+        return [str(path)]
+    folder = path.parent
+    while len(folder.parts) > 2 and not _tests_in(folder, root):
+        folder = folder.parent
+    return _tests_in(folder, root)
 
 
 def _tests_of_source(path: PurePosixPath, root: Path) -> list[str]:
