@@ -143,7 +143,18 @@ class LoadedEngine:
         Args:
             receive: called with a layer's name and milliseconds.
         """
-        return _make_profiler(self._module, receive)
+        module: Any = self._module
+
+        class Profiler(module.IProfiler):
+            """Profiler that passes the times on."""
+
+            def __init__(self) -> None:
+                module.IProfiler.__init__(self)
+
+            def report_layer_time(self, layer_name: str, ms: float) -> None:
+                receive(layer_name, ms)
+
+        return Profiler()
 
     def describe_layers(self, context: ExecutionContext | None = None) -> str:
         """Return TensorRT's own JSON about the layers.
@@ -244,16 +255,3 @@ def _make_log(module: Any) -> Any:
                 _LOG.warning("%s", message)
 
     return Log()
-
-
-def _make_profiler(module: Any, receive: Callable[[str, float], None]) -> Any:
-    class Profiler(module.IProfiler):
-        """Profiler that passes the times on."""
-
-        def __init__(self) -> None:
-            module.IProfiler.__init__(self)
-
-        def report_layer_time(self, layer_name: str, ms: float) -> None:
-            receive(layer_name, ms)
-
-    return Profiler()

@@ -117,11 +117,10 @@ def measure_pictures(
         EngineError, MemoryError: see `SlotPool.run`.
     """
     own = graph.run(make_feeds(graph, pixels))["mask"][0].astype(bool)
-    composed = compose_pictures(pixels, own, densities)
-    pictures: list[tuple[float | None, np.ndarray]] = [(None, pixels), *composed.items()]
+    pictures: dict[float | None, np.ndarray] = {None: pixels, **compose_pictures(pixels, own, densities)}
     rows = []
     with graph.own_slot(replace(options, graph=False)) as slot:
-        for asked, picture in pictures:
+        for asked, picture in pictures.items():
             feeds = make_feeds(graph, picture)
             density = float(slot.run(feeds)["mask"].mean())
             described = describe_runs(time_runs(slot, feeds, rounds))

@@ -142,3 +142,12 @@ def test_the_graph_of_net_r_may_be_watched(engine_bundle):
     with Restorer(opening.open_engines(engine_bundle, "fp32").open_network(watch=Watch)) as restorer:
         restorer(picture, mask=mask)
     assert seen == [0.5]
+
+
+def test_the_runtime_is_let_go_when_the_whole_engine_does_not_load(engine_bundle, monkeypatch):
+    made, released = opening.open_engines(engine_bundle, "fp32"), []
+    monkeypatch.setattr(made, "release", lambda: released.append(True))
+    (engine_bundle.path / "engines/local/model.engine").write_bytes(b"changed")
+    with pytest.raises(UserError, match="model.engine"):
+        made.open_network()
+    assert released == [True]
