@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -120,12 +120,12 @@ def make_setting(choice: EngineChoice, *, layers: bool, repeat: int | None) -> E
     from ...runtime.profiling.engines.profile import EngineSetting
     from ...runtime.profiling.engines.runs import Rounds
 
-    annotate = {"annotate": open_ranges()} if choice.nsys else {}
+    slots = SlotOptions(spin=choice.spin)
     rounds = {} if repeat is None else dict.fromkeys(("rounds", "brief"), Rounds.exactly(repeat))
     return EngineSetting(
         trust_code=choice.trust_code,
         layers=layers,
-        slots=SlotOptions(spin=choice.spin, **annotate),
+        slots=replace(slots, annotate=open_ranges()) if choice.nsys else slots,
         exports=Exports(choice.export_times, choice.export_profile, choice.export_layer_info),
         **rounds,
     )

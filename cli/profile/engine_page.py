@@ -79,14 +79,14 @@ def _sections(engine: Row) -> Iterator[str]:
         yield f"<ul>{render_items(describe_runs(latency, find_engine(latency, engine)))}</ul>"
     if engine["pictures"]:
         yield _section("Whole engine, by the density of the mask that it finds", PICTURES)
-        columns = ("engine", "size", "distorted", "aimed at", "inference ms", "p90", "p99", "latency ms")
-        yield render_table(columns, map(picture_cells, engine["pictures"]))
+        head = ["engine", "size", "distorted", "aimed at", "inference ms", "p90", "p99", "latency ms"]
+        yield render_table(head, map(picture_cells, engine["pictures"]))
     if engine["curves"]:
         yield _section("Engine of Net_R, by the density of a given mask", CURVES)
         yield f'<div class="plots">{"".join(map(_plot, engine["curves"]))}</div>'
-        head = ("engine", "mask", "distorted", "inference ms", "latency ms", "engines ms", "CPU ms", "pieces")
+        head = ["engine", "mask", "distorted", "inference ms", "latency ms", "engines ms", "CPU ms"]
         rows = [curve_cells(curve, point) for curve in engine["curves"] for point in curve["points"]]
-        yield render_table(head, rows)
+        yield render_table([*head, "pieces"], rows)
     for layers in engine["layers"]:
         yield f"<h2>{escape(describe_engine_layers(layers))}</h2>"
         longest = sorted(layers["layers"], key=lambda row: -row["ms"])[:TOP_LAYERS]

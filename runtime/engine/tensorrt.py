@@ -119,11 +119,8 @@ class LoadedEngine:
         """Inputs and outputs."""
         self.scratch_size = int(engine.device_memory_size_v2)
         """Bytes of working memory that a context needs for the largest shapes."""
-
-    @property
-    def detailed(self) -> bool:
-        """Whether the engine tells more of layers than names."""
-        return bool(self._engine.profiling_verbosity == self._module.ProfilingVerbosity.DETAILED)
+        self.detailed = bool(engine.profiling_verbosity == module.ProfilingVerbosity.DETAILED)
+        """Whether the engine tells more of a layer than its name."""
 
     def make_context(self) -> ExecutionContext:
         """Make an execution context without working memory of its own.

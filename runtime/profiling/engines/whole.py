@@ -117,10 +117,11 @@ def measure_pictures(
         EngineError, MemoryError: see `SlotPool.run`.
     """
     own = graph.run(make_feeds(graph, pixels))["mask"][0].astype(bool)
-    pictures: dict[float | None, np.ndarray] = {None: pixels, **compose_pictures(pixels, own, densities)}
+    composed = compose_pictures(pixels, own, densities)
+    pictures: list[tuple[float | None, np.ndarray]] = [(None, pixels), *composed.items()]
     rows = []
     with graph.own_slot(replace(options, graph=False)) as slot:
-        for asked, picture in pictures.items():
+        for asked, picture in pictures:
             feeds = make_feeds(graph, picture)
             density = float(slot.run(feeds)["mask"].mean())
             described = describe_runs(time_runs(slot, feeds, rounds))
