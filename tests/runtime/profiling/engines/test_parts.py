@@ -13,7 +13,7 @@ from spair.runtime.profiling.engines import parts
 from spair.runtime.profiling.engines.parts import FeedWatch, measure_curves, run_one_piece
 from spair.runtime.profiling.engines.runs import Rounds
 from spair.runtime.profiling.timing import Repeats
-from tests.runtime.engine.conftest import draw
+from tests.runtime.engine.pictures import draw
 
 IMAGE = draw(48, 64, dtype=np.float32)
 
