@@ -86,7 +86,7 @@ def _sections(engine: Row) -> Iterator[str]:
         yield f'<div class="plots">{"".join(map(_plot, engine["curves"]))}</div>'
         head = ("engine", "mask", "distorted", "inference ms", "latency ms", "engines ms", "CPU ms")
         rows = [curve_cells(curve, point) for curve in engine["curves"] for point in curve["points"]]
-        yield render_table(head, rows)
+        yield render_table([*head, "pieces"], rows)
     for layers in engine["layers"]:
         yield f"<h2>{escape(describe_engine_layers(layers))}</h2>"
         longest = sorted(layers["layers"], key=lambda row: -row["ms"])[:TOP_LAYERS]

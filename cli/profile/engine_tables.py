@@ -28,9 +28,9 @@ PICTURES = (
     'distorted patch of the picture, and "distorted" is what the engine found in them'
 )
 CURVES = (
-    "inference and latency: the engine of Net_R alone, on one piece with the given mask; engines, CPU: whole "
-    "restorations with this mask, from array to array, Net_L included; the CPU computes every pixel, or "
-    "none where none is distorted"
+    "inference and latency: the engine of Net_R alone, on all pixels in one piece with the given mask; engines, CPU: "
+    "whole restorations with this mask, from array to array, Net_L included, on pieces that leave out what is clean; "
+    "the CPU computes every pixel of a piece"
 )
 SERIAL = (
     "one picture at a time: the GPU has nothing to do before it, so the inference includes waiting where the host "
@@ -185,7 +185,7 @@ def curve_cells(curve: Row, point: Row) -> list[str]:
         for key in ("compute_ms", "latency_ms")
     ]
     whole = (describe_ms(point[key]["p50"]) for key in ("engine_ms", "cpu_ms"))
-    return [curve["precision"], curve["mask"], percent(point["density"]), *alone, *whole]
+    return [curve["precision"], curve["mask"], percent(point["density"]), *alone, *whole, str(point["pieces"])]
 
 
 def _step_table(latency: Row) -> Table:
@@ -203,7 +203,7 @@ def _picture_table(rows: Sequence[Row]) -> Table:
 
 
 def _curve_table(curves: Sequence[Row]) -> Table:
-    table = make_table(("engine", "mask"), ("distorted", "inference", "latency", "engines", "CPU"))
+    table = make_table(("engine", "mask"), ("distorted", "inference", "latency", "engines", "CPU", "pieces"))
     for curve in curves:
         for point in curve["points"]:
             table.add_row(*curve_cells(curve, point))

@@ -61,14 +61,14 @@ class EngineNetwork(GraphTwoStage):
         return self._whole
 
     @property
-    def largest_piece(self) -> int:
-        """Largest side of pieces, which the parts take.
+    def largest_window(self) -> Size:
+        """Largest height and width that the parts take.
 
         Raises:
             UserError: the bundle has no engines of the parts.
         """
         height, width = self._located.largest["image"][2:]
-        return measure_largest_piece(self.spec, (height, width))
+        return height, width
 
     def restore_bytes(self, image: np.ndarray, clock: StageClock) -> BytesOutput | None:
         """Restore an 8-bit picture with the whole engine.
@@ -94,8 +94,7 @@ class EngineNetwork(GraphTwoStage):
             UserError: the bundle has no engines of the parts.
             GateError: the network gave values that are not finite.
         """
-        height, width = self._located.largest["image"][2:]
-        return super().restore(picture, fit_limits(limits, self.spec, (height, width), picture), clock)
+        return super().restore(picture, fit_limits(limits, self.spec, self.largest_window, picture), clock)
 
     def close(self) -> None:
         """Close the engines; may be called twice."""
@@ -106,19 +105,6 @@ def _close_engines(graphs: Sequence[Graph], release: Callable[[], None]) -> None
     for graph in graphs:
         graph.close()
     release()
-
-
-def measure_largest_piece(spec: SpairNetwork, largest: Size) -> int:
-    """Return the largest side of pieces that engines take.
-
-    The windows of such pieces, which have halos, fit into the engines.
-
-    Args:
-        spec: the network's halos.
-        largest: largest height and width that the engines take.
-    """
-    halo = round_up(spec.halo_l, spec.multiple) + round_up(spec.halo_r, spec.multiple)
-    return round_down(min(largest) - 2 * halo, spec.multiple)
 
 
 def fit_limits(limits: Limits, spec: SpairNetwork, largest: Size, picture: PaddedPicture) -> Limits:
@@ -132,7 +118,8 @@ def fit_limits(limits: Limits, spec: SpairNetwork, largest: Size, picture: Padde
         largest: largest height and width that the engines take.
         picture: the padded picture.
     """
-    side = measure_largest_piece(spec, largest)
+    halo = round_up(spec.halo_l, spec.multiple) + round_up(spec.halo_r, spec.multiple)
+    side = round_down(min(largest) - 2 * halo, spec.multiple)
     height, width = picture.image.shape[2:]
     pixels = limits.block_pixels
     if height > largest[0] or width > largest[1]:  # never one block, also where it is long and thin

@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 
 from ...backends.base import Graph
-from ...clock import ReportProgress
+from ...clock import ReportProgress, StageClock
 from ...engine.graph import GraphOnDemand
 from ...engine.slot import SlotOptions
+from ...pixels import to_network
 from ...restorer import Restorer
+from ...tiling.network import PaddedPicture
+from ...tiling.planning import Limits
+from ...tiling.two_stage import Localization, TwoStageNetwork, TwoStageRun
 from ..cases import COARSE_TOLERANCE, Case
 from ..gates import check_clean, check_same
 from ..timing import Repeats, find_crossover, percentiles, take_turns
@@ -77,7 +81,7 @@ def measure_curves(
         restorer: restorer on the engines of the parts.
         watch: graph of Net_R in this restorer.
         baseline: restorer of the same graphs on the CPU, which computes every pixel.
-        image: float32 picture of one piece.
+        image: float32 picture that the engines take in one piece.
         cases: masks of its size.
         gated: whether clean pixels must stay as they are.
         options: options of the slot, which captures nothing.
@@ -86,9 +90,11 @@ def measure_curves(
         progress: called with a phrase on what is being timed.
 
     Returns:
-        [{"mask", "points": [{"density", "compute_ms", "latency_ms", "engine_ms", "cpu_ms"}], "crossover_density"}].
-        "compute_ms" and "latency_ms" are the engine of Net_R alone, None where no pixel is distorted and it does not
-        run. "engine_ms" and "cpu_ms" are percentiles of whole restorations, from array to array, Net_L included.
+        [{"mask", "points": [{"density", "compute_ms", "latency_ms", "engine_ms", "cpu_ms", "pieces"}],
+        "crossover_density"}]. "compute_ms" and "latency_ms" are the engine of Net_R alone on the picture in one piece,
+        None where no pixel is distorted and it does not run. "engine_ms" and "cpu_ms" are percentiles of whole
+        restorations, from array to array, Net_L included; "pieces" is the number of pieces that the engine was given
+        in these, which is more than 1 where clean parts are left out.
         "crossover_density" is where the engine becomes slower than the CPU, None where it does not.
 
     Raises:
@@ -98,30 +104,59 @@ def measure_curves(
     points: dict[tuple[str, float], dict[str, Any]] = {}
     for case in {case.key: case for case in cases}.values():
         progress(f"Net_R, {case}")
-        watch.feeds = None
-        restored, dense = (one(image, mask=case.mask).image for one in (restorer, baseline))
+        result, dense = (one(image, mask=case.mask) for one in (restorer, baseline))
         if gated:
-            check_clean(f"{case}, engines", image, restored, case.mask)
-        check_same(str(case), "engines'", restored, dense, COARSE_TOLERANCE)
+            check_clean(f"{case}, engines", image, result.image, case.mask)
+        check_same(str(case), "engines'", result.image, dense.image, COARSE_TOLERANCE)
         runs = {
             "engine_ms": partial(restorer, image, mask=case.mask),
             "cpu_ms": partial(baseline, image, mask=case.mask),
         }
         seconds = take_turns(runs, lambda key: repeats)
         points[case.key] = {
-            **_time_part(watch, options, rounds),
+            **_time_part(restorer.network, watch, image, case.mask, options, rounds),
             **{key: percentiles(times) for key, times in seconds.items()},
+            "pieces": result.tiles.packed + result.tiles.dense,
         }
     return [_make_curve(shape, cases, points) for shape in dict.fromkeys(case.shape for case in cases)]
 
 
-def _time_part(watch: FeedWatch, options: SlotOptions, rounds: Rounds) -> dict[str, Any]:
-    if watch.feeds is None:
+def _time_part(
+    network: Any, watch: FeedWatch, image: np.ndarray, mask: np.ndarray, options: SlotOptions, rounds: Rounds
+) -> dict[str, Any]:
+    feeds = run_one_piece(network, watch, image, mask)
+    if feeds is None:
         return {"compute_ms": None, "latency_ms": None}
-    feeds = watch.graph.convert(watch.feeds)
     with watch.graph.own_slot(replace(options, graph=False)) as slot:
-        described = describe_runs(time_runs(slot, feeds, rounds))
+        described = describe_runs(time_runs(slot, watch.graph.convert(feeds), rounds))
     return {key: described[key] for key in ("compute_ms", "latency_ms")}
+
+
+def run_one_piece(
+    network: TwoStageNetwork, watch: FeedWatch, image: np.ndarray, mask: np.ndarray
+) -> Mapping[str, np.ndarray] | None:
+    """Run Net_R on a picture in one piece.
+
+    A restorer would cut out what is clean, so that the engine would see masks of other densities.
+
+    Args:
+        network: the network.
+        watch: its graph of Net_R.
+        image: float32 picture.
+        mask: [H, W] bool.
+
+    Returns:
+        The inputs of Net_R; None if no pixel has to be restored.
+    """
+    picture = PaddedPicture(to_network(image, network.spec.multiple), mask.shape, mask)
+    run = TwoStageRun(network, picture, Limits())
+    context = run.localize(StageClock())
+    if context is None:
+        return None
+    given = run.mask[None, None].astype(np.float32)
+    located = Localization(given, network.localize(picture.image).features)
+    network.restore_window(picture.image, located, context, "dense")
+    return watch.feeds
 
 
 def _make_curve(

@@ -228,10 +228,10 @@ class _Measurement:
             The curves, and None; without engines of the parts no curve, and the reason.
         """
         try:
-            side = self._network.largest_piece
+            height, width = self._network.largest_window
         except UserError as error:
             return [], str(error)
-        size = Size(*(min(own, side) for own in self._plan.check_size))
+        size = Size(min(self._plan.check_size.width, width), min(self._plan.check_size.height, height))
         image = as_float(fit(self._source.pixels, size))
         cases = make_cases(self._plan.shapes, self._plan.densities, size.height, size.width)
         with self._cpu.open_restorer(self._bundle, "dense") as baseline:

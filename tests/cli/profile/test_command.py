@@ -14,7 +14,7 @@ from spair.runtime.profiling import crossover as curves
 from spair.runtime.profiling import latency as profiler
 from spair.runtime.profiling.memory import Peak
 from spair.runtime.tiling.costs import Tuning
-from tests.runtime.engine.conftest import draw
+from tests.runtime.engine.pictures import draw
 
 SMALL = ("--size", "56x40", "--densities", "0.1,1", "--masks", "streak,blob", "--threads", 1, "--repeat", 1)
 

@@ -39,7 +39,14 @@ def make_engine_report(text="x", refused=None, crossover=None, detailed=True):
     }
     together = {"slots": 2, "pictures": 700, "seconds": 2.0, "per_second": 350.0}
     points = [
-        {"density": density, "compute_ms": alone, "latency_ms": alone, "engine_ms": times(10.0), "cpu_ms": times(cpu)}
+        {
+            "density": density,
+            "compute_ms": alone,
+            "latency_ms": alone,
+            "engine_ms": times(10.0),
+            "cpu_ms": times(cpu),
+            "pieces": 1,
+        }
         for density, alone, cpu in ((0.0, None, 5.0), (1.0, summary(20.0), 40.0))
     ]
     layer = {

@@ -57,6 +57,18 @@ def test_without_engines_of_the_parts_their_pictures_are_refused(engine_bundles)
                 restorer(picture, **options)
 
 
+def test_the_largest_window_is_that_of_the_parts(restorer):
+    assert restorer.network.largest_window == (512, 512)
+
+
+def test_without_engines_of_the_parts_there_is_no_largest_window(engine_bundles):
+    with (
+        Restorer.open(engine_bundles.make(parts=False).path, backend="tensorrt") as restorer,
+        pytest.raises(UserError, match="need an engine of net_l"),
+    ):
+        _ = restorer.network.largest_window
+
+
 @pytest.mark.parametrize("size", [(512, 512), (8, 4096), (4096, 8), (520, 512), (3000, 2000), (520, 520)])
 @pytest.mark.parametrize("block_pixels", [1 << 22, 300 * 300])
 def test_every_window_fits_into_the_engine(size, block_pixels):

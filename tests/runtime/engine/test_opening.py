@@ -90,6 +90,15 @@ def test_the_user_may_say_so_for_once(engine_bundles):
         Restorer.open(path, backend="tensorrt")
 
 
+def test_the_runtime_is_let_go_when_the_whole_engine_does_not_load(engine_bundle, monkeypatch):
+    made, released = opening.open_engines(engine_bundle, "fp32"), []
+    monkeypatch.setattr(made, "release", lambda: released.append(True))
+    (engine_bundle.path / "engines/local/model.engine").write_bytes(b"changed")
+    with pytest.raises(UserError, match=r"model\.engine"):
+        made.open_network()
+    assert released == [True]
+
+
 def test_a_part_that_was_replaced_after_the_check_is_not_loaded(engine_bundle):
     with Restorer.open(engine_bundle.path, backend="tensorrt") as restorer:
         file = engine_bundle.path / "engines" / "local" / "net_l.engine"

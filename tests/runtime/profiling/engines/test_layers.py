@@ -10,7 +10,8 @@ from spair.runtime.bundle.reader import Bundle
 from spair.runtime.engine.opening import open_engines
 from spair.runtime.profiling.engines.layers import RUNS, LayerWatch, measure_layers
 from tests.emulated.double.context import LAYER_TIME
-from tests.runtime.engine.conftest import draw, list_profile
+from tests.runtime.engine.conftest import list_profile
+from tests.runtime.engine.pictures import draw
 
 
 def test_layers_of_one_name_are_told_apart():

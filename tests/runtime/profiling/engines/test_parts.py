@@ -8,12 +8,12 @@ import pytest
 from spair.runtime import GateError, Restorer
 from spair.runtime.engine.opening import open_engines
 from spair.runtime.engine.slot import SlotOptions
-from spair.runtime.profiling.cases import RunSetting, make_cases
+from spair.runtime.profiling.cases import Case, RunSetting, make_cases
 from spair.runtime.profiling.engines import parts
-from spair.runtime.profiling.engines.parts import FeedWatch, measure_curves
+from spair.runtime.profiling.engines.parts import FeedWatch, measure_curves, run_one_piece
 from spair.runtime.profiling.engines.runs import Rounds
 from spair.runtime.profiling.timing import Repeats
-from tests.runtime.engine.conftest import draw
+from tests.runtime.engine.pictures import draw
 
 IMAGE = draw(48, 64, dtype=np.float32)
 
@@ -56,6 +56,29 @@ def test_every_shape_has_a_point_for_every_density(measure):
         for point in curve["points"]:
             assert set(point["cpu_ms"]) == set(point["engine_ms"]) == {"p50", "p90", "p99"}
     assert curves[0]["points"][2] == curves[1]["points"][2], "masks of all pixels have no shape, and are timed once"
+
+
+@pytest.mark.parametrize("size", [(48, 64), (45, 59), (8, 200)])
+def test_the_engine_sees_the_given_mask_in_one_piece(network, size):
+    """A restorer would leave out the clean half, and the engine would see another density."""
+    watch = FeedWatch.around(network._net_r["dense"])
+    network._net_r = {"dense": watch}
+    mask = np.zeros(size, bool)
+    mask[:, : size[1] // 4] = True
+    feeds = run_one_piece(network, watch, draw(*size, dtype=np.float32), mask)
+    padded = tuple(side + -side % 8 for side in size)
+    assert feeds["mask"].shape == (1, 1, *padded) and feeds["image"].shape == (1, 3, *padded)
+    np.testing.assert_array_equal(feeds["mask"][0, 0, : size[0], : size[1]].astype(bool), mask)
+    assert run_one_piece(network, watch, draw(*size, dtype=np.float32), np.zeros(size, bool)) is None
+
+
+def test_pieces_leave_out_what_is_clean(measure, monkeypatch):
+    image = draw(512, 64, dtype=np.float32)
+    monkeypatch.setattr(f"{__name__}.IMAGE", image)
+    mask = np.zeros(image.shape[:2], bool)
+    mask[:4] = mask[-4:] = True
+    (curve,) = measure([Case("blob", float(mask.mean()), mask)])
+    assert curve["points"][0]["pieces"] == 2
 
 
 def test_the_cross_over_is_where_the_engine_becomes_slower(measure, monkeypatch):

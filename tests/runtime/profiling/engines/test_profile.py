@@ -20,7 +20,7 @@ from spair.runtime.profiling.engines.profile import (
 from spair.runtime.profiling.engines.runs import Rounds
 from spair.runtime.profiling.profile import ProfilePlan, Size, Source
 from spair.runtime.profiling.timing import Effort
-from tests.runtime.engine.conftest import draw
+from tests.runtime.engine.pictures import draw
 
 SOURCE = Source("picture.png", draw(48, 64), ".png")
 TWO = Rounds.exactly(2)

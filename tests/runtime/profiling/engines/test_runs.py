@@ -13,7 +13,7 @@ from spair.runtime.profiling.engines.runs import (
     list_steps,
     time_runs,
 )
-from tests.runtime.engine.conftest import draw
+from tests.runtime.engine.pictures import draw
 from tests.runtime.profiling.engines.conftest import make_replay, make_run
 
 

@@ -10,7 +10,7 @@ from spair.runtime.engine.errors import EngineError
 from spair.runtime.engine.slot import SlotOptions
 from spair.runtime.profiling.engines.runs import FIRST, Rounds
 from spair.runtime.profiling.engines.whole import make_feeds, measure_pictures, measure_steps, measure_together
-from tests.runtime.engine.conftest import draw
+from tests.runtime.engine.pictures import draw
 
 TWO = Rounds.exactly(2)
 
