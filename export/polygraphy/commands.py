@@ -10,8 +10,8 @@ from ...plugins.compiler.library.autoload import AUTOLOAD
 from ...plugins.compiler.library.linking import LIBRARY
 from ...runtime.bundle.engine_key import EngineKey
 from ..engines.options import EngineOptions
-from ..engines.programs.commands import list_polygraphy_options
 from ..engines.packages import NAMES, parse_version
+from ..engines.programs.commands import list_polygraphy_options
 from .thresholds import Thresholds
 
 LAYER = 30
