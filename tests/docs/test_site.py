@@ -58,5 +58,8 @@ def test_make_docs_builds_as_the_test_does():
 def test_pages_end_with_what_to_do_when_it_fails():
     pages = sorted((ROOT / "docs" / "tasks").glob("*.md"))
     last = {page.stem: re.findall(r"^## (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)[-1] for page in pages}
-    assert set(last) == {"restore", "export", "calibrate", "build", "profile", "evaluate", "tensorrt", "train", "trust"}
+    assert set(last) == {
+        "restore", "export", "calibrate", "build", "hosts", "polygraphy", "profile", "evaluate", "tensorrt", "train",
+        "trust",
+    }  # fmt: skip
     assert set(last.values()) == {"When it fails"}
