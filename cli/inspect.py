@@ -93,7 +93,7 @@ def _show(report: dict[str, Any], console: Console) -> None:
 
 
 def _describe_folder(written: dict[str, Any]) -> str:
-    """Say where the files for Polygraphy are, and what it compares by."""
+    """Describe the folder for Polygraphy, with its thresholds."""
     lines = [f"Polygraphy {len(written['files'])} files in {written['folder']}; begin with its README.md"]
     for precision, values in written["thresholds"].items():
         named = ", ".join(f"{name} {values[name]} dB" for name in ("restored", "mask", "total"))

@@ -90,6 +90,7 @@ def _show(report: dict[str, Any], console: Console) -> None:
                       number(image["seconds"]), *tiles)  # fmt: skip
     if report["images"]:
         console.print(table)
+        console.print(f"restored on {report['backend']}", markup=False)
     if report["skipped"]:
         console.print(f"{len(report['skipped'])} left alone: their results are there already", markup=False)
     for failure in report["failed"]:

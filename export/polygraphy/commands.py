@@ -41,7 +41,7 @@ class EngineFacts:
 
     @property
     def options(self) -> EngineOptions:
-        """Options that the engine was built with, as far as Polygraphy takes them."""
+        """Options of the engine's build that Polygraphy takes too."""
         options = self.key.options
         usual, largest = tuple(options["usual"]), tuple(options["largest"])
         return EngineOptions(usual, largest, options["batch"], options["tf32"])  # type: ignore[arg-type]

@@ -27,7 +27,7 @@ _EXACT = "fp32"
 
 
 def write_polygraphy(path: Path, folder: Path, progress: ReportProgress = lambda step: None) -> dict[str, Any]:
-    """Write a folder that Polygraphy takes without any of our code.
+    """Write a folder that Polygraphy takes without our code.
 
     It has the engines of a bundle with their plugin libraries, their graphs, pictures, a data loader script, command
     lines, and a page README.md on all of them. A failure leaves the place as it was.

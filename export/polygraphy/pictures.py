@@ -33,7 +33,7 @@ def make_pictures(largest: tuple[int, int]) -> list[np.ndarray]:
 
 
 def cut_small(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Cut out the part of a picture with the most distorted pixels.
+    """Cut out the most distorted part of a picture.
 
     Args:
         picture: [H, W, 3] uint8.

@@ -15,7 +15,7 @@ from ...runtime.errors import UserError
 
 @dataclass(frozen=True)
 class EngineFiles:
-    """Engine of a whole network, whose files have the right hashes."""
+    """Engine of a whole network with checked files."""
 
     key: EngineKey
     engine: Path
@@ -53,7 +53,7 @@ def list_engines(bundle: Bundle) -> list[EngineFiles]:
 
 
 def check_graphs(bundle: Bundle, engines: Sequence[EngineFiles], graphs: Mapping[str, bytes]) -> None:
-    """Check that engines were built from the graphs that are written.
+    """Check that engines were built from given graphs.
 
     Args:
         bundle: the bundle.
@@ -73,7 +73,9 @@ def check_graphs(bundle: Bundle, engines: Sequence[EngineFiles], graphs: Mapping
 
 
 def find_largest(engines: Sequence[EngineFiles]) -> tuple[int, int]:
-    """Return the largest width and height in pixels that all engines take."""
+    """Return the largest size that all engines take.
+
+    It is a width and a height in pixels."""
     sizes = [one.key.options["largest"] for one in engines]
     return min(width for width, _ in sizes), min(height for _, height in sizes)
 

@@ -4,6 +4,7 @@ import pytest
 
 from spair.network import SPAIR, TINY
 from spair.network.cost import multiply_adds, parameters
+from tests.export.polygraphy.conftest import add_engine
 
 
 def test_bundle_and_checkpoint_say_the_same_of_the_network(spair, tiny_bundle, tiny_checkpoint):
@@ -68,6 +69,42 @@ def test_work_is_counted_from_the_sizes_in_the_bundle_not_from_the_presets_name(
     assert report["macs"]["net_r.scm.0"] == 4 * before["macs"]["net_r.scm.0"]
     assert report["macs"]["net_l"] == before["macs"]["net_l"]
     assert report["parameters"] > before["parameters"]
+
+
+class TestPolygraphy:
+    def test_a_folder_is_written_and_people_are_told_where(self, spair, bundle, tmp_path):
+        add_engine(bundle)
+        run = spair("inspect", bundle, "--polygraphy", tmp_path / "out")
+        assert run.code == 0, run.err
+        assert f"12 files in {tmp_path / 'out'}; begin with its README.md" in run.out
+        assert "thresholds fp32: restored " in run.out and "636,999" in run.out
+        report = spair("inspect", bundle, "--polygraphy", tmp_path / "again", "--json").json["polygraphy"]
+        assert report["folder"] == str(tmp_path / "again") and "README.md" in report["files"]
+        assert report["thresholds"]["fp32"].keys() == {"restored", "mask", "total", "natural"}
+
+    def test_without_the_option_nothing_is_said_of_it(self, spair, bundle):
+        assert "polygraphy" not in spair("inspect", bundle, "--json").json
+
+    def test_a_folder_with_files_is_refused(self, spair, bundle, tmp_path):
+        add_engine(bundle)
+        spair("inspect", bundle, "--polygraphy", tmp_path).refused(
+            "the folder is not empty; choose another --polygraphy"
+        )
+
+    def test_a_bundle_without_engines_is_refused(self, spair, bundle, tmp_path):
+        spair("inspect", bundle, "--polygraphy", tmp_path / "out").refused("has no engine for Polygraphy")
+        assert not (tmp_path / "out").exists()
+
+    def test_a_foreign_network_is_refused(self, spair, bundle, edit_manifest, tmp_path):
+        edit_manifest(lambda manifest: manifest.update(kind="foreign", network={"multiple": 8, "halo": 8}))
+        spair("inspect", bundle, "--polygraphy", tmp_path / "out").refused(
+            "holds a foreign network, which has no engines"
+        )
+
+    def test_a_checkpoint_is_refused(self, spair, tiny_checkpoint, tmp_path):
+        spair("inspect", tiny_checkpoint, "--polygraphy", tmp_path / "out").refused(
+            "--polygraphy is for the engines of a bundle, and .* is a checkpoint"
+        )
 
 
 MODEL = "graphs/fp32/net_r.onnx"

@@ -35,6 +35,7 @@ def test_failures_are_sentences_for_people_too(spair, tiny_bundle, pairs):
     done = spair("restore", tiny_bundle, pairs / "input", "--out", pairs / "out")
     assert done.code == 1
     assert "error: cannot read" in done.err and "66x30" in done.out
+    assert done.out.splitlines()[-1] == "restored on onnxruntime", "where auto found no engine, that is told"
 
 
 def test_json_has_the_keys_of_the_design(spair, tiny_bundle, pairs):

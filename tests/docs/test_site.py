@@ -59,6 +59,7 @@ def test_pages_end_with_what_to_do_when_it_fails():
     pages = sorted((ROOT / "docs" / "tasks").glob("*.md"))
     last = {page.stem: re.findall(r"^## (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)[-1] for page in pages}
     assert set(last) == {
-        "restore", "export", "calibrate", "build", "hosts", "profile", "evaluate", "tensorrt", "train", "trust",
+        "restore", "export", "calibrate", "build", "hosts", "polygraphy", "profile", "evaluate", "tensorrt", "train",
+        "trust",
     }  # fmt: skip
     assert set(last.values()) == {"When it fails"}

@@ -91,7 +91,7 @@ def make_polygraphy_command(graph: Path, library: Path, tensorrt: Path, target: 
 
 
 def list_polygraphy_options(options: EngineOptions, tensorrt: tuple[int, int]) -> list[str]:
-    """List the options of Polygraphy that build an engine as the options say.
+    """List Polygraphy's options for the build of an engine.
 
     Args:
         options: how the engine is built.

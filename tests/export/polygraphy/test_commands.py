@@ -58,10 +58,15 @@ def read_lines(folder: Path, target: str = "l4") -> tuple[str, list[str]]:
 def run(folder: Path, command: str, target: str = "l4") -> subprocess.CompletedProcess[str]:
     """Run a command in bash, after the lines that prepare it."""
     head, _ = read_lines(folder, target)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": os.pathsep.join(sys.path)}
+    found = f'PATH="{Path(sys.executable).parent}:$PATH"'
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(
-        ["bash", "-c", f"{head}\n{command}"], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        ["bash", "-c", f"{found}\n{head}\n{command}"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

@@ -6,10 +6,16 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from spair.calibration.conversion.convert import ConvertPrecision
+from spair.calibration.conversion.plan import PrecisionPlan
+from spair.calibration.variants import Variant
 from spair.export.polygraphy import thresholds
 from spair.export.polygraphy.folder import write_polygraphy
+from spair.runtime.bundle.reader import Bundle
+from spair.runtime.bundle.writer import extend_bundle
 from spair.runtime.errors import UserError
 from tests.export.polygraphy.conftest import AUTOLOAD, LIBRARY, PLAN, add_engine
 
@@ -116,3 +122,33 @@ def test_it_needs_nothing_of_the_bundle_afterwards(built, tmp_path):
     assert json.loads((tmp_path / "out" / "inputs.json").read_text())
     text = "".join((tmp_path / "out" / name).read_text() for name in ("commands-l4.txt", "loader.py"))
     assert str(tmp_path) not in text and "import spair" not in text
+
+
+def add_precision(bundle: Path, precision: str) -> None:
+    """Add the whole network in another precision, with ranges that were not measured."""
+    opened = Bundle.open(bundle)
+    network = Variant(opened, threads=1)
+    layers = {layer.name: precision for layer in network.layers}
+    scales = {use.key: 0.03125 for layer in network.layers for use in layer.uses}
+    model = network.models["model"]
+    ConvertPrecision(PrecisionPlan(layers, "fp16", scales), "model")(model)
+    name = f"graphs/{precision}/model.onnx"
+    extend_bundle(opened, {"graphs": {precision: {"model": name}}}, {name: model.SerializeToString()})
+
+
+def test_every_precision_has_its_own_graphs_lines_and_thresholds(plain, tmp_path):
+    for precision in ("fp16", "int8"):
+        add_precision(plain, precision)
+        add_engine(plain, precision=precision)
+    report = write_polygraphy(plain, tmp_path / "out")
+    assert {f"graphs/{name}.onnx" for name in ("fp16", "int8.plugins", "fp16.layers")} <= set(report["files"])
+    assert not [name for name in report["files"] if "fp32" in name], "no engine is in FP32"
+    found = report["thresholds"]
+    assert list(found) == ["fp16", "int8"]
+    assert found["int8"]["natural"] < found["fp16"]["natural"] - 3, "INT8 is coarser"
+    assert 30 - 20 * np.log10(255 / 128) <= found["int8"]["restored"] < found["fp16"]["restored"]
+    lines = [line for line in (tmp_path / "out/commands-l4.txt").read_text().splitlines() if "--psnr" in line]
+    for precision, values in found.items():
+        own = [line for line in lines if f"{precision}.onnxrt.json" in line]
+        assert len(own) == 2
+        assert all(f"--psnr-threshold restored:{values['restored']} mask:{values['mask']} " in line for line in own)
