@@ -32,7 +32,7 @@ import torch
 
 from benchmarks.common.arguments import parse_count, parse_names, parse_shares, parse_size
 from benchmarks.common.measuring import show_table, write_json
-from benchmarks.gpu.harness.engines import CHECKPOINT, find_bundle
+from benchmarks.gpu.harness.engines import find_bundle
 from benchmarks.gpu.harness.plugin_host import find_reason, open_host
 from benchmarks.gpu.harness.plugin_layers import GPU, Scene, measure_layers
 from benchmarks.gpu.harness.plugin_network import measure_network
@@ -44,6 +44,7 @@ from spair.runtime import Bundle
 from spair.runtime.errors import GateError, UserError
 from tests.plugins.emulated.plugin import PluginHost
 
+CHECKPOINT = "rain-tiny.safetensors"
 KINDS = ("fp32", "fp16", "int8")
 PARTS = ("layers", "network")
 
@@ -61,7 +62,7 @@ def measure(options: argparse.Namespace, report: dict[str, Any], folder: Path) -
     host = open_host(folder)
     with as_file(files("spair.network.weights") / CHECKPOINT) as checkpoint:
         model = load_checkpoint(checkpoint).model
-    bundle = Bundle.open(find_bundle(folder))
+    bundle = Bundle.open(find_bundle())
     for part in options.parts:
         for row in MEASURED[part](host, bundle, model, options, folder):
             report[part].append(row)

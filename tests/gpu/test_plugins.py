@@ -8,10 +8,10 @@ import onnx
 import pytest
 import torch
 
-from benchmarks.gpu import latency, plugins
+from benchmarks.gpu import plugins
 from benchmarks.gpu.harness import plugin_host, plugin_network
-from benchmarks.gpu.harness.engines import convert
 from benchmarks.gpu.harness.executor import Executor, dense_operator
+from benchmarks.gpu.harness.precisions import convert
 from spair.export.engines.graph import prepare_engine_graph
 from spair.network import load_checkpoint
 from spair.plugins.compiler.library.embedding import Label
@@ -94,7 +94,7 @@ def test_the_network_is_compared_with_onnx_runtime_and_sparse_with_dense(
     rows = list(plugin_network.measure_size(executor, executor, network, kind, (64, 48), 2))
     assert [row["rain"] for row in rows] == [0.0, 1.0]
     for row in rows:
-        mask = executor.run(latency.make_picture(64, 48, row["rain"], "cpu"))["mask"]
+        mask = executor.run(plugin_network.make_picture(64, 48, row["rain"], "cpu"))["mask"]
         assert row["density"] == pytest.approx(mask.float().mean().item())
     plugins.show_network([{"gate": kind, **found}, *rows])
 

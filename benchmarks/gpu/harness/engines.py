@@ -1,158 +1,142 @@
-"""Engines for this machine's GPU, with our plugins or dense.
+"""Engines for this machine's GPU.
 
-They come from the shipped graphs; dense engines run the function bodies. Two variables name what was made elsewhere,
-for machines such as a Jetson, where Triton compiles nothing: $SPAIR_GPU_LIBRARY a libspair_plugins.so (of `spair
-build`, for the target of this GPU), and $SPAIR_GPU_BUNDLE a bundle (without it the shipped checkpoint is exported).
+They are built and opened by the product's own functions.
+
+Two variables name what was made elsewhere, for machines such as a Jetson, where Triton compiles nothing:
+$SPAIR_GPU_LIBRARY a libspair_plugins.so (of `spair build`, for a target with this GPU), and $SPAIR_GPU_BUNDLE a bundle
+(without it that of the shipped weights for rain is taken).
 """
 
 from __future__ import annotations
 
-import copy
-import importlib.util
 import os
-import platform
+import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.resources import as_file, files
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-import onnx
-import torch
-
-from benchmarks.gpu.harness.engine_runner import EngineRunner
-from spair.calibration.conversion.convert import ConvertPrecision
-from spair.calibration.conversion.plan import PrecisionPlan
-from spair.calibration.variants import Variant
-from spair.export.engines.builder import build_engine
+from benchmarks.gpu.harness.precisions import add_precision
+from spair.export.engines.builder import Supervision, build_engine
 from spair.export.engines.graph import prepare_engine_graph
+from spair.export.engines.local import LOCAL, advise_library, make_local_target
 from spair.export.engines.options import EngineOptions
-from spair.export.engines.packages import builder_of
-from spair.export.exporter import export_checkpoint
-from spair.plugins.compiler.build import build_plugins, take_library
+from spair.export.engines.packages import builder_of, find_memory_limit
+from spair.export.engines.target import build_target
+from spair.plugins.compiler.build import build_plugins
 from spair.plugins.compiler.cache import Cache
 from spair.plugins.compiler.kernels.compilation import Settings
-from spair.plugins.compiler.targets import TARGETS, Target
+from spair.plugins.compiler.targets import Target
 from spair.runtime import Bundle
+from spair.runtime.bundle.engines import WHOLE
 from spair.runtime.cache import cache_folder
+from spair.runtime.cuda import open_cuda
+from spair.runtime.cuda import unavailable as no_cuda
+from spair.runtime.engine.graph import EngineGraph
+from spair.runtime.engine.opening import open_engine_network
+from spair.runtime.engine.pool import SlotPool
+from spair.runtime.engine.slot import SlotOptions
+from spair.runtime.engine.tensorrt import TensorRT
+from spair.runtime.errors import UserError
+from spair.runtime.machine.gpu import find_device
+from spair.runtime.shipped import resolve_model
 
-CHECKPOINT = "rain-tiny.safetensors"
 LIBRARY, BUNDLE = "SPAIR_GPU_LIBRARY", "SPAIR_GPU_BUNDLE"
-SCALE = 0.03125
-"""Scale of every INT8 tensor in `convert`, which covers values up to 4."""
 
 
 def find_reason() -> str | None:
-    """Say why no engine can run here, or return None."""
-    if not torch.cuda.is_available():
-        return "PyTorch finds no NVIDIA GPU"
-    if not any(importlib.util.find_spec(package) for package in ("tensorrt", "tensorrt_rtx")):
-        return "neither tensorrt nor tensorrt_rtx is installed"
-    if choose_target() is None:
-        major, minor = torch.cuda.get_device_capability()
-        return f"no target has GPUs of compute capability {major}.{minor} and a TensorRT that is installed here"
-    if not os.environ.get(LIBRARY) and importlib.util.find_spec("triton") is None:
+    """Say in one sentence why no engine can run here.
+
+    None if one can be built and run.
+    """
+    try:
+        find_device()
+        target = make_local_target("BUNDLE")
+    except UserError as error:
+        return str(error)
+    if not os.environ.get(LIBRARY) and advise_library(target, "BUNDLE") is not None:
         return f"Triton, which compiles the plugins, is not installed; or let ${LIBRARY} name a libspair_plugins.so"
-    return None
+    return no_cuda()
 
 
-def choose_target() -> Target | None:
-    """Choose the target with this machine's processor, GPU and TensorRT.
+def find_bundle() -> Path:
+    """Return the bundle that the variable names.
 
-    Full TensorRT comes before TensorRT-RTX.
+    Without the variable it is that of the shipped weights for rain.
     """
-    major, minor = torch.cuda.get_device_capability()
-    for target in sorted(TARGETS, key=lambda target: target.rtx):
-        package = "tensorrt_rtx" if target.rtx else "tensorrt"
-        fits = 10 * major + minor in target.architectures and target.machine == platform.machine()
-        if fits and importlib.util.find_spec(package):
-            return target
-    return None
+    return Path(os.environ.get(BUNDLE) or resolve_model("rain"))
 
 
-@dataclass(frozen=True)
-class Setup:
-    """Bundle, plugin library and temporary folder for this GPU."""
+def build_bundle(folder: Path, precisions: Sequence[str], options: EngineOptions, source: Path | None = None) -> Bundle:
+    """Copy a bundle and build its engines.
 
-    bundle: Bundle
-    target: Target
-    package: str
-    library: Path
-    folder: Path
+    They are for this machine, as those of `spair build --target local`.
 
-    @contextmanager
-    def engine(
-        self, precision: str, options: EngineOptions, *, plugins: bool, source: Path | None = None
-    ) -> Iterator[EngineRunner]:
-        """Build and open an engine of the whole network.
+    Args:
+        folder: folder for the copy.
+        precisions: "fp32", "fp16" or "int8"; graphs that the bundle lacks are made without measured ranges.
+        options: how the engines are built.
+        source: the bundle; None: see `find_bundle`.
 
-        It is sparse with the plugins, and dense without. `source` names another graph of the network.
-        """
-        graph = self.folder / f"{precision}.onnx"
-        graph.write_bytes(prepare_engine_graph(source or self.bundle.graph(precision, "model")))
-        library = self.library if plugins else None
-        built = build_engine(graph, library, self.target, options)
-        with EngineRunner(self.package, built.plan, library) as runner:
-            yield runner
-
-
-def convert(bundle: Bundle, precision: str, path: Path) -> Path:
-    """Write the whole network in FP16 or INT8.
-
-    Its ranges are not measured: any will do to compare two runtimes.
+    Raises:
+        UserError, PluginError: the bundle, the library or a tool cannot be used.
+        GateError: an engine does not restore pictures as ONNX Runtime does.
     """
-    network = Variant(bundle, threads=1)
-    layers = {layer.name: precision for layer in network.layers}
-    scales = {use.key: SCALE for layer in network.layers for use in layer.uses}
-    model = copy.deepcopy(network.models["model"])
-    ConvertPrecision(PrecisionPlan(layers, "fp16", scales), "model")(model)
-    onnx.save(model, path)
-    return path
+    source = source or find_bundle()
+    path = Path(shutil.copytree(source, folder / source.resolve().name))
+    bundle = Bundle.open(path)
+    for precision in precisions:
+        bundle = add_precision(bundle, precision)
+    named = os.environ.get(LIBRARY)
+    build_target(path, LOCAL, options, precisions=precisions, library=Path(named) if named else None)
+    return Bundle.open(path)
 
 
 @contextmanager
-def make_setup(bundle: Path | None = None) -> Iterator[Setup]:
-    """Make everything that engines for this GPU need.
+def open_sparse(bundle: Bundle, precision: str) -> Iterator[EngineGraph]:
+    """Open the whole network's engine, see `build_bundle`."""
+    with closing(open_engine_network(bundle, precision, trust_code=True)) as network:
+        yield network.whole
+
+
+@contextmanager
+def open_alone(
+    bundle: Bundle, precision: str, options: EngineOptions, library: Path | None = None
+) -> Iterator[EngineGraph]:
+    """Build and open an engine without a bundle.
+
+    It is the whole network, built by the package and with the limits that `build_bundle` has.
 
     Args:
-        bundle: exported, perhaps calibrated bundle. By default it is the one of $SPAIR_GPU_BUNDLE, else the shipped
-            checkpoint is exported.
+        bundle: the bundle whose graph is built.
+        precision: a precision that it has.
+        options: how the engine is built.
+        library: plugin library for our nodes; None: they run as their function bodies, which makes a dense engine.
 
     Raises:
-        UserError: the bundle does not open.
-        PluginError: the library does not open or fit; the message says why.
+        UserError: the builder is missing, or refuses the graph.
+        EngineError: TensorRT does not load what it built.
     """
-    target = choose_target()
-    assert target is not None, find_reason()
-    package, _ = builder_of(target)
+    target = make_local_target(str(bundle.path))
+    supervision = Supervision(memory=find_memory_limit(find_device()))
     with tempfile.TemporaryDirectory(prefix="spair-gpu-") as name:
-        folder = Path(name)
-        bundle = bundle or find_bundle(folder)
-        library = folder / "libspair_plugins.so"
-        library.write_bytes(_make_library(target))
-        yield Setup(Bundle.open(bundle), target, package, library, folder)
-
-
-def find_bundle(folder: Path) -> Path:
-    """Return the bundle that the variable names.
-
-    Without the variable the shipped checkpoint is exported into a folder.
-    """
-    named = os.environ.get(BUNDLE)
-    if named:
-        return Path(named)
-    path = folder / "rain-tiny.spair"
-    with as_file(files("spair.network.weights") / CHECKPOINT) as checkpoint:
-        export_checkpoint(checkpoint, path)
-    return path
+        source = Path(name) / f"{precision}.onnx"
+        source.write_bytes(prepare_engine_graph(bundle.graph(precision, WHOLE), pixels=True))
+        plan = build_engine(source, library, target, options, supervision=supervision).plan
+    cuda = open_cuda()
+    with cuda.current():
+        runtime = TensorRT(builder_of(target)[0]).open_runtime(library)
+        engine = runtime.load_engine(plan, f"the {precision} engine")
+    graph = EngineGraph(engine.tensors, SlotPool(cuda, engine, lead="image", slots=1, options=SlotOptions()))
+    del engine  # the graph lets it go when it is closed
+    try:
+        with closing(graph):
+            yield graph
+    finally:
+        with cuda.current():  # after its engine, as in the product
+            del runtime
 
 
 def compile_library(target: Target) -> bytes:
     """Compile the plugin library of a target with all cores."""
     return build_plugins(target, Settings(os.cpu_count() or 1, Cache(cache_folder() / "builds"))).library
-
-
-def _make_library(target: Target) -> bytes:
-    named = os.environ.get(LIBRARY)
-    return take_library(Path(named), target).library if named else compile_library(target)

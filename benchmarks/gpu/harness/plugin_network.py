@@ -15,11 +15,12 @@ import onnxruntime
 import torch
 
 from benchmarks.common.measuring import print_progress
-from benchmarks.gpu.harness.engines import convert
 from benchmarks.gpu.harness.executor import Executor, dense_operator
 from benchmarks.gpu.harness.graph_timing import capture, time_replays
+from benchmarks.gpu.harness.pictures import draw_rain
 from benchmarks.gpu.harness.plugin_nodes import PluginNode
-from benchmarks.gpu.latency import PARTS, TOLERANCE, make_picture
+from benchmarks.gpu.harness.precisions import convert
+from benchmarks.gpu.latency import PARTS, TOLERANCE
 from spair.export.engines.graph import prepare_engine_graph
 from spair.network import SPAIR
 from spair.runtime import Bundle
@@ -37,6 +38,12 @@ CHANGED = 0.1
 """Share of the network's mean change that FP16 may differ by, as for engines."""
 LEAST = 2e-5
 """Mean error that FP16 may have where the network changes next to nothing: a pixel of the mask in some thousands."""
+
+
+def make_picture(width: int, height: int, part: float, device: str) -> torch.Tensor:
+    """Make a picture [1,3,H,W] float32, 0 to 1, see `draw_rain`."""
+    picture = torch.from_numpy(draw_rain(width, height, part))
+    return picture.permute(2, 0, 1)[None].contiguous().to(device).float() / 255
 
 
 def measure_network(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ....runtime.engine.errors import EngineError
 from ....runtime.errors import GateError, UserError
 from ....runtime.restorer import Restorer
 
@@ -19,7 +20,7 @@ def main() -> None:
     The first argument is the folder. It has "job.json" with the bundle, the options of `Restorer.open` and the number
     of samples, and for each sample a picture and perhaps a mask. Restored pictures and found masks are written beside
     them. The second argument is the number of a pipe, which gets the number of each sample before it runs. What the
-    runtime refuses goes to the file "error".
+    runtime, TensorRT or the GPU refuses goes to the file "error".
     """
     folder, pipe = Path(sys.argv[1]), int(sys.argv[2])
     job = json.loads((folder / "job.json").read_text())
@@ -34,8 +35,9 @@ def main() -> None:
                 assert result.mask is not None  # bundles of networks without masks have no plugins
                 np.save(folder / f"restored{number}.npy", result.image)
                 np.save(folder / f"found{number}.npy", result.mask)
-    except (UserError, GateError) as error:
-        (folder / "error").write_text(str(error))
+    except (UserError, GateError, EngineError, MemoryError) as error:
+        words = str(error) or "there is not enough memory"  # Python's own MemoryError has no words
+        (folder / "error").write_text(words)
 
 
 if __name__ == "__main__":

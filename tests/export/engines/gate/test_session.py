@@ -8,6 +8,7 @@ import pytest
 from spair.export.engines.gate import session
 from spair.export.engines.gate.pictures import make_samples
 from spair.export.engines.gate.session import run_in_child
+from spair.runtime.children import make_python_command
 from spair.runtime.errors import GateError
 from spair.runtime.restorer import Restorer
 
@@ -41,6 +42,43 @@ def test_what_the_runtime_refuses_fails_the_gate(tiny_bundle, options, words):
         run_in_child(tiny_bundle, options, "tensorrt", make_samples((16, 16)))
 
 
+REFUSE = """
+from spair.export.engines.gate.script import main
+from spair.runtime.engine.errors import EngineError
+from spair.runtime.restorer import Restorer
+
+
+class Refusing:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def __call__(self, picture, mask=None):
+        raise {error}
+
+
+Restorer.open = lambda bundle, **options: Refusing()
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("EngineError('model.engine does not run: no such tactic')", "model.engine does not run: no such tactic"),
+        ("MemoryError('the GPU has too little memory')", "the GPU has too little memory"),
+        ("MemoryError()", "there is not enough memory"),
+    ],
+)
+def test_what_tensorrt_or_the_gpu_refuses_is_told_in_its_words(tiny_bundle, monkeypatch, error, words):
+    code = REFUSE.format(error=error)
+    monkeypatch.setattr(session, "make_module_command", lambda module, folder: make_python_command(code, folder))
+    with pytest.raises(GateError, match=f"^the engine was built and does not run: {words}; the bundle was left as it"):
+        run_in_child(tiny_bundle, CPU, "tensorrt", make_samples((16, 16)))
+
+
 @pytest.mark.parametrize(
     ("code", "words"),
     [
@@ -50,8 +88,6 @@ def test_what_the_runtime_refuses_fails_the_gate(tiny_bundle, options, words):
     ],
 )
 def test_a_process_that_dies_or_hangs_fails_the_gate(tiny_bundle, monkeypatch, code, words):
-    from spair.runtime.children import make_python_command
-
     monkeypatch.setattr(session, "make_module_command", lambda module, folder: make_python_command(code, folder))
     with pytest.raises(GateError, match=words):
         run_in_child(tiny_bundle, CPU, "tensorrt", make_samples((16, 16)), timeout=1)
