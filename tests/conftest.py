@@ -1,6 +1,7 @@
 """Fixtures for the whole test suite."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,9 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as spair.runtime does; tests may import onnxruntime before it
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script; tests send Ctrl-C to children
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:  # tests and benchmarks are no installed packages: wherever pytest was started, they import

@@ -150,7 +150,7 @@ def test_ctrl_c_ends_the_builder_and_leaves_the_bundle_as_it_was(bundle, host, p
         "for module in (builder, collection, target):\n    module.builder_of = lambda target: ('tensorrt_rtx', '1')\n"
         "main()\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     command = [sys.executable, "-c", code, "build", str(bundle), "--target", host]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
