@@ -133,7 +133,7 @@ HERE = (
     r"TensorRT headers|headers of several TensorRTs",
     r"the placement|CPU's provider alone",
     r"TensorRT-RTX alone has it|engines of TensorRT-RTX do not say",
-    r"\$\{BINDINGS\}|real bindings|these bindings end|runs on the double",
+    r"(?i)bindings|on the double|in one of its own",
     r"^tests/(emulated|plugins|runtime/(cuda|engine|machine))/.*: (str\(error\)|reason|None)$",
 )
 """Patterns of skips that say nothing about hardware: a tool or package can be installed, or another run has it."""

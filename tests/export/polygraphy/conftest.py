@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from spair.export.engines.builder import describe_options
 from spair.export.engines.graph import prepare_engine_graph
-from spair.export.engines.options import EngineOptions, describe_options
+from spair.export.engines.options import EngineOptions
 from spair.runtime.bundle.engine_key import EngineKey
 from spair.runtime.bundle.reader import Bundle
 from spair.runtime.bundle.writer import extend_bundle

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from spair.export.engines.gate.differences import FREE, MOST
+from spair.export.engines.gate.differences import MOST, Differences, list_limits
 from spair.export.polygraphy.pictures import make_pictures
 from spair.export.polygraphy.thresholds import ReferenceNetwork, Thresholds, derive_thresholds
 from spair.runtime import Restorer
@@ -41,13 +41,18 @@ def test_a_reference_restores_as_the_runtime_does(tiny_bundle):
     assert (reference.restore(picture, 0.2)[0] != restored).any(), "noise changes it"
 
 
+def list_expected(mse: float) -> dict[str, float]:
+    """What the gate allows on `PICTURE`."""
+    return list_limits(Differences(0.0, mse, 20.0, 0, PICTURE[..., 0].size), PICTURE[..., 0].size, given=False)
+
+
 def test_they_are_twice_the_natural_difference_and_what_is_free():
     """A tenth of the pixels differs by 10 steps, for which the mean square is 10."""
     found = derive_thresholds(MadeUp(10), MadeUp(20), [PICTURE])
-    mse = FREE["mse"] + 4 * 10
-    share = max(FREE["unequal"], 1 / 600)
-    assert found.restored == pytest.approx(10 * math.log10(110**2 / mse), abs=0.1)
-    assert found.mask == pytest.approx(10 * math.log10(1 / share), abs=0.1)
+    limits = list_expected(10)
+    assert 4 * 10 < limits["mse"] < 50
+    assert found.restored == pytest.approx(10 * math.log10(110**2 / limits["mse"]), abs=0.1)
+    assert found.mask == pytest.approx(10 * math.log10(1 / limits["unequal"]), abs=0.1)
     assert found.natural == pytest.approx(10 * math.log10(255**2 / 10), abs=0.1)
     assert str(found) == f"restored:{found.restored} mask:{found.mask} total:{found.total}"
 
@@ -70,7 +75,7 @@ def test_the_total_passes_wherever_the_pixels_do():
     """Pixels at their limit, all to one side, and rounded to the other."""
     found = derive_thresholds(MadeUp(10), MadeUp(20), [PICTURE])
     total = float(MadeUp(10).restore(PICTURE)[0].sum())
-    off = PICTURE.size * (math.sqrt(FREE["mse"] + 4 * 10) + 1)
+    off = PICTURE.size * (math.sqrt(list_expected(10)["mse"]) + 1)
     assert 20 * math.log10(total / off) >= found.total
     assert 20 * math.log10(total / (1.1 * off)) < found.total
 
