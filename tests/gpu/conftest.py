@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import pytest
 
@@ -22,24 +21,23 @@ OPTIONS = EngineOptions((64, 48), (64, 48), batch=2)
 PRECISIONS = ("fp32", "fp16")
 
 
-@dataclass(frozen=True)
 class Built:
-    """Bundle with engines of one package for this GPU."""
+    """Bundles with engines of one package for this GPU, one for each precision, built when they are first asked for."""
 
-    package: str
-    bundle: Bundle
-    reference: Restorer
-    """The same network in FP32 on the CPU."""
+    def __init__(self, package: str, reference: Restorer, make_folder: Callable[[], Path]) -> None:
+        self.package, self.reference, self._make_folder = package, reference, make_folder
+        self._bundles: dict[str, Bundle] = {}
 
-    @property
-    def entries(self) -> Mapping[str, Mapping[str, Any]]:
-        """Entries of the manifest by precision."""
-        return self.bundle.manifest.targets[local.LOCAL]["engines"]
+    def get(self, precision: str) -> Bundle:
+        """Return the bundle; `spair build` compares its engines with the CPU before they are in it."""
+        if precision not in self._bundles:
+            self._bundles[precision] = build_bundle(self._make_folder(), [precision], OPTIONS)
+        return self._bundles[precision]
 
 
 @pytest.fixture(scope="session", params=PACKAGES)
 def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
-    """Engines in FP32 and FP16; `spair build` compares them with the CPU before they are in the bundle."""
+    """Engines of each package that is installed."""
     package = request.param
     if importlib.util.find_spec(package) is None:
         pytest.skip(f"the package {package} is not installed")
@@ -48,6 +46,5 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         reason = find_reason()
         if reason is not None:
             pytest.skip(reason)
-        bundle = build_bundle(tmp_path_factory.mktemp("engines"), PRECISIONS, OPTIONS)
         reference = stack.enter_context(Restorer.open(find_bundle(), backend="onnxruntime"))
-        yield Built(package, bundle, reference)
+        yield Built(package, reference, lambda: tmp_path_factory.mktemp("engines"))

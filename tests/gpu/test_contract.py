@@ -10,7 +10,9 @@ from benchmarks.gpu.harness.precisions import make_twins
 from spair.calibration.variants import Variant
 from spair.export.engines.gate.check import NOISE
 from spair.export.engines.gate.differences import FREE, REACH, Differences, list_limits, measure
+from spair.export.engines.local import LOCAL
 from spair.runtime import Restorer
+from spair.runtime.bundle.engine_key import read_key
 from tests.gpu.conftest import PRECISIONS, Built
 from tests.runtime.contract import *  # noqa: F403
 from tests.runtime.contract import Subject
@@ -36,9 +38,10 @@ def derive_limits(built: Built, precision: str) -> dict[str, float]:
     """
     if precision == "fp32":
         return {"unequal": FREE["unequal"], "worst": FREE["worst"] + 255 * NOISE}
-    network = Variant(built.bundle, threads=1)
+    bundle = built.get(precision)
+    network = Variant(bundle, threads=1)
     worst = Differences(0.0, 0.0, 0.0, 0, 0)
-    with network.opened(make_twins(built.bundle, precision)) as graphs:
+    with network.opened(make_twins(bundle, precision)) as graphs:
         twin = network.restorer(graphs)
         for drawn in DRAWN:
             found, expected = (run(draw(*drawn)) for run in (twin, built.reference))
@@ -51,10 +54,10 @@ def derive_limits(built: Built, precision: str) -> dict[str, float]:
 @pytest.fixture(scope="session", params=PRECISIONS)
 def subject(request: pytest.FixtureRequest, built: Built) -> Subject:
     """Engines of one package and precision, within derived tolerances."""
-    limits = derive_limits(built, request.param)
+    bundle, limits = built.get(request.param), derive_limits(built, request.param)
 
     def open_restorer(**options: object) -> Restorer:
-        return Restorer.open(built.bundle.path, backend="tensorrt", precision=request.param, trust_code=True, **options)
+        return Restorer.open(bundle.path, backend="tensorrt", precision=request.param, trust_code=True, **options)
 
     return Subject(
         open_restorer,
@@ -68,8 +71,12 @@ def subject(request: pytest.FixtureRequest, built: Built) -> Subject:
     )
 
 
-def test_the_engines_are_those_of_the_package(built, subject):
-    with subject.open() as restorer:
-        assert restorer.backend == "tensorrt"
-    keys = [built.bundle.file(entry["key"]).read_text() for entry in built.entries.values()]
-    assert len(keys) == len(PRECISIONS) and all(f'"builder": "{built.package}"' in key for key in keys)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_engines_are_those_of_the_package(built, precision):
+    bundle = built.get(precision)
+    (entry,) = bundle.manifest.targets[LOCAL]["engines"].values()
+    entries = [entry, *entry["parts"].values()]
+    keys = [read_key(bundle.file(one["key"]).read_text(), one["key"]) for one in entries]
+    assert [key.part for key in keys] == ["model", "net_l", "net_r"]
+    assert {(key.builder, key.precision) for key in keys} == {(built.package, precision)}
+    assert bundle.file(entry["gate"]).is_file()

@@ -33,7 +33,7 @@ Answer = tuple[np.ndarray, np.ndarray]
 @pytest.fixture
 def sparse(built: Built) -> Iterator[EngineGraph]:
     """Engine of the whole network with our plugins, in FP32."""
-    with open_sparse(built.bundle, "fp32") as engine:
+    with open_sparse(built.get("fp32"), "fp32") as engine:
         yield engine
 
 
@@ -69,7 +69,7 @@ def test_pictures_of_a_batch_do_not_touch_each_other(sparse, size):
 def test_a_replayed_graph_follows_the_picture(built, precision):
     """The mask is found on the GPU, so the captured launches must do for any number of distorted pixels."""
     parts = (0.0, 1.0, 0.0, 0.4)
-    with open_sparse(built.bundle, precision) as engine:
+    with open_sparse(built.get(precision), precision) as engine:
         with engine.own_slot(SlotOptions(graph=False)) as slot:
             plain = [answer(slot.run({"image": draw_part(*SIZE, part)[None]})) for part in parts]
         with engine.own_slot(SlotOptions(graph=True)) as slot:
@@ -79,20 +79,22 @@ def test_a_replayed_graph_follows_the_picture(built, precision):
             replayed = [answer(slot.run({"image": draw_part(*SIZE, part)[None]})) for part in parts]
     assert plain[0][1].sum() < plain[3][1].sum() < plain[1][1].sum()
     for found, expected in zip(replayed, plain, strict=True):
-        np.testing.assert_array_equal(found[1], expected[1])
-        np.testing.assert_array_equal(found[0], expected[0])
+        compare(found, expected)
+        if built.package == "tensorrt":  # TensorRT-RTX may compile other kernels for the shapes in the meantime
+            np.testing.assert_array_equal(found[1], expected[1])
+            np.testing.assert_array_equal(found[0], expected[0])
 
 
 @pytest.mark.parametrize("part", [0.0, 0.3, 1.0], ids=["dry", "part", "wet"])
 def test_sparse_and_dense_engines_agree(built, sparse, part):
     picture = draw_part(*SIZE, part)
-    with open_alone(built.bundle, "fp32", OPTIONS) as dense:
+    with open_alone(built.get("fp32"), "fp32", OPTIONS) as dense:
         compare(answer(sparse.run({"image": picture[None]})), answer(dense.run({"image": picture[None]})))
 
 
 def test_an_int8_engine_equals_onnx_runtime_on_the_same_graph(built, tmp_path):
     """The ranges of such graphs may not be measured, and then they do not pass the gate of the build."""
-    bundle = add_precision(Bundle.open(shutil.copytree(built.bundle.path, tmp_path / "copy.spair")), "int8")
+    bundle = add_precision(Bundle.open(shutil.copytree(built.get("fp32").path, tmp_path / "copy.spair")), "int8")
     library = bundle.file(bundle.manifest.targets[LOCAL]["library"])
     picture = draw(32, 32, seed=4)  # most of it is restored, and by many steps
     with Restorer.open(bundle.path, backend="onnxruntime", precision="int8") as restorer:

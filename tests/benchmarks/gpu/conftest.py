@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.gpu.harness.engines import LIBRARY, build_bundle, find_bundle
+from benchmarks.gpu.harness.engines import LIBRARY, find_bundle
 from spair.export.engines import builder as building
 from spair.export.engines.gate import staging
 from spair.export.engines.gate.check import Answer
@@ -18,7 +18,7 @@ from tests.benchmarks.gpu.builder import AnyLibrary, EmulatedBuilder
 from tests.emulated.double.world import World
 from tests.emulated.driver.gpu import USUAL, EmulatedGPU
 from tests.emulated.fixtures import *  # noqa: F403
-from tests.gpu.conftest import OPTIONS, PRECISIONS, Built
+from tests.gpu.conftest import PRECISIONS, Built
 from tests.plugins.conftest import BuiltPlugins, kernel_settings, plugins  # noqa: F401
 
 SM = 89
@@ -77,6 +77,9 @@ def built(made: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
     """In place of the fixture of `tests/gpu`: engines for the emulated GPU."""
     with pytest.MonkeyPatch.context() as patch:
         made.enter(patch)
-        bundle = build_bundle(tmp_path_factory.mktemp("engines"), PRECISIONS, OPTIONS)
-    with Restorer.open(find_bundle(), backend="onnxruntime") as reference:
-        yield Built("tensorrt", bundle, reference)
+        with Restorer.open(find_bundle(), backend="onnxruntime") as reference:
+            engines = Built("tensorrt", reference, lambda: tmp_path_factory.mktemp("engines"))
+            for precision in PRECISIONS:
+                engines.get(precision)
+            patch.undo()
+            yield engines

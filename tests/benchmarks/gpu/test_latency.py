@@ -53,7 +53,7 @@ def test_each_precision_is_built_compared_and_measured(machine, tiny_bundle, mon
 def test_engines_that_disagree_are_not_timed(machine, built, monkeypatch):
     timed = []
     monkeypatch.setattr(latency, "time_replays", lambda *given: timed.append(given))
-    with open_sparse(built.bundle, "fp32") as sparse:
+    with open_sparse(built.get("fp32"), "fp32") as sparse:
 
         class Wrong(EngineGraph):
             def __init__(self) -> None:
@@ -71,7 +71,7 @@ def test_engines_that_disagree_are_not_timed(machine, built, monkeypatch):
 def test_an_engine_that_is_not_captured_is_not_timed(machine, gpu, built):
     gpu.fail("cuStreamBeginCapture_v2", 900, times=9)
     refused = pytest.raises(EngineError, match="the engine was not captured as a CUDA graph: ")
-    with open_sparse(built.bundle, "fp32") as sparse, refused:
+    with open_sparse(built.get("fp32"), "fp32") as sparse, refused:
         latency.time_replays(sparse, latency.draw_rain(*SIZE, 1.0), 2)
 
 

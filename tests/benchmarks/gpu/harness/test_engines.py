@@ -42,18 +42,17 @@ def test_the_bundle_of_the_variable_is_taken(monkeypatch, tiny_bundle):
 
 def test_a_bundle_gets_engines_of_this_gpu_and_stays_as_it_is(machine, built):
     assert "local" not in engines.Bundle.open(find_bundle()).manifest.targets
-    entries = built.entries
-    assert list(entries) == ["fp32", "fp16"] and all(
-        set(entry["parts"]) == {"net_l", "net_r"} for entry in entries.values()
-    )
-    with open_sparse(built.bundle, "fp32") as engine:
+    entries = built.get("fp16").manifest.targets["local"]["engines"]
+    assert list(entries) == ["fp16"] and set(entries["fp16"]["parts"]) == {"net_l", "net_r"}
+    with open_sparse(built.get("fp32"), "fp32") as engine:
         assert engine.run({"image": draw(20, 30)[None]})["mask"].shape == (1, 20, 30)
 
 
 @pytest.mark.parametrize("sparse", [True, False], ids=["plugins", "bodies"])
 def test_an_engine_alone_has_the_plugins_that_are_asked_for(machine, built, sparse):
-    library = built.bundle.file(built.bundle.manifest.targets["local"]["library"]) if sparse else None
-    with open_alone(built.bundle, "fp32", OPTIONS, library) as engine:
+    bundle = built.get("fp32")
+    library = bundle.file(bundle.manifest.targets["local"]["library"]) if sparse else None
+    with open_alone(bundle, "fp32", OPTIONS, library) as engine:
         assert engine.largest["image"] == (2, 48, 64, 3)
         assert engine.run({"image": draw(20, 30)[None]})["mask"].shape == (1, 20, 30)
     assert machine.jobs[-1]["library"] == (str(library) if sparse else None)
@@ -62,5 +61,5 @@ def test_an_engine_alone_has_the_plugins_that_are_asked_for(machine, built, spar
 def test_what_the_builder_refuses_leaves_nothing_behind(machine, built, monkeypatch):
     monkeypatch.setattr("spair.export.engines.builder.run_worker", lambda *given: {"error": "no such layer"})
     refused = pytest.raises(UserError, match="builds no engine from .*fp32.onnx: no such layer")
-    with refused, open_alone(built.bundle, "fp32", OPTIONS):
+    with refused, open_alone(built.get("fp32"), "fp32", OPTIONS):
         pass
