@@ -44,7 +44,7 @@ class EngineFacts:
         """Options of the engine's build that Polygraphy takes too."""
         options = self.key.options
         usual, largest = tuple(options["usual"]), tuple(options["largest"])
-        return EngineOptions(usual, largest, options["batch"], options["tf32"])  # type: ignore[arg-type]
+        return EngineOptions(usual, largest, options["batch"], options["tf32"])
 
     @property
     def engine(self) -> str:

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +75,8 @@ def format_npz(pictures: Sequence[np.ndarray]) -> bytes:
         The file inputs.npz, with arrays [1, H, W, 3] whose names sort in the given order.
     """
     stream = io.BytesIO()
-    np.savez_compressed(stream, **{f"image{number:02}": picture[None] for number, picture in enumerate(pictures)})
+    arrays: dict[str, Any] = {f"image{number:02}": picture[None] for number, picture in enumerate(pictures)}
+    np.savez_compressed(stream, **arrays)
     return stream.getvalue()
 
 
