@@ -18,6 +18,7 @@ from tests.benchmarks.gpu.builder import AnyLibrary, EmulatedBuilder
 from tests.emulated.double.world import World
 from tests.emulated.driver.gpu import USUAL, EmulatedGPU
 from tests.emulated.fixtures import *  # noqa: F403
+from tests.emulated.fixtures import PACKAGES
 from tests.gpu.conftest import PRECISIONS, Built
 from tests.plugins.conftest import BuiltPlugins, kernel_settings, plugins  # noqa: F401
 
@@ -47,6 +48,7 @@ class Machine:
 
     def enter(self, patch: pytest.MonkeyPatch) -> None:
         """Put the GPU and the builder in place; the GPU is one that the library has kernels for."""
+        PACKAGES.show()  # a fixture of the session comes before that of the module, which shows them else
         self.gpu.set(**{**USUAL, "sm": SM})
         patch.setenv(LIBRARY, str(self._library))
         patch.setattr(building, "run_worker", self._builder)

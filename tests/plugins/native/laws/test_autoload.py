@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spair.export.engines import builder as engine_module
+from spair.export.engines.child.process import make_environment
 from spair.export.engines.graph import prepare_engine_graph
 from spair.plugins.compiler.build import build_plugins
 from spair.plugins.compiler.targets import find_target
@@ -180,7 +180,7 @@ def parse_with(library: Path, tmp_path: Path, order: str = "late") -> tuple[list
     graph = make_graph(tmp_path / "g.onnx")
     graph.write_bytes(prepare_engine_graph(graph, bodies=False))
     (tmp_path / "links").mkdir()
-    environment = engine_module._make_environment("tensorrt_rtx", tmp_path / "links")
+    environment = make_environment("tensorrt_rtx", tmp_path / "links")
     done = run_child(PARSE, graph, library, order, environment=environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1]), done.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from spair.export.engines import builder as engine_module
+from spair.export.engines.child.process import make_environment
 from spair.export.engines.graph import prepare_engine_graph
 from spair.plugins.compiler.kernels.compilation import Settings
 from spair.plugins.compiler.library.embedding import read_label
@@ -120,7 +120,7 @@ def test_a_bad_attributes_sentence_reaches_pythons_logger(rtx, plugins, tmp_path
     pads.ints[:] = [1, 0, 1, 0]
     onnx.save(model, path)
     (tmp_path / "links").mkdir()
-    environment = engine_module._make_environment("tensorrt_rtx", tmp_path / "links")
+    environment = make_environment("tensorrt_rtx", tmp_path / "links")
     done = run_child(PARSE, path, plugins.path, environment=environment)
     assert done.returncode == 0, done.stderr
     parsed, errors = json.loads(done.stdout.splitlines()[-1])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spair.export.engines import builder as engine_module
+from spair.export.engines.child.process import make_environment
 from spair.export.engines.graph import prepare_engine_graph
 from spair.export.engines.options import EngineOptions
 from spair.export.engines.programs.commands import make_polygraphy_command
@@ -42,7 +42,7 @@ def polygraphy_with(
     graph = make_graph(tmp_path / "g.onnx")
     graph.write_bytes(prepare_engine_graph(graph, bodies=False))
     (tmp_path / "links").mkdir()
-    environment = engine_module._make_environment("tensorrt_rtx", tmp_path / "links")
+    environment = make_environment("tensorrt_rtx", tmp_path / "links")
     environment["POLYGRAPHY_USE_TENSORRT_RTX"] = "1"
     sizes = {"min": 16, "opt": 32, "max": 32}
     shapes = [word for name, size in sizes.items() for word in (f"--trt-{name}-shapes", f"image:[1,3,{size},{size}]")]
