@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from collections import defaultdict
@@ -15,6 +16,7 @@ from .errors import EngineError
 from .slot import Slot, SlotOptions
 from .tensorrt import LoadedEngine
 
+_LOG = logging.getLogger("spair.tensorrt")
 _STEP = 4
 """Ratio of the numbers of pixels of neighbouring buckets."""
 _BUCKETS = 4
@@ -183,6 +185,9 @@ class SlotPool:
                 return
             self._closed = True
             self._free.notify_all()
-        with self._cuda.current():
-            self._free_idle()
-            self._engine = None
+        try:
+            with self._cuda.current():
+                self._free_idle()
+                self._engine = None
+        except CudaError as error:  # the context of a lost GPU; the process gives all back at its end
+            _LOG.error("closing: %s", error)

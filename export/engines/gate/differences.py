@@ -42,6 +42,8 @@ class Differences:
     """Number of pixels that both left as they were and that differ all the same."""
     restored: int
     """Number of pixels that both restored."""
+    far: bool = True
+    """Whether there are pixels for `worst` to be taken over."""
 
     @property
     def psnr(self) -> float:
@@ -85,6 +87,7 @@ def measure(
         float(error[far].max()) if far.any() else 0.0,
         int((error[neither] > 0).sum()),
         int(both.sum()),
+        bool(far.any()),
     )
 
 
@@ -102,7 +105,7 @@ def list_limits(natural: Differences, pixels: int, *, given: bool) -> dict[str, 
     limits = {
         "unequal": FREE["unequal"] + FACTOR * natural.unequal,
         "mse": FREE["mse"] + FACTOR**2 * natural.mse,
-        "worst": FREE["worst"] + FACTOR * natural.worst,
+        "worst": FREE["worst"] + FACTOR * natural.worst if natural.far else MOST["worst"],  # unknown, then
     }
     if not given:
         limits["mse"] += BESIDE

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from spair.runtime.cuda import open_cuda
+from spair.runtime.cuda import CudaError, open_cuda
 from spair.runtime.engine.errors import EngineError
 from spair.runtime.engine.pool import SlotPool
 from spair.runtime.engine.slot import Slot, SlotOptions
@@ -105,6 +105,20 @@ def test_a_lost_gpu_stays_lost_for_all_threads(gpu, make_pool):
         with pytest.raises(EngineError, match=r"the GPU was lost \(.*illegal memory.*in this process; start it again"):
             pool.run(feed())
     pool.close()
+
+
+def test_a_context_that_cannot_be_made_current_is_no_reason_not_to_close(make_pool, monkeypatch, caplog):
+    pool = make_pool()
+
+    def refuse():
+        raise CudaError("cuCtxPushCurrent failed: context is destroyed", 709)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(pool._cuda), "current", lambda driver: refuse())
+        pool.close()
+    assert "context is destroyed" in caplog.text
+    with pytest.raises(EngineError, match="the restorer was closed"):
+        pool.run(feed())
 
 
 def test_an_engine_error_costs_its_slot_alone(make_pool, monkeypatch):

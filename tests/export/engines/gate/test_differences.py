@@ -93,3 +93,14 @@ def test_json_has_the_ratio_beside_the_mean():
         "untouched": 0,
         "restored": 5,
     }
+
+
+def test_where_no_pixel_is_far_from_unequal_masks_the_largest_difference_is_unknown():
+    """Not zero, which would allow one step to engines whose masks differ elsewhere."""
+    picture, mask = np.full((20, 20, 3), 90, np.uint8), np.ones((20, 20), bool)
+    other = mask.copy()
+    other[10, 10] = False
+    natural = measure((picture, other), (picture, mask), gated=True)
+    assert (natural.far, natural.worst) == (False, 0.0)
+    assert list_limits(natural, 400, given=False)["worst"] == MOST["worst"]
+    assert measure((picture, mask), (picture, mask), gated=True).far
