@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
+from ...runtime.clock import CountProgress
 from ...runtime.errors import UserError
 from ...runtime.images.finding import list_pictures
 from ..simulators import Simulator
 from .config import Data
 from .datasets import find_pairs
-from .pairs import Pair, Progress, listed, pair_folders, read_mask, read_pair_uint8, read_rgb_uint8
+from .pairs import Pair, listed, pair_folders, read_mask, read_pair_uint8, read_rgb_uint8
 from .simulated import degrade_photo
 from .store import Store
 
@@ -95,7 +96,7 @@ def load_corpus(
     memory: float = float("inf"),
     *,
     simulator: Simulator | None = None,
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
 ) -> Corpus:
     """Decode every picture of a run.
 
@@ -181,7 +182,7 @@ def _at_scales(pictures: Iterable[Any], shrink: Any, scales: tuple[int, ...], pa
                 yield picture if factor == 1 else shrink(picture, factor)
 
 
-def _list_pairs(data: Data, progress: Progress | None) -> Iterator[tuple[str, Pair]]:
+def _list_pairs(data: Data, progress: CountProgress | None) -> Iterator[tuple[str, Pair]]:
     """List the pairs of all folders and data sets.
 
     Yields:
@@ -195,7 +196,7 @@ def _list_pairs(data: Data, progress: Progress | None) -> Iterator[tuple[str, Pa
             yield source.layout, pair
 
 
-def _list_masked(data: Data, progress: Progress | None) -> Iterator[tuple[str, Pair]]:
+def _list_masked(data: Data, progress: CountProgress | None) -> Iterator[tuple[str, Pair]]:
     """List the photographs that only have a mask.
 
     They are their own targets.
@@ -208,7 +209,7 @@ def _list_masked(data: Data, progress: Progress | None) -> Iterator[tuple[str, P
             yield folders.input.name, pair
 
 
-def read_photos(folder: Path, progress: Progress | None) -> list[tuple[Path, np.ndarray]]:
+def read_photos(folder: Path, progress: CountProgress | None) -> list[tuple[Path, np.ndarray]]:
     """Read the clean pictures of a folder or file.
 
     Raises:

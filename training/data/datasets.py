@@ -32,9 +32,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ...runtime.clock import CountProgress
 from ...runtime.errors import UserError
 from .folders import Files, FolderForm, ListForm
-from .pairs import Pair, Progress, check_pairs, listed
+from .pairs import Pair, check_pairs, listed
 
 Form = FolderForm | ListForm
 
@@ -58,7 +59,7 @@ class Layout:
 
 
 def find_pairs(
-    layout: str, root: Path, split: str | None = None, *, check: bool = True, progress: Progress | None = None
+    layout: str, root: Path, split: str | None = None, *, check: bool = True, progress: CountProgress | None = None
 ) -> list[Pair]:
     """Find the pairs of a data set.
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from ...runtime.clock import CountProgress as Progress
+from ...runtime.clock import CountProgress
 from ...runtime.errors import UserError
 from ...runtime.images import read_image
 from ...runtime.images.finding import READABLE_SUFFIXES, list_pictures
@@ -55,7 +55,7 @@ class Pair:
 
 
 def pair_folders(
-    inputs: Path, targets: Path, masks: Path | None = None, *, check: bool = True, progress: Progress | None = None
+    inputs: Path, targets: Path, masks: Path | None = None, *, check: bool = True, progress: CountProgress | None = None
 ) -> list[Pair]:
     """Pair the pictures of two or three folders by stem.
 
@@ -85,7 +85,7 @@ def pair_folders(
     return pairs
 
 
-def check_pairs(pairs: Sequence[Pair], progress: Progress | None = None) -> None:
+def check_pairs(pairs: Sequence[Pair], progress: CountProgress | None = None) -> None:
     """Check pairs by decoding every file once.
 
     A long run then does not fail at its end. Files are decoded whole, because a truncated file has an intact header. A
@@ -269,7 +269,7 @@ def _check_paired(ours: dict[str, Path], theirs: dict[str, Path], our_folder: Pa
         )
 
 
-def _sizes(paths: Sequence[Path], progress: Progress | None) -> list[tuple[int, int] | str]:
+def _sizes(paths: Sequence[Path], progress: CountProgress | None) -> list[tuple[int, int] | str]:
     """Decode files in parallel.
 
     Returns:

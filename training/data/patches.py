@@ -42,7 +42,7 @@ class ProcessShare(NamedTuple):
     world: int = 1
 
 
-class PatchDataset(Dataset):
+class PatchDataset(Dataset[Any]):
     """Data set of random crops in random orientation.
 
     `Data` gives the shares of four kinds of samples: crops of a pair; transplants, where the degradation of a pair

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...runtime.clock import CountProgress
 from ...runtime.errors import UserError
-from ..data.pairs import Pair, Progress, fingerprint, listed, read_pair
+from ..data.pairs import Pair, fingerprint, listed, read_pair
 from .comparison import lab_errors
 from .metrics import MASK_MEASURES, LabSums, MaskCounts
 from .protocols import REGIONS, EvaluationProtocol, TaskProtocol, find_protocol
@@ -32,7 +33,7 @@ def evaluate_masks(
     protocol: EvaluationProtocol = "shadow",
     *,
     model: str = "",
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
     keep: Callable[[Located], None] | None = None,
 ) -> dict[str, Any]:
     """Compare the masks that a network finds with true masks.

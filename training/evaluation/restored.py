@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ...runtime.clock import CountProgress
 from ...runtime.errors import GateError, UserError
-from ..data.pairs import Pair, Progress, fingerprint, read_pair
+from ..data.pairs import Pair, fingerprint, read_pair
 from . import alignment, truth
 from .comparison import Example, Measured, MeasureSetting, compare, lab_errors
 from .metrics import MASK_MEASURES, LabSums, QuantizeMode
@@ -50,7 +51,7 @@ def evaluate(
     resize: int | None = None,
     shift: int = 0,
     model: str = "",
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
     keep: Callable[[Measured], None] | None = None,
 ) -> dict[str, Any]:
     """Restore each input and compare it with its target.

@@ -16,7 +16,7 @@ from ..data import photos
 
 if TYPE_CHECKING:
     from ...runtime import Restorer
-    from ..data.pairs import Progress
+    from ...runtime.clock import CountProgress
     from ..data.photos import RainedPhoto
 
 Run = Callable[[np.ndarray], np.ndarray]
@@ -89,7 +89,13 @@ class SampleResult:
 
 
 def try_samples(
-    bundle: Path, precisions: Iterable[str], *, threads: int | None, tile: int | None, repeat: int, progress: Progress
+    bundle: Path,
+    precisions: Iterable[str],
+    *,
+    threads: int | None,
+    tile: int | None,
+    repeat: int,
+    progress: CountProgress,
 ) -> list[SampleResult]:
     """Try a bundle on every sample photograph on ONNX Runtime.
 

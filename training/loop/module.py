@@ -237,7 +237,7 @@ class PatchModule(L.LightningDataModule):
         super().__init__()
         self.config, self.corpus, self.stage = config, corpus, stage
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> DataLoader[Any]:
         """Return the batches of this epoch.
 
         The trainer calls this again before every epoch.
@@ -266,7 +266,7 @@ class PatchModule(L.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
         )
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> DataLoader[Any]:
         """Return the held-out pictures, one at a time and whole.
 
         Pictures without a clean one are used only where Net_L learns.

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bars
 
+from ...runtime.clock import CountProgress
 from ..config import TrainingConfig
 from ..data.corpus import Corpus
-from ..data.pairs import Progress
 from .state import State
 
 REFRESHES = 4
@@ -81,7 +81,7 @@ def describe_start(config: TrainingConfig, corpus: Corpus, state: State | None) 
 
 
 @contextlib.contextmanager
-def counting_pictures(shown: bool) -> Iterator[Progress | None]:
+def counting_pictures(shown: bool) -> Iterator[CountProgress | None]:
     """Show a bar on stderr while pictures are read.
 
     Yields:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ....runtime.clock import CountProgress
 from ....runtime.errors import UserError
-from ...data.pairs import Pair, Progress
+from ...data.pairs import Pair
 from ..masks import evaluate_masks
 from ..metrics import QuantizeMode
 from ..protocols import EvaluationProtocol, find_protocol
@@ -53,7 +54,7 @@ class Kind(Protocol):
         """
 
     def measure(
-        self, restorer: Restorer, pairs: Sequence[Pair], *, model: str, progress: Progress, keep: Keep | None
+        self, restorer: Restorer, pairs: Sequence[Pair], *, model: str, progress: CountProgress, keep: Keep | None
     ) -> dict[str, Any]:
         """Measure a model and return its report."""
 
@@ -87,7 +88,7 @@ class RestoredKind:
         """Accept every model."""
 
     def measure(
-        self, restorer: Restorer, pairs: Sequence[Pair], *, model: str, progress: Progress, keep: Keep | None
+        self, restorer: Restorer, pairs: Sequence[Pair], *, model: str, progress: CountProgress, keep: Keep | None
     ) -> dict[str, Any]:
         """Measure by `evaluate`."""
         how = self.comparison
@@ -132,7 +133,7 @@ class MaskKind:
             )
 
     def measure(
-        self, restorer: Restorer, pairs: Sequence[Pair], *, model: str, progress: Progress, keep: Keep | None
+        self, restorer: Restorer, pairs: Sequence[Pair], *, model: str, progress: CountProgress, keep: Keep | None
     ) -> dict[str, Any]:
         """Measure by `evaluate_masks`."""
         return evaluate_masks(restorer, pairs, self.protocol, model=model, progress=progress, keep=keep)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...data.pairs import Progress
+from ....runtime.clock import CountProgress
 from .kinds import Kind
 from .results import ResultFolder
 from .sources import Sources
@@ -15,7 +15,7 @@ from .sources import Sources
 if TYPE_CHECKING:
     from ....runtime import Restorer
 
-Counter = Callable[[str], AbstractContextManager[Progress]]
+Counter = Callable[[str], AbstractContextManager[CountProgress]]
 """Opens a progress display under a title."""
 
 

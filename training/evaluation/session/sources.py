@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ....runtime.clock import CountProgress
 from ....runtime.errors import UserError
 from ...data.datasets import LAYOUTS, find_pairs
-from ...data.pairs import Pair, Progress, check_pairs, listed, pair_folders
+from ...data.pairs import Pair, check_pairs, listed, pair_folders
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Sources:
         """Whether there are true masks but no clean pictures."""
         return self.clean is None and self.dataset is None
 
-    def find(self, progress: Progress) -> list[Pair]:
+    def find(self, progress: CountProgress) -> list[Pair]:
         """Find the chosen pairs.
 
         Every chosen file is decoded once. The other files must pair as well, but are not decoded.
