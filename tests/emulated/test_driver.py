@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import signal
 
 import numpy as np
 import pytest
@@ -89,6 +90,16 @@ def test_memory_is_poisoned_and_guarded(gpu, bench):
 def test_the_host_cannot_touch_device_memory(gpu, bench):
     ctypes.c_float.from_address(int(bench.x)).value  # noqa: B018
     assert any("the host touched device memory" in problem for problem in gpu.problems)
+
+
+@pytest.mark.breaks
+def test_memory_is_guarded_after_others_set_the_signals(gpu, bench):
+    """Lightning sets the handlers of all signals at the end of a training, to those that Python knows."""
+    signal.signal(signal.SIGSEGV, signal.SIG_DFL)
+    gpu.heal()  # as between tests
+    bench.cuda.memcpy_dtoh_async(bench.a, bench.x, bench.stream)
+    bench.a.copy()  # ends the process where nobody handles it
+    assert any("while queued work writes it" in problem for problem in gpu.problems)
 
 
 def test_mapped_memory_needs_no_copies(gpu, bench):
