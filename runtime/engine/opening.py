@@ -142,9 +142,13 @@ def open_engines(
         trust_code: load the library and the engines though nobody has trusted them.
 
     Raises:
-        UserError: no engine fits, one is of another version, or the code is not trusted.
+        UserError: `slots` is less than 1, no engine fits, one is of another version, or the code is not trusted.
         EngineError: TensorRT refuses the library.
     """
+    if slots is not None and slots < 1:
+        raise UserError(
+            f"the number of threads is {slots}, expected 1 or more pictures that an engine computes at a time"
+        )
     choice = choose_engine(bundle, precision)
     assert isinstance(bundle.manifest.network, SpairNetwork), "engines are built for SPAIR networks alone"
     if not trust_code:

@@ -118,3 +118,10 @@ def test_two_restorers_live_side_by_side(engine_bundle):
         with Restorer.open(engine_bundle.path, backend="tensorrt") as second:
             assert (first(draw(24, 32)).image == second(draw(24, 32)).image).all()
         first(draw(24, 32))
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_no_pictures_at_a_time_are_refused(engine_bundle, threads):
+    """A pool without slots would wait forever for one."""
+    with pytest.raises(UserError, match=f"the number of threads is {threads}, expected 1 or more"):
+        Restorer.open(engine_bundle.path, backend="tensorrt", threads=threads)
