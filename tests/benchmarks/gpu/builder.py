@@ -25,7 +25,7 @@ class EmulatedBuilder:
     def __init__(self, write_plan: Callable[..., bytes]) -> None:
         self._write_plan = write_plan
         self.jobs: list[dict[str, Any]] = []
-        """What was asked for."""
+        """Builds that were asked for, in order."""
 
     def __call__(self, job: dict[str, Any], folder: Path, supervision: object) -> dict[str, Any]:
         self.jobs.append(job)

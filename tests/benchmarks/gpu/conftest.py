@@ -43,7 +43,7 @@ class Machine:
 
     @property
     def jobs(self) -> list[dict[str, Any]]:
-        """What the builder was asked for."""
+        """Builds that were asked for, in order."""
         return self._builder.jobs
 
     def enter(self, patch: pytest.MonkeyPatch) -> None:

@@ -96,7 +96,7 @@ class EmulatedGPU:
         self.cuda.emu_fail.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.c_int, ctypes.c_int]
         self.cuda.emu_is_capturing.argtypes = [ctypes.c_uint64]
         self.raised: list[BaseException] = []
-        """What emulated work raised: a bug of the emulation, or an AccessError."""
+        """Errors of emulated work; an AccessError, or a bug of the emulation."""
         self.kernels: dict[int, Bind] = {}
         """Address of a kernel's code -> what makes the work of its launches."""
         self._work: dict[int, Callable[[], None]] = {}

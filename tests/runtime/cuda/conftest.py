@@ -14,7 +14,7 @@ from tests.emulated.fixtures import *  # noqa: F403
 def cuda(request: pytest.FixtureRequest, gpu: object) -> Iterator[Cuda]:
     """Driver with its context current."""
     if request.param == "cuda.bindings":
-        pytest.importorskip("cuda.bindings.driver")
+        pytest.importorskip("cuda.bindings.driver", reason="cuda-bindings is not installed")
     driver = open_cuda(request.param)
     with driver.current():
         yield driver

@@ -66,7 +66,7 @@ def test_a_run_forgets_the_marks_of_the_one_before(stream):
 
 @pytest.mark.parametrize("package", ["pycuda", "cuda.bindings"])
 def test_the_drivers_marks_are_in_order_and_given_back(gpu, package):
-    pytest.importorskip("cuda.bindings.driver")
+    pytest.importorskip("cuda.bindings.driver", reason="cuda-bindings is not installed")
     cuda = open_cuda(package)
     with cuda.current():
         stream = cuda.make_stream()

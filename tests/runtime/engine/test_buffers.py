@@ -7,7 +7,7 @@ from spair.runtime.cuda import CudaError, open_cuda
 from spair.runtime.engine.buffers import Buffer, close_all
 
 KINDS = {0: {"device": 1, "pinned": 1}, 1: {"pinned": 1}}
-"""What a buffer holds on a GPU of its own, and on one that shares the memory of the host."""
+"""Objects of a buffer, by whether the GPU shares the memory of the host."""
 
 
 def list_held(gpu):

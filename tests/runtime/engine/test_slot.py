@@ -16,7 +16,7 @@ from tests.runtime.engine.pictures import draw
 
 @pytest.fixture(params=["pycuda", "cuda.bindings"])
 def cuda(gpu, request):
-    pytest.importorskip("cuda.bindings.driver")
+    pytest.importorskip("cuda.bindings.driver", reason="cuda-bindings is not installed")
     cuda = open_cuda(request.param)
     with cuda.current():
         yield cuda

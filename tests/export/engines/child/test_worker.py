@@ -151,7 +151,7 @@ class Enumeration:
 
 
 class Builder:
-    """What `_configure` calls, with a record of what it set."""
+    """Double of TensorRT for `_configure`, which records the settings."""
 
     def __init__(self) -> None:
         self.flags: dict[str, bool] = {}

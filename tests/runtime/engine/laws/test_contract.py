@@ -11,7 +11,7 @@ from tests.runtime.contract import Subject
 @pytest.fixture(params=["pycuda", "cuda.bindings"])
 def subject(request, engine_bundle, reference, monkeypatch):
     """Engines of the double, through both packages of the driver; the double computes by ONNX Runtime."""
-    pytest.importorskip("cuda.bindings.driver")
+    pytest.importorskip("cuda.bindings.driver", reason="cuda-bindings is not installed")
     monkeypatch.setattr("spair.runtime.cuda.driver.PACKAGES", {request.param: PACKAGES[request.param]})
 
     def open_restorer(**options):
