@@ -13,7 +13,7 @@ import numpy as np
 from ...plugins.compiler.library.autoload import AUTOLOAD
 from ...runtime.bundle.engines import WHOLE
 from ...runtime.bundle.reader import Bundle
-from ...runtime.bundle.writer import Content
+from ...runtime.bundle.writer import Content, write_contents
 from ...runtime.clock import ReportProgress
 from ...runtime.errors import UserError
 from .commands import EngineFacts, format_commands
@@ -129,13 +129,7 @@ def _write(folder: Path, files: Mapping[str, Content]) -> None:
     """Write all files or none."""
     temporary = folder.absolute().with_name(f".{folder.absolute().name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
-        for name, content in files.items():
-            file = temporary / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(content, Path):
-                shutil.copyfile(content, file)
-            else:
-                file.write_bytes(content)
+        write_contents(temporary, files)
         if folder.is_dir():
             folder.rmdir()
         temporary.rename(folder)

@@ -181,9 +181,16 @@ def _unlisted_files(folder: Path) -> list[str]:
     return [name for name in found if name not in listed]
 
 
-def _fill(folder: Path, manifest_fields: Mapping[str, Any], files: Mapping[str, Content]) -> None:
-    hashes = {}
-    folder.mkdir()
+def write_contents(folder: Path, files: Mapping[str, Content]) -> None:
+    """Write files into a folder, one after the other.
+
+    Args:
+        folder: made where it is missing.
+        files: path inside the folder -> content.
+
+    Raises:
+        OSError: a file cannot be read or written; those before it are there then.
+    """
     for name, content in files.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -191,7 +198,12 @@ def _fill(folder: Path, manifest_fields: Mapping[str, Any], files: Mapping[str, 
             shutil.copyfile(content, file)
         else:
             file.write_bytes(content)
-        hashes[name] = sha256(file)
+
+
+def _fill(folder: Path, manifest_fields: Mapping[str, Any], files: Mapping[str, Content]) -> None:
+    folder.mkdir()
+    write_contents(folder, files)
+    hashes = {name: sha256(folder / name) for name in files}
     manifest = {**manifest_fields, "schema": SCHEMA, "files": hashes}
     text = json.dumps(manifest, indent=1, allow_nan=False) + "\n"
     parse_manifest(text, "the manifest to write")
