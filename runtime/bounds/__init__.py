@@ -1,0 +1,1 @@
+"""Bounds on files, values and memory, checked before the work."""

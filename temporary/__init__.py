@@ -1,0 +1,1 @@
+"""Temporary files and folders: their names, their owners, and their removal."""
