@@ -6,7 +6,7 @@ import pytest
 from spair.runtime import Picture
 
 
-@pytest.mark.parametrize("shape", [(4, 4), (4, 4, 2), (0, 4, 3)])
+@pytest.mark.parametrize("shape", [(4, 4), (4, 4, 5), (0, 4, 3)])
 def test_pictures_check_their_pixels(shape):
     with pytest.raises(ValueError, match=r"a picture is HxWx1"):
         Picture(np.zeros(shape, np.uint8))
@@ -27,7 +27,7 @@ def test_pixels_of_either_byte_order_are_kept_as_native_values(kind, order):
     np.testing.assert_array_equal(kept, values)
 
 
-@pytest.mark.parametrize(("channels", "alpha"), [(1, False), (3, False), (4, True)])
+@pytest.mark.parametrize(("channels", "alpha"), [(1, False), (2, True), (3, False), (4, True)])
 def test_sides_and_alpha_follow_from_the_shape(channels, alpha):
     picture = Picture(np.zeros((2, 7, channels), np.uint8))
     assert (picture.height, picture.width, picture.has_alpha) == (2, 7, alpha)

@@ -7,6 +7,9 @@ import pytest
 import pyvips
 
 from spair.runtime import Picture, UserError, read_image, write_image
+from spair.runtime.images import check_encodable, encode_image, list_dropped
+from spair.runtime.images.containers import Extras
+from spair.runtime.images.containers.items import Item
 from tests.runtime.images.samples import make_jpeg, pixels
 
 
@@ -144,6 +147,34 @@ def test_too_large_for_the_format_is_one_sentence(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("suffix", "form"), [(".png", "PNG"), (".jpg", "JPEG"), (".webp", "WebP"), (".tif", "TIFF")])
+def test_files_in_memory_are_those_that_are_written(tmp_path, suffix, form):
+    picture = Picture(pixels(), icc=srgb_profile(), dpi=(150.0, 150.0))
+    write_image(tmp_path / f"a{suffix}", picture)
+    assert encode_image(picture, form) == (tmp_path / f"a{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("form", "channels", "kind", "message"),
+    [
+        ("GIF", 3, "uint8", "cannot write x as GIF: that format is not written, expected one of PNG, JPEG, WebP, TIFF"),
+        ("png", 3, "uint8", "cannot write x as png: that format is not written"),
+        ("JPEG", 3, "uint16", "cannot write x: JPEG does not hold uint16 pixels; write PNG or TIFF instead"),
+        ("JPEG", 4, "uint8", "cannot write x: JPEG has no alpha channel; write PNG or WebP or TIFF instead"),
+        ("PNG", 3, "float32", "cannot write x: PNG does not hold float32 pixels; write TIFF instead"),
+    ],
+)
+def test_what_no_format_in_memory_holds_is_refused_before_and_while_it_is_made(form, channels, kind, message):
+    picture = Picture(pixels(channels=channels, kind=kind))
+    for make in (check_encodable, encode_image):
+        with pytest.raises(UserError, match=message):
+            make(picture, form, name="x")
+
+
+def test_what_can_be_made_is_not_refused_before():
+    check_encodable(Picture(pixels(channels=4, kind="uint16")), "TIFF")
+
+
 @pytest.mark.data
 def test_real_photos_survive(data_dir, tmp_path):
     photos = sorted((data_dir / "rain" / "real").iterdir())[:5]
@@ -152,3 +183,27 @@ def test_real_photos_survive(data_dir, tmp_path):
         picture = read_image(photo)
         write_image(tmp_path / "copy.png", picture)
         np.testing.assert_array_equal(read_image(tmp_path / "copy.png").pixels, picture.pixels)
+
+
+def test_a_quality_makes_files_smaller(tmp_path):
+    for suffix in (".jpg", ".webp"):
+        write_image(tmp_path / f"a{suffix}", Picture(pixels(64, 64)))
+        write_image(tmp_path / f"b{suffix}", Picture(pixels(64, 64)), quality=30)
+        assert (tmp_path / f"b{suffix}").stat().st_size < (tmp_path / f"a{suffix}").stat().st_size / 1.5
+
+
+PACKET = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf tiff:Orientation='6'/></x:xmpmeta>"
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
+def test_xmp_is_kept_with_its_orientation_reset(tmp_path, suffix):
+    write_image(tmp_path / f"a{suffix}", Picture(pixels(), xmp=PACKET))
+    assert read_image(tmp_path / f"a{suffix}").xmp == PACKET.replace(b"'6'", b"'1'")
+
+
+def test_what_a_format_does_not_keep_is_listed():
+    extras = Extras("PNG", (Item("text", b"tEXt", b"a\0b"), Item("gamma", b"gAMA", bytes(4))))
+    picture = Picture(pixels(), exif=b"Exif\0\0", dpi=(72.0, 72.0), extras=extras)
+    assert list_dropped(picture, "PNG") == []
+    assert list_dropped(picture, "TIFF") == ["EXIF", "text", "gamma"]
+    assert list_dropped(picture, "WebP") == ["resolution", "text", "gamma"]
