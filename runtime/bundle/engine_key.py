@@ -11,8 +11,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
+from ..bounds.files import read_text
+from ..bounds.values import parse_json, shorten
 from ..errors import UserError
 
 
@@ -26,9 +29,9 @@ class EngineKey:
     target: str
     precision: str
     part: str
-    """Name of the graph in the bundle, such as "model" or "net_l"."""
+    """Name of the part of the network, such as "model", "net_l" or "served"."""
     graph: str
-    """SHA-256 of the graph's file."""
+    """SHA-256 of the graph with all of its weights, see `Bundle.graph_digest`."""
     library: str
     """SHA-256 of libspair_plugins.so."""
     builder: str
@@ -58,6 +61,19 @@ class EngineKey:
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
 
+def load_key(file: Path) -> EngineKey:
+    """Read a key from its file.
+
+    Raises:
+        UserError: the file cannot be read, or is no key.
+    """
+    try:
+        text = read_text(file)
+    except (OSError, ValueError) as error:
+        raise _damaged(str(file), error) from error
+    return read_key(text, str(file))
+
+
 def read_key(text: str, where: str) -> EngineKey:
     """Read a key from the text of its file.
 
@@ -69,15 +85,30 @@ def read_key(text: str, where: str) -> EngineKey:
         UserError: the text is not a key.
     """
     try:
-        raw = json.loads(text)
+        raw = parse_json(text)
         key = EngineKey(**{**raw, "architectures": tuple(raw["architectures"])})
-        if not re.fullmatch(r"(\d+\.\d+)?", key.driver):
-            raise ValueError(f"its driver is {key.driver!r}")
+        _check_key(key)
         return key
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(
-            f"cannot read {where}: it is not the key of an engine ({error}); build the engine again"
-        ) from error
+    except (ValueError, TypeError, LookupError) as error:
+        raise _damaged(where, error) from error
+
+
+def _check_key(key: EngineKey) -> None:
+    numbers, options = key.architectures, key.options
+    texts = (entry.name for entry in fields(EngineKey) if entry.type == "str")
+    wrong = [name for name in texts if not isinstance(getattr(key, name), str)]
+    if wrong:
+        raise TypeError(f"its {wrong[0]} is {getattr(key, wrong[0])!r}, expected text")
+    if not numbers or not all(isinstance(one, int) and not isinstance(one, bool) for one in numbers):
+        raise TypeError(f"its architectures are {numbers!r}, expected whole numbers")
+    if not isinstance(options, dict):
+        raise TypeError(f"its options are {options!r}, expected a table")
+    if not re.fullmatch(r"(\d{1,4}\.\d{1,4})?", key.driver):
+        raise ValueError(f"its driver is {key.driver!r}")
+
+
+def _damaged(where: str, error: Exception) -> UserError:
+    return UserError(f"cannot read {where}: it is not the key of an engine ({shorten(error)}); build the engine again")
 
 
 def list_differences(found: EngineKey, expected: EngineKey) -> list[str]:

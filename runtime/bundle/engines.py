@@ -11,13 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
+from ..errors import UserError, quote
 from ..machine.gpu import Device
-from .engine_key import EngineKey, list_differences, read_key
+from .engine_key import EngineKey, list_differences, load_key
 from .reader import Bundle
 
 WHOLE = "model"
 """Name of the part that is the whole network."""
+SERVED = "served"
+"""Name of the part that is the whole network too, with inputs and outputs for Triton Inference Server."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +72,15 @@ def find_engine(bundle: Bundle, target: str, precision: str, host: Host, part: s
         target: name of the target that the engine was built for.
         precision: "fp32", "fp16" or "int8".
         host: the machine at hand.
-        part: "model" is the whole network; "net_l" and "net_r" are its stages.
+        part: "model" is the whole network, "served" the same for other programs; "net_l" and "net_r" are its stages.
 
     Raises:
         UserError: the bundle has no such engine; the graph or the library has changed since it was built; another
             TensorRT built it, or it is for another processor or GPU. The message says what differs, and which command
             builds the engine again.
     """
-    remedy = f"build it again: spair build {bundle.path} --target {target} --precision {precision}"
+    command = quote("spair", "build", bundle.path, "--target", target, "--precision", precision)
+    remedy = f"build it again: {command}"
     built = bundle.manifest.targets
     entry = built.get(target, {})
     files = _read_entry(entry, precision, part)
@@ -89,11 +92,16 @@ def find_engine(bundle: Bundle, target: str, precision: str, host: Host, part: s
             f"(it has: {', '.join(have) or 'none'}); " + remedy.replace("again: ", "with ")
         )
     engine, sidecar, library = files
-    key = read_key(bundle.file(sidecar).read_text(encoding="utf-8"), str(bundle.path / sidecar))
+    key = load_key(bundle.file(sidecar))
     differences = list_differences(key, _expect(key, bundle, target, precision, part, library, host))
     if differences:
         raise UserError(f"the engine {bundle.path / engine} does not fit here: {'; '.join(differences)}; {remedy}")
     return StoredEngine(bundle.file(engine), bundle.file(library), key)
+
+
+def name_graph(part: str) -> str:
+    """Name the graph that a part's engine is built from."""
+    return WHOLE if part == SERVED else part
 
 
 def _read_entry(entry: Mapping[str, Any], precision: str, part: str) -> tuple[str, str, str] | None:
@@ -125,7 +133,7 @@ def _expect(
         target=target,
         precision=precision,
         part=part,
-        graph=manifest.files.get(manifest.graphs.get(precision, {}).get(part, ""), "absent"),
+        graph=bundle.graph_digest(precision, name_graph(part)),
         library=manifest.files.get(library, "absent"),
         builder=host.builder,
         version=host.version,

@@ -8,6 +8,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ...temporary.names import stem_of
+from ...temporary.places import finish
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -35,13 +38,39 @@ def lock_bundle(path: Path) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    file = path.with_name(f".{path.name}.lock")
+    file = path.with_name(f".{stem_of(path)}.lock")
     descriptor = _acquire(file)
     try:
         yield
     finally:
         # Removed while it is locked: a writer that waits for it then sees that it has the lock of a file that is gone.
-        file.unlink(missing_ok=True)
+        try:
+            finish(lambda: file.unlink(missing_ok=True))
+        finally:
+            os.close(descriptor)
+
+
+def remove_unheld(file: Path) -> bool:
+    """Remove the lock file that a killed process left.
+
+    Returns:
+        Whether it was removed; False where a process holds it, or where it is not an empty file of ours.
+    """
+    if fcntl is None:
+        return False
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        if os.fstat(descriptor).st_size:
+            return False
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file.unlink()
+        return True
+    except OSError:  # a process holds it, the file system has no locks, or the folder may not be written
+        return False
+    finally:
         os.close(descriptor)
 
 

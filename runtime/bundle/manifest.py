@@ -5,13 +5,15 @@ The entries of `manifest.json` are checked once, when it is parsed.
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from ..bounds.values import parse_json, shorten
 from ..errors import UserError
 from ..tiling.spec import ForeignNetwork, NetworkSpec, SpairNetwork, network_from_json
+from .checks.entries import check_entries
 
 SCHEMA = 1
 """Number of the schema that this version writes; newer ones are refused, because their meaning is not known."""
@@ -46,6 +48,8 @@ class Manifest:
     outputs: tuple[str, ...] = ()
     targets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Tables by name of a target, with "library", "architectures", "engines", ...; paths are inside the bundle."""
+    rows: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Paths inside the bundle of the row programs, by precision and by file ("program", "arrays")."""
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -66,17 +70,17 @@ def parse_manifest(text: str, where: str) -> Manifest:
             newer, or the kind is not known.
     """
     try:
-        raw = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        raw = parse_json(text)
+    except ValueError as error:
         raise UserError(f"cannot read {where}: it is not JSON ({error}); export the bundle again") from error
     if not isinstance(raw, dict):
         raise UserError(f"cannot read {where}: it holds a {type(raw).__name__}, expected an object; export it again")
     _check_schema(raw.get("schema"), where)
     try:
         return _manifest_from(raw)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         what = f"the entry {error} is missing" if isinstance(error, KeyError) else str(error)
-        raise UserError(f"cannot use {where}: {what}; export the bundle again") from error
+        raise UserError(f"cannot use {where}: {shorten(what)}; export the bundle again") from error
 
 
 def _check_schema(schema: Any, where: str) -> None:
@@ -89,24 +93,48 @@ def _check_schema(schema: Any, where: str) -> None:
 
 
 def _manifest_from(raw: dict[str, Any]) -> Manifest:
-    if raw["kind"] not in KINDS:
+    if not isinstance(raw["kind"], str) or raw["kind"] not in KINDS:
         raise ValueError(f"its kind is {raw['kind']!r}, expected one of {', '.join(KINDS)}")
+    check_entries(raw)
     kept = {f.name: raw[f.name] for f in fields(Manifest) if f.name in raw}
     for name in ("name", "task", "preset"):
         if not isinstance(kept.setdefault(name, ""), str):
             raise TypeError(f"its {name} is {kept[name]!r}, expected text")
     network_type = SpairNetwork if raw["kind"] == "spair" else ForeignNetwork
     kept["network"] = network_from_json(network_type, raw["network"])
+    for table, depth in _NAMED.items():
+        _check_names(table, raw.get(table, {}), depth)
+    for entry in _table("targets", raw.get("targets", {})).values():
+        _check_names("engines", entry.get("engines", {}) if isinstance(entry, dict) else {}, 1)
     kept["graphs"] = {str(key): _text_table("graphs", parts) for key, parts in raw["graphs"].items()}
     kept["files"] = _text_table("files", raw["files"])
     kept["inputs"] = tuple(raw.get("inputs", ()))
     kept["outputs"] = tuple(raw.get("outputs", ()))
-    if not all(isinstance(entry, dict) for entry in _table("targets", raw.get("targets", {})).values()):
-        raise TypeError(f"its targets must be a table of tables, not {raw['targets']!r}")
-    unlisted = [p for parts in kept["graphs"].values() for p in parts.values() if p not in kept["files"]]
+    rows = _table("rows", raw.get("rows", {}))
+    kept["rows"] = {str(key): _text_table("rows", parts) for key, parts in rows.items()}
+    named = [path for table in (kept["graphs"], kept["rows"]) for parts in table.values() for path in parts.values()]
+    unlisted = [path for path in named if path not in kept["files"]]
     if unlisted:
         raise ValueError(f"the graph {unlisted[0]} is not listed among its files")
     return Manifest(**kept, raw=raw)
+
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_NAMED = {"graphs": 2, "rows": 2, "targets": 1, "calibration": 1}
+"""Tables whose keys are names of precisions, parts and targets -> depth down to which they are."""
+
+
+def _check_names(what: str, table: Any, depth: int) -> None:
+    """Refuse names that a shell or terminal would understand."""
+    if depth == 0 or not isinstance(table, dict):
+        return
+    for name, inner in table.items():
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                f"its {what} has the name {name!r}, expected at most 64 of a-z, 0-9, '.', '_' and '-', of which the "
+                "first is a letter or a digit"
+            )
+        _check_names(what, inner, depth - 1)
 
 
 def _table(what: str, table: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Choice of the fastest precision for each graph.
+"""Choice of the fastest precision.
 
 A precision is chosen only if its calibration passed the accuracy gate.
 """
@@ -9,16 +9,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..machine.processor import count_cores, read_cpu_name
-from .reader import Bundle
+from .reader import DERIVED, PLAIN, Bundle
 
 AUTO = "auto"
 """Precision that stands for the choice of the fastest one."""
 
-PLAIN = "fp32"
-"""Precision that every bundle has."""
-
 TIMED_BACKEND = "onnxruntime"
-"""Name of the backend on which calibrations measure times."""
+"""Name of the backend on which calibrations measure the times of graphs."""
+
+ROWS = "rows"
+"""Name under which a calibration keeps the times of whole pictures on the backend cpu."""
 
 
 def choose_precisions(bundle: Bundle, parts: Iterable[str], backend: str, threads: int | None) -> dict[str, str]:
@@ -37,8 +37,55 @@ def choose_precisions(bundle: Bundle, parts: Iterable[str], backend: str, thread
         Precisions by part.
     """
     calibrations = bundle.manifest.raw.get("calibration", {}) if backend == TIMED_BACKEND else {}
-    here = {"machine": read_cpu_name(), "cores": count_cores(), "threads": threads}
+    here = _describe_here(threads)
     return {part: _fastest(bundle, part, calibrations, here) for part in parts}
+
+
+def choose_rows(bundle: Bundle, threads: int | None) -> str:
+    """Choose the precision of the backend cpu.
+
+    The rule is that of `choose_precisions`, for whole pictures.
+
+    Args:
+        bundle: a bundle with a row program, calibrated or not.
+        threads: number of threads; None takes all cores.
+
+    Returns:
+        "fp32", "bf16", or the name of another row program.
+    """
+    calibrations = bundle.manifest.raw.get("calibration")
+    if not isinstance(calibrations, dict):
+        return PLAIN
+    here, stored = _describe_here(threads), {*bundle.manifest.rows, *DERIVED}
+    found = {one: _share(entry, ROWS, here) for one, entry in calibrations.items() if one in stored}
+    shares = {one: share for one, share in found.items() if share is not None}
+    return min(shares, key=lambda one: shares[one], default=PLAIN)
+
+
+def compare_rows(bundle: Bundle, precision: str, threads: int | None) -> float | None:
+    """Compare the backend cpu with ONNX Runtime in a precision.
+
+    Args:
+        bundle: a bundle, calibrated or not.
+        precision: name of a precision with graphs.
+        threads: number of threads; None takes all cores.
+
+    Returns:
+        Time of whole pictures on the backend cpu as a share of that on ONNX Runtime; None if it was not measured on
+        this processor with this number of threads.
+    """
+    try:
+        speed = bundle.manifest.raw["calibration"][precision]["speed"]
+        times = speed["parts"][ROWS]
+        if any(speed[key] != value for key, value in _describe_here(threads).items()):
+            return None
+        return float(times["ms"]) / float(times["graphs_ms"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _describe_here(threads: int | None) -> dict[str, Any]:
+    return {"machine": read_cpu_name(), "cores": count_cores(), "threads": threads}
 
 
 def _fastest(bundle: Bundle, part: str, calibrations: Any, here: Mapping[str, Any]) -> str:

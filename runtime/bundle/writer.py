@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ...temporary.leftovers import settle
+from ...temporary.places import place_beside
+from ..bounds.files import read_text
+from ..bounds.values import parse_json
 from ..errors import UserError
-from ..files import sha256
+from ..files import replace_folder, sha256
 from .lock import lock_bundle
 from .manifest import SCHEMA, parse_manifest
 from .reader import CALIBRATED, MANIFEST, Bundle, check_name
+
+_OWN = re.compile(r"manifest\.json|graphs/(fp32|fp16|int8)/((model|net_l|net_r)\w*\.onnx|rows\.(json|bin))")
+"""Names of the files that exports and calibrations write into a bundle."""
 
 Content = bytes | Path
 """Content of a file in a bundle, as bytes or as a file to copy."""
@@ -34,9 +41,11 @@ def write_bundle(
 ) -> Bundle:
     """Write a bundle folder and open it.
 
-    The bundle is completed in a temporary folder beside `path` before it is moved into place, so a failure leaves
-    `path` as it was. (If the process is killed between the two renames of a replacement, the old bundle remains beside
-    it as ".NAME.<id>.old".) Writers wait for each other, see `lock_bundle`.
+    The bundle is completed in a temporary folder beside `path` before it takes its place, so a failure leaves `path` as
+    it was. An old bundle and the new one change places in one step, so there is a bundle at every moment, also for
+    readers and after a kill; where the system cannot do that, a kill between two renames leaves the old bundle beside
+    it, and the next writer puts it back. What killed writers left behind is removed by the next one. Writers wait for
+    each other, see `lock_bundle`.
 
     Args:
         path: the folder to make; its parent is made when missing.
@@ -120,6 +129,7 @@ def _writing(target: Path) -> Iterator[None]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with lock_bundle(target):
+            settle(target)
             yield
     except OSError as error:
         raise UserError(
@@ -128,24 +138,21 @@ def _writing(target: Path) -> Iterator[None]:
 
 
 def _replace(target: Path, manifest_fields: Mapping[str, Any], files: Mapping[str, Content]) -> Bundle:
-    token = uuid.uuid4().hex[:12]
-    temporary = target.with_name(f".{target.name}.{token}.tmp")
-    try:
+    with place_beside(target) as temporary:
         _fill(temporary, manifest_fields, files)
-        _move_into_place(temporary, target, target.with_name(f".{target.name}.{token}.old"))
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        replace_folder(temporary, target)
     return Bundle.open(target)
 
 
 def check_target(target: Path, force: bool) -> None:
-    """Check that a bundle may be written at a place.
+    """Check that a bundle can be written at a place.
 
     Call it before long work.
 
     Raises:
         UserError: see `write_bundle`.
     """
+    _check_parent(target)
     if not os.path.lexists(target):
         return
     if not target.is_dir() or target.is_symlink():
@@ -163,22 +170,63 @@ def check_target(target: Path, force: bool) -> None:
     if foreign:
         raise UserError(
             f"cannot replace {target}: {foreign[0]} in it is not part of a bundle and would be lost; "
-            "move it away or choose another name"
+            "move that file away, or choose another name"
+        )
+
+
+def check_extendable(bundle: Bundle) -> None:
+    """Refuse a bundle that could not be replaced.
+
+    Call it before long work, of which `extend_bundle` writes the results.
+
+    Raises:
+        UserError: the bundle holds a file that is not its own, or the folder beside it cannot be written.
+    """
+    place = bundle.path.resolve()
+    check_target(place, force=True)
+    try:
+        with place_beside(place) as folder:
+            folder.mkdir()
+    except OSError as error:
+        raise UserError(
+            f"cannot write beside the bundle {place}: {error.strerror or error}; "
+            "copy it to a folder that can be written"
+        ) from error
+
+
+def _check_parent(target: Path) -> None:
+    """Refuse a place whose nearest existing folder cannot be written."""
+    place = target.absolute().parent
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        raise UserError(f"cannot write the bundle {target}: {place} is not a folder; choose another name")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UserError(
+            f"cannot write the bundle {target}: the folder {place} cannot be written; give a place that can be written"
         )
 
 
 def _unlisted_files(folder: Path) -> list[str]:
     """List the files that a folder's manifest does not list.
 
-    If the manifest cannot be read, all files are listed.
+    If the manifest is somebody else's, all files are listed. If it is damaged, those are whose names no bundle has, so
+    that a damaged bundle can be exported again.
     """
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        listed = {MANIFEST, *manifest["files"]} if "schema" in manifest else set()
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        listed = set()
-    found = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if not path.is_dir())
-    return [name for name in found if name not in listed]
+        manifest = parse_json(read_text(folder / MANIFEST))
+    except (OSError, ValueError):
+        manifest = {"schema": None}
+    if not isinstance(manifest, dict) or "schema" not in manifest:
+        return _list_files(folder)
+    files = manifest.get("files")
+    if isinstance(files, dict):
+        return [name for name in _list_files(folder) if name not in {MANIFEST, *files}]
+    return [name for name in _list_files(folder) if _OWN.fullmatch(name) is None]
+
+
+def _list_files(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if not path.is_dir()]
 
 
 def write_contents(folder: Path, files: Mapping[str, Content]) -> None:
@@ -208,17 +256,3 @@ def _fill(folder: Path, manifest_fields: Mapping[str, Any], files: Mapping[str, 
     text = json.dumps(manifest, indent=1, allow_nan=False) + "\n"
     parse_manifest(text, "the manifest to write")
     (folder / MANIFEST).write_text(text, encoding="utf-8")
-
-
-def _move_into_place(new: Path, target: Path, backup: Path) -> None:
-    had_old = target.exists()
-    if had_old:
-        target.rename(backup)
-    try:
-        new.rename(target)
-    except OSError:
-        if had_old:
-            backup.rename(target)
-        raise
-    if had_old:
-        shutil.rmtree(backup, ignore_errors=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ..bundle.reader import Bundle
-from ..errors import UserError
+from ..errors import UserError, quote
 from .checking import library_folder
 from .store import forget_digests, list_trusted, trust_digests, trusted_list
 
@@ -48,7 +48,7 @@ def list_code(bundle: Bundle, target: str | None = None) -> tuple[CodeFile, ...]
     if target is not None and target not in built:
         raise UserError(
             f"the bundle {bundle.path} has nothing for the target {target!r} (it has: {', '.join(built) or 'none'}); "
-            f"build it with: spair build {bundle.path} --target {target}"
+            f"build it with: spair build {quote(bundle.path)} --target {quote(target)}"
         )
     found = {}
     for name in built if target is None else (target,):
@@ -63,6 +63,7 @@ def trust_bundle(
     *,
     target: str | None = None,
     remove: bool = False,
+    expect_digest: Collection[str] = (),
     confirm: Callable[[dict[str, Any]], None] = lambda report: None,
 ) -> dict[str, Any]:
     """Trust a bundle's code, or no longer trust it.
@@ -73,16 +74,18 @@ def trust_bundle(
         path: the bundle's folder.
         target: see `list_code`.
         remove: take the digests off the list, and remove the copies of their libraries.
+        expect_digest: see `Bundle.open`.
         confirm: function that sees the report before anything new is trusted, and raises to stop.
 
     Returns:
-        The JSON of `spair trust`: {"bundle", "list", "changed", "files": [{"target", "file", "sha256", "bytes",
-        "trusted"}]}. "changed" counts the digests that were added or removed.
+        The JSON of `spair trust`: {"bundle", "digest", "list", "changed", "files": [{"target", "file", "sha256",
+        "bytes", "trusted"}]}. "changed" counts the digests that were added or removed.
 
     Raises:
-        UserError: the bundle holds no code, see `list_code`; the list cannot be read or written.
+        UserError: the bundle is another than expected; it holds no code, see `list_code`; the list cannot be
+            read or written.
     """
-    bundle = Bundle.open(path)
+    bundle = Bundle.open(path, expect_digest=expect_digest)
     code = list_code(bundle, target)
     if not code:
         raise UserError(
@@ -105,7 +108,8 @@ def trust_bundle(
 def _report(bundle: Bundle, code: tuple[CodeFile, ...]) -> dict[str, Any]:
     trusted = list_trusted()
     files = [{**asdict(one), "trusted": one.sha256 in trusted} for one in code]
-    return {"bundle": str(bundle.path), "list": str(trusted_list()), "changed": 0, "files": files}
+    facts = {"bundle": str(bundle.path), "digest": bundle.digest, "list": str(trusted_list())}
+    return {**facts, "changed": 0, "files": files}
 
 
 def _find_code(entry: Any) -> Iterator[str]:

@@ -6,13 +6,13 @@ folder that only this user can write.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from ..bundle.checks.digest import compute_digest
 from ..cache import cache_folder
-from ..errors import UserError
+from ..errors import UserError, quote
 from ..files import replace_atomically, sha256
 from .ownership import check_ownership
 from .store import list_trusted
@@ -48,7 +48,7 @@ def read_trusted(path: Path, *, bundle: Path, trust_code: bool = False) -> bytes
     """
     content = path.read_bytes()
     if not trust_code:
-        _refuse_untrusted({path: hashlib.sha256(content).hexdigest()}, bundle)
+        _refuse_untrusted({path: compute_digest(content)}, bundle)
     return content
 
 
@@ -73,7 +73,7 @@ def take_library(path: Path, *, bundle: Path, trust_code: bool = False) -> Path:
     if trust_code:
         return path
     content = path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
+    digest = compute_digest(content)
     _refuse_untrusted({path: digest}, bundle)
     copy = library_folder(digest) / path.name
     try:
@@ -124,8 +124,8 @@ def _refuse_untrusted(digests: Mapping[Path, str], bundle: Path) -> None:
         files = ", ".join(f"{_inside(path, bundle)} (SHA-256 {digest[:12]}…)" for path, digest in unknown.items())
         raise UserError(
             f"the bundle {bundle} holds code that was not built on this machine: {files}; it would run with your "
-            f"rights, so nothing of it was loaded; if you know where it comes from, run: spair trust {bundle}, or "
-            "give --trust-code (in Python trust_code=True) for this once"
+            f"rights, so nothing of it was loaded; if you know where it comes from, run: spair trust {quote(bundle)}, "
+            "or give --trust-code (in Python trust_code=True) for this once"
         )
 
 

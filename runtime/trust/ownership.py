@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from ..errors import UserError
+from ..errors import UserError, quote
 
 POSIX = os.name == "posix"
 """Whether files have owners and modes; on other systems nothing is checked."""
@@ -37,7 +37,7 @@ def check_ownership(path: Path, status: os.stat_result) -> None:
         mode = stat.S_IMODE(status.st_mode)
         raise UserError(
             f"{path} says what may run as code, but other users can write it (mode {mode:03o}); "
-            f"run: chmod go-w {path}, and delete it first if you do not know who wrote there"
+            f"run: chmod go-w {quote(path)}, and delete it first if you do not know who wrote there"
         )
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..bounds.values import parse_json
+from ..bundle.checks.digest import is_digest
 from ..bundle.lock import lock_bundle
 from ..cache import cache_folder
 from ..errors import UserError
@@ -20,8 +21,6 @@ from .ownership import check_ownership
 
 SCHEMA = 1
 """Number of the form of the list."""
-
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def trusted_list() -> Path:
@@ -72,7 +71,7 @@ def describe_trusted() -> dict[str, Any]:
         return {"list": place, "files": 0, "reason": str(error)}
 
 
-def trust_files(paths: Iterable[Path]) -> dict[str, str]:
+def trust_files(paths: Iterable[str | os.PathLike[str]]) -> dict[str, str]:
     """Trust files by their present content.
 
     Call it for files that this machine built, or that the user chose.
@@ -87,7 +86,7 @@ def trust_files(paths: Iterable[Path]) -> dict[str, str]:
         UserError: see `trust_digests`.
         OSError: a file cannot be read.
     """
-    return trust_digests({sha256(path): path.name for path in paths})
+    return trust_digests({sha256(path): path.name for path in map(Path, paths)})
 
 
 def trust_digests(names: Mapping[str, str]) -> dict[str, str]:
@@ -103,7 +102,7 @@ def trust_digests(names: Mapping[str, str]) -> dict[str, str]:
         UserError: the list is damaged, another user could write it, or it cannot be written.
         ValueError: a digest is none.
     """
-    wrong = [digest for digest in names if not _DIGEST.fullmatch(digest)]
+    wrong = [digest for digest in names if not is_digest(digest)]
     if wrong:
         raise ValueError(f"{wrong[0]!r} is not a SHA-256 in lower-case hexadecimal")
     added: dict[str, str] = {}
@@ -162,11 +161,11 @@ def _write(path: Path, names: Mapping[str, str]) -> None:
 
 def _parse(content: bytes, path: Path) -> dict[str, str]:
     try:
-        raw = json.loads(content)
+        raw = parse_json(content)
         if raw["schema"] != SCHEMA:
             raise ValueError(f"its schema is {raw['schema']!r}, expected {SCHEMA}")
         return dict(_check_entry(*entry) for entry in raw["trusted"].items())
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
             f"the list of trusted files {path} is damaged ({type(error).__name__}: {error}); delete it, and trust "
             "again what you need with: spair trust BUNDLE"
@@ -174,6 +173,6 @@ def _parse(content: bytes, path: Path) -> dict[str, str]:
 
 
 def _check_entry(digest: str, name: Any) -> tuple[str, str]:
-    if not _DIGEST.fullmatch(digest) or not isinstance(name, str):
+    if not is_digest(digest) or not isinstance(name, str):
         raise ValueError(f"{digest!r} is not the SHA-256 of a named file")
     return digest, name

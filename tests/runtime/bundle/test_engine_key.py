@@ -1,10 +1,11 @@
 """Keys of engines: written and read without loss, and every difference is told."""
 
 import dataclasses
+import json
 
 import pytest
 
-from spair.runtime.bundle.engine_key import EngineKey, list_differences, read_key
+from spair.runtime.bundle.engine_key import EngineKey, list_differences, load_key, read_key
 from spair.runtime.errors import UserError
 
 KEY = EngineKey(
@@ -68,6 +69,17 @@ def test_an_option_that_one_side_lacks_is_told():
         KEY.to_json().replace('"part"', '"piece"'),
         "null",
         KEY.to_json().replace('"driver": ""', '"driver": "new"'),
+        KEY.to_json().replace('"driver": ""', f'"driver": "{"9" * 5000}.1"'),
+        *(
+            json.dumps({**json.loads(KEY.to_json()), **changes})
+            for changes in (
+                {"options": []},
+                {"architectures": []},
+                {"architectures": ["89"]},
+                {"graph": 5},
+                {"driver": None},
+            )
+        ),
     ],
 )
 def test_another_text_is_no_key(text):
@@ -75,3 +87,12 @@ def test_another_text_is_no_key(text):
         UserError, match="cannot read engines/rtx/fp16.json: it is not the key of an engine .*; build the engine"
     ):
         read_key(text, "engines/rtx/fp16.json")
+
+
+def test_a_key_is_read_from_a_bounded_file(tmp_path):
+    (tmp_path / "key.json").write_text(KEY.to_json())
+    assert load_key(tmp_path / "key.json") == KEY
+    (tmp_path / "key.json").write_bytes(b"\xff")
+    for path in (tmp_path / "key.json", tmp_path, tmp_path / "absent"):
+        with pytest.raises(UserError, match=f"cannot read {path}: it is not the key of an engine"):
+            load_key(path)

@@ -1,6 +1,7 @@
 """Manifests are checked entry by entry, and unknown entries are kept."""
 
 import json
+import os
 
 import pytest
 
@@ -85,3 +86,38 @@ def test_precisions_stand_in_the_order_of_the_manifest(bundles):
     parts = bundle.manifest.raw["graphs"]["fp32"]
     path = edit(bundle, graphs={"int8": parts, "fp32": parts, "fp16": {}})
     assert Bundle.open(path).manifest.precisions == ("int8", "fp32", "fp16")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"schema": 1', '"schema": 1, "opset": ' + "9" * 5000),
+        ('"schema": 1', '"schema": 1, "schema": 1'),
+        ('"schema": 1', '"schema": 1, "parity": {"max_abs": NaN}'),
+        ('"schema": 1', '"schema": 1, "colour": "\\ud800"'),
+        ('"schema": 1', '"schema": 1, "network": ' + "[" * 500 + "]" * 500),
+        ('"schema": 1', '"schema": 1, "kind": ["spair"]'),
+    ],
+)
+def test_what_python_reads_beyond_json_is_refused(old, new):
+    text = json.dumps({"schema": 1, "files": {}, "graphs": {}})
+    assert old in text
+    with pytest.raises(UserError, match="here: ") as caught:
+        parse_manifest(text.replace(old, new), "here")
+    assert str(caught.value).isprintable()
+
+
+def test_a_manifest_that_could_block_is_not_opened(bundles):
+    path = bundles.spair().path
+    (path / MANIFEST).unlink()
+    os.mkfifo(path / MANIFEST)
+    with pytest.raises(UserError, match="it is a FIFO, expected a file"):
+        Bundle.open(path)
+
+
+def test_a_manifest_beyond_reason_is_not_read(bundles):
+    path = bundles.spair().path
+    with (path / MANIFEST).open("r+b") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(UserError, match="too large"):
+        Bundle.open(path)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spair.runtime import Bundle, Restorer, UserError
-from spair.runtime.bundle.precision import choose_precisions
+from spair.runtime.bundle.precision import choose_precisions, choose_rows, compare_rows
 from spair.runtime.bundle.writer import extend_bundle
 from spair.runtime.machine.processor import count_cores, read_cpu_name
 
@@ -77,7 +77,10 @@ def test_what_was_timed_elsewhere_says_nothing(calibrated):
 def test_the_restorer_opens_what_is_chosen(calibrated):
     bundle = calibrated(int8=entry(5.0))
     image = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
-    with Restorer.open(bundle.path) as plain, Restorer.open(bundle.path, precision="auto") as chosen:
+    with (
+        Restorer.open(bundle.path, backend="onnxruntime") as plain,
+        Restorer.open(bundle.path, precision="auto") as chosen,
+    ):
         assert np.array_equal(plain(image).image, chosen(image).image)
     damaged = bundle.path / "graphs" / "int8" / "net_r.onnx"
     damaged.write_bytes(damaged.read_bytes() + b" ")
@@ -92,3 +95,50 @@ def test_the_restorer_opens_what_is_chosen(calibrated):
 def test_an_absent_precision_says_how_to_get_it(tiny_bundle, precision, advice):
     with pytest.raises(UserError, match=rf"has no {precision} graphs \(it has: fp32\); .*{advice}"):
         Restorer.open(tiny_bundle, precision=precision)
+
+
+def timed(ms: float, graphs_ms: float | None = None, **more) -> dict:
+    one = entry(20.0, **more)
+    one["speed"]["parts"] = {
+        "rows": {"fp32_ms": 10.0, "ms": ms, "graphs_ms": graphs_ms, "kept": more.get("kept", True)}
+    }
+    return one
+
+
+@pytest.mark.parametrize(
+    ("calibration", "expected"),
+    [
+        ({}, "fp32"),
+        ({"bf16": timed(6.0)}, "bf16"),
+        ({"bf16": timed(6.0), "int8": timed(5.0)}, "int8"),
+        ({"bf16": timed(4.0), "int8": timed(5.0)}, "bf16"),
+        ({"bf16": timed(12.0, kept=False)}, "fp32"),
+        ({"bf16": timed(6.0, passed=False)}, "fp32"),
+        ({"bf16": timed(6.0, machine="another processor")}, "fp32"),
+        ({"bf16": timed(6.0, threads=3)}, "fp32"),
+        ({"bf16": "damaged", "int8": {"passed": True, "speed": None}}, "fp32"),
+        ({"fp16": timed(1.0)}, "fp32"),  # it has no row program
+        ("damaged", "fp32"),
+    ],
+)
+def test_the_backend_cpu_takes_what_was_fastest_here(tiny_bundle, calibration, expected):
+    bundle = Bundle.open(tiny_bundle)
+    bundle.manifest.raw["calibration"] = calibration
+    bundle.manifest.rows["int8"] = {}
+    assert choose_rows(bundle, None) == expected
+
+
+@pytest.mark.parametrize(
+    ("calibration", "expected"),
+    [
+        ({"int8": timed(5.0, 20.0)}, 0.25),
+        ({"int8": timed(5.0)}, None),
+        ({"int8": timed(5.0, 20.0, cores=1000)}, None),
+        ({"bf16": timed(5.0, 20.0)}, None),
+        ("damaged", None),
+    ],
+)
+def test_the_backend_cpu_is_compared_with_onnx_runtime_here(tiny_bundle, calibration, expected):
+    bundle = Bundle.open(tiny_bundle)
+    bundle.manifest.raw["calibration"] = calibration
+    assert compare_rows(bundle, "int8", None) == expected

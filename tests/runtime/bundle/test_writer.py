@@ -1,14 +1,20 @@
 """Bundles are written whole or not at all, and replace nothing but bundles."""
 
+import errno
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
 from spair.runtime import UserError
+from spair.runtime import files as file_tools
+from spair.runtime.bundle import writer
 from spair.runtime.bundle.reader import MANIFEST
-from spair.runtime.bundle.writer import check_target, extend_bundle, write_bundle
+from spair.runtime.bundle.writer import check_extendable, check_target, extend_bundle, write_bundle
+from spair.temporary.names import BACKUP, TEMPORARY
 from tests.runtime.bundle.samples import GRAPH, snapshot
+from tests.temporary.dead import left_by_the_dead
 
 
 def test_existing_bundles_are_only_replaced_by_force(bundles):
@@ -44,6 +50,7 @@ def test_only_bundles_and_empty_folders_are_ever_replaced(bundles, tmp_path):
 def test_a_failed_replacement_leaves_the_old_bundle(bundles, monkeypatch, fail_at):
     bundle = bundles.spair()
     before, real, calls = snapshot(bundle.path), Path.rename, []
+    monkeypatch.setattr(file_tools, "exchange_names", lambda first, second: False)  # as on other systems
 
     def rename(self, target):
         calls.append(self)
@@ -58,6 +65,34 @@ def test_a_failed_replacement_leaves_the_old_bundle(bundles, monkeypatch, fail_a
     assert [p.name for p in bundle.path.parent.iterdir()] == [bundle.path.name]
 
 
+def test_a_failed_exchange_leaves_the_old_bundle(bundles, monkeypatch):
+    bundle = bundles.spair()
+    before = snapshot(bundle.path)
+
+    def refuse(first, second):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(file_tools, "exchange_names", refuse)
+    with pytest.raises(UserError, match=r"cannot write the bundle .* Read-only file system"):
+        write_bundle(bundle.path, bundle.manifest.raw, bundle.contents(), force=True)
+    assert snapshot(bundle.path) == before
+    assert [p.name for p in bundle.path.parent.iterdir()] == [bundle.path.name]
+
+
+def test_a_bundle_that_a_killed_writer_took_away_comes_back(bundles):
+    bundle = bundles.spair()
+    before = snapshot(bundle.path)
+    taken, half = (left_by_the_dead(bundle.path, kind) for kind in (BACKUP, TEMPORARY))
+    mine = bundle.path.with_name(f".{bundle.path.name}.notes.tmp")
+    bundle.path.rename(taken)
+    half.mkdir()
+    mine.mkdir()
+    with pytest.raises(UserError, match=r"it exists; add --force to replace it"):
+        write_bundle(bundle.path, bundle.manifest.raw, {})
+    assert snapshot(bundle.path) == before
+    assert {path.name for path in bundle.path.parent.iterdir()} == {bundle.path.name, mine.name}
+
+
 def test_a_bad_manifest_is_not_written(bundles, tmp_path):
     with pytest.raises(UserError, match=r"cannot use the manifest to write"):
         write_bundle(tmp_path / "bad.spair", {"kind": "spair"}, {})
@@ -69,7 +104,7 @@ def test_extending_keeps_what_is_there(bundles):
     graphs = {**bundle.manifest.graphs, "fp16": {"net_l": "graphs/fp16/net_l.onnx"}}
     extended = extend_bundle(bundle, {"graphs": graphs}, {"graphs/fp16/net_l.onnx": b"half"})
     assert extended.precisions == ("fp32", "fp16")
-    assert extended.graph("fp16", "net_l").read_bytes() == b"half"
+    assert extended.file("graphs/fp16/net_l.onnx").read_bytes() == b"half"
     assert extended.graph("fp32", "net_r").read_bytes() == bundles.net_r
     assert extended.manifest.task == "rain"
 
@@ -90,6 +125,26 @@ def test_force_never_deletes_a_file_that_is_not_the_bundles(bundles, manifest):
     with pytest.raises(UserError, match="is not part of a bundle and would be lost"):
         check_target(bundle.path, force=True)
     assert (bundle.path / "keep.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"schema": 1, "fil', b"\xff\xfe", b'{"schema": 1}'])
+def test_a_bundle_whose_manifest_is_damaged_can_be_exported_again(bundles, damage):
+    bundle = bundles.spair()
+    (bundle.path / MANIFEST).write_bytes(damage)
+    with pytest.raises(UserError, match="add --force to replace it"):
+        check_target(bundle.path, force=False)
+    write_bundle(bundle.path, {**bundle.manifest.raw, "graphs": {}}, {"note.txt": b"hi"}, force=True)
+    assert set(snapshot(bundle.path)) == {MANIFEST, "note.txt"}
+
+
+@pytest.mark.parametrize("name", ["graphs/fp32/thesis.onnx", "graphs/mine/model.onnx", "model.onnx", "rows.json"])
+def test_a_damaged_manifest_gives_no_file_away_that_no_bundle_has(bundles, name):
+    bundle = bundles.spair()
+    (bundle.path / MANIFEST).write_text("{")
+    (bundle.path / name).parent.mkdir(parents=True, exist_ok=True)
+    (bundle.path / name).write_text("precious")
+    with pytest.raises(UserError, match=rf"{name} in it is not part of a bundle .*; move that file away"):
+        check_target(bundle.path, force=True)
 
 
 def test_contents_are_bytes_or_copies_of_files_and_hashed_alike(bundles, tmp_path):
@@ -126,3 +181,33 @@ def test_values_that_are_not_json_numbers_are_not_written(bundles, tmp_path):
     with pytest.raises(ValueError, match="JSON compliant"):
         write_bundle(tmp_path / "nan.spair", fields, {"graphs/fp32/model.onnx": bundles.foreign})
     assert not (tmp_path / "nan.spair").exists()
+
+
+def test_a_place_that_cannot_be_written_is_found_before_any_work(bundles, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file is not a folder; choose another name"):
+        check_target(tmp_path / "file" / "new.spair", force=False)
+    monkeypatch.setattr(os, "access", lambda path, mode: not (mode & os.W_OK and path == tmp_path))
+    with pytest.raises(UserError, match=r"the folder .* cannot be written; give a place that can be written"):
+        check_target(tmp_path / "deep" / "new.spair", force=False)
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "graphs/Thumbs.db"])
+def test_a_bundle_that_could_not_be_replaced_is_refused_before_long_work(bundles, name):
+    bundle = bundles.spair()
+    check_extendable(bundle)
+    assert [path.name for path in bundle.path.parent.iterdir()] == [bundle.path.name]
+    (bundle.path / name).touch()
+    with pytest.raises(UserError, match=rf"{name} in it is not part of a bundle and would be lost"):
+        check_extendable(bundle)
+
+
+def test_a_read_only_folder_is_refused_before_long_work(bundles, monkeypatch):
+    bundle = bundles.spair()
+
+    def refuse(place):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(writer, "place_beside", refuse)
+    with pytest.raises(UserError, match="cannot write beside the bundle .*: Read-only file system; copy it to a"):
+        check_extendable(bundle)

@@ -88,7 +88,7 @@ def test_trust_is_taken_back_with_the_copies(built):
 
 def test_tables_of_another_form_hide_no_code_from_the_check(built):
     """A reader that takes a path from elsewhere finds it untrusted."""
-    odd = extend_bundle(built, {"targets": {"l4": {"library": LIBRARY, "engines": ["x.engine"]}}}, {})
+    odd = extend_bundle(built, {"targets": {"l4": {"library": LIBRARY, "engine_list": ["x.engine"]}}}, {})
     assert [one.file for one in list_code(Bundle.open(odd.path))] == [LIBRARY]
     trust_bundle(odd.path)
     with pytest.raises(UserError, match="not built on this machine"):

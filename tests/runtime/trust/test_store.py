@@ -38,6 +38,7 @@ def test_files_are_trusted_by_content_alone(cache, tmp_path):
     file.write_bytes(b"code")
     (digest,) = trust_files([file])
     assert list_trusted() == {digest: "libspair_plugins.so"}
+    assert trust_files([str(file)]) == {}, "a path as text"
     file.write_bytes(b"changed")
     assert trust_files([file]).keys() != {digest}
 

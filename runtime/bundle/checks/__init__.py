@@ -1,0 +1,1 @@
+"""Checks of manifests, their digests and their entries."""
