@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .errors import CheckpointError
+from .files.bounds import parse_metadata
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,9 +75,11 @@ class Preset:
             CheckpointError: the text is not JSON, has unknown fields or no name, or has a value out of range.
         """
         try:
-            fields: dict[str, Any] = json.loads(text)
+            fields: dict[str, Any] = parse_metadata(text)
             return cls(**{key: _frozen(value) for key, value in fields.items()})
-        except (json.JSONDecodeError, TypeError, AttributeError) as error:
+        except CheckpointError:
+            raise
+        except (ValueError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"the preset in the metadata cannot be read ({error}); save it with spair.network.save_checkpoint"
             ) from error

@@ -87,6 +87,9 @@ class SPAIR(nn.Module):
     def forward(self, image: Tensor, mask: Tensor | None = None) -> Restored:
         """Restore a batch.
 
+        In the padding, picture and mask repeat their last row and column. So a mask that was found, given back, gives
+        the same picture.
+
         Args:
             image: [N,3,H,W] float RGB 0..1, any size.
             mask: [N,1,H,W], 0 or 1; replaces the mask of Net_L in training and profiling.
@@ -94,7 +97,7 @@ class SPAIR(nn.Module):
         height, width = image.shape[2:]
         padded = pad_to_multiple(image)
         found = self.localize(padded)
-        used = found.mask if mask is None else pad_to_multiple(mask.to(image.dtype))
+        used = pad_to_multiple(found.mask[..., :height, :width] if mask is None else mask.to(image.dtype))
         restored = self.restore(padded, used, found.features)
         return Restored(*(part[..., :height, :width] for part in (restored, used, found.logits)))
 

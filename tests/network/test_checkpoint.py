@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from spair.network import SPAIR, TINY, CheckpointError, load_checkpoint, save_checkpoint
-from spair.network.checkpoint import read_state
+from spair.network.checkpoint import is_spair, read_candidates, read_state
 
 SMALL = dataclasses.replace(TINY, name="small", local_channels=(4, 6, 8), channels=(6, 8, 8), pairs=(1, 1, 1))
 
@@ -86,14 +86,14 @@ def of(*names: str) -> dict[str, torch.Tensor]:
 )
 def test_prefixes_are_removed_only_as_far_as_names_then_match(tmp_path, names, saved):
     torch.save(of(*saved), tmp_path / "a.pth")
-    assert set(read_state(tmp_path / "a.pth", names)[0]) == set(names)
+    assert set(read_state(tmp_path / "a.pth", names)[0].tensors) == set(names)
 
 
 def test_names_that_never_match_stay_as_they_are(tmp_path):
     torch.save(of("model.a", "model.b"), tmp_path / "a.pth")
-    assert set(read_state(tmp_path / "a.pth", ["c"])[0]) == {"model.a", "model.b"}
+    assert set(read_state(tmp_path / "a.pth", ["c"])[0].tensors) == {"model.a", "model.b"}
     torch.save(of("model.a"), tmp_path / "a.pth")
-    assert set(read_state(tmp_path / "a.pth", ["model.a", "model.b"])[0]) == {"model.a"}
+    assert set(read_state(tmp_path / "a.pth", ["model.a", "model.b"])[0].tensors) == {"model.a"}
 
 
 def refused(path: Path, message: str, **options) -> None:
@@ -106,15 +106,35 @@ def test_a_missing_file_is_refused(tmp_path):
     refused(tmp_path / "none.safetensors", "does not exist")
 
 
-def test_an_unknown_suffix_is_refused(tmp_path):
+def test_the_content_decides_and_not_the_suffix(tmp_path, tiny, small_file):
+    torch.save(tiny.state_dict(), tmp_path / "best.pth.tar")
+    assert_same(tiny, load_checkpoint(tmp_path / "best.pth.tar").model)
+    assert load_checkpoint(small_file.rename(tmp_path / "small.bin")).model.preset == SMALL
     (tmp_path / "a.bin").write_bytes(b"x")
-    refused(tmp_path / "a.bin", r"ends in '\.bin', expected one of \.safetensors")
+    refused(tmp_path / "a.bin", "is not a PyTorch file")
+
+
+def test_one_key_too_many_or_too_few_is_named(tmp_path, tiny):
+    state = {**tiny.state_dict(), "net_r.extra": torch.zeros(1)}
+    save_file(state, tmp_path / "more.safetensors")
+    refused(tmp_path / "more.safetensors", r"1 key unexpected \(net_r.extra\)")
+    del state["net_r.extra"], state["net_l.stem.bias"]
+    save_file(state, tmp_path / "less.safetensors")
+    refused(tmp_path / "less.safetensors", r"1 key missing \(net_l.stem.bias\)")
+
+
+def test_a_key_chooses_among_weights_that_fit(tmp_path, tiny):
+    zeros = {name: value * 0 for name, value in tiny.state_dict().items()}
+    torch.save({"params_ema": zeros, "params": tiny.state_dict()}, tmp_path / "a.pth")
+    loaded = load_checkpoint(tmp_path / "a.pth", key="params")
+    assert_same(tiny, loaded.model)
+    assert loaded.choice.prefix == "params."
 
 
 @pytest.mark.parametrize("kept", [0, 5, 1000, -10])
 def test_a_truncated_safetensors_file_is_refused(small_file, kept):
     small_file.write_bytes(small_file.read_bytes()[:kept])
-    refused(small_file, "truncated or not a safetensors file")
+    refused(small_file, "truncated")
 
 
 @pytest.mark.parametrize("kept", [0, 5, 1000, -10])
@@ -168,7 +188,7 @@ def test_a_mismatched_preset_names_the_keys(tmp_path, tiny):
     state = tiny.state_dict()
     del state["net_l.stem.bias"]
     torch.save(state, tmp_path / "less.pth")
-    refused(tmp_path / "less.pth", r"1 keys missing \(net_l.stem.bias\)", preset="tiny")
+    refused(tmp_path / "less.pth", r"1 key missing \(net_l.stem.bias\)", preset="tiny")
 
 
 def test_nan_weights_are_refused_on_reading_and_writing(tmp_path, small_file):
@@ -234,3 +254,83 @@ def test_integer_weights_are_refused(tmp_path, tiny):
     state = {name: value.to(torch.int8) for name, value in tiny.state_dict().items()}
     torch.save(state, tmp_path / "int8.pth")
     refused(tmp_path / "int8.pth", r"holds torch.int8 weights \(net_l.stem.weight\); give the float checkpoint")
+
+
+def test_paths_may_be_texts(tmp_path):
+    save_checkpoint(SPAIR(SMALL), str(tmp_path / "a.safetensors"), task="rain")
+    assert load_checkpoint(str(tmp_path / "a.safetensors")).model.preset == SMALL
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        torch.zeros(1).expand(10**5, 10**7),
+        torch.zeros(3, device="meta"),
+        torch.zeros(3, 3).to_sparse(),
+        torch.quantize_per_tensor(torch.zeros(3), 0.1, 0, torch.qint8),
+        torch.zeros(3, dtype=torch.complex64),
+    ],
+    ids=["expanded", "meta", "sparse", "quantized", "complex"],
+)
+def test_tensors_that_are_no_plain_numbers_are_refused(tmp_path, tiny, value):
+    torch.save({**tiny.state_dict(), "net_l.stem.bias": value}, tmp_path / "a.pth")
+    refused(tmp_path / "a.pth", "holds a tensor net_l.stem.bias that")
+
+
+def test_a_network_is_not_made_before_its_weights_are_known_to_fit(tmp_path, monkeypatch):
+    """Metadata may name sizes that stand for terabytes."""
+    huge = dataclasses.replace(TINY, name="huge", channels=(1024,) * 3, local_channels=(1024,) * 3)
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors", {"schema": "1", "preset": huge.to_json()})
+    made = []
+    real = SPAIR.__init__
+
+    def record(self, preset):
+        real(self, preset)
+        made.append(next(self.parameters()).device.type)
+
+    monkeypatch.setattr(SPAIR, "__init__", record)
+    refused(tmp_path / "a.safetensors", "does not fit SPAIR: .* keys missing")
+    assert set(made) == {"meta"}
+
+
+@pytest.mark.parametrize("preset", ["[" * 100_000, '{"name": "a", "grid": ' + "9" * 5000 + "}", "[]", '{"name": {}}'])
+def test_metadata_that_cannot_be_read_is_refused(tmp_path, preset):
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors", {"schema": "1", "preset": preset})
+    refused(tmp_path / "a.safetensors", "a.safetensors cannot be loaded: ")
+
+
+def test_a_schema_of_many_digits_is_refused(tmp_path):
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors", {"schema": "9" * 5000})
+    refused(tmp_path / "a.safetensors", "has checkpoint schema '9{20}', expected a number up to 1")
+
+
+@pytest.mark.parametrize("place", [2, 100, 500, 900, 0.5, 0.9])
+def test_a_damaged_file_of_the_older_form_is_refused(tmp_path, tiny, place):
+    torch.save(tiny.state_dict(), tmp_path / "a.pth", _use_new_zipfile_serialization=False)
+    content = bytearray((tmp_path / "a.pth").read_bytes())
+    at = place if isinstance(place, int) else int(place * len(content))
+    (tmp_path / "a.pth").write_bytes(content[:at])
+    refused(tmp_path / "a.pth", "truncated or not a PyTorch checkpoint|is not a plain state dict")
+
+
+def test_a_checkpoint_is_spair_if_it_says_so_or_has_most_of_the_weights(tmp_path, tiny, small_file):
+    assert is_spair(small_file)
+    state = tiny.state_dict()
+    most = dict(list(state.items())[len(state) // 3 :])
+    torch.save({"params": most}, tmp_path / "most.pth")
+    assert is_spair(tmp_path / "most.pth") and is_spair(str(tmp_path / "most.pth"), key="params")
+    torch.save({"conv.weight": torch.ones(3), "conv.bias": torch.ones(3)}, tmp_path / "other.pth")
+    assert not is_spair(tmp_path / "other.pth")
+    with pytest.raises(CheckpointError, match="holds no weights under 'net'"):
+        is_spair(tmp_path / "most.pth", key="net")
+
+
+def test_candidates_are_read_from_both_kinds_of_files(tmp_path):
+    state = {"conv.weight": torch.ones(3), "conv.bias": torch.ones(3)}
+    save_file(state, tmp_path / "a.safetensors")
+    torch.save({"params": state}, tmp_path / "a.pth")
+    for name in ("a.safetensors", "a.pth"):
+        found = [set(choice.tensors) for choice in read_candidates(tmp_path / name)]
+        assert {"conv.weight", "conv.bias"} in found, name
+    with pytest.raises(CheckpointError, match="does not exist"):
+        list(read_candidates(tmp_path / "absent.pth"))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from spair.network import SPAIR, Restored
-from spair.network.spair import clean_grid, mask_pyramid
+from spair.network.spair import clean_grid, mask_pyramid, pad_to_multiple
 from tests.network.small import SMALL, find_affine, make_mask, make_picture, randomize
 
 
@@ -32,6 +32,54 @@ def test_clean_pixels_come_back_bit_for_bit_and_distorted_ones_in_range(model, d
     assert restored.image.max() <= 1
     if density:
         assert (restored.image[~clean] != image[~clean]).float().mean() > 0.9
+
+
+SIZES = [(1, 1), (5, 7), (8, 9), (33, 47), (64, 72)]
+
+
+@pytest.mark.parametrize("gate", [True, False], ids=["gate", "no gate"])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@torch.no_grad()
+def test_a_found_mask_given_back_gives_the_same_picture_bit_for_bit(size, gate):
+    model = randomize(SPAIR(dataclasses.replace(SMALL, gate_output=gate)))
+    image = make_picture(2, *size)
+    found = model(image)
+    given = model(image, found.mask)
+    assert torch.equal(given.image, found.image)
+    assert torch.equal(given.mask, found.mask)
+
+
+MASKS = {
+    "none": lambda mask: torch.zeros_like(mask),
+    "all": lambda mask: torch.ones_like(mask),
+    "far corner": lambda mask: torch.nn.functional.pad(torch.ones_like(mask[..., :1, :1]), far(mask)),
+}
+
+
+def far(mask):
+    """Amounts that put one pixel into the last row and column of a mask."""
+    return (mask.shape[3] - 1, 0, mask.shape[2] - 1, 0)
+
+
+@pytest.mark.parametrize("kind", MASKS)
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@torch.no_grad()
+def test_what_is_found_in_the_padding_does_not_count(model, monkeypatch, size, kind):
+    height, width = size
+    image = make_picture(1, *size)
+    mask = MASKS[kind](image[:, :1])
+    localize = model.localize
+
+    def mark(padded):
+        found = localize(padded)
+        outside = torch.ones_like(found.mask) - pad_to_multiple(mask)  # in the padding, the opposite of the edge
+        outside[..., :height, :width] = mask
+        return found._replace(mask=outside)
+
+    monkeypatch.setattr(model, "localize", mark)
+    found, given = model(image), model(image, mask)
+    assert torch.equal(found.mask, mask) and torch.equal(found.image, given.image)
+    assert torch.equal(found.image, image) == (kind == "none")
 
 
 @torch.no_grad()
