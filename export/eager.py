@@ -5,12 +5,15 @@ A checkpoint is restored and measured with them without an export.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..network import SPAIR
 from ..network.spair import MODULATED
+from ..runtime.bounds.memory import find_free_memory as find_in_main_memory
 from ..runtime.tiling.context import Context
 from ..runtime.tiling.costs import Tuning
 from ..runtime.tiling.planning import TilePath
@@ -24,6 +27,8 @@ class TorchTwoStage(TwoStageNetwork):
 
     Its weights lie in channels-last memory. A picture of 640x360 took a third less of one core's time so.
     """
+
+    in_main_memory = True
 
     def __init__(self, model: SPAIR) -> None:
         self.model = model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -71,16 +76,19 @@ class TorchWhole(WholeNetwork):
 
     restored_name = "restored"
 
-    def __init__(self, module: nn.Module, multiple: int, halo: int) -> None:
+    find_free_memory = staticmethod(find_in_main_memory)
+
+    def __init__(self, module: nn.Module, multiple: int, halo: int, **facts: Any) -> None:
         """Take a module and its needs, in pixels.
 
         Args:
             module: the network.
             multiple: number that must divide height and width.
             halo: width of the border that the module must see around a tile.
+            facts: further fields of `ForeignNetwork`.
         """
         self.module = module.eval()
-        self.spec = ForeignNetwork(multiple, halo)
+        self.spec = ForeignNetwork(multiple, halo, **facts)
 
     def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
         """Restore a picture [1, 3, H, W], float32 in 0..1.

@@ -9,25 +9,33 @@ from __future__ import annotations
 import copy
 import dataclasses
 import importlib.metadata
-import tempfile
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import onnx
 
 from ..network import SPAIR, load_checkpoint
+from ..network.files.choosing import Choice
 from ..network.operators import SparseConv2d
 from ..network.restoration import SparseNonLocalModule
 from ..network.spair import MODULATED
-from ..runtime.bundle.writer import check_target, write_bundle
+from ..runtime.bundle.writer import Content, check_target, write_bundle
 from ..runtime.clock import ReportProgress
 from ..runtime.errors import GateError
 from ..runtime.files import sha256
-from .foreign import ForeignInterface, foreign_spec, load_foreign, measure_reach
+from ..temporary.places import scratch_folder
+from .catalogue import recognise_network
+from .description import describe_network
+from .foreign import Adaptation, ForeignInterface, adapt, build_network, fill_network
+from .forms import find_form
 from .graphs import GraphSpec, export_graph, operator_counts, spair_graphs
 from .operators.bodies import OPSET
 from .packed.packing import PackSparse
 from .parity.check import check_parity
+from .rows.bundle import FILES
+from .rows.program import make_row_program
 
 PRECISION = "fp32"
 """Precision of exported graphs."""
@@ -36,10 +44,11 @@ TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime", "spair-rt")
 
 
 def export_checkpoint(
-    checkpoint: Path,
-    out: Path,
+    checkpoint: str | os.PathLike[str],
+    out: str | os.PathLike[str],
     *,
     preset: str | None = None,
+    key: str | None = None,
     task: str | None = None,
     force: bool = False,
     progress: ReportProgress = lambda step: None,
@@ -50,6 +59,7 @@ def export_checkpoint(
         checkpoint: see `load_checkpoint`.
         out: the bundle's folder, NAME.spair.
         preset: network size, where the file does not name it.
+        key: dotted name of the dictionary that holds the weights; None to find them.
         task: overrides the task that the file names.
         force: replace an existing bundle.
         progress: called before each step.
@@ -61,9 +71,10 @@ def export_checkpoint(
         CheckpointError, UserError: the input is unusable; nothing was written.
         GateError: an operator is missing, or the graphs do not equal PyTorch; nothing was written.
     """
+    checkpoint, out = Path(checkpoint), Path(out)
     check_target(out, force)
     progress("reading the checkpoint")
-    loaded = load_checkpoint(checkpoint, preset=preset)
+    loaded = load_checkpoint(checkpoint, preset=preset, key=key)
     model = loaded.model
     fields = {
         "kind": "spair",
@@ -74,15 +85,16 @@ def export_checkpoint(
         "inputs": [{"name": "image", "channels": 3}],
         "outputs": ["restored", "mask"],
     }
-    return _export(_Job(checkpoint, out, spair_graphs(model), fields, model, force, progress))
+    return _export(_Job(checkpoint, out, spair_graphs(model), fields, model, loaded.choice, force, progress))
 
 
 def export_foreign(
-    checkpoint: Path,
+    checkpoint: str | os.PathLike[str],
     factory: str,
-    out: Path,
+    out: str | os.PathLike[str],
     *,
     interface: ForeignInterface | None = None,
+    key: str | None = None,
     task: str = "",
     force: bool = False,
     progress: ReportProgress = lambda step: None,
@@ -92,25 +104,76 @@ def export_foreign(
     The network has no `spair` operators and runs dense. `factory` and `interface` are explained in
     `spair.export.foreign`; the other arguments, the result and the errors are those of `export_checkpoint`.
     """
+    checkpoint, out = Path(checkpoint), Path(out)
     check_target(out, force)
-    interface = interface or ForeignInterface()
     progress("building the network")
-    module = load_foreign(factory, checkpoint)
-    spec = foreign_spec(module, interface)
-    progress("measuring its reach")
-    fields = {
-        "kind": "foreign",
-        "task": task,
-        "preset": factory.rpartition(":")[2],
-        "network": {
-            "multiple": interface.multiple,
-            "min_size": interface.min_size,
-            "halo": measure_reach(module, interface),
-        },
-        "inputs": [{"name": name, "channels": channels} for name, channels in interface.inputs],
-        "outputs": list(spec.outputs),
-    }
-    return _export(_Job(checkpoint, out, {"model": spec}, fields, None, force, progress))
+    module = build_network(factory)
+    choice = fill_network(module, checkpoint, key=key)
+    fields = {"kind": "foreign", "task": task, "preset": factory.rpartition(":")[2]}
+    job = _Job(checkpoint, out, {}, fields, None, choice, force, progress)
+    return _export_adapted(job, adapt(module, interface or ForeignInterface()))
+
+
+def export_known(
+    checkpoint: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    said: Mapping[str, Any] | None = None,
+    key: str | None = None,
+    task: str = "",
+    force: bool = False,
+    progress: ReportProgress = lambda step: None,
+) -> dict[str, Any]:
+    """Export a checkpoint whose network is recognised.
+
+    Args:
+        checkpoint: see `recognise_network`.
+        out: see `export_checkpoint`.
+        said: fields of `ForeignInterface` that replace what is known of the network.
+        key: see `export_checkpoint`.
+        task: see `export_checkpoint`.
+        force: see `export_checkpoint`.
+        progress: see `export_checkpoint`.
+
+    Returns:
+        The JSON of `spair export`, with what was recognised under "recognised".
+
+    Raises:
+        CheckpointError, UserError: the input is unusable, or no network fits; nothing was written.
+        GateError: see `export_checkpoint`.
+    """
+    checkpoint, out = Path(checkpoint), Path(out)
+    check_target(out, force)
+    progress("recognising the network")
+    known, choice = recognise_network(checkpoint, key=key)
+    interface = known.make_interface(**(said or {}))
+    fields = {"kind": "foreign", "task": task, "preset": known.name}
+    job = _Job(checkpoint, out, {}, fields, None, choice, force, progress)
+    report = _export_adapted(job, adapt(known.module, interface))
+    return {**report, "recognised": known.to_json(), "notes": [*known.notes, *report["notes"]]}
+
+
+def _export_adapted(job: _Job, adaptation: Adaptation) -> dict[str, Any]:
+    """Export an adapted network, and write the bundle."""
+    interface, progress = adaptation.interface, job.progress
+    with scratch_folder("export") as folder:
+        form = find_form(adaptation, folder, progress)
+        progress("measuring its reach")
+        network, reach = describe_network(adaptation, form)
+        found = {
+            "network": network,
+            "inputs": [{"name": interface.inputs[0][0], "channels": interface.channels}],
+            "outputs": list(adaptation.outputs),
+        }
+        job = dataclasses.replace(job, fields={**job.fields, **found})
+        progress("writing the bundle")
+        parts = {part: f"graphs/{PRECISION}/{part}.onnx" for part in form.graphs}
+        manifest = _make_manifest(job, parts, operator_counts([form.graphs["model"]]), form.parity)
+        write_bundle(job.out, manifest, {parts[part]: file for part, file in form.files.items()}, force=job.force)
+    notes = [*adaptation.notes, f"it takes {form.name}", *form.notes]
+    if reach.whole:
+        notes.append(f"it must see a picture whole, because {reach.unlimited}")
+    return {**_report(job, manifest), "reach": manifest["network"]["reach"], "notes": notes}
 
 
 def expected_operators(model: SPAIR) -> dict[str, int]:
@@ -138,6 +201,7 @@ class _Job:
     """Entries of the manifest that describe the network."""
     model: SPAIR | None
     """The network; None for a foreign one."""
+    choice: Choice
     force: bool
     progress: ReportProgress
 
@@ -145,18 +209,27 @@ class _Job:
 def _export(job: _Job) -> dict[str, Any]:
     specs, graphs = _export_graphs(job)
     operators = operator_counts([graphs["model"]])
-    with tempfile.TemporaryDirectory(prefix="spair-export-") as folder:
-        files = {part: Path(folder) / f"{part}.onnx" for part in graphs}
+    with scratch_folder("export") as folder:
+        files = {part: folder / f"{part}.onnx" for part in graphs}
         for part, graph in graphs.items():
             onnx.save(graph, files[part])
         parity = check_parity(specs, files, job.model, job.progress)
         _require_parity(parity)
         job.progress("writing the bundle")
         parts = {part: f"graphs/{PRECISION}/{part}.onnx" for part in graphs}
+        rows = _make_rows(job, graphs)
         manifest = _make_manifest(job, parts, operators, parity)
-        write_bundle(job.out, manifest, {parts[part]: file for part, file in files.items()}, force=job.force)
+        if rows:
+            manifest["rows"] = {PRECISION: {what: f"graphs/{PRECISION}/{FILES[what]}" for what in rows}}
+        contents: dict[str, Content] = {parts[part]: file for part, file in files.items()}
+        contents |= {f"graphs/{PRECISION}/{FILES[what]}": content for what, content in rows.items()}
+        write_bundle(job.out, manifest, contents, force=job.force)
+    return _report(job, manifest)
+
+
+def _report(job: _Job, manifest: dict[str, Any]) -> dict[str, Any]:
     keys = ("task", "preset", "opset", "operators", "parity")
-    return {"bundle": str(job.out), **{key: manifest[key] for key in keys}}
+    return {"bundle": str(job.out), **{key: manifest[key] for key in keys}, "weights": job.choice.to_json()}
 
 
 def _export_graphs(job: _Job) -> tuple[dict[str, GraphSpec], dict[str, onnx.ModelProto]]:
@@ -182,6 +255,21 @@ def _export_graphs(job: _Job) -> tuple[dict[str, GraphSpec], dict[str, onnx.Mode
     graphs["net_r_packed"] = copy.deepcopy(graphs["net_r"])
     PackSparse()(graphs["net_r_packed"])
     return {**job.specs, "net_r_packed": job.specs["net_r"]}, graphs
+
+
+def _make_rows(job: _Job, graphs: dict[str, onnx.ModelProto]) -> dict[str, bytes]:
+    """Return the files of the row program.
+
+    They are empty for a network that has none: a foreign one, or one that changes clean pixels.
+
+    Raises:
+        PassError: the graphs of a network that keeps clean pixels have no form on rows.
+    """
+    if job.model is None or not job.model.preset.gate_output:
+        return {}
+    job.progress("making the row program")
+    program = make_row_program(graphs["net_l"], graphs["net_r"], job.fields["network"]["scales"])
+    return dict(zip(FILES, program.to_files(), strict=True))
 
 
 def _require_parity(parity: dict[str, Any]) -> None:

@@ -103,6 +103,16 @@ class GraphSpec:
     """Whether the graph pads and crops, so that it takes sizes that are not multiples or are below `min_size`."""
     min_size: int = 1
     """Smallest height and width that the module takes, in pixels."""
+    scale: int = 1
+    """Factor from the inputs' height and width to the outputs'."""
+    square: bool = False
+    """Whether height and width are the same inside."""
+    free_batch: bool = True
+    """Whether the graph takes any number of pictures; if not, it takes as many as the examples have."""
+    free_size: bool = True
+    """Whether the graph takes any height and width; if not, it takes those of the examples."""
+    repeated: tuple[str, ...] = ()
+    """Names of outputs whose last row and column inside the picture later nodes see in the padding."""
 
 
 def spair_graphs(model: SPAIR) -> dict[str, GraphSpec]:
@@ -122,14 +132,18 @@ def spair_graphs(model: SPAIR) -> dict[str, GraphSpec]:
         "key_mask": (torch.ones(2, 1, preset.grid, preset.grid), 0),
     }
     return {
-        "model": GraphSpec(Whole(model), {"image": (image, 1)}, ("restored", "mask"), MULTIPLE, True),
+        "model": GraphSpec(
+            Whole(model), {"image": (image, 1)}, ("restored", "mask"), MULTIPLE, True, repeated=("mask",)
+        ),
         "net_l": GraphSpec(Localize(model), {"image": (image, 1)}, ("mask", "f0", "f1", "f2"), MULTIPLE, False),
         "net_r": GraphSpec(RestoreTile(model), tile, ("restored",), MULTIPLE, False),
     }
 
 
 def export_graph(spec: GraphSpec) -> onnx.ModelProto:
-    """Export one graph with free batch, height and width.
+    """Export one graph.
+
+    Batch, height and width are free where the spec says so.
 
     The ONNX checker has accepted the result.
 
@@ -152,7 +166,7 @@ def export_graph(spec: GraphSpec) -> onnx.ModelProto:
             )
         except Exception as error:  # the exporter raises many undocumented types
             raise UserError(
-                f"{type(spec.module).__name__} cannot be exported with free sizes: {_cause(error)}; "
+                f"{type(spec.module).__name__} cannot be exported with {_say_sizes(spec)}: {_cause(error)}; "
                 "make its forward traceable by torch.export"
             ) from error
     assert program is not None
@@ -161,7 +175,7 @@ def export_graph(spec: GraphSpec) -> onnx.ModelProto:
     add_function_bodies(model)
     _name_sizes(model.graph, spec.multiple)
     if spec.any_size:
-        PadToMultiple(spec.multiple, spec.min_size)(model)
+        PadToMultiple(spec.multiple, spec.min_size, scale=spec.scale, square=spec.square, repeated=spec.repeated)(model)
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         del part.metadata_props[:]  # source files and line numbers of this machine, which IR version 9 does not know
@@ -195,11 +209,11 @@ def _dynamic_shapes(spec: GraphSpec) -> tuple[Any, ...]:
     batch = torch.export.Dim("batch", min=1, max=1024)
     least = -(-spec.min_size // spec.multiple)
     height = torch.export.Dim("height", min=least, max=LARGEST)
-    width = torch.export.Dim("width", min=least, max=LARGEST)
+    width = height if spec.square else torch.export.Dim("width", min=least, max=LARGEST)
     shapes = []
     for _, divisor in spec.inputs.values():
-        shape: dict[int, Any] = {0: batch}
-        if divisor:
+        shape: dict[int, Any] = {0: batch} if spec.free_batch else {}
+        if divisor and spec.free_size:
             step = spec.multiple // divisor
             shape |= {2: height * step if step > 1 else height, 3: width * step if step > 1 else width}
         shapes.append(shape)
@@ -209,11 +223,17 @@ def _dynamic_shapes(spec: GraphSpec) -> tuple[Any, ...]:
     return tuple(shapes)
 
 
+def _say_sizes(spec: GraphSpec) -> str:
+    return "free sizes" if spec.free_batch and spec.free_size else "batch 1" if spec.free_size else "fixed sizes"
+
+
 def _cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    return " ".join(lines[:2] if lines[0].endswith(":") else lines[:1])[:300]
 
 
 @contextlib.contextmanager

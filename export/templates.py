@@ -7,9 +7,7 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -19,6 +17,7 @@ from ..runtime.files import write_atomically
 from ..runtime.shipped.models import list_models
 from ..runtime.shipped.template import Stretch, Template, arrange
 from ..runtime.shipped.tensors import StoredTensors, read_tensors
+from ..temporary.places import scratch_folder
 from .exporter import export_checkpoint
 
 SHUFFLED = 4
@@ -96,8 +95,8 @@ def main(names: list[str]) -> None:
     for model in models:
         if names and model.name not in names:
             continue
-        with tempfile.TemporaryDirectory(prefix="spair-template-") as folder:
-            path = Path(folder) / f"{model.stem}.spair"
+        with scratch_folder("template") as folder:
+            path = folder / f"{model.stem}.spair"
             export_checkpoint(model.checkpoint, path, progress=lambda step: None)
             template = make_template(Bundle.open(path), read_tensors(model.checkpoint)).to_bytes()
         write_atomically(model.template, template)

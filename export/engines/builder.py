@@ -6,8 +6,8 @@ other node changed.
 
 from __future__ import annotations
 
+import contextlib
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +21,8 @@ from ...plugins.compiler.targets import Target
 from ...runtime.children import make_python_command
 from ...runtime.clock import ReportProgress
 from ...runtime.errors import GateError, UserError
+from ...runtime.graphs import list_outside
+from ...temporary.places import place_beside, scratch_folder
 from ..operators.table import DOMAIN
 from .child.phases import PhaseProgress
 from .child.process import make_environment, run_child
@@ -86,15 +88,16 @@ def build_engine(
         supervision: progress and limits; None for none.
 
     Raises:
-        UserError: the builder is missing, refuses the graph or the library, dies, or takes too long.
+        UserError: the builder is missing, refuses the graph or the library, dies, or takes too long; the graph leaves
+            weights in another file, which could be any, see `prepare_engine_graph`.
         GateError: a node did not become a plugin, or another layer changed.
     """
     care = supervision or Supervision()
+    model = _load(graph)
     package, _ = builder_of(target)
-    model = onnx.load(str(graph), load_external_data=False)
     nodes = read_nodes(model, graph)
-    with tempfile.TemporaryDirectory(prefix="spair-engine-") as name:
-        folder = Path(name)
+    timing = None if target.rtx else care.timing  # where RTX has none
+    with scratch_folder("engine") as folder, _place_beside(timing) as timing_part:
         job = {
             "module": package,
             "graph": str(graph.resolve()),
@@ -106,7 +109,8 @@ def build_engine(
             "tf32": options.tf32,
             "level": options.level,
             "memory": care.memory if options.workspace is None else options.workspace << 20,
-            "timing": str(care.timing) if care.timing and not target.rtx else None,  # where RTX has none
+            "timing": str(timing) if timing else None,
+            "timing_part": str(timing_part) if timing_part else None,
             "bodies": _has_bodies(model),
         }
         answer = run_worker(job, folder, care)
@@ -114,6 +118,22 @@ def build_engine(
             raise UserError(f"{package} builds no engine from {graph}: {answer['error']}")
         plugins = check_layers(nodes, answer["layers"], answer["bodies"]) if library else 0
         return Engine((folder / "engine").read_bytes(), len(answer["layers"]), plugins, tuple(answer["notes"]))
+
+
+def _load(graph: Path) -> onnx.ModelProto:
+    """Load a graph that holds all of its weights."""
+    outside = list_outside(graph)
+    if outside:
+        raise UserError(
+            f"no engine is built from {graph}: it takes weights from the file {outside[0]!r}, which nothing vouches "
+            "for; give a graph of a bundle as spair build prepares it"
+        )
+    return onnx.load(str(graph), load_external_data=False)
+
+
+def _place_beside(file: Path | None) -> contextlib.AbstractContextManager[Path | None]:
+    """Give a free path beside a file, if any."""
+    return contextlib.nullcontext() if file is None else place_beside(file)
 
 
 def _profile_of_pictures(model: onnx.ModelProto, options: EngineOptions) -> Profile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,10 +16,11 @@ from ...plugins.compiler.library.autoload import AUTOLOAD
 from ...plugins.compiler.library.linking import LIBRARY
 from ...plugins.compiler.report import format_report
 from ...plugins.compiler.targets import Target
-from ...runtime.bundle.engines import WHOLE
+from ...runtime.bundle.engines import SERVED, WHOLE
 from ...runtime.bundle.reader import Bundle
 from ...runtime.bundle.writer import Content
 from ...runtime.clock import ReportProgress
+from ..passes.pixels import Layout
 from .builder import Engine, Supervision
 from .estimate import BuildTimes, Estimate
 from .graph import prepare_engine_graph
@@ -87,6 +89,8 @@ def collect_target(
     precisions: Sequence[str],
     options: EngineOptions | None,
     around: Circumstances,
+    *,
+    served: bool = False,
 ) -> TargetFiles:
     """Collect the files that a build adds to a bundle.
 
@@ -99,6 +103,7 @@ def collect_target(
         precisions: see `check_operators`.
         options: how engines are built; None: the library alone.
         around: cache, limits and progress.
+        served: build the engine of the served contract too.
 
     Raises:
         UserError, GateError: see `build_engine`.
@@ -123,9 +128,9 @@ def collect_target(
         if target.rtx:
             raise
         found.notes.append(str(error))
-        _leave_to_target(found, bundle, target, precisions, options)
+        _leave_to_target(found, bundle, target, precisions, options, served)
         return found
-    orders = make_orders(bundle, target, build.library, precisions, options, builder)
+    orders = make_orders(bundle, target, build.library, precisions, options, builder, served=served)
     _build_orders(found, orders, target, build.library, options, around)
     return found
 
@@ -180,13 +185,23 @@ def _add_engine(found: TargetFiles, order: Order, engine: Engine) -> None:
 
 
 def _leave_to_target(
-    found: TargetFiles, bundle: Bundle, target: Target, precisions: Sequence[str], options: EngineOptions
+    found: TargetFiles,
+    bundle: Bundle,
+    target: Target,
+    precisions: Sequence[str],
+    options: EngineOptions,
+    served: bool,
 ) -> None:
     """Add graphs and commands for a build on the target."""
     library = bundle.path / found.entry["library"]
-    found.commands.append(make_build_command(bundle.path, library, target, precisions, options))
-    for precision in precisions:
-        graph, engine = f"engines/{target.name}/{precision}.onnx", f"{precision}.engine"
-        found.files[graph] = prepare_engine_graph(bundle.graph(precision, WHOLE), bodies=False, pixels=True)
-        found.commands.append(make_trtexec_command(bundle.path / graph, library, engine, target, options))
-        found.commands.append(make_trtexec_load_command(engine, library, options))
+    found.commands.append(make_build_command(bundle.path, library, target, precisions, options, served=served))
+    layouts: dict[str, Layout] = {"": "pixels", **({f".{SERVED}": "planes"} if served else {})}
+    for precision, (infix, layout) in itertools.product(precisions, layouts.items()):
+        graph, engine = f"engines/{target.name}/{precision}{infix}.onnx", f"{precision}{infix}.engine"
+        source = bundle.graph(precision, WHOLE)
+        found.files[graph] = prepare_engine_graph(source, bodies=False, pixels=True, layout=layout)
+        planes = layout == "planes"
+        found.commands += [
+            make_trtexec_command(bundle.path / graph, library, engine, target, options, planes=planes),
+            make_trtexec_load_command(engine, library, options, planes=planes),
+        ]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...runtime.bounds.files import read_text
+from ...runtime.bounds.values import parse_json
 from ...runtime.bundle.engine_key import EngineKey
 from ...runtime.files import write_atomically
 
@@ -99,7 +101,7 @@ def _read(file: Path | None) -> dict[str, float]:
     if file is None:
         return {}
     try:
-        found = json.loads(file.read_text())
+        found = parse_json(read_text(file))
         return {str(name): float(seconds) for name, seconds in found.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

@@ -9,13 +9,15 @@ from pathlib import Path
 import onnx
 
 from ..operators.bodies import remove_function_bodies
-from ..passes.pixels import TakePixels
+from ..passes.base import refusing
+from ..passes.pixels import Layout, TakePixels
 from ..passes.quantizers import QuantizeWhereRead
+from ..passes.reading import read_model
 from ..passes.residuals import FuseResiduals
 from ..passes.unread import SkipUnreadPixels
 
 
-def prepare_engine_graph(path: Path, *, bodies: bool = True, pixels: bool = False) -> bytes:
+def prepare_engine_graph(path: Path, *, bodies: bool = True, pixels: bool = False, layout: Layout = "pixels") -> bytes:
     """Rewrite a bundle's graph for a builder with plugins.
 
     Sums and quantizers are fused into sparse convolutions, and zeros that no node reads are not written. The result
@@ -26,16 +28,21 @@ def prepare_engine_graph(path: Path, *, bodies: bool = True, pixels: bool = Fals
         bodies: keep the function bodies; False for parsers that get the plugins from elsewhere: where a plugin is
             missing, they then refuse the graph, and never build a dense engine from the bodies.
         pixels: take and give bytes, see `TakePixels`; for the whole network only.
+        layout: order of the bytes.
 
     Returns:
         the ONNX file's content; equal for equal inputs.
+
+    Raises:
+        UserError: the graph cannot be read, or one of its nodes is not as expected.
     """
-    model = onnx.load(str(path))
-    FuseResiduals()(model)
-    QuantizeWhereRead()(model)
-    SkipUnreadPixels()(model)
-    if pixels:
-        TakePixels()(model)
+    model = read_model(path)
+    with refusing(f"prepare {path} for a builder of engines", "export the bundle again"):
+        FuseResiduals()(model)
+        QuantizeWhereRead()(model)
+        SkipUnreadPixels()(model)
+        if pixels:
+            TakePixels(layout)(model)
     if not bodies:
         remove_function_bodies(model)
     return model.SerializeToString(deterministic=True)

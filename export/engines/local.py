@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from ...plugins.compiler.targets import ARCHITECTURES, FIRST_SPECIFIC, MACHINES, TARGETS, Target
 from ...plugins.compiler.tools import FIRST_CUDA
-from ...runtime.errors import UserError
+from ...runtime.errors import UserError, quote
 from ...runtime.machine.gpu import Device, find_device
 from .packages import parse_version, read_version
 
@@ -39,8 +39,8 @@ def make_local_target(model: str) -> Target:
         names = ", ".join(target.name for target in TARGETS if not target.rtx)
         raise UserError(
             f"--target {LOCAL} builds engines on this machine's own GPU, but {error}; possible here: "
-            f"spair build {model} --target rtx, which builds engines ahead of time, or --target with one of {names}, "
-            "which compiles the plugins and prints the command for the other machine"
+            f"spair build {quote(model)} --target rtx, which builds engines ahead of time, or --target with one of "
+            f"{names}, which compiles the plugins and prints the command for the other machine"
         ) from error
     _check_device(device)
     package = next((name for name in _DISTRIBUTIONS if importlib.util.find_spec(name) is not None), None)
@@ -82,8 +82,8 @@ def advise_library(target: Target, model: str) -> str | None:
     name = names[0] if names else "TARGET"
     return (
         "this machine compiles no plugins, because Triton is not installed; on an x86-64 machine with "
-        f"spair-rt[plugins]: spair build {model} --target {name} --no-engines, then copy the bundle here and give "
-        f"--library {model}/plugins/{name}/libspair_plugins.so"
+        f"spair-rt[plugins]: spair build {quote(model)} --target {quote(name)} --no-engines, then copy the bundle here "
+        f"and give --library {quote(f'{model}/plugins/{name}/libspair_plugins.so')}"
     )
 
 

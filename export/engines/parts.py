@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,10 +16,12 @@ from ...plugins.compiler.cache import Cache
 from ...plugins.compiler.library.linking import LIBRARY
 from ...plugins.compiler.targets import Target
 from ...runtime.bundle.engine_key import EngineKey
-from ...runtime.bundle.engines import WHOLE
+from ...runtime.bundle.engines import SERVED, WHOLE, name_graph
 from ...runtime.bundle.reader import Bundle
 from ...runtime.errors import UserError
 from ...runtime.tiling.spec import SpairNetwork
+from ...temporary.places import scratch_folder
+from ..passes.pixels import Layout
 from .builder import Engine, Profile, Supervision, build_engine, describe_options
 from .estimate import BuildTimes, name_build
 from .graph import match_tensors, prepare_engine_graph
@@ -54,6 +55,8 @@ def make_orders(
     precisions: Sequence[str],
     options: EngineOptions,
     builder: tuple[str, str],
+    *,
+    served: bool = False,
 ) -> list[Order]:
     """List the engines of a target.
 
@@ -64,9 +67,11 @@ def make_orders(
         precisions: names of precisions that the bundle has.
         options: how the engines are built.
         builder: package that builds them, and its version.
+        served: list the engine of the served contract too.
 
     Returns:
-        For each precision the whole network, then its stages as far as the bundle has their graphs.
+        For each precision the whole network, then its stages as far as the bundle has their graphs, then the served
+        one.
 
     Raises:
         UserError: a graph was changed; a pattern of tensors to keep matches in no part.
@@ -74,10 +79,10 @@ def make_orders(
     orders = []
     for precision in precisions:
         matched: dict[str, bool] = dict.fromkeys(options.keep_outputs, False)
-        for part in PARTS:
-            if not bundle.has_graph(precision, part):
+        for part in (*PARTS, SERVED) if served else PARTS:
+            if not bundle.has_graph(precision, name_graph(part)):
                 continue
-            content = prepare_engine_graph(bundle.graph(precision, part), pixels=part == WHOLE)
+            content = _prepare(bundle.graph(precision, name_graph(part)), part)
             model = onnx.load_model_from_string(content)
             found = match_tensors(model, options.keep_outputs)
             matched = {pattern: matched[pattern] or bool(names) for pattern, names in found.items()}
@@ -90,6 +95,12 @@ def make_orders(
             orders.append(Order(_with_options(key, options, facts), content, profile, outputs))
         _check_patterns(matched, precision)
     return orders
+
+
+def _prepare(graph: Path, part: str) -> bytes:
+    """Prepare the graph of a part's engine."""
+    layout: Layout = "planes" if part == SERVED else "pixels"
+    return prepare_engine_graph(graph, pixels=part in (WHOLE, SERVED), layout=layout)
 
 
 def build_order(
@@ -109,8 +120,8 @@ def build_order(
     kept = load_order(order, cache)
     if kept is not None:
         return kept
-    with tempfile.TemporaryDirectory(prefix="spair-build-") as name:
-        path, source = Path(name) / LIBRARY, Path(name) / f"{order.key.part}.onnx"
+    with scratch_folder("build") as folder:
+        path, source = folder / LIBRARY, folder / f"{order.key.part}.onnx"
         path.write_bytes(library)
         source.write_bytes(order.graph)
         start = time.monotonic()
@@ -141,7 +152,7 @@ def _make_key(
         target=target.name,
         precision=precision,
         part=part,
-        graph=bundle.manifest.files[bundle.manifest.graphs[precision][part]],
+        graph=bundle.graph_digest(precision, name_graph(part)),
         library=_hash(library),
         builder=builder[0],
         version=builder[1],

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import onnx
 
-from ...runtime.bundle.engines import WHOLE
+from ...runtime.bundle.engines import SERVED, WHOLE
 from ...runtime.errors import UserError
 from ...runtime.tiling.geometry import round_up
 from ...runtime.tiling.spec import SpairNetwork
@@ -27,7 +27,7 @@ def make_profile(model: onnx.ModelProto, part: str, network: SpairNetwork, optio
 
     Args:
         model: the graph of the part.
-        part: name of the part, see `PARTS`.
+        part: name of the part, see `PARTS`, or "served".
         network: sizes and halos of the network.
         options: sizes of pictures.
 
@@ -39,8 +39,8 @@ def make_profile(model: onnx.ModelProto, part: str, network: SpairNetwork, optio
     Raises:
         UserError: the graph has a free size of another name than exported graphs have.
     """
-    if part == WHOLE:
-        return {"image": options.shapes()}
+    if part in (WHOLE, SERVED):
+        return {"image": options.shapes(planes=part == SERVED)}
     multiple = network.multiple
     room = round_up(network.halo_l, multiple) + round_up(network.halo_r, multiple)
     least = round_up(2 * room + _CORE, multiple)

@@ -8,9 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from ...plugins.compiler.kernels.variants import list_variants
 from ...plugins.compiler.targets import Target, find_target
 from ...runtime.bundle.engines import WHOLE
 from ...runtime.bundle.reader import Bundle
-from ...runtime.bundle.writer import check_target, extend_bundle
+from ...runtime.bundle.writer import check_extendable, extend_bundle
 from ...runtime.cache import cache_folder
 from ...runtime.clock import ReportProgress
 from ...runtime.errors import GateError, UserError
@@ -52,9 +51,11 @@ def build_target(
     *,
     precisions: Sequence[str] = (),
     library: Path | None = None,
+    served: bool = False,
     jobs: int | None = None,
     cache: bool = True,
     timeout: float | None = None,
+    expect_digest: Collection[str] = (),
     progress: ReportProgress = lambda step: None,
     announce: ReportProgress = lambda sentence: None,
 ) -> dict[str, Any]:
@@ -68,9 +69,11 @@ def build_target(
         options: how engines are built; None: the library alone.
         precisions: see `check_operators`.
         library: plugin library that was built for the target before; None: it is compiled.
+        served: build the engine of the served contract too, for Triton Inference Server.
         jobs: kernels compiled side by side; None: as many as the machine has cores.
         cache: use and keep what was compiled before.
         timeout: seconds for each engine; None for no limit.
+        expect_digest: see `Bundle.open`.
         progress: called before each step.
         announce: called with the estimate of how long the engines take.
 
@@ -81,15 +84,15 @@ def build_target(
         UserError, PluginError: the bundle, the target or a tool cannot be used.
         GateError, RuleError: an engine or a kernel is not as it must be.
     """
-    bundle = Bundle.open(path)
+    bundle = Bundle.open(path, expect_digest=expect_digest)
     target = make_local_target(str(path)) if name == LOCAL else find_target(name)
     chosen = check_operators(bundle, precisions)
-    check_place(bundle)
+    check_extendable(bundle)
     check_builder(target, str(path), options, library)
     around = Circumstances(Cache(cache_folder() / "builds" if cache else None), timeout, progress, announce)
     progress(f"building for {target.name}")
     build = take_library(library, target) if library else _compile_plugins(target, jobs, around)
-    found = collect_target(bundle, target, build, chosen, options, around)
+    found = collect_target(bundle, target, build, chosen, options, around, served=served)
     if ONLY_NAMED in bundle.precisions and ONLY_NAMED not in chosen and options is not None:
         found.notes.append(_WHY_NAMED)
     pass_gate(bundle, target, found, options, around)
@@ -144,7 +147,8 @@ def check_operators(bundle: Bundle, precisions: Sequence[str]) -> tuple[str, ...
             other.
 
     Raises:
-        UserError: the bundle has no nodes of the domain `spair` or no such precision, or its graph was changed.
+        UserError: the bundle has no nodes of the domain `spair` or no such precision, or its graph was changed or is
+            one of an older version.
     """
     if not bundle.manifest.operators:
         raise UserError(
@@ -155,7 +159,7 @@ def check_operators(bundle: Bundle, precisions: Sequence[str]) -> tuple[str, ...
     usual = [name for name in every if name != ONLY_NAMED] or every
     chosen = tuple(dict.fromkeys(precisions)) or tuple(usual)
     for precision in chosen:
-        bundle.graph(precision, WHOLE)
+        bundle.check_whole(precision)
     return chosen
 
 
@@ -185,23 +189,6 @@ def check_builder(target: Target, model: str, options: EngineOptions | None, lib
     except ElsewhereError:
         if target.rtx:
             raise
-
-
-def check_place(bundle: Bundle) -> None:
-    """Refuse a bundle that could not be replaced.
-
-    Raises:
-        UserError: the bundle holds a file that is not its own, or the folder beside it cannot be written.
-    """
-    place = bundle.path.resolve()
-    check_target(place, force=True)
-    try:
-        tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}.", suffix=".tmp").cleanup()
-    except OSError as error:
-        raise UserError(
-            f"cannot write beside the bundle {place}: {error.strerror or error}; "
-            "copy it to a folder that can be written"
-        ) from error
 
 
 def pass_gate(

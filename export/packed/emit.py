@@ -23,6 +23,9 @@ class Emitter:
         """List that nodes are appended to: the graph's, or a body's while the body is built."""
         self._graph_nodes = self.nodes
         self.initializers: list[onnx.TensorProto] = []
+        """List of the graph's constants."""
+        self.stored = self.initializers
+        """List of the constants of the graph or body that `nodes` belongs to."""
         self._named = 0
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
@@ -74,27 +77,56 @@ class Emitter:
         Returns:
             [slices, *result], the results of all slices.
         """
+        return self.scan_all(inputs, lambda *slices: [build(*slices)], [rank])[0]
+
+    def scan_all(
+        self, inputs: Sequence[tuple[str, int, int]], build: Callable[..., Sequence[str]], ranks: Sequence[int]
+    ) -> list[str]:
+        """Emit a loop over slices with several results.
+
+        `ranks` has the number of axes of each result; see `scan` for the rest.
+        """
         slices = [self.name() for _ in inputs]
         values = [
             helper.make_tensor_value_info(name, kind, [None] * dims)
             for name, (_, kind, dims) in zip(slices, inputs, strict=True)
         ]
-        body = self._body(lambda: build(*slices), values, rank)
-        return self.op("Scan", *(name for name, _, _ in inputs), body=body, num_scan_inputs=len(inputs))
+        body = self._body(lambda: build(*slices), values, ranks)
+        names = (name for name, _, _ in inputs)
+        return self.ops("Scan", *names, outputs=len(ranks), body=body, num_scan_inputs=len(inputs))
 
     def choose(self, condition: str, then: Callable[[], str], otherwise: Callable[[], str], rank: int = 2) -> str:
         """Emit a choice between two pieces of graph.
 
         `condition` is a bool []. Both pieces give a float32 result with `rank` axes.
         """
-        branches = {"then_branch": self._body(then, [], rank), "else_branch": self._body(otherwise, [], rank)}
-        return self.op("If", condition, **branches)
+        return self.choose_all(condition, lambda: [then()], lambda: [otherwise()], [rank])[0]
 
-    def _body(self, build: Callable[[], str], inputs: list[onnx.ValueInfoProto], rank: int) -> onnx.GraphProto:
-        outer, self.nodes = self.nodes, []
+    def choose_all(
+        self,
+        condition: str,
+        then: Callable[[], Sequence[str]],
+        otherwise: Callable[[], Sequence[str]],
+        ranks: Sequence[int],
+    ) -> list[str]:
+        """Emit a choice between pieces with several results.
+
+        Both pieces make the results that they return. `ranks` has the number of axes of each; see `choose`.
+        """
+        branches = {"then_branch": self._body(then, [], ranks), "else_branch": self._body(otherwise, [], ranks)}
+        return self.ops("If", condition, outputs=len(ranks), **branches)
+
+    def _body(
+        self, build: Callable[[], Sequence[str]], inputs: list[onnx.ValueInfoProto], ranks: Sequence[int]
+    ) -> onnx.GraphProto:
+        outer = (self.nodes, self.stored)
+        self.nodes, self.stored = [], []
         try:
-            result = build()
-            output = helper.make_tensor_value_info(result, onnx.TensorProto.FLOAT, [None] * rank)
-            return helper.make_graph(self.nodes, f"{result}_body", inputs, [output])
+            results = build()
+            outputs = [
+                helper.make_tensor_value_info(result, onnx.TensorProto.FLOAT, [None] * rank)
+                for result, rank in zip(results, ranks, strict=True)
+            ]
+            return helper.make_graph(self.nodes, f"{results[0]}_body", inputs, outputs, self.stored)
         finally:
-            self.nodes = outer
+            self.nodes, self.stored = outer

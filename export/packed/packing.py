@@ -5,7 +5,7 @@ mask, the graph looks up the positions of the active pixels and the rows of thei
 Activations stay packed, one row for each pixel, from the first layer of a scale to the last layer of the network. Only
 the result is written back to full size.
 
-These alternatives were measured on two cores of an AMD EPYC. `benchmarks.packings` repeats the comparison of layers.
+These alternatives were measured on two cores of an AMD EPYC. `benchmarks.cpu.packings` repeats the comparison.
 
 - Gathering all neighbours at once for one product is slower, because the gathered rows leave the cache. In blocks of
   1,024 rows (a Scan) a layer of 64 channels on 82,000 pixels takes 52 instead of 72 ms, and memory no longer grows with

@@ -6,7 +6,6 @@ Every graph runs over several sizes, batches and mask densities.
 from __future__ import annotations
 
 import copy
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,9 @@ from ...network import SPAIR
 from ...network.spair import Localized, pad_to_multiple
 from ...runtime.backends.onnxruntime import OnnxGraph
 from ...runtime.clock import ReportProgress
+from ...temporary.places import scratch_folder
 from ..graphs import GraphSpec
-from .measures import TOLERANCE, Errors, ModuleParity
+from .measures import TOLERANCE, Errors, ModuleParity, unit_of
 from .samples import DENSITIES, SIZES, STEERED, find_threshold, make_inputs, make_picture, pad_inputs
 
 LOGIT_SLACK = 1e-3
@@ -94,9 +94,9 @@ def _check_densities(model: SPAIR, file: Path, result: ModuleParity) -> None:
     bias = steered.net_l.head.bias
     assert bias is not None
     exported = bias.clone()
-    with tempfile.TemporaryDirectory(prefix="spair-parity-") as folder:
-        name = _release(file, "net_l.head.bias", Path(folder) / file.name)
-        with OnnxGraph(Path(folder) / file.name) as graph:
+    with scratch_folder("parity") as folder:
+        name = _release(file, "net_l.head.bias", folder / file.name)
+        with OnnxGraph(folder / file.name) as graph:
             for case, shape in enumerate(STEERED):
                 image = make_picture(shape, seed=100 + case)
                 logits = model.localize(pad_to_multiple(image)).logits
@@ -151,9 +151,7 @@ def restore_under(model: SPAIR, image: Tensor, mask: Tensor) -> tuple[Tensor, in
     padded = pad_to_multiple(image)
     found = model.localize(padded)
     wrong_mask = _count_wrong(model, found, mask)
-    own = found.mask.clone()
-    own[..., :height, :width] = mask  # the padding keeps Net_L's mask, as in the graph
-    return model.restore(padded, own, found.features)[..., :height, :width], wrong_mask
+    return model.restore(padded, pad_to_multiple(mask), found.features)[..., :height, :width], wrong_mask
 
 
 def _count_wrong(model: SPAIR, found: Localized, mask: Tensor) -> int:
@@ -194,14 +192,29 @@ def _check_restore(spec: GraphSpec, graph: OnnxGraph, result: ModuleParity) -> N
 def _check_module(spec: GraphSpec, graph: OnnxGraph, result: ModuleParity) -> None:
     """Compare a foreign network on equal inputs.
 
-    All its pixels count as clean.
+    All its pixels count as clean. Errors are relative to what the network does, see `unit_of`.
     """
+    pictures: list[np.ndarray] = []
+    pairs: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in spec.outputs}
     for inputs in make_inputs(spec):
         height, width = next(iter(inputs.values())).shape[2:]
         given = [pad_inputs(value, spec) if spec.any_size else value for value in inputs.values()]
         outputs = tree_leaves(spec.module(*given))
         got = graph.run({name: value.numpy() for name, value in inputs.items()})
+        pictures.append(next(iter(inputs.values())).numpy())
         for name, value in zip(spec.outputs, outputs, strict=True):
-            expected = value[..., :height, :width] if spec.any_size else value  # the graph pads and crops by itself
-            result.clean.add(got[name], expected.numpy())
+            if spec.any_size:  # the graph pads and crops by itself
+                value = value[..., : spec.scale * height, : spec.scale * width]
+            pairs[name].append((got[name], value.numpy()))
         result.cases += 1
+    for found in pairs.values():
+        unit = unit_of([expected for _, expected in found], pictures)
+        for got_one, expected in found:
+            _check_shape(got_one, expected, result)
+            if got_one.shape == expected.shape:
+                result.clean.add(got_one, expected, unit=unit)
+
+
+def _check_shape(got: np.ndarray, expected: np.ndarray, result: ModuleParity) -> None:
+    if got.shape != expected.shape:
+        result.misshapen = f"an output has the shape {list(got.shape)} instead of {list(expected.shape)}"

@@ -16,6 +16,28 @@ weight, mask or border moves results by 1e-2 and more.
 """
 
 
+EFFECT_SHARE = 0.03
+"""Share of the largest value that counts as an effect of every network, so that rounding is never called a fault."""
+
+
+def unit_of(expected: list[np.ndarray], given: list[np.ndarray]) -> float:
+    """Return the unit of a foreign network's errors.
+
+    It is the range of what the network does: of the difference between output and picture where they have one size,
+    else of the output. A network that changes a picture little can be wrong by little.
+
+    Args:
+        expected: outputs of all cases.
+        given: their pictures.
+    """
+    effect = magnitude = 0.0
+    for value, picture in zip(expected, given, strict=True):
+        done = value.astype(np.float64) - (picture if value.shape == picture.shape else 0.0)
+        effect = max(effect, float(np.ptp(done)) if done.size else 0.0)
+        magnitude = max(magnitude, float(np.abs(value).max(initial=0.0)))
+    return max(min(effect, 1.0 + magnitude) + EFFECT_SHARE * magnitude, 1e-3)
+
+
 @dataclasses.dataclass
 class Errors:
     """Largest and mean error over many arrays."""
@@ -24,12 +46,15 @@ class Errors:
     total: float = 0.0
     count: int = 0
 
-    def add(self, got: np.ndarray, expected: np.ndarray, where: np.ndarray | None = None) -> None:
+    def add(
+        self, got: np.ndarray, expected: np.ndarray, where: np.ndarray | None = None, unit: float | None = None
+    ) -> None:
         """Add the errors |got - expected| / (1 + |expected|).
 
-        They are taken at `where`, or everywhere if it is None. NaN counts as an infinite error.
+        They are taken at `where`, or everywhere if it is None. NaN counts as an infinite error. With a unit, they are
+        |got - expected| / unit.
         """
-        error = np.abs(got.astype(np.float64) - expected) / (1.0 + np.abs(expected))
+        error = np.abs(got.astype(np.float64) - expected) / (1.0 + np.abs(expected) if unit is None else unit)
         error = np.where(np.isfinite(error), error, np.inf)
         chosen = error if where is None else error[np.broadcast_to(where, error.shape)]
         if chosen.size:
@@ -63,6 +88,8 @@ class ModuleParity:
     clean: Errors = dataclasses.field(default_factory=Errors)
     wrong_mask: int = 0
     """Number of pixels whose mask differs although the logit is not near the threshold."""
+    misshapen: str = ""
+    """Words that say which output has a wrong shape; empty where none has."""
     densities: set[float] = dataclasses.field(default_factory=set)
     """Shares of distorted pixels among the cases, 0..1."""
 
@@ -98,6 +125,8 @@ class ModuleParity:
         """
         if self.wrong_mask:
             return f"{self.wrong_mask} wrong mask pixels"
+        if self.misshapen:
+            return self.misshapen
         if self.cases == 0:
             return "nothing was compared"
         if self.sparse and not (self.masked.count and self.clean.count):

@@ -67,9 +67,13 @@ def make_inputs(spec: GraphSpec) -> Iterator[dict[str, Tensor]]:
     """
     step = spec.multiple
     sizes = SIZES if spec.any_size or step == 1 else tuple((rows * step, columns * step) for rows, columns in MULTIPLES)
+    example = next(iter(spec.inputs.values()))[0]
+    if not spec.free_size:
+        sizes = ((example.shape[2], example.shape[3]),)
+    batches = (1, 2) if spec.free_batch else (example.shape[0],)
     densities = DENSITIES if "mask" in spec.inputs else (0.5,)
     for case, (height, width) in enumerate(sizes):
-        for batch, density in ((batch, density) for batch in (1, 2) for density in densities):
+        for batch, density in ((batch, density) for batch in batches for density in densities):
             yield {
                 name: _like(name, example, divisor, (batch, height, width), density, case)
                 for name, (example, divisor) in spec.inputs.items()
@@ -79,10 +83,13 @@ def make_inputs(spec: GraphSpec) -> Iterator[dict[str, Tensor]]:
 def pad_inputs(value: Tensor, spec: GraphSpec) -> Tensor:
     """Pad an input as the graph does by itself.
 
-    The last row and column are repeated up to the multiple and the smallest size.
+    The last row and column are repeated up to the multiple and the smallest size, and up to a square.
     """
     smallest = spec.min_size + -spec.min_size % spec.multiple
-    down, right = (max(-side % spec.multiple, smallest - side) for side in value.shape[2:])
+    height, width = (max(side + -side % spec.multiple, smallest) for side in value.shape[2:])
+    if spec.square:
+        height = width = max(height, width)
+    down, right = height - value.shape[2], width - value.shape[3]
     return F.pad(value, (0, right, 0, down), mode="replicate")
 
 

@@ -10,6 +10,7 @@ from typing import ClassVar, Generic, TypeVar
 
 import onnx
 
+from ...runtime.errors import UserError
 from ..operators.table import DOMAIN, find_operator
 
 
@@ -25,6 +26,26 @@ class PassError(ValueError):
     """Refusal of a graph, before or after a pass."""
 
 
+@contextlib.contextmanager
+def refusing(work: str, advice: str) -> Iterator[None]:
+    """Turn refusals of passes into errors for users.
+
+    A graph of a bundle may be one that somebody else made, or edited.
+
+    Args:
+        work: what cannot be done, as "build an engine from graphs/fp32/model.onnx".
+        advice: what to do about it.
+
+    Raises:
+        UserError: a pass in the body refused a graph; the sentence names the node.
+    """
+    try:
+        yield
+    except PassError as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise UserError(f"cannot {work}: {reason}; {advice}") from error
+
+
 Result = TypeVar("Result", bound=PassResult)
 
 
@@ -33,9 +54,9 @@ class GraphPass(abc.ABC, Generic[Result]):
 
     A pass states in `requires` what it needs of a graph, and in `ensures` what holds for the graph that it leaves. Both
     raise PassError with the reason, and the message of the error that reaches the caller begins with the pass's name.
-    After every change the base verifies by itself that the graph is valid ONNX, that its inputs and outputs have the
-    names and types that `expect_outside` says, by default those of before, and that each `spair` node has the inputs
-    that its operator takes.
+    Before and after every change the base verifies by itself that each `spair` node has the inputs that its operator
+    takes, and after it that the graph is valid ONNX, and that its inputs and outputs have the names and types that
+    `expect_outside` says, by default those of before.
 
     A pass that reports `modified=False` has left the graph as it was. A graph whose pass raised may be half rewritten,
     so it is of no further use.
@@ -51,6 +72,7 @@ class GraphPass(abc.ABC, Generic[Result]):
             PassError: the graph does not meet the pass's requirements, or the rewritten graph is wrong.
         """
         with self._named("cannot take this graph"):
+            _check_operators(model)
             self.requires(model)
         outside = _list_outside(model.graph)
         with self._named("cannot rewrite this graph"):

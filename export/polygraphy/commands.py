@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...plugins.compiler.library.autoload import AUTOLOAD
 from ...plugins.compiler.library.linking import LIBRARY
 from ...runtime.bundle.engine_key import EngineKey
+from ...runtime.errors import quote
 from ..engines.options import EngineOptions
 from ..engines.packages import NAMES, parse_version
 from ..engines.programs.commands import list_polygraphy_options
@@ -67,7 +67,7 @@ def format_commands(engines: Sequence[EngineFacts]) -> str:
         A text for a shell. Each command is one line, and starts in the folder.
     """
     key = engines[0].key
-    where = shlex.quote(_FOLDER.format(package=key.builder))
+    where = quote(_FOLDER.format(package=key.builder))
     major = parse_version(key.version)[0]
     name = "libtensorrt_rtx.so.1" if key.builder == "tensorrt_rtx" else f"libnvinfer.so.{major}"
     head = (
@@ -87,7 +87,7 @@ def _format_engine(facts: EngineFacts) -> str:
     """Write the command lines for one engine."""
     precision = facts.key.precision
     psnr = f"--compare psnr --psnr-threshold {facts.thresholds}"
-    build = shlex.join(list_polygraphy_options(facts.options, parse_version(facts.key.version)))
+    build = quote(*list_polygraphy_options(facts.options, parse_version(facts.key.version)))
     loaded = f"--plugins {PLUGINS} --load-inputs inputs.json --load-outputs {precision}.onnxrt.json {psnr}"
     small = f"--plugins {PLUGINS} --load-inputs small.json --load-outputs {precision}.layers.json"
     reduce = (

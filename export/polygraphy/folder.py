@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from ...runtime.bundle.reader import Bundle
 from ...runtime.bundle.writer import Content, write_contents
 from ...runtime.clock import ReportProgress
 from ...runtime.errors import UserError
+from ...temporary.places import place_beside
 from .commands import EngineFacts, format_commands
 from .graphs import make_graphs
 from .pictures import cut_small, format_json, format_npz, make_pictures
@@ -26,7 +25,13 @@ from .thresholds import ReferenceNetwork, Thresholds, derive_thresholds
 _EXACT = "fp32"
 
 
-def write_polygraphy(path: Path, folder: Path, progress: ReportProgress = lambda step: None) -> dict[str, Any]:
+def write_polygraphy(
+    path: Path,
+    folder: Path,
+    progress: ReportProgress = lambda step: None,
+    *,
+    expect_digest: Collection[str] = (),
+) -> dict[str, Any]:
     """Write a folder that Polygraphy takes without our code.
 
     It has the engines of a bundle with their plugin libraries, their graphs, pictures, a data loader script, command
@@ -36,6 +41,7 @@ def write_polygraphy(path: Path, folder: Path, progress: ReportProgress = lambda
         path: the bundle.
         folder: the folder to make; it may exist if it is empty.
         progress: called before each step.
+        expect_digest: see `Bundle.open`.
 
     Returns:
         "folder", "files" (their names in it), "pictures" (for each its "width", "height" and "masked", the share of its
@@ -46,7 +52,7 @@ def write_polygraphy(path: Path, folder: Path, progress: ReportProgress = lambda
             that was built from other graphs; a file was changed; the network restores no pixel.
     """
     check_folder(folder)
-    bundle = Bundle.open(path)
+    bundle = Bundle.open(path, expect_digest=expect_digest)
     engines = list_engines(bundle)
     precisions = list(dict.fromkeys(one.key.precision for one in engines))
     progress("preparing graphs")
@@ -127,13 +133,11 @@ def _report(
 
 def _write(folder: Path, files: Mapping[str, Content]) -> None:
     """Write all files or none."""
-    temporary = folder.absolute().with_name(f".{folder.absolute().name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
-        write_contents(temporary, files)
-        if folder.is_dir():
-            folder.rmdir()
-        temporary.rename(folder)
+        with place_beside(folder.absolute()) as temporary:
+            write_contents(temporary, files)
+            if folder.is_dir():
+                folder.rmdir()
+            temporary.rename(folder)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror or error}; choose another --polygraphy") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...runtime.bundle.engine_key import EngineKey, read_key
+from ...runtime.bundle.engine_key import EngineKey, load_key
 from ...runtime.bundle.reader import Bundle
-from ...runtime.errors import UserError
+from ...runtime.errors import UserError, quote
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def list_engines(bundle: Bundle) -> list[EngineFiles]:
         built = ", ".join(manifest.targets) or "none"
         raise UserError(
             f"the bundle {bundle.path} has no engine for Polygraphy (targets: {built}); "
-            f"build one with: spair build {bundle.path} --target local"
+            f"build one with: spair build {quote(bundle.path)} --target local"
         )
     return found
 
@@ -68,7 +68,7 @@ def check_graphs(bundle: Bundle, engines: Sequence[EngineFiles], graphs: Mapping
             raise UserError(
                 f"the {one.key.precision} engine for {one.key.target} in {bundle.path} was built from another graph "
                 "than the bundle's, or by another version of spair-rt; build it again: "
-                f"spair build {bundle.path} --target {one.key.target} --precision {one.key.precision}"
+                f"spair build {quote(bundle.path)} --target {quote(one.key.target, '--precision', one.key.precision)}"
             )
 
 
@@ -84,7 +84,7 @@ def _read_engine(bundle: Bundle, target: str, entry: Mapping[str, Any], names: M
     if "autoload" not in entry:
         raise UserError(
             f"the target {target} of {bundle.path} has no library that registers its plugins in other programs; "
-            f"build it again: spair build {bundle.path} --target {target}"
+            f"build it again: spair build {quote(bundle.path)} --target {quote(target)}"
         )
-    key = read_key(bundle.file(names["key"]).read_text(encoding="utf-8"), str(bundle.path / names["key"]))
+    key = load_key(bundle.file(names["key"]))
     return EngineFiles(key, bundle.file(names["engine"]), bundle.file(entry["library"]), bundle.file(entry["autoload"]))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...runtime.backends.onnxruntime import WRONG_OPTIMIZERS
 from ...runtime.errors import UserError
 from ..engines.gate.check import NOISE
 from ..engines.gate.differences import Differences, list_limits, measure
@@ -47,7 +48,9 @@ class ReferenceNetwork:
         import onnxruntime
 
         providers = ["CPUExecutionProvider"]
-        self._session = onnxruntime.InferenceSession(prepare_engine_graph(graph), providers=providers)
+        self._session = onnxruntime.InferenceSession(
+            prepare_engine_graph(graph), providers=providers, disabled_optimizers=[WRONG_OPTIMIZERS]
+        )
 
     def restore(self, picture: np.ndarray, noise: float = 0.0) -> _Answer:
         """Restore a picture.

@@ -21,6 +21,7 @@ from spair.export.parity import measures, samples
 from spair.network import SPAIR, load_checkpoint
 from spair.network.operators import PLUGIN_ATTRIBUTES
 from spair.runtime import Bundle, GateError, Restorer, UserError
+from tests.runtime.bundle.samples import make_older
 
 PARTS = ("model", "net_l", "net_r", "net_r_packed")
 FOR_TENSORRT = PARTS[:3]  # a packed graph's sizes depend on the picture, which its parser refuses (NonZero)
@@ -148,6 +149,11 @@ def test_an_error_is_found_even_if_the_network_marks_no_pixel(tiny_checkpoint, t
     onnx.save(exported, tmp_path / "blind.onnx")
     report = check("model", blind, tmp_path / "blind.onnx")
     assert not report["passed"] and report["modules"]["model"]["problem"] == ""
+
+
+def test_parity_fails_where_the_padding_keeps_the_mask_that_was_found_there(model, tiny_bundle, tmp_path):
+    older = make_older(Bundle.open(tiny_bundle), tmp_path / "older.spair").graph("fp32", "model")
+    assert not check("model", model, older)["passed"]
 
 
 class OnePixelOff:

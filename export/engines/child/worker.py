@@ -32,8 +32,9 @@ def build(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
         job: module ("tensorrt_rtx" or "tensorrt"), graph (path), engine (path to write), library (path, or None to
             build from the function bodies), architectures (of a build ahead of time, or None), inputs (name -> least,
             usual and largest shape), outputs (names of tensors that become outputs too), tf32, level (of optimization,
-            or None), memory (bytes that layers may use, or None), timing (path of the timing cache, or None), bodies
-            (whether the graph has the body of each operator).
+            or None), memory (bytes that layers may use, or None), timing (path of the timing cache, or None),
+            timing_part (free path beside it, for the time in which it is written, or None), bodies (whether the graph
+            has the body of each operator).
         tell: called with each event of the builder, see `PhaseProgress`.
 
     Returns:
@@ -62,7 +63,7 @@ def build(job: dict[str, Any], tell: Tell) -> dict[str, Any]:
     config = _configure(trt, builder, network, job)
     monitor = _make_monitor(trt, tell)
     config.progress_monitor = monitor
-    timing = TimingCache(config, job["timing"])
+    timing = TimingCache(config, job["timing"], job["timing_part"])
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise BuildError(log.last())
@@ -130,7 +131,7 @@ class TimingCache:
     that run side by side add to the file one after the other, and none loses what another one found.
     """
 
-    def __init__(self, config: Any, path: str | None) -> None:
+    def __init__(self, config: Any, path: str | None, part: str | None) -> None:
         """Give a builder what the file has.
 
         A file of another TensorRT or GPU, or a damaged one, counts as empty.
@@ -138,8 +139,9 @@ class TimingCache:
         Args:
             config: the builder's configuration.
             path: the file, which need not exist; None keeps nothing.
+            part: free path beside the file, for the time in which it is written.
         """
-        self._config, self._path = config, path
+        self._config, self._path, self._part = config, path, part
         if path is None:
             return
         cache = config.create_timing_cache(_read(path))
@@ -148,7 +150,7 @@ class TimingCache:
 
     def keep(self) -> None:
         """Add what the builder found to the file."""
-        if self._path is None:
+        if self._path is None or self._part is None:
             return
         place = Path(self._path)
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -157,9 +159,9 @@ class TimingCache:
             found = self._config.get_timing_cache()
             kept = self._config.create_timing_cache(_read(self._path))
             merged = kept if kept is not None and kept.combine(found, False) else found
-            temporary = place.with_suffix(f".{os.getpid()}.tmp")
-            temporary.write_bytes(memoryview(merged.serialize()))
-            temporary.replace(place)
+            part = Path(self._part)
+            part.write_bytes(memoryview(merged.serialize()))
+            part.replace(place)
 
 
 def _read(path: str) -> bytes:

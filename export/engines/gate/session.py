@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from ....runtime.children import make_module_command
 from ....runtime.clock import ReportProgress
 from ....runtime.errors import GateError
+from ....temporary.places import scratch_folder
 from ..child.process import make_environment, run_child
 from .check import Answer
 from .pictures import Sample
@@ -44,8 +44,7 @@ def run_in_child(
     Raises:
         GateError: the engine does not open, does not run, dies or takes too long; the message has the reason.
     """
-    with tempfile.TemporaryDirectory(prefix="spair-gate-") as name:
-        folder = Path(name)
+    with scratch_folder("gate") as folder:
         for number, sample in enumerate(samples):
             np.save(folder / f"picture{number}.npy", sample.picture)
             if sample.mask is not None:

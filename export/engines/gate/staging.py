@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from ....runtime.bundle.reader import Bundle
 from ....runtime.bundle.writer import Content, write_bundle
 from ....runtime.clock import ReportProgress
+from ....temporary.places import scratch_folder
 from .check import Answer, GateReport, check_engine
 from .pictures import Sample
 from .session import run_in_child
@@ -50,8 +50,8 @@ def gate_target(
     Raises:
         GateError: see `check_engine` and `run_in_child`.
     """
-    with tempfile.TemporaryDirectory(prefix="spair-gate-") as folder:
-        staged = _stage(bundle, Path(folder) / bundle.path.resolve().name, name, entry, files)
+    with scratch_folder("gate") as folder:
+        staged = _stage(bundle, folder / bundle.path.resolve().name, name, entry, files)
 
         def check(precision: str) -> GateReport:
             def run(samples: Sequence[Sample]) -> list[Answer]:

@@ -5,17 +5,23 @@ Some build or time an engine, others hand the plugins to a program that loads on
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from ....plugins.compiler.library.autoload import AUTOLOAD
 from ....plugins.compiler.targets import Target
+from ....runtime.errors import quote
 from ..options import EngineOptions
 
 
 def make_build_command(
-    bundle: Path, library: Path, target: Target, precisions: Sequence[str], options: EngineOptions
+    bundle: Path,
+    library: Path,
+    target: Target,
+    precisions: Sequence[str],
+    options: EngineOptions,
+    *,
+    served: bool = False,
 ) -> str:
     """Write the command that builds engines into a bundle.
 
@@ -27,16 +33,19 @@ def make_build_command(
         target: machine that the command is for.
         precisions: engines to build.
         options: how the engines are built.
+        served: build the engine of the served contract too.
     """
     sizes = (("--usual-size", options.usual), ("--max-size", options.largest))
-    words = ["spair", "build", str(bundle), "--target", target.name, "--library", str(library)]
+    words: list[str | Path] = ["spair", "build", bundle, "--target", target.name, "--library", library]
     words += [word for precision in precisions for word in ("--precision", precision)]
     words += [word for name, (width, height) in sizes for word in (name, f"{width}x{height}")]
-    words += ["--batch", str(options.batch)]
-    return shlex.join(words)
+    words += ["--batch", str(options.batch)] + ["--served"] * served
+    return quote(*words)
 
 
-def make_trtexec_command(graph: Path, library: Path, engine: str, target: Target, options: EngineOptions) -> str:
+def make_trtexec_command(
+    graph: Path, library: Path, engine: str, target: Target, options: EngineOptions, *, planes: bool = False
+) -> str:
     """Write the trtexec command that builds an engine.
 
     Only trtexec's option `--dynamicPlugins` registers what a library creates; `--staticPlugins` merely opens the file.
@@ -47,8 +56,9 @@ def make_trtexec_command(graph: Path, library: Path, engine: str, target: Target
         engine: name of the file that trtexec writes into the current folder.
         target: machine that the command is for.
         options: how the engine is built.
+        planes: pictures are [N, 3, H, W] in place of [N, H, W, 3].
     """
-    least, usual, most = (_shape(shape) for shape in options.shapes())
+    least, usual, most = (_shape(shape) for shape in options.shapes(planes=planes))
     return (
         f"trtexec --onnx={_quote(graph)} "
         f"--dynamicPlugins={_quote(library)} "
@@ -58,7 +68,7 @@ def make_trtexec_command(graph: Path, library: Path, engine: str, target: Target
     )
 
 
-def make_trtexec_load_command(engine: str, library: Path, options: EngineOptions) -> str:
+def make_trtexec_load_command(engine: str, library: Path, options: EngineOptions, *, planes: bool = False) -> str:
     """Write the trtexec command that times an engine.
 
     Pictures are of the usual size.
@@ -67,10 +77,11 @@ def make_trtexec_load_command(engine: str, library: Path, options: EngineOptions
         engine: file of the engine.
         library: the plugin library.
         options: how the engine was built.
+        planes: pictures are [N, 3, H, W] in place of [N, H, W, 3].
     """
     return (
-        f"trtexec --loadEngine={shlex.quote(engine)} --dynamicPlugins={_quote(library)} "
-        f"--shapes=image:{_shape(options.shapes()[1])}"
+        f"trtexec --loadEngine={quote(engine)} --dynamicPlugins={_quote(library)} "
+        f"--shapes=image:{_shape(options.shapes(planes=planes)[1])}"
     )
 
 
@@ -87,7 +98,7 @@ def make_polygraphy_command(graph: Path, library: Path, tensorrt: Path, target: 
         options: how the engine is built.
     """
     words = ["polygraphy", "run", str(graph), "--trt", *list_polygraphy_options(options, target.tensorrt)]
-    return shlex.join([*words, "--plugins", str(tensorrt), str(find_autoload(library))])
+    return quote(*words, "--plugins", str(tensorrt), str(find_autoload(library)))
 
 
 def list_polygraphy_options(options: EngineOptions, tensorrt: tuple[int, int]) -> list[str]:
@@ -128,4 +139,4 @@ def _shape(shape: Sequence[int]) -> str:
 
 
 def _quote(path: Path) -> str:
-    return shlex.quote(str(path))
+    return quote(str(path))

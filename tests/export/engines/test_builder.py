@@ -19,6 +19,7 @@ from spair.export.engines.child.process import make_environment
 from spair.export.engines.child.worker import write_out_bodies
 from spair.export.engines.options import EngineOptions
 from spair.export.operators.bodies import IR_VERSION, OPSET, add_function_bodies
+from spair.plugins.compiler.targets import find_target
 from spair.runtime.errors import GateError, UserError
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -123,6 +124,7 @@ def shipped_graph(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.mark.whole
 def test_the_shipped_network_builds(rtx, plugins, shipped_graph):
     engine = build_engine(shipped_graph, plugins.path, plugins.target, EngineOptions())
     nodes = onnx.load(shipped_graph).graph.node
@@ -264,3 +266,12 @@ def test_nodes_of_ours_need_names(tmp_path):
     model.graph.node[4].name = model.graph.node[3].name
     with pytest.raises(UserError, match=r"g\.onnx has a MaskedModulation without a name of its own"):
         read_nodes(model, graph)
+
+
+def test_weights_in_another_file_are_refused_before_anything_is_built(tmp_path):
+    """The builder would read whatever lies there."""
+    graph = make_graph(tmp_path / "a.onnx")
+    model = onnx.load(graph)
+    onnx.save(model, graph, save_as_external_data=True, location="a.bin", size_threshold=0)
+    with pytest.raises(UserError, match=r"no engine is built from .*a\.onnx: it takes weights from the file 'a\.bin'"):
+        build_engine(graph, None, find_target("rtx"), SMALL)

@@ -11,6 +11,7 @@ import pytest
 from spair.export.engines.child.process import make_environment
 from spair.export.engines.child.worker import remove_bodies
 from spair.export.engines.graph import match_tensors, prepare_engine_graph
+from spair.runtime.errors import UserError
 from tests.export.engines.test_builder import make_graph, rtx  # noqa: F401
 
 OPENED = """
@@ -46,6 +47,16 @@ def test_only_without_bodies_is_a_library_that_registers_nothing_noticed(
     command = [sys.executable, "-c", OPENED, str(path), str(plugins.path), registered]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     assert done.stdout.split()[-1] == str(parses)
+
+
+def test_an_odd_graph_is_refused_in_one_sentence_with_its_node(tmp_path):
+    model = onnx.load(make_graph(tmp_path / "g.onnx"))
+    node = next(node for node in model.graph.node if node.op_type == "SparseConv2d")
+    node.input.pop()
+    onnx.save(model, tmp_path / "g.onnx")
+    words = rf"cannot prepare .*g\.onnx for a builder of engines: .*{node.op_type} {node.output[0]} has 3 inputs,"
+    with pytest.raises(UserError, match=f"{words} .*; export the bundle again$"):
+        prepare_engine_graph(tmp_path / "g.onnx")
 
 
 def test_functions_of_other_domains_stay_for_the_parser(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import PurePosixPath
 
 import onnx
 import pytest
@@ -16,6 +17,7 @@ from spair.plugins.compiler.cache import Cache
 from spair.plugins.compiler.targets import find_target
 from spair.runtime import Bundle
 from spair.runtime.bundle.engine_key import read_key
+from spair.runtime.bundle.writer import write_bundle
 from spair.runtime.errors import UserError
 from spair.runtime.machine.gpu import Device
 
@@ -44,6 +46,46 @@ def test_each_part_has_an_order_with_a_key_of_its_own(opened):
         assert one.key.options["profile"] == one.profile
         kinds = {value.type.tensor_type.elem_type for value in onnx.load_model_from_string(one.graph).graph.input}
         assert kinds == {onnx.TensorProto.UINT8 if one.key.part == "model" else onnx.TensorProto.FLOAT}
+
+
+def test_weights_in_listed_files_are_a_part_of_the_key(opened, tmp_path):
+    """The graph's own file is the same, and the weights are written into what the builder gets."""
+    name = opened.manifest.graphs["fp32"]["net_l"]
+    model = onnx.load(opened.graph("fp32", "net_l"))
+    moved = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+    content = moved.raw_data
+    moved.ClearField("raw_data")
+    moved.data_location = onnx.TensorProto.EXTERNAL
+    moved.external_data.add(key="location", value="net_l.weights")
+    files = {**opened.contents(), name: model.SerializeToString()}
+    beside = str(PurePosixPath(name).with_name("net_l.weights"))
+    orders = []
+    for weights in (content, content[::-1]):
+        bundle = write_bundle(tmp_path / "x.spair", opened.manifest.raw, {**files, beside: weights}, force=True)
+        found = next(one for one in order(bundle) if one.key.part == "net_l")
+        assert weights in found.graph
+        orders.append(found)
+    first, second = (one.key for one in orders)
+    assert first.graph != second.graph and first.digest != second.digest
+    stray = write_bundle(tmp_path / "x.spair", opened.manifest.raw, files, force=True)
+    (stray.path / beside).write_bytes(content)
+    with pytest.raises(UserError, match=r"weights from the file 'net_l\.weights', which the manifest does not list"):
+        order(stray)
+
+
+def test_the_served_engine_comes_last_and_is_built_from_the_whole_graph(opened):
+    rtx = find_target("rtx")
+    options = dataclasses.replace(SMALL, batch=4)
+    plain = make_orders(opened, rtx, b"code", ["fp32"], options, BUILDER)
+    *others, served = make_orders(opened, rtx, b"code", ["fp32"], options, BUILDER, served=True)
+    assert [one.key for one in others] == [one.key for one in plain], "the others are the same, also in the cache"
+    assert (served.key.part, served.place) == ("served", "engines/rtx/fp32.served")
+    assert served.key.graph == others[0].key.graph and served.key.digest != others[0].key.digest
+    assert served.profile == {"image": [[1, 3, 1, 1], [1, 3, 48, 64], [4, 3, 80, 96]]}
+    graph = onnx.load_model_from_string(served.graph).graph
+    kinds = {value.name: value.type.tensor_type.elem_type for value in (*graph.input, *graph.output)}
+    byte, number = onnx.TensorProto.UINT8, onnx.TensorProto.FLOAT
+    assert kinds == {"image": byte, "restored": byte, "mask": byte, "density": number}
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,12 @@ def test_the_whole_network_takes_any_picture_up_to_the_largest(opened):
     assert profile_of(opened, "model") == {"image": [[1, 1, 1, 3], [1, 360, 641, 3], [2, 1080, 1921, 3]]}
 
 
+def test_the_served_network_takes_planes(opened):
+    model = onnx.load(opened.graph("fp32", "model"))
+    profile = make_profile(model, "served", opened.manifest.network, OPTIONS)
+    assert profile == {"image": [[1, 3, 1, 1], [1, 3, 360, 641], [2, 3, 1080, 1921]]}
+
+
 def test_net_l_takes_multiples_one_at_a_time(opened):
     assert profile_of(opened, "net_l") == {"image": [[1, 3, 8, 8], [1, 3, 360, 648], [1, 3, 1080, 1928]]}
 

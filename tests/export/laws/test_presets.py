@@ -3,6 +3,7 @@
 import dataclasses
 
 import onnx
+import pytest
 import torch
 
 from spair.export import exporter, graphs
@@ -38,6 +39,7 @@ def export(model: SPAIR, part: str, tmp_path):
     return graph, report["modules"][part]
 
 
+@pytest.mark.whole
 def test_without_a_gate_the_last_convolution_is_dense_and_reaches_clean_pixels(tmp_path):
     model = build(UNGATED)
     graph, report = export(model, "model", tmp_path)

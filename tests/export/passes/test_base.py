@@ -9,7 +9,8 @@ from onnx import TensorProto, helper
 
 from spair.export.operators.bodies import IR_VERSION, OPSET, add_function_bodies
 from spair.export.operators.table import DOMAIN
-from spair.export.passes.base import GraphPass, PassError, PassResult
+from spair.export.passes.base import GraphPass, PassError, PassResult, refusing
+from spair.runtime.errors import UserError
 
 
 def make_model() -> onnx.ModelProto:
@@ -145,3 +146,27 @@ def test_types_are_inferred_only_for_passes_that_ask_for_it():
     MadeUp(contradict)(make_model())
     with pytest.raises(PassError, match="^Inferring made a wrong graph: it is not valid ONNX"):
         Inferring(contradict)(make_model())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda node: node.input.pop(), "MaskedModulation m has 1 inputs, expected 2: .*"),
+        (lambda node: setattr(node, "op_type", "Unheard"), "Unheard m is not an operator of the domain spair"),
+    ],
+    ids=["an input too few", "unknown"],
+)
+def test_nodes_of_ours_that_are_wrong_before_are_named_before_anything_is_rewritten(spoil, words):
+    model, made = make_model(), MadeUp()
+    spoil(model.graph.node[0])
+    with pytest.raises(PassError, match=f"^MadeUp cannot take this graph: {words}$"):
+        made(model)
+    assert made.calls == []
+
+
+def test_a_refusal_is_one_sentence_for_users():
+    words = r"^cannot do it: x has 3 dimensions, expected 4; do another thing$"
+    with pytest.raises(UserError, match=words), refusing("do it", "do another thing"):
+        raise PassError("x has 3 dimensions,\n expected 4.")
+    with pytest.raises(ValueError, match="^a bug$"), refusing("do it", "do another thing"):
+        raise ValueError("a bug")

@@ -56,6 +56,73 @@ def test_small_sizes_are_padded_to_the_smallest_one(size, inner):
     assert run(model, image)[0].shape[2:] == inner
 
 
+@pytest.mark.parametrize("size", [(1, 1), (3, 8), (9, 6)], ids=str)
+def test_pictures_become_squares_and_larger_outputs_are_cropped_to_their_scale(size):
+    model = depth_model(4)
+    for node in model.graph.node[1:]:  # the outputs become twice as large
+        if node.op_type == "DepthToSpace":
+            node.output[0] = "same"
+    model.graph.node.insert(2, helper.make_node("Concat", ["same"] * 4, ["four"], axis=1))
+    model.graph.node.insert(3, helper.make_node("DepthToSpace", ["four"], ["out"], blocksize=2))
+    PadToMultiple(4, scale=2, square=True)(model)
+    image = np.random.default_rng(0).random((2, 3, *size), np.float32)
+    out, smooth = run(model, image)
+    assert out.shape == smooth.shape == (2, 3, 2 * size[0], 2 * size[1])
+    side = -(-max(size) // 4) * 4
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("image_padded", TensorProto.FLOAT, [None] * 4))
+    padded = np.pad(image, ((0, 0), (0, 0), (0, side - size[0]), (0, side - size[1])), mode="edge")
+    np.testing.assert_array_equal(run(model, image)[0], padded)
+
+
+def chain_model() -> onnx.ModelProto:
+    """image -> mask -> restored, means of 3x3 pixels each, which are lower at the border."""
+    window = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1}
+    nodes = [
+        helper.make_node("AveragePool", ["image"], ["mask"], **window),
+        helper.make_node("AveragePool", ["mask"], ["restored"], **window),
+    ]
+    image, mask, restored = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * 4) for name in ("image", "mask", "restored")
+    )
+    graph = helper.make_graph(nodes, "chain", [image], [restored, mask])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def run_chain(model: onnx.ModelProto, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    restored, mask = run(model, image)
+    return restored, mask
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 8), (8, 8), (9, 15)], ids=str)
+def test_a_repeated_output_is_read_with_its_own_edge_in_the_padding(size):
+    model = chain_model()
+    assert PadToMultiple(4, repeated=["mask"])(model).modified
+    image = np.random.default_rng(0).random((2, 1, *size), np.float32)
+    missing = [(0, 0), (0, 0), *((0, -side % 4) for side in size)]
+    restored, mask = run_chain(model, image)
+    plain = run_chain(chain_model(), np.pad(image, missing, mode="edge"))[1]
+    np.testing.assert_array_equal(mask, plain[..., : size[0], : size[1]])
+    expected = run_chain(chain_model(), np.pad(mask, missing, mode="edge"))[1]  # the same mean once more
+    np.testing.assert_array_equal(restored, expected[..., : size[0], : size[1]])
+    if size != (8, 8):
+        other = chain_model()
+        PadToMultiple(4)(other)
+        assert (run_chain(other, image)[0] != restored).any(), "the padding matters"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"repeated": ["masks"]}, "there is no output masks to repeat; it has restored, mask"),
+        ({"repeated": ["mask"], "scale": 2}, "mask is 2 times as large as the inputs, expected their size"),
+    ],
+    ids=["name", "scale"],
+)
+def test_what_cannot_be_repeated_is_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        PadToMultiple(4, **options)(chain_model())
+
+
 def test_what_it_adds_has_names():
     model = depth_model(4)
     own = len(model.graph.node)

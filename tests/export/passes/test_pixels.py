@@ -144,3 +144,44 @@ def test_other_graphs_are_refused_and_left_alone(change, words):
     with pytest.raises(PassError, match=f"TakePixels cannot take this graph: {words}"):
         TakePixels()(model)
     assert model.SerializeToString(deterministic=True) == before
+
+
+def run_planes(model: onnx.ModelProto, image: np.ndarray) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(["restored", "mask", "density"], {"image": image})
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 8), (17, 5)], ids=str)
+def test_planes_give_the_bytes_of_pixels_and_the_density(size):
+    model, other = make_model(), make_model()
+    assert TakePixels("planes")(model).modified and TakePixels()(other).modified
+    planes = np.random.default_rng(0).integers(0, 256, (2, 3, *size)).astype(np.uint8)
+    restored, mask, density = run_planes(model, planes)
+    expected = run(other, np.ascontiguousarray(np.moveaxis(planes, 1, 3)))
+    np.testing.assert_array_equal(restored, np.moveaxis(expected["restored"], 3, 1))
+    assert (mask.shape, mask.dtype, density.dtype) == ((2, 1, *size), np.uint8, np.float32)
+    np.testing.assert_array_equal(mask[:, 0], expected["mask"])
+    np.testing.assert_allclose(density, mask.mean(axis=(1, 2, 3)), rtol=1e-6)
+    assert not TakePixels("planes")(model).modified
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_planes_have_no_density_where_values_are_not_finite(value):
+    model = make_model()
+    TakePixels("planes")(model)
+    scale_by(model, value)
+    planes = np.zeros((2, 3, 5, 7), np.uint8)
+    planes[1, 1, 2, 3] = 51
+    density = run_planes(model, planes)[2]
+    assert np.isnan(density[1])
+    scale_by(model, 2.0)
+    assert list(run_planes(model, planes)[2]) == [0.0, 0.0]
+
+
+def test_planes_have_bytes_beside_casts_alone():
+    model = make_model()
+    TakePixels("planes")(model)
+    beside = [node for node in model.graph.node if {"image", "restored", "mask"} & {*node.input, *node.output}]
+    assert [node.op_type for node in beside] == ["Cast"] * 3
+    stored = {tensor.name for tensor in model.graph.initializer}
+    assert stored <= {name for node in model.graph.node for name in node.input}, "no constant is left over"

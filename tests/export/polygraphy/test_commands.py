@@ -117,6 +117,7 @@ def test_it_shows_the_nodes_of_the_graph(polygraphy, folder):
     assert done.returncode == 0 and "spair" in done.stdout and "SparseNonLocal" in done.stdout, done.stderr
 
 
+@pytest.mark.whole
 def test_it_finds_the_node_with_a_fault(polygraphy, folder):
     """In a small graph without function bodies, which are added for ONNX Runtime alone: it has no plugins."""
     if importlib.util.find_spec("onnx_graphsurgeon") is None:

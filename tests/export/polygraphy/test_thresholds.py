@@ -34,7 +34,7 @@ def test_a_reference_restores_as_the_runtime_does(tiny_bundle):
     picture = make_pictures((128, 96))[1]
     reference = ReferenceNetwork(Bundle.open(tiny_bundle).graph("fp32", "model"))
     restored, mask = reference.restore(picture)
-    with Restorer.open(tiny_bundle) as restorer:
+    with Restorer.open(tiny_bundle, backend="onnxruntime") as restorer:
         expected = restorer(picture)
     assert (mask == expected.mask).all() and 0 < mask.mean() < 1
     assert np.abs(restored.astype(int) - expected.image).max() <= 1

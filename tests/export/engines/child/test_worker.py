@@ -64,18 +64,18 @@ class Config:
 def test_timings_of_one_build_are_there_for_the_next(tmp_path):
     path = str(tmp_path / "new" / "timing.cache")
     first = Config()
-    timing = TimingCache(first, path)
+    timing = TimingCache(first, path, f"{path}.part")
     first.build("a", "b")
     timing.keep()
     second = Config()
-    TimingCache(second, path)
+    TimingCache(second, path, f"{path}.part")
     assert second.cache.lines == {"a", "b"}
 
 
 def test_builds_side_by_side_lose_nothing(tmp_path):
     path = str(tmp_path / "timing.cache")
     configs = [Config(), Config()]
-    timings = [TimingCache(config, path) for config in configs]
+    timings = [TimingCache(config, path, f"{path}.{number}.part") for number, config in enumerate(configs)]
     for config, timing, found in zip(configs, timings, "ab", strict=True):
         config.build(found)
         timing.keep()
@@ -87,7 +87,7 @@ def test_builds_side_by_side_lose_nothing(tmp_path):
 def test_timings_that_do_not_fit_count_as_none_and_are_replaced(tmp_path, content):
     (tmp_path / "timing.cache").write_bytes(content)
     config = Config()
-    timing = TimingCache(config, str(tmp_path / "timing.cache"))
+    timing = TimingCache(config, str(tmp_path / "timing.cache"), str(tmp_path / "part"))
     assert config.cache.lines == set()
     config.build("a")
     timing.keep()
@@ -96,7 +96,7 @@ def test_timings_that_do_not_fit_count_as_none_and_are_replaced(tmp_path, conten
 
 def test_without_a_file_nothing_is_kept(tmp_path):
     config = Config()
-    TimingCache(config, None).keep()
+    TimingCache(config, None, None).keep()
     assert config.cache is None
 
 

@@ -20,7 +20,7 @@ LARGEST = (320, 240)
 def answers(tiny_bundle) -> dict[str, Answer]:
     """What the CPU gives for each sample: the stand-in for an engine."""
     kept: dict[str, Answer] = {}
-    with Restorer.open(tiny_bundle) as restorer:
+    with Restorer.open(tiny_bundle, backend="onnxruntime") as restorer:
         for sample in check.make_samples(LARGEST):
             result = restorer(sample.picture, mask=sample.mask)
             kept[sample.name] = (result.image, result.mask)
@@ -129,6 +129,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_a_seeded_fault_is_refused(tiny_bundle, answers, fault):
     words = (

@@ -1,0 +1,1 @@
+"""Row programs of dense graphs."""
