@@ -5,17 +5,15 @@ A key is a hash of everything that decides a result, so a stale result is never 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...temporary.places import place_beside
 from ..errors import PluginError
 
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -55,16 +53,12 @@ class Cache:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            # The toolkit's atomic writer is in `runtime.files`; this folder imports nothing of the toolkit.
-            handle, name = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
-            try:
-                with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+            target = self.folder / f"{key}.zip"
+            with place_beside(target) as temporary:
+                with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
                     for part, data in parts.items():
                         archive.writestr(zipfile.ZipInfo(part, _DATE), data, zipfile.ZIP_DEFLATED)
-                Path(name).replace(self.folder / f"{key}.zip")
-            finally:
-                with contextlib.suppress(FileNotFoundError):
-                    Path(name).unlink()
+                temporary.replace(target)
         except OSError as error:
             raise PluginError(
                 f"cannot keep compiled kernels in {self.folder}: {error.strerror or error}; "

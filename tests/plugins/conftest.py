@@ -20,6 +20,14 @@ from spair.plugins.compiler.kernels.compilation import Settings
 from spair.plugins.compiler.targets import Target
 from spair.plugins.compiler.tools import find_cuda_headers, find_tensorrt_headers
 from spair.plugins.errors import PluginError
+from tests.plugins.cpu.machine import (  # noqa: F401
+    arm_program,
+    memory,
+    new_arm_program,
+    processor,
+    rounding_processor,
+    vnni_library,
+)
 
 HOST_TARGET = Target("host", "Tests", (89,), 89, (12, 6), "x86_64", (1, 0), (2, 99), rtx=True)
 """Like the L4's, with any C library, and with TensorRT-RTX, whose engines are built without a GPU."""

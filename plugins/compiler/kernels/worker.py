@@ -13,9 +13,9 @@ import importlib
 import json
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any
+
+from ....temporary.places import scratch_folder
 
 
 def compile_kernel(job: dict[str, Any]) -> dict[str, Any]:
@@ -87,8 +87,8 @@ class _Assembler:
 
     def assemble(self, ptx: str) -> bytes:
         """Turn PTX text into machine code."""
-        with tempfile.TemporaryDirectory(prefix="spair-ptxas-") as folder:
-            source, code = Path(folder, "kernel.ptx"), Path(folder, "kernel.cubin")
+        with scratch_folder("ptxas") as folder:
+            source, code = folder / "kernel.ptx", folder / "kernel.cubin"
             source.write_text(ptx)
             # Triton passes the register option too: it avoids a fault of ptxas 13.
             command = [
@@ -121,10 +121,10 @@ def _check_names(function: Any, names: list[str]) -> None:
 def main() -> None:
     """Answer jobs until the input ends."""
     answers = sys.stdout
-    with contextlib.redirect_stdout(sys.stderr), tempfile.TemporaryDirectory(prefix="spair-triton-") as cache:
+    with contextlib.redirect_stdout(sys.stderr), scratch_folder("triton") as cache:
         from triton import knobs
 
-        knobs.cache.dir = cache
+        knobs.cache.dir = str(cache)
         for line in sys.stdin:
             try:
                 answer = compile_kernel(json.loads(line))

@@ -5,6 +5,7 @@ They start with the first job and end with the block.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from ....temporary.places import scratch_folder
 from ...errors import PluginError
 
 T = TypeVar("T")
@@ -99,12 +101,13 @@ class _Worker:
     """One process of `worker.py`."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="spair-worker-")
+        self._stack = contextlib.ExitStack()
+        folder = self._stack.enter_context(scratch_folder("worker"))
         self._words = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
         # Line information would put paths of this machine into the code; Triton's own interpreter compiles nothing.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("TRITON_")}
         environment |= {"TRITON_DISABLE_LINE_INFO": "1", "TRITON_DEFAULT_FP_FUSION": "1"}
-        environment["TMPDIR"] = self._folder.name  # what a killed process leaves goes with the folder
+        environment["TMPDIR"] = str(folder)  # what a killed process leaves goes with the folder
         environment["PYTHONPATH"] = os.pathsep.join(_search_path())
         self._process = subprocess.Popen(
             [sys.executable, "-c", _RUN],
@@ -112,7 +115,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=self._words,
             env=environment,
-            cwd=self._folder.name,
+            cwd=str(folder),
         )
 
     def ask(self, job: dict[str, Any]) -> dict[str, Any]:
@@ -144,7 +147,7 @@ class _Worker:
                 stream.close()
             except BrokenPipeError:  # what was still to be written has no reader
                 continue
-        self._folder.cleanup()
+        self._stack.close()
 
     def _last_words(self) -> str:
         code = self._process.wait()

@@ -5,10 +5,9 @@ Many programs only open a plugin library, and then TensorRT knows nothing of it.
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import asdict
-from pathlib import Path
 
+from ....temporary.places import scratch_folder
 from ..cache import hash_files, make_key
 from ..kernels.compilation import Settings
 from ..targets import Target
@@ -40,8 +39,8 @@ def build_autoload(target: Target, settings: Settings) -> bytes:
     kept = settings.cache.load(key)
     if kept and "library" in kept:
         return kept["library"]
-    with tempfile.TemporaryDirectory(prefix="spair-autoload-") as name:
-        library = Path(name) / AUTOLOAD
+    with scratch_folder("autoload") as folder:
+        library = folder / AUTOLOAD
         run_compiler(
             [compiler, *map(str, sources), *options, f"-ffile-prefix-map={ROOT}=plugins", "-o", str(library)], AUTOLOAD
         )

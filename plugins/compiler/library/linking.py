@@ -6,12 +6,12 @@ TensorRT loads the file.
 from __future__ import annotations
 
 import importlib.metadata
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ....temporary.places import scratch_folder
 from ...errors import PluginError
 from ..cache import hash_files, make_key
 from ..kernels.compilation import Progress, Settings
@@ -88,8 +88,7 @@ def build_library(
     """
     tools = find_toolchain(target)
     label = library_label(target, tools)
-    with tempfile.TemporaryDirectory(prefix="spair-library-") as name:
-        folder = Path(name)
+    with scratch_folder("library") as folder:
         generated = write_images(folder, kernels, label)
         sources = [*list_sources(), generated]
         key = _key(target, sources, folder, tools)

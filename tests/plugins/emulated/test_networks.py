@@ -46,6 +46,7 @@ def module_graph() -> onnx.ModelProto:
     return export_graph(GraphSpec(stack, example, ("out",), 8, False))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("pixels", LAYOUTS)
 def test_a_whole_sparse_convolution_module_equals_onnx_runtime(host, module_graph, pixels):
     counted: Counter[str] = Counter()
@@ -85,6 +86,7 @@ def engine_graph(network_graph: onnx.ModelProto) -> onnx.ModelProto:
     return graph
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("pixels", LAYOUTS)
 @pytest.mark.parametrize("form", ["network_graph", "engine_graph"])
 def test_the_whole_network_equals_onnx_runtime(host, network_graph, form, pixels, request):

@@ -41,6 +41,8 @@ from tests.plugins.kernel_harness import (
 
 UNIT = 2.0**-24
 
+pytestmark = pytest.mark.sampled(2)
+
 
 @dataclass(frozen=True)
 class Case:

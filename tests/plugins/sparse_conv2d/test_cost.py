@@ -26,6 +26,7 @@ CONVOLUTIONS = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("case", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
 def test_the_counted_cost_is_what_the_kernel_does(case):
     call = conv.make_call(case)

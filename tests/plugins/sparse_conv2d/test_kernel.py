@@ -25,6 +25,8 @@ from tests.plugins.sparse_conv2d.cases import (
     run,
 )
 
+pytestmark = pytest.mark.sampled(4)
+
 
 @pytest.mark.parametrize(
     ("types", "layouts"), [(types, layouts) for types in TYPES for layouts in layouts_of(types)], ids=str

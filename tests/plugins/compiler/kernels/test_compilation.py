@@ -208,6 +208,7 @@ HEAVY = (
 )
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_most_demanding_kernels_keep_the_rules_on_every_architecture(kernel_settings, architecture):
     cuda = (13, 0) if architecture == 110 else (12, 8)

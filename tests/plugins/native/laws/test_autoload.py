@@ -138,6 +138,7 @@ int main(int, char** arguments) {
 """
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("fake", FAKES[:2], ids=lambda fake: fake.soname)
 def test_on_the_processor_of_a_jetson_it_does_the_same(kernel_settings, tmp_path, fake):
     pytest.importorskip("triton", reason="Triton compiles the kernels")

@@ -16,6 +16,7 @@ STRICT = Case("fp16", c=52, d=20, size=(5, 6), layouts=("pixels", "pixels"), res
 """Channels: one whole block, one of the rest, and a part of one; padding on both sides."""
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("tap", [0, 4, 5])
 @pytest.mark.parametrize("types", ["fp16", "int8-fp32"])
 def test_a_dropped_tap_is_noticed(tap, types):
@@ -109,6 +110,7 @@ def test_the_right_kernel_passes(case):
     judge(case, call, run(case, call))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("old", "new"), MUTANTS, ids=name_mutant)
 def test_a_wrong_kernel_is_noticed(old, new, tmp_path):
     require_refusal(STRICT, make_mutant(conv, old, new, tmp_path))
@@ -119,6 +121,7 @@ def test_wrong_tiles_are_noticed(old, new, tmp_path):
     require_refusal(TILES, make_mutant(conv, old, new, tmp_path))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("old", "new"), OF_QUANTIZERS, ids=name_mutant)
 def test_wrong_quantizers_are_noticed(old, new, tmp_path):
     require_refusal(dataclasses.replace(STRICT, types="quantize-fp16"), make_mutant(conv, old, new, tmp_path))

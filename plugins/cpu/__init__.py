@@ -1,0 +1,1 @@
+"""C++ that the kernels of the processor share; see README.md."""

@@ -1,0 +1,166 @@
+// Products of several rows at a time with packed weights, all sums in registers.
+//
+// Weights [taps][inputs][outputs] are packed in panels of V vectors of outputs: panel, then tap, then word of inputs,
+// then output. A panel of V vectors is computed for M rows at once, so that V * M sums, V weights and one value fill
+// the registers.
+
+#pragma once
+
+#include "numbers.h"
+#include "pool.h"
+
+namespace SPAIR_SET {
+
+constexpr int kWidest = kRegisters == 32 ? 4 : kLanes == 8 ? 3 : 2;  // vectors of a panel
+
+// Vectors of the next panel where `rest` vectors are left: narrow panels waste loads, so that 5 is 3 and 2.
+constexpr int next_panel(int rest) {
+    if (kWidest == 4) return rest <= 4 ? rest : rest <= 6 ? 3 : 4;
+    if (kWidest == 3) return rest == 1 ? 1 : rest % 2 ? 3 : 2;
+    return rest == 1 ? 1 : 2;
+}
+
+constexpr int vectors_of(int outputs) { return (outputs + kLanes - 1) / kLanes; }
+
+// What turns the sums of a layer into values.
+struct Factors {
+    const float* bias;     // [outputs], and zeros up to a multiple of 16
+    const float* scale;    // the same of the factor of a sum; read for steps only
+    const int32_t* above;  // [taps][outputs up to a multiple of kLanes], what Steps::kZero adds to a sum; null: nothing
+};
+
+// Adds the products of `words` words at each pointer with the weights of one panel.
+template <class Kind, int V, int M>
+inline void multiply(const typename Kind::Value* const (&p)[M], const int32_t* weight, int64_t words, typename Kind::Sum (&sum)[M][V]) {
+    for (int64_t i = 0; i < words; ++i, weight += V * kLanes) {
+        typename Kind::Weights w[V];
+        SPAIR_UNROLL
+        for (int v = 0; v < V; ++v) w[v] = Kind::read(weight + v * kLanes);
+        SPAIR_UNROLL
+        for (int m = 0; m < M; ++m) {
+            const typename Kind::Spread x = Kind::spread(p[m] + i * Kind::kGroup);
+            SPAIR_UNROLL
+            for (int v = 0; v < V; ++v) Kind::add(sum[m][v], x, w[v]);
+        }
+    }
+}
+
+// Sums of one panel, from the biases or from zero on to values.
+template <class Kind, int V, int M>
+struct Panel {
+    typename Kind::Sum sum[M][V];
+    Integers above[V];  // of the taps that were added
+
+    Panel(const Factors& factors, int column) {
+        SPAIR_UNROLL
+        for (int v = 0; v < V; ++v) {
+            above[v] = Integers{};
+            typename Kind::Sum first{};
+            if constexpr (!Kind::kWhole) first = load(factors.bias + column + v * kLanes);
+            SPAIR_UNROLL
+            for (int m = 0; m < M; ++m) sum[m][v] = first;
+        }
+    }
+
+    void add(const typename Kind::Value* const (&p)[M], const int32_t* weight, int64_t words, const int32_t* more) {
+        multiply<Kind, V, M>(p, weight, words, sum);
+        if constexpr (Kind::kWhole && Steps::kZero != 0) {
+            SPAIR_UNROLL
+            for (int v = 0; v < V; ++v) above[v] += load_words(more + v * kLanes);
+        }
+    }
+
+    // Writes the values of all rows, [M][V].
+    void write(const Factors& factors, int column, Vector* to) const {
+        SPAIR_UNROLL
+        for (int m = 0; m < M; ++m)
+            SPAIR_UNROLL
+            for (int v = 0; v < V; ++v) {
+                if constexpr (Kind::kWhole) {
+                    const Vector whole = __builtin_convertvector(sum[m][v] - above[v], Vector);
+                    to[m * V + v] = whole * load(factors.scale + column + v * kLanes) + load(factors.bias + column + v * kLanes);
+                } else {
+                    to[m * V + v] = sum[m][v];
+                }
+            }
+    }
+};
+
+// What follows the products of one row: an activation, a row that is added, a ReLU.
+SPAIR_APART inline void finish_row(
+    const Results& to, int64_t at, const Vector* values, int vectors, float slope, const float* add, bool relu, int left
+) {
+    for (int v = 0; v < vectors; ++v) {
+        Vector y = values[v];
+        if (slope != 1.0f) y = y < 0.0f ? y * slope : y;
+        if (add) y += load(add + v * kLanes);
+        if (relu) y = y < 0.0f ? all(0.0f) : y;  // NaN stays NaN, so that it is noticed
+        store_results(to, at + v * kLanes, y, left - v * kLanes);
+    }
+}
+
+// Calls f with the number of vectors of each panel as a constant, the weights' place and the first output; `words`
+// counts the words of inputs.
+template <class Function>
+inline void for_panels(int outputs, int64_t words, Function f) {
+    int64_t at = 0;
+    for (int first = 0, rest = vectors_of(outputs); rest > 0;) {
+        const int vectors = next_panel(rest);
+        if (vectors == 1) f(Constant<1>{}, at, first);
+        if (vectors == 2) f(Constant<2>{}, at, first);
+        if constexpr (kWidest >= 3)
+            if (vectors == 3) f(Constant<3>{}, at, first);
+        if constexpr (kWidest >= 4)
+            if (vectors == 4) f(Constant<4>{}, at, first);
+        at += words * vectors * kLanes;
+        first += vectors * kLanes;
+        rest -= vectors;
+    }
+}
+
+struct Packing {
+    const void* weight;  // [taps][inputs][outputs] of the kind's weights: float, int8_t, bfloat16
+    void* packed;        // taps * words_of(inputs) * vectors_of(outputs) * kLanes words
+    int32_t* above;      // see Factors; null: not wanted
+    int64_t taps, inputs;
+    int32_t outputs;
+};
+
+template <class Kind, class Given>
+inline void pack(const Packing& a) {
+    const Given* weight = static_cast<const Given*>(a.weight);
+    const int64_t words = words_of<Kind>(a.inputs), wide = vectors_of(a.outputs) * kLanes;
+    for_panels(a.outputs, a.taps * words, [&](auto vectors, int64_t at, int first) {
+        typename Kind::Packed* to = reinterpret_cast<typename Kind::Packed*>(static_cast<int32_t*>(a.packed) + at);
+        for (int64_t word = 0; word < a.taps * words; ++word)
+            for (int v = 0; v < vectors.value; ++v, to += kLanes * Kind::kGroup)
+                for (int k = 0; k < kLanes; ++k)
+                    for (int j = 0; j < Kind::kGroup; ++j) {
+                        const int64_t tap = word / words, input = word % words * Kind::kGroup + j, output = first + v * kLanes + k;
+                        const bool given = input < a.inputs && output < a.outputs;
+                        to[Kind::place(k, j)] = given ? weight[(tap * a.inputs + input) * a.outputs + output] : Given{};
+                    }
+    });
+    if (!a.above) return;
+    for (int64_t i = 0; i < a.taps * wide; ++i) a.above[i] = 0;
+    for (int64_t row = 0; row < a.taps * a.inputs; ++row)
+        for (int64_t k = 0; k < a.outputs; ++k)
+            a.above[row / a.inputs * wide + k] += Steps::kZero * static_cast<int32_t>(weight[row * a.outputs + k]);
+}
+
+struct Rounding {
+    const float* x;
+    Results to;  // `out` is not written
+    int64_t count;
+};
+
+// Rounds values; up to a vector behind the last one is written as well.
+inline void round_values(SpairPool* pool, const Rounding& a) {
+    constexpr int64_t kTask = 16384;
+    in_parallel(pool, (a.count + kTask - 1) / kTask, [&a](int64_t task) {
+        const Results to{nullptr, a.to.rounded, a.to.step, a.to.form};
+        for (int64_t i = task * kTask; i < least((task + 1) * kTask, a.count); i += kLanes) store_results(to, i, load(a.x + i), kLanes);
+    });
+}
+
+}  // namespace SPAIR_SET

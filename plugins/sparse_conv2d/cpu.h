@@ -1,0 +1,78 @@
+// SparseConv2d on rows of distorted pixels, see README.md and reference.py.
+
+#pragma once
+
+#include "../cpu/pool.h"
+#include "../cpu/products.h"
+
+namespace SPAIR_SET {
+
+constexpr int64_t kRows = 192;  // rows of a task: with them a panel of weights stays in the cache
+
+struct RowConvolution {
+    const void* x;           // [1 + rows][x_stride] values; row 0 stands for absent neighbours and is zero
+    const int32_t* weight;   // packed [taps][inputs][outputs]; tap 3 * (dy + 1) + dx + 1
+    Factors factors;
+    const float* add;        // rows of `outputs` that are added after the activation; null: none
+    const int32_t* add_at;   // [rows] which of them; null: the row's own
+    const int32_t* numbers;  // map of the rows of x, see compaction/cpu.h; not read by a kernel of 1
+    const int32_t* place;    // [rows] places in that map
+    const uint16_t* near;    // [rows] neighbours that are there; null: all may be
+    Results to;              // [1 + rows][outputs]; row 0 becomes zero; `out` may be `add` + nothing but never x
+    int64_t rows;
+    int32_t x_stride, inputs, outputs, kernel, wide;  // wide: width of the map of numbers
+    float slope;             // of the activation below zero
+    int32_t relu;            // whether a ReLU follows the sum
+};
+
+template <class Kind, int V>
+inline void convolve_panel(const RowConvolution& a, const int32_t* weight, int column, int64_t from, int64_t to) {
+    constexpr int M = Kind::rows_of(V);
+    typedef typename Kind::Value Value;
+    const Value* x = static_cast<const Value*>(a.x);
+    const int64_t words = words_of<Kind>(a.inputs), above = vectors_of(a.outputs) * kLanes;
+    for (int64_t r = from; r < to; r += M) {
+        const int64_t last = least(r + M, to) - 1;
+        const Value* p[M];
+        Panel<Kind, V, M> panel(a.factors, column);
+        if (a.kernel == 1) {
+            SPAIR_UNROLL
+            for (int m = 0; m < M; ++m) p[m] = x + (least(r + m, last) + 1) * a.x_stride;
+            panel.add(p, weight, words, a.factors.above + column);
+        } else {
+            const int32_t* numbers[M];
+            unsigned near = a.near ? 0 : ~0u;
+            for (int m = 0; m < M; ++m) {
+                numbers[m] = a.numbers + a.place[least(r + m, last)];
+                if (a.near) near |= a.near[least(r + m, last)];
+            }
+            for (int t = 0; t < 9; ++t) {
+                if (!(near >> t & 1)) continue;
+                const int64_t offset = static_cast<int64_t>(t / 3 - 1) * a.wide + t % 3 - 1;
+                SPAIR_UNROLL
+                for (int m = 0; m < M; ++m) p[m] = x + static_cast<int64_t>(numbers[m][offset]) * a.x_stride;
+                panel.add(p, weight + t * words * V * kLanes, words, a.factors.above + t * above + column);
+            }
+        }
+        Vector values[M * V];
+        panel.write(a.factors, column, values);
+        for (int64_t m = 0; r + m <= last; ++m) {
+            const int64_t at = (r + m + 1) * a.outputs + column;
+            const float* add = a.add ? a.add + (a.add_at ? a.add_at[r + m] : r + m) * a.outputs + column : nullptr;
+            finish_row(a.to, at, values + m * V, V, a.slope, add, a.relu, a.outputs - column);
+        }
+    }
+}
+
+template <class Kind>
+inline void convolve_rows(SpairPool* pool, const RowConvolution& a) {
+    fill_zeros(a.to, 0, a.outputs);
+    const int64_t taps = a.kernel * a.kernel;
+    in_parallel(pool, (a.rows + kRows - 1) / kRows, [&a, taps](int64_t task) {
+        for_panels(a.outputs, taps * words_of<Kind>(a.inputs), [&](auto vectors, int64_t at, int column) {
+            convolve_panel<Kind, vectors.value>(a, a.weight + at, column, task * kRows, least((task + 1) * kRows, a.rows));
+        });
+    });
+}
+
+}  // namespace SPAIR_SET

@@ -1,0 +1,1 @@
+"""Backend of kernels for the processor."""

@@ -1,0 +1,1 @@
+"""Arrays in the order of the kernels."""

@@ -1,0 +1,154 @@
+"""Weights in the order of the kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..library import Library
+from ..library.structures import Factors
+from .forms import FLOAT, Form, to_halves
+
+STEP = 8
+"""Number that the channels of every row and map are rounded up to a multiple of."""
+_BIAS_STEP = 16
+"""Number of values, a vector of AVX-512, that a bias is filled up to a multiple of."""
+
+
+def round_channels(count: int) -> int:
+    """Return the channels that so many take in memory."""
+    return -(-count // STEP) * STEP
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of a convolution as a program has them."""
+
+    weight: np.ndarray
+    """[D, C, k, k] float32, or int8 where the layer reads steps of int8."""
+    bias: np.ndarray
+    """[D] float32."""
+    form: Form = FLOAT
+    """Form in which the layer reads values."""
+    scales: np.ndarray | None = None
+    """[D] float32, factors of the int8 weights."""
+
+    def __post_init__(self) -> None:
+        """Check that the parts fit together.
+
+        Raises:
+            ValueError: they do not.
+        """
+        steps = self.form.kind == "i8"
+        if steps != (self.weight.dtype == np.int8) or steps != (self.scales is not None):
+            raise ValueError(f"weights of {self.weight.dtype} are read with values of {self.form.kind}")
+        sizes = {len(self.weight), len(self.bias), len(self.bias if self.scales is None else self.scales)}
+        if len(sizes) != 1:
+            raise ValueError(f"a layer has weights {self.weight.shape} and {len(self.bias)} biases")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Convolution as the kernels read it."""
+
+    weight: np.ndarray
+    """Packed weights, see `Library.pack_layer`."""
+    bias: np.ndarray
+    """Biases and zeros behind them."""
+    scale: np.ndarray
+    """Values of a step of the sums of int8, and zeros behind them."""
+    above: np.ndarray
+    """Amounts that the number for zero adds to the sums, see `Library.pack_layer`."""
+    form: Form
+    """Form of the values that it reads."""
+    inputs: int
+    """Channels that a tap reads."""
+    outputs: int
+    """Channels of a result in memory, a multiple of `STEP`."""
+    kernel: int
+    """Side in pixels."""
+    channels: int
+    """Channels of the result that carry values; of each position, where it is folded."""
+
+    def describe_factors(self) -> Factors:
+        """Describe the factors to a kernel."""
+        return Factors(self.bias.ctypes.data, self.scale.ctypes.data, self.above.ctypes.data)
+
+
+def pack_rows(library: Library, given: Weights, *, folded: bool = False) -> Layer:
+    """Pack a convolution of rows.
+
+    Args:
+        library: gives the order.
+        given: the weights.
+        folded: put the 4 positions of a pixel shuffle one after the other, each rounded up to `STEP` channels.
+    """
+    outputs, inputs, kernel = given.weight.shape[:3]
+    channels = outputs // 4 if folded else outputs
+    step = round_channels(channels)
+    places = [position * step + c for c in range(channels) for position in range(4)] if folded else range(outputs)
+    full = step * (4 if folded else 1)
+    taps = _place(given.weight, np.asarray(places), full).transpose(2, 3, 1, 0).reshape(kernel * kernel, inputs, full)
+    return _pack(library, given, np.asarray(places), taps, inputs, channels)
+
+
+def pack_map(library: Library, given: Weights, stride: int) -> Layer:
+    """Pack a convolution of a map.
+
+    Args:
+        library: gives the order.
+        given: the weights.
+        stride: channels of the map in memory, >= C.
+    """
+    count = len(given.bias)
+    return _pack_lines(library, given, stride, np.arange(count), round_channels(count), count)
+
+
+def pack_head(library: Library, given: Weights, stride: int) -> Layer:
+    """Pack the last layer of Net_L.
+
+    The results are the features of each of the 4 positions, rounded up to `STEP`, then the 4 logits.
+
+    Args:
+        library: gives the order.
+        given: the weights, [4 * (1 + F), C, k, k], see `FindMask`.
+        stride: channels of the map in memory, >= C.
+    """
+    features = len(given.bias) // 4 - 1
+    step = round_channels(features)
+    places = [4 * step + position for position in range(4)]
+    places += [position * step + c for c in range(features) for position in range(4)]
+    return _pack_lines(library, given, stride, np.asarray(places), 4 * step + STEP, features)
+
+
+def _pack_lines(
+    library: Library, given: Weights, stride: int, places: np.ndarray, outputs: int, channels: int
+) -> Layer:
+    kernel = given.weight.shape[2]
+    lines = np.zeros((kernel, kernel, stride, outputs), given.weight.dtype)
+    lines[:, :, : given.weight.shape[1]] = _place(given.weight, places, outputs).transpose(2, 3, 1, 0)
+    return _pack(library, given, places, lines.reshape(kernel, kernel * stride, outputs), stride, channels)
+
+
+def _pack(library: Library, given: Weights, places: np.ndarray, taps: np.ndarray, inputs: int, channels: int) -> Layer:
+    """Pack [taps, values of a tap, outputs]."""
+    outputs, form = taps.shape[2], given.form
+    if given.scales is None:
+        scale = np.zeros(outputs, np.float32)
+    else:
+        scale = _place(given.scales * np.float32(form.step), places, outputs)
+    packed, above = library.pack_layer(to_halves(taps) if form.kind == "bf16" else taps, form.kind)
+    bias = _filled(_place(given.bias, places, outputs))
+    return Layer(packed, bias, _filled(scale), above, form, inputs, outputs, given.weight.shape[2], channels)
+
+
+def _place(values: np.ndarray, places: np.ndarray, outputs: int) -> np.ndarray:
+    """Put output channels at their places among zeros."""
+    full = np.zeros((outputs, *values.shape[1:]), values.dtype)
+    full[places] = values
+    return full
+
+
+def _filled(values: np.ndarray) -> np.ndarray:
+    return np.concatenate([values, np.zeros(_BIAS_STEP + -values.size % _BIAS_STEP, np.float32)])

@@ -1,0 +1,338 @@
+"""Net_R on rows of distorted pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..tiling.context import Context
+from .library import Library, ThreadPool
+from .library.structures import Finish, Lift, RowAttention, RowConvolution
+from .memory.buffers import Buffers, Use, assign_buffers
+from .memory.forms import FLOAT, Form, Plan, Wanted, choose_form, describe_results, round_values
+from .memory.layers import Layer, Weights, pack_rows, round_channels
+from .memory.maps import Map
+from .program import AddResidual, AttendRows, ConvolveAround, ConvolveRows, RowProgram, RowStep
+from .sites import Site, SiteMaker
+
+MOST_KEYS = 4096
+"""Largest number of keys; their scores stand on the stack of a kernel."""
+_COLOURS = 3
+_BARRED = -1e30
+"""Score of the places behind the last key."""
+_VECTOR = 16
+"""Values of the longest vector, which kernels may read behind an array."""
+
+Observe = Callable[[str, str, np.ndarray, Site], None]
+"""Function that gets a layer's name, its value's name, its rows [n, C] and their site.
+
+It must copy the rows. It may change them in place, but for those of a pixel shuffle; later steps read the changed
+ones."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Window that Net_R restores."""
+
+    planes: np.ndarray
+    """[3, H, W] float32, contiguous; its distorted pixels are replaced."""
+    mask: np.ndarray
+    """[H, W] uint8, 0 or 1, contiguous."""
+    features: Mapping[int, np.ndarray]
+    """[C, H / 2**s, W / 2**s] float32 by scale, views as of `Map.as_planes`."""
+    context: Context
+    """Statistics of the whole picture."""
+
+
+class RowRestorer:
+    """Net_R of a program, ready to run.
+
+    It keeps weights only; every call brings its buffers, so that threads may share it.
+    """
+
+    def __init__(self, library: Library, program: RowProgram, *, halves: bool = False) -> None:
+        """Pack the weights.
+
+        Args:
+            library: the kernels.
+            program: steps and weights.
+            halves: whether layers read bfloat16 in place of float32.
+
+        Raises:
+            ValueError, KeyError: the program's steps do not fit together.
+        """
+        self.library, self._steps, self._arrays, self._halves = library, program.net_r, program.arrays, halves
+        self._makers = {step.out: step for step in self._steps}
+        for step in self._steps:
+            if isinstance(step, (ConvolveAround, ConvolveRows)):
+                self._check_kernel(step)
+        self._layers = {
+            step.out: pack_rows(
+                library,
+                Weights(*program.weights_of(step), self._form(step), program.scales_of(step)),
+                folded=isinstance(step, ConvolveRows) and step.folded,
+            )
+            for step in self._steps
+            if isinstance(step, (ConvolveAround, ConvolveRows))
+        }
+        self._widths = {step.out: self._width_of(step) for step in self._steps if not isinstance(step, AddResidual)}
+        self._check_inputs()
+        self.scales = 1 + max(step.scale for step in self._steps if not isinstance(step, AddResidual))
+        self.out = self._steps[-1].out
+        """Name of the restored picture in the graph."""
+        self._wanted = Wanted.by(read for step in self._steps for read in self._reads(step))
+        self._places = assign_buffers([use for step in self._steps for use in self._uses(step)])
+
+    def _form(self, step: ConvolveAround | ConvolveRows) -> Form:
+        return choose_form(step.step, halves=self._halves)
+
+    def _reads(self, step: RowStep) -> tuple[tuple[str, Form], ...]:
+        if isinstance(step, ConvolveAround):
+            return ((_lifted(step), self._form(step)),)
+        if isinstance(step, ConvolveRows):
+            x = (step.x, self._form(step))
+            return (x, (step.add, FLOAT)) if step.add else (x,)
+        return ((step.x, FLOAT),)
+
+    def plan(self, step: RowStep, *, apart: bool = False) -> Plan:
+        """Plan the forms of a step's value, see `Wanted.plan`."""
+        return self._wanted.plan(step.out, apart=apart or isinstance(step, AttendRows))
+
+    @property
+    def values(self) -> list[str]:
+        """Names of the values that it makes, in its order."""
+        return [step.out for step in self._steps]
+
+    def _width_of(self, step: RowStep) -> int:
+        """Return the floats of a row of a step's value."""
+        if isinstance(step, AttendRows):
+            return round_channels(self._arrays[step.value_weight].shape[0])
+        return self._layers[step.out].outputs
+
+    def _check_kernel(self, step: ConvolveAround | ConvolveRows) -> None:
+        shape, sides = self._arrays[step.weight].shape, (3,) if isinstance(step, ConvolveAround) else (1, 3)
+        if len(shape) != 4 or shape[2] not in sides or shape[2] != shape[3]:
+            allowed = " or ".join(f"{side}x{side}" for side in sides)
+            raise ValueError(f"the layer {step.name} has weights {shape}, expected a kernel of {allowed}")
+
+    def _check_inputs(self) -> None:
+        for step in self._steps:
+            if not isinstance(step, ConvolveRows):
+                continue
+            source, layer = self._makers[step.x], self._layers[step.out]
+            if isinstance(source, AddResidual):
+                raise ValueError(f"the layer {step.name} reads a sum in place of rows")
+            if source.scale != step.scale or layer.inputs > self._widths[step.x]:
+                raise ValueError(f"the layer {step.name} does not fit the rows of {source.name}")
+
+    def _uses(self, step: RowStep) -> list[Use]:
+        reads = self._reads(step)
+        if isinstance(step, AddResidual):
+            return [Use(reads, (step.out, FLOAT), -1)]
+        if isinstance(step, ConvolveAround):
+            lifted = Use((), reads[0], step.scale if reads[0][1] == FLOAT else (step.scale, "rounded"))
+            return [lifted, *self.plan(step).list_uses(reads, step.out, step.scale)]
+        # Four times as many values at the coarser scale stand in a buffer of the finer one.
+        pool = step.scale - (isinstance(step, ConvolveRows) and step.folded)
+        add = step.add if isinstance(step, ConvolveRows) else ""
+        return self.plan(step).list_uses(reads, step.out, pool, "" if add and self._is_folded(add) else add)
+
+    def _is_folded(self, name: str) -> bool:
+        maker = self._makers[name]
+        return isinstance(maker, ConvolveRows) and maker.folded
+
+    def run(self, pool: ThreadPool, buffers: Buffers, inputs: Inputs, observe: Observe | None = None) -> None:
+        """Restore a window in place.
+
+        Args:
+            pool: threads that compute.
+            buffers: what everything stands in.
+            inputs: the window; at its distorted pixels the planes get the restored values.
+            observe: called after each step; what it changes is what later steps read.
+        """
+        Run(self, pool, buffers, inputs, observe).run(self._steps)
+
+    def layer(self, step: ConvolveAround | ConvolveRows) -> Layer:
+        """Return a step's packed layer."""
+        return self._layers[step.out]
+
+    def take(self, buffers: Buffers, name: str, form: Form, rows: int, width: int) -> np.ndarray:
+        """Return the buffer of a form, [1 + rows, width]."""
+        array = buffers.take(self.buffer_of(name, form), (rows + 1) * width, self.library.types[form.kind])
+        return array.reshape(rows + 1, width)
+
+    def buffer_of(self, name: str, form: Form) -> Hashable:
+        """Return the name of a form's buffer."""
+        return ("row values", *self._places.get((name, form), (name, form)))
+
+    def list_buffers(self) -> list[Hashable]:
+        """List the names of all values' buffers."""
+        return [("row values", *place) for place in set(self._places.values())]
+
+    def array(self, name: str) -> np.ndarray:
+        """Return an array of the program."""
+        return self._arrays[name]
+
+    def is_folded(self, name: str) -> bool:
+        """Tell whether a value's rows hold 2x2 pixels each."""
+        return bool(name) and self._is_folded(name)
+
+    def scale_of(self, name: str) -> int:
+        """Return the scale of a value's rows."""
+        maker = self._makers[name]
+        return 0 if isinstance(maker, AddResidual) else maker.scale
+
+
+def _lifted(step: ConvolveAround) -> str:
+    return f"what {step.out} reads"
+
+
+class Run:
+    """Restoration of one window."""
+
+    def __init__(
+        self, owner: RowRestorer, pool: ThreadPool, buffers: Buffers, inputs: Inputs, observe: Observe | None
+    ) -> None:
+        self._owner, self._library, self._pool, self._buffers = owner, owner.library, pool, buffers
+        self._inputs, self._observe = inputs, observe
+        self._maker = SiteMaker(self._library, pool, buffers)
+        self._sites = self._maker.make(inputs.mask, inputs.planes, owner.scales)
+        self._values: dict[tuple[str, Form], np.ndarray] = {}
+
+    def run(self, steps: tuple[RowStep, ...]) -> None:
+        """Run the steps."""
+        for step in steps:
+            if isinstance(step, AddResidual):
+                self._finish(step)
+                continue
+            site, plan = self._sites[step.scale], self._owner.plan(step, apart=self._observe is not None)
+            if isinstance(step, ConvolveAround):
+                self._convolve_around(step, site, plan)
+            elif isinstance(step, ConvolveRows):
+                self._convolve(step, site, plan)
+            else:
+                self._attend(step, site)
+            if self._observe is not None:
+                self._show(step, site)
+            for form in plan.later:
+                floats = self._values[step.out, FLOAT]
+                self._values[step.out, form] = self._take(step.out, form, site, floats.shape[1])
+                rounded = self._values[step.out, form]
+                round_values(self._library, self._pool, floats.reshape(-1), rounded, form)
+        self._buffers.rest(self._owner.list_buffers())
+
+    def _take(self, name: str, form: Form, site: Site, width: int) -> np.ndarray:
+        return self._owner.take(self._buffers, name, form, site.rows.count, width)
+
+    def _show(self, step: ConvolveAround | ConvolveRows | AttendRows, site: Site) -> None:
+        rows = self._values[step.out, FLOAT][1:]
+        if isinstance(step, ConvolveRows) and step.folded:  # back to channel 4 * c + position
+            channels = self._owner.layer(step).channels
+            rows = rows.reshape(len(rows), 4, -1)[:, :, :channels].transpose(0, 2, 1).reshape(len(rows), -1)
+        assert self._observe is not None
+        self._observe(step.name, step.out, rows, site)
+
+    def _convolve_around(self, step: ConvolveAround, site: Site, plan: Plan) -> None:
+        around, layer = self._maker.list_around(site), self._owner.layer(step)
+        features = Map.of_planes(self._inputs.features[step.scale])
+        if layer.inputs != _COLOURS + features.channels:
+            raise ValueError(f"the layer {step.name} reads {layer.inputs} channels, not 3 and {features.channels}")
+        width = round_channels(layer.inputs)
+        lifted = self._owner.take(self._buffers, _lifted(step), layer.form, around.count, width)
+        call = Lift(site.picture.ctypes.data, features.first)
+        if step.modulated:
+            context = self._inputs.context
+            scale, shift = (np.ascontiguousarray(one[step.scale].reshape(-1)) for one in (context.scale, context.shift))
+            call.scale, call.shift = scale.ctypes.data, shift.ctypes.data
+        call.mask, call.place = site.mask.ctypes.data, around.place.ctypes.data
+        if layer.form == FLOAT:
+            call.to = describe_results(lifted.ctypes.data, None, None)
+        else:
+            call.to = describe_results(None, lifted, layer.form)
+        call.rows, call.line, call.width = around.count, features.line, site.width
+        call.channels, call.map_stride, call.stride = features.channels, features.stride, width
+        self._library.call("lift_rows_f32", self._pool, call)
+        convolution = self._describe(layer, lifted, site, step.slope)
+        convolution.numbers, convolution.near = around.numbers.ctypes.data, None
+        self._finish_convolution(step.out, layer, convolution, site, plan)
+
+    def _convolve(self, step: ConvolveRows, site: Site, plan: Plan) -> None:
+        layer = self._owner.layer(step)
+        call = self._describe(layer, self._values[step.x, layer.form], site, step.slope)
+        call.relu = step.relu
+        if step.add:
+            added = self._values[step.add, FLOAT]
+            call.add = added.ctypes.data + added.strides[0]  # row 0 stands for no pixel
+            if self._owner.is_folded(step.add):
+                coarse = self._sites[self._owner.scale_of(step.add)]
+                call.add_at = self._maker.find_parents(site, coarse).ctypes.data
+        self._finish_convolution(step.out, layer, call, site, plan)
+
+    def _describe(self, layer: Layer, x: np.ndarray, site: Site, slope: float) -> RowConvolution:
+        rows = site.rows
+        call = RowConvolution(x.ctypes.data, layer.weight.ctypes.data, layer.describe_factors())
+        call.numbers, call.place = rows.numbers.ctypes.data, rows.place.ctypes.data
+        call.near = None if rows.near is None else rows.near.ctypes.data
+        call.rows, call.x_stride, call.inputs, call.outputs = rows.count, x.shape[1], layer.inputs, layer.outputs
+        call.kernel, call.wide, call.slope = layer.kernel, site.wide, slope
+        return call
+
+    def _finish_convolution(self, out: str, layer: Layer, call: RowConvolution, site: Site, plan: Plan) -> None:
+        forms = ([FLOAT] if plan.floats else []) + ([plan.fused] if plan.fused is not None else [])
+        for form in forms:
+            self._values[out, form] = self._take(out, form, site, layer.outputs)
+        floats = self._values[out, FLOAT].ctypes.data if plan.floats else None
+        rounded = None if plan.fused is None else self._values[out, plan.fused]
+        call.to = describe_results(floats, rounded, plan.fused)
+        self._library.call(f"convolve_rows_{layer.form.kind}", self._pool, call)
+
+    def _attend(self, step: AttendRows, site: Site) -> None:
+        keys, values = self._project(step)
+        query, depth = self._values[step.x, FLOAT], keys.shape[0]
+        width = round_channels(values.shape[1])
+        packed = self._library.pack(keys), self._library.pack(_widened(values, width))
+        barred = np.full(keys.shape[1] + 2 * _VECTOR, _BARRED, np.float32)
+        barred[: keys.shape[1]] = 0.0
+        zeros = np.zeros(width + _VECTOR, np.float32)
+        out = self._values[step.out, FLOAT] = self._take(step.out, FLOAT, site, width)
+        addresses = (query, packed[0], barred, packed[1], zeros, out)
+        call = RowAttention(*(array.ctypes.data for array in addresses), site.rows.count)
+        call.stride, call.depth, call.keys_count, call.outputs = query.shape[1], depth, keys.shape[1], width
+        call.scale = step.factor
+        self._library.call("attend_rows_f32", self._pool, call)
+
+    def _project(self, step: AttendRows) -> tuple[np.ndarray, np.ndarray]:
+        """Return the clean keys [A, n] and values [n, A]."""
+        context = self._inputs.context
+        clean = context.key_mask.reshape(-1) > 0
+        if clean.size > MOST_KEYS:
+            raise ValueError(f"the layer {step.name} has {clean.size} keys, expected at most {MOST_KEYS}")
+        features = context.keys[0].reshape(context.keys.shape[1], -1)[:, clean]
+        key, value = (
+            self._owner.array(weight)[:, :, 0, 0] @ _in_steps(features, size) + self._owner.array(bias)[:, None]
+            for weight, bias, size in (
+                (step.key_weight, step.key_bias, step.key_step),
+                (step.value_weight, step.value_bias, step.value_step),
+            )
+        )
+        return key, np.ascontiguousarray(value.T)
+
+    def _finish(self, step: AddResidual) -> None:
+        site, planes = self._sites[0], self._inputs.planes
+        residual = self._values[step.x, FLOAT]
+        call = Finish(planes.ctypes.data, residual.ctypes.data, site.rows.place.ctypes.data, site.rows.count)
+        call.height, call.width, call.stride = site.height, site.width, residual.shape[1]
+        self._library.call("finish_planes_f32", self._pool, call)
+
+
+def _in_steps(values: np.ndarray, step: float) -> np.ndarray:
+    """Round to steps of int8, unless the step is 0."""
+    return np.clip(np.rint(values / np.float32(step)), -128, 127) * np.float32(step) if step else values
+
+
+def _widened(values: np.ndarray, width: int) -> np.ndarray:
+    wide = np.zeros((values.shape[0], width), np.float32)
+    wide[:, : values.shape[1]] = values
+    return wide

@@ -1,0 +1,54 @@
+"""Statistics of a whole picture, summed up by the kernels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..tiling.context import ContextStatistics, Moments
+from ..tiling.geometry import Box
+from ..tiling.spec import SpairNetwork
+from .library import Library, ThreadPool, structures
+from .memory.maps import Map
+
+LINES = 16
+"""Lines of a part that is measured at once, as in plugins/masked_modulation/cpu.h."""
+
+
+class KernelStatistics(ContextStatistics):
+    """Accumulator of a `Context` that the kernels compute.
+
+    The features of its blocks are views as of `Map.as_planes`.
+    """
+
+    def __init__(self, spec: SpairNetwork, height: int, width: int, library: Library, pool: ThreadPool) -> None:
+        super().__init__(spec, height, width)
+        self._library, self._pool = library, pool
+
+    def measure(self, features: np.ndarray, mask: np.ndarray) -> tuple[Moments, Moments]:
+        """Compute the moments of clean and of distorted pixels."""
+        layout, mask = Map.of_planes(features), np.ascontiguousarray(mask).view(np.uint8)
+        size = 1 + 2 * layout.channels
+        parts = np.empty((-(-layout.height // LINES), 2, size))
+        call = structures.MapMoments(layout.first, mask.ctypes.data, parts.ctypes.data)
+        call.line, call.mask_line, call.height, call.width = layout.line, layout.width, layout.height, layout.width
+        call.channels, call.stride = layout.channels, layout.stride
+        self._library.call("measure_moments_f32", self._pool, call)
+        both = [Moments.none(layout.channels), Moments.none(layout.channels)]
+        for part in parts:
+            for kind in range(2):
+                mean, squares = np.split(part[kind, 1:], 2)
+                both[kind] = both[kind].merged(Moments(float(part[kind, 0]), mean, squares))
+        return both[0], both[1]
+
+    def sum_cells(self, box: Box, mask: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sum up the clean features of each cell."""
+        layout, mask = Map.of_planes(features), np.ascontiguousarray(mask).view(np.uint8)
+        grid = self._spec.grid
+        sums, counts = np.zeros((grid, grid, layout.channels)), np.zeros((grid, grid))
+        call = structures.Keys(layout.first, mask.ctypes.data, sums.ctypes.data, counts.ctypes.data)
+        call.line, call.mask_line, call.height, call.width = layout.line, layout.width, layout.height, layout.width
+        call.channels, call.stride, call.grid = layout.channels, layout.stride, grid
+        call.top, call.left = box.top, box.left
+        call.full_height, call.full_width = self._key_size
+        self._library.call("add_keys_f32", self._pool, call)
+        return np.ascontiguousarray(sums.transpose(2, 0, 1)), counts

@@ -1,0 +1,105 @@
+"""Refusals of the backend cpu are one sentence each."""
+
+import json
+import shutil
+
+import pytest
+
+from spair.runtime import Restorer
+from spair.runtime.bundle.reader import Bundle
+from spair.runtime.cpu import opening
+from spair.runtime.cpu.library import loading
+from spair.runtime.cpu.network import TUNING
+from spair.runtime.cpu.opening import open_cpu_network
+from spair.runtime.errors import UserError
+from spair.runtime.tiling.costs import Tuning
+from spair.runtime.tuning import save_tuning
+
+
+def test_it_is_chosen_by_name(tiny_bundle, compiler):
+    with Restorer.open(tiny_bundle, backend="cpu", precision="auto") as restorer:
+        assert restorer.backend == "cpu" and restorer.network.paths == ("packed",)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"tile_path": "dense"}, "the backend cpu computes rows only"),
+        ({"precision": "int8"}, "no row program in int8, but in fp32"),
+        ({"threads": 0}, "the number of threads is 0, expected 1 or more"),
+    ],
+)
+def test_options_that_are_refused(tiny_bundle, compiler, options, words):
+    with pytest.raises(UserError, match=words):
+        Restorer.open(tiny_bundle, backend="cpu", **options)
+
+
+def test_a_bundle_of_an_older_version(tiny_bundle, tmp_path):
+    copy = tmp_path / "old.spair"
+    shutil.copytree(tiny_bundle, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    for name in manifest.pop("rows")["fp32"].values():
+        del manifest["files"][name]
+        (copy / name).unlink()
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(
+        UserError, match=r"has no row program for the backend cpu.*export it again, or use --backend onnx"
+    ):
+        Restorer.open(copy, backend="cpu")
+    with Restorer.open(copy) as restorer:
+        assert restorer.backend == "onnxruntime"
+
+
+def test_a_changed_file_is_refused(tiny_bundle, tmp_path, compiler):
+    copy = tmp_path / "changed.spair"
+    shutil.copytree(tiny_bundle, copy)
+    arrays = copy / Bundle.open(copy).manifest.rows["fp32"]["arrays"]
+    arrays.write_bytes(arrays.read_bytes()[:-1] + b"x")
+    with pytest.raises(UserError, match=r"rows.bin was changed"):
+        open_cpu_network(Bundle.open(copy), "fp32")
+
+
+def test_a_manifest_that_does_not_list_the_program_is_refused(tiny_bundle, tmp_path):
+    copy = tmp_path / "unlisted.spair"
+    shutil.copytree(tiny_bundle, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    del manifest["files"][manifest["rows"]["fp32"]["arrays"]]
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match=r"rows.bin is not listed among its files"):
+        Bundle.open(copy)
+
+
+def test_without_a_compiler(tiny_bundle, monkeypatch, tmp_path):
+    monkeypatch.setattr(loading, "find_ready", lambda: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match=r"the backend cpu is not available: there is no C\+\+ compiler"):
+        Restorer.open(tiny_bundle, backend="cpu")
+
+
+def test_an_instruction_set_that_is_unknown(tiny_bundle, compiler):
+    with pytest.raises(UserError, match="no instruction set 'mmx'"):
+        open_cpu_network(Bundle.open(tiny_bundle), "fp32", instructions="mmx")
+
+
+def test_auto_takes_the_precision_that_a_calibration_found_fastest(tiny_bundle, compiler, monkeypatch):
+    asked = []
+    monkeypatch.setattr(opening, "choose_rows", lambda bundle, threads: asked.append(threads) or "bf16")
+    with Restorer.open(tiny_bundle, backend="cpu", precision="auto", threads=1) as restorer:
+        assert restorer.network._localizer._halves and asked == [1]
+
+
+def test_bfloat16_needs_no_files_of_its_own(tiny_bundle, compiler):
+    with Restorer.open(tiny_bundle, backend="cpu", precision="bf16", threads=1) as restorer:
+        assert restorer.network._localizer._halves and restorer.network._restorer._halves
+
+
+def test_costs_that_were_measured_here_are_used(tiny_bundle, compiler, monkeypatch, tmp_path):
+    monkeypatch.setenv("SPAIR_CACHE", str(tmp_path))
+    bundle, measured = Bundle.open(tiny_bundle), Tuning(5000.0, 5000.0, 100.0, 1e5)
+    found = []
+    for backend in ("onnxruntime", "cpu"):
+        save_tuning(bundle, "fp32", 1, measured, backend=backend)
+        network = open_cpu_network(bundle, "fp32", threads=1)
+        found.append(network.tuning)
+        network.close()
+    assert found == [TUNING, measured]
