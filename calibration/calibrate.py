@@ -8,27 +8,32 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..export.passes.base import refusing
+from ..export.rows.bundle import describe_rows
 from ..runtime import Bundle
-from ..runtime.bundle.writer import extend_bundle
+from ..runtime.bundle.precision import ROWS
+from ..runtime.bundle.writer import Content, check_extendable, extend_bundle
 from ..runtime.errors import GateError
 from .accuracy.gate import Verdict, check_gate
 from .accuracy.search import Ladder, Moves, descend, rank
 from .accuracy.sensitivity import Ranges, find_ranges, measure_sensitivities
 from .accuracy.trial import Trial, open_trial
 from .conversion.plan import PrecisionPlan
+from .derived import measure_derived
 from .journal import Journal, open_journal
-from .options import GATES_DB, Options, Precision
+from .options import DERIVED, GATES_DB, Options, Precision
 from .progress import Progress, silent
 from .report import KEPT_OUT, layer_rows, make_report
+from .rows import time_rows
 from .speed import time_layers, time_parts
 from .statistics.observe import check_finite, observe
-from .statistics.pictures import CalibrationPicture, choose_tiles, read_pictures
+from .statistics.pictures import CalibrationPicture, choose_tiles, hold_back, read_pictures
 from .variants import Built, Variant, build
 
 MARGIN = 0.7
@@ -37,13 +42,15 @@ MARGIN = 0.7
 
 def calibrate_bundle(
     path: str | os.PathLike[str],
-    images: Path,
+    images: str | os.PathLike[str],
     options: Options,
     *,
-    targets: Path | None = None,
+    targets: str | os.PathLike[str] | None = None,
     fresh: bool = False,
     store: bool = True,
+    expect_digest: Collection[str] = (),
     progress: Progress = silent,
+    announce: Callable[[str], None] = lambda sentence: None,
 ) -> dict[str, Any]:
     """Calibrate a bundle and store the graphs in it.
 
@@ -54,7 +61,10 @@ def calibrate_bundle(
         targets: folder of the clean pictures with the same stems; without it, losses are estimated, see `measures`.
         fresh: whether to ignore the measurements that earlier runs kept.
         store: whether to write the graphs into the bundle; a diagnosis (`options.quantize`) never writes them.
+        expect_digest: see `Bundle.open`.
         progress: receives the stages and their steps, see `Progress`.
+        announce: called with a sentence for each picture that is left out or tells nothing; they are
+            the `notes` of the JSON.
 
     Returns:
         The JSON of `spair calibrate`.
@@ -63,13 +73,28 @@ def calibrate_bundle(
         UserError: the bundle or the pictures cannot be used; nothing was written.
         GateError: no mixture of precisions passes the gate; nothing was written.
     """
-    network = Variant(Bundle.open(path), options.threads)
-    pictures = read_pictures(images, targets, options, progress)
-    tiles = _choose(network, pictures, options)
-    journal = open_journal(network, tiles, options)
-    if fresh:
-        journal.forget()
-    return _Calibration(network, pictures, tiles, options, journal, progress).run(store)
+    bundle = Bundle.open(path, expect_digest=expect_digest)
+    if store and (options.quantize == "both" or options.precision in DERIVED):
+        check_extendable(bundle)  # minutes before it is written
+    network = Variant(bundle, options.threads)
+    notes: list[str] = []
+
+    def note(sentence: str) -> None:
+        notes.append(sentence)
+        announce(sentence)
+
+    clean = None if targets is None else Path(targets)
+    pictures = read_pictures(Path(images), clean, options, progress, note, network.spec.scale)
+    work = f"calibrate {bundle.path} to {options.precision}"
+    with refusing(work, "restore with --precision fp32, or export the network without that"):
+        if options.precision in DERIVED:
+            return {**measure_derived(network, pictures, options, progress, store=store), "notes": notes}
+        giving, _ = hold_back(pictures)
+        tiles = _choose(network, giving, options)
+        journal = open_journal(network, tiles, options)
+        if fresh:
+            journal.forget()
+        return {**_Calibration(network, pictures, tiles, options, journal, progress).run(store), "notes": notes}
 
 
 def _choose(network: Variant, pictures: Sequence[CalibrationPicture], options: Options) -> list[CalibrationPicture]:
@@ -107,7 +132,7 @@ class _Calibration:
             if not options.quick:
                 self._measure(trial, ranges)
             plan, built, verdict, loss = self._settle(trial, self._ladder(trial, ranges))
-        middle = self.pictures[int(np.argsort(verdict.densities, kind="stable")[len(self.pictures) // 2])]
+        middle = verdict.middle_of(self.pictures)
         diagnosis = options.quantize != "both"
         times: Mapping[str, tuple[float, float]] = {}
         if not diagnosis and not options.quick:
@@ -119,7 +144,19 @@ class _Calibration:
         report["speed"] = None if diagnosis else time_parts(network, built, middle, self.progress)
         if report["stored"]:
             self._store(built, report)
+            if options.precision == "int8":
+                self._time_rows(report, middle)
         return report
+
+    def _time_rows(self, report: dict[str, Any], picture: CalibrationPicture) -> None:
+        """Time the stored row program for the bundle."""
+        precision = self.options.precision
+        bundle = Bundle.open(self.network.bundle.path)
+        with self.progress("timing rows:"):
+            times = time_rows(bundle, precision, picture, self.options.threads)
+        if times is not None:
+            report["speed"]["parts"][ROWS] = times
+            extend_bundle(bundle, self._fields(report), {})
 
     def _measure(self, trial: Trial, ranges: Ranges) -> None:
         if not self.sensitivities:
@@ -168,8 +205,8 @@ class _Calibration:
     def _settle(self, trial: Trial, ladder: Ladder) -> tuple[PrecisionPlan, Built, Verdict, float]:
         """Search the plan that passes the gate.
 
-        The tiles choose a step of the ladder and whole pictures check it. While the check fails, the search goes
-        further down the ladder.
+        The tiles choose a step of the ladder. Whole pictures check it, and those that gave no tiles once more by
+        themselves. While the check fails, the search goes further down the ladder.
 
         Returns:
             The plan, its graphs, the verdict of the gate, and the plan's loss on the tiles in dB.
@@ -193,7 +230,7 @@ class _Calibration:
             built = build(self.network, plan)
             verdict = check_gate(self.network, built, self.pictures, self.options, self.progress)
             loss = trial.loss(plan)
-            if verdict.passed(gate) or self.options.quantize != "both":
+            if verdict.passed(gate, {tile.source for tile in self.tiles}) or self.options.quantize != "both":
                 check_finite(self.network, built.twins, self.tiles, self.progress)
                 return plan, built, verdict, loss
             if verdict.clean_changed:
@@ -203,10 +240,16 @@ class _Calibration:
                 )
             allowed, step = min(allowed, loss) / 2, step + 1
 
+    def _fields(self, report: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {name: value for name, value in report.items() if name not in KEPT_OUT}
+        return {"calibration": {self.options.precision: kept}}
+
     def _store(self, built: Built, report: Mapping[str, Any]) -> None:
         precision = self.options.precision
         paths = {part: f"graphs/{precision}/{part}.onnx" for part in built.models}
-        kept = {name: value for name, value in report.items() if name not in KEPT_OUT}
-        fields = {"graphs": {precision: paths}, "calibration": {precision: kept}}
-        files = {paths[part]: model.SerializeToString() for part, model in built.models.items()}
+        fields: dict[str, Any] = {"graphs": {precision: paths}, **self._fields(report)}
+        files: dict[str, Content] = {paths[part]: model.SerializeToString() for part, model in built.models.items()}
+        if precision == "int8":
+            rows, programs = describe_rows(built.models, self.network.bundle, precision)
+            fields, files = {**fields, **rows}, {**files, **programs}
         extend_bundle(self.network.bundle, fields, files)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import onnxruntime
 
+from ..runtime.bounds.files import read_text
+from ..runtime.bounds.values import parse_json
 from ..runtime.cache import cache_file
 from ..runtime.errors import UserError
 from ..runtime.files import write_atomically
@@ -33,7 +35,7 @@ class Journal:
         self.recalled = 0
         """Count of the numbers that were read and not measured."""
         try:
-            values = json.loads(path.read_text())
+            values = parse_json(read_text(path))
             self._values = {str(name): float(value) for name, value in values.items()}
         except (OSError, ValueError, TypeError, AttributeError):  # the file is absent or damaged: measure again
             self._values = {}

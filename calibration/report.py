@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .accuracy.gate import Verdict
@@ -61,7 +61,7 @@ def make_report(
     plan: PrecisionPlan,
     built: Built,
     verdict: Verdict,
-    tiles: list[CalibrationPicture],
+    tiles: Sequence[CalibrationPicture],
     rows: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """Make the JSON of `spair calibrate` without its timings.
@@ -73,24 +73,23 @@ def make_report(
              for part, model in built.models.items()}  # fmt: skip
     ratio = sum(after for _, after in sizes.values()) / sum(before for before, _ in sizes.values()) if sizes else None
     paired = tiles[0].target is not None
+    seen = {tile.source for tile in tiles}
     return {
         "bundle": str(network.bundle.path),
         "precision": options.precision,
         "psnr_delta_db": verdict.delta,
         "gate_db": -gate,
-        "passed": verdict.passed(gate),
+        "passed": verdict.passed(gate, seen),
         "basis": "clean pictures" if paired else "distance to the FP32 output",
         "assumed_psnr_db": None if paired else options.assumed_psnr,
         "required_psnr_db": None if paired else required_psnr(gate, options.assumed_psnr),
         "images": len(verdict.names),
-        "unseen": verdict.unseen({tile.source for tile in tiles}),
+        "unseen": verdict.unseen(seen),
         "layers": len(network.layers),
         "kept_fp32": [row["layer"] for row in rows if row["precision"] == "fp32"],
-        "kept_fp16": [row["layer"] for row in rows if row["precision"] == "fp16"]
-        if options.precision == "int8"
-        else [],
+        "kept_fp16": [row["layer"] for row in rows if options.precision == "int8" and row["precision"] == "fp16"],
         "file_ratio": ratio,
-        "file_ratio_target": FILE_RATIOS[options.precision],
+        "file_ratio_target": FILE_RATIOS.get(options.precision),
         "ways": verdict.to_json(),
         "calibrator": options.calibrator,
         "statistics": options.statistics,

@@ -9,14 +9,13 @@ import contextlib
 import copy
 import dataclasses
 import hashlib
-import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 import onnx
 
 from ..export.packed.packing import PackSparse
+from ..export.passes.reading import read_model
 from ..runtime import Bundle, Restorer
 from ..runtime.backends.base import Graph
 from ..runtime.backends.onnxruntime import OnnxGraph
@@ -25,6 +24,7 @@ from ..runtime.opening import GraphTwoStage, GraphWhole
 from ..runtime.tiling.costs import Tuning
 from ..runtime.tiling.planning import TilePath
 from ..runtime.tiling.spec import ForeignNetwork
+from ..temporary.places import scratch_folder
 from .conversion.convert import Conversion, convert
 from .conversion.layers import Layer, find_layers, is_quantized
 from .conversion.plan import PrecisionPlan
@@ -44,8 +44,8 @@ class Variant:
             threads: number of threads of ONNX Runtime; None stands for all cores.
 
         Raises:
-            UserError: the export did not show parity, a graph is quantized already, the network takes more than one
-                picture, or it has no layer with constant weights.
+            UserError: the export did not show parity, a graph is quantized already or of an older version, the network
+                takes more than one picture, or it has no layer with constant weights.
         """
         self.bundle, self.threads = bundle, threads
         self.spec = bundle.manifest.network
@@ -55,14 +55,24 @@ class Variant:
                 f"{bundle.path} has no parity report that passed, so its FP32 graphs may differ from the network; "
                 "export the checkpoint again with spair export CKPT --out NAME.spair"
             )
-        files = {part: bundle.graph("fp32", part) for part in bundle.manifest.graphs["fp32"]}
-        self.models = {part: onnx.load(file) for part, file in files.items()}
+        files = {part: bundle.graph("fp32", part) for part in bundle.manifest.graphs.get("fp32", ())}
+        if not files:
+            raise UserError(f"{bundle.path} has no fp32 graphs, which calibrations start from; export it again")
+        if self.kind == "spair" and "model" in files:
+            bundle.check_whole("fp32")  # the gate compares it with the two stages
+        self.models = {part: read_model(file) for part, file in files.items()}
         for part, model in self.models.items():
             if is_quantized(model):
                 raise UserError(
                     f"the FP32 graph {part} of {bundle.path} already holds quantized or half values, expected float32 "
                     "only; export the network as it was trained"
                 )
+        if isinstance(self.spec, ForeignNetwork) and len(self.spec.sizes) > 1:
+            listed = [f"{height}x{width}" for height, width in self.spec.sizes]
+            raise UserError(
+                f"the network of {bundle.path} has a graph for each of the sizes {', '.join(listed)}, and networks of "
+                f"one size are calibrated; export it with the most useful one alone, as --sizes {listed[-1]}"
+            )
         if self.kind == "foreign" and len(self.models["model"].graph.input) != 1:
             raise UserError(f"the network of {bundle.path} takes several inputs, expected one picture to calibrate it")
         self.layers: list[Layer] = find_layers({part: self.models[part] for part in self.parts})
@@ -79,10 +89,10 @@ class Variant:
     @contextlib.contextmanager
     def opened(self, models: Models) -> Iterator[dict[str, OnnxGraph]]:
         """Open graphs by part and close them at the end."""
-        with tempfile.TemporaryDirectory(prefix="spair-calibrate-") as folder, contextlib.ExitStack() as stack:
+        with scratch_folder("calibrate") as folder, contextlib.ExitStack() as stack:
             graphs = {}
             for part, model in models.items():
-                file = Path(folder) / f"{part}.onnx"
+                file = folder / f"{part}.onnx"
                 onnx.save(model, file)
                 graphs[part] = stack.enter_context(OnnxGraph(file, threads=self.threads))
             yield graphs

@@ -73,7 +73,7 @@ class Verdict:
     """Result of the gate."""
 
     modes: dict[str, ModeLosses]
-    """Losses by mode: "rounded", "dense", "packed" or "whole", see `check_gate`."""
+    """Losses by mode: "rounded", "dense", "packed", "whole" or "rows", see `check_gate`."""
     names: list[str]
     """Names of the pictures."""
     densities: list[float]
@@ -104,12 +104,27 @@ class Verdict:
         losses = [values for mode in self.modes.values() for values in (mode.luma_db, mode.rgb_db)]
         return {"images": len(others), "psnr_delta_db": min(float(np.mean(np.array(one)[others])) for one in losses)}
 
-    def passed(self, gate: float) -> bool:
+    def passed(self, gate: float, seen: Collection[str] = ()) -> bool:
         """Return whether the gate holds.
 
-        It holds if at most `gate` dB are lost and no clean pixel changed.
+        It holds if at most `gate` dB are lost, over all pictures and over those that gave no ranges, and no clean pixel
+        changed.
+
+        Args:
+            gate: loss in dB that is allowed.
+            seen: names of the pictures that tiles were cut from.
         """
-        return self.delta >= -gate and self.clean_changed == 0
+        unseen = self.unseen(seen)
+        held = unseen is None or unseen["psnr_delta_db"] >= -gate
+        return held and self.delta >= -gate and self.clean_changed == 0
+
+    def middle_of(self, pictures: Sequence[CalibrationPicture]) -> CalibrationPicture:
+        """Return the picture of the middle density.
+
+        Args:
+            pictures: the pictures that were judged, in their order.
+        """
+        return pictures[int(np.argsort(self.densities, kind="stable")[len(pictures) // 2])]
 
     def to_json(self) -> dict[str, Any]:
         """Return the entries of the report by mode."""
@@ -117,12 +132,25 @@ class Verdict:
 
 
 def check_gate(
-    network: Variant, built: Built, pictures: Sequence[CalibrationPicture], options: Options, progress: Progress
+    network: Variant,
+    built: Built,
+    pictures: Sequence[CalibrationPicture],
+    options: Options,
+    progress: Progress,
+    others: Mapping[str, Restore] | None = None,
 ) -> Verdict:
     """Restore every picture in FP32 and in every mode.
 
     The mode "rounded" is the float32 twin. The modes "dense" and "packed" are the stored graphs, which the restorer
     runs on ONNX Runtime. The mode "whole" is the one graph from which engines are built.
+
+    Args:
+        network: the bundle's network.
+        built: converted graphs; without any, only `others` are modes.
+        pictures: pictures to restore.
+        options: options of the calibration.
+        progress: receives the steps, see `Progress`.
+        others: further modes.
 
     Raises:
         UserError: the FP32 network gives a value that is not finite; the message names the layer and the picture.
@@ -130,6 +158,7 @@ def check_gate(
     """
     with contextlib.ExitStack() as stack:
         fp32, modes = stack.enter_context(_opened(network, built, diagnosis=options.quantize != "both"))
+        modes |= others or {}
         tick = stack.enter_context(progress("gate:"))
         verdict = Verdict({name: ModeLosses() for name in modes}, [], [])
         for count, picture in enumerate(pictures, 1):
@@ -168,9 +197,10 @@ def _gated(network: Variant) -> bool:
 def _opened(network: Variant, built: Built, diagnosis: bool) -> Iterator[tuple[Restore, dict[str, Restore]]]:
     with contextlib.ExitStack() as stack:
         plain = stack.enter_context(network.opened({part: network.models[part] for part in network.parts}))
-        twins = stack.enter_context(network.opened(built.twins))
-        modes = {"rounded": _through(network, twins)}
-        if not diagnosis:
+        modes: dict[str, Restore] = {}
+        if built.twins:
+            modes["rounded"] = _through(network, stack.enter_context(network.opened(built.twins)))
+        if built.models and not diagnosis:
             graphs = stack.enter_context(network.opened(built.models))
             dense = {part: graphs[part] for part in network.parts}
             modes["dense"] = _through(network, dense)

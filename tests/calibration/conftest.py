@@ -27,8 +27,8 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     import torch
 
-    from spair.export.exporter import export_checkpoint
     from spair.network import SPAIR, Preset, save_checkpoint
+    from tests.sharing import share_bundle
 
     folder = tmp_path_factory.mktemp("small")
     state = torch.random.get_rng_state()
@@ -45,8 +45,7 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model.net_l.head.bias[:4] += model.logit_threshold - logits.quantile(0.6)
     save_checkpoint(model, folder / "small.safetensors", task="rain")
     torch.random.set_rng_state(state)
-    export_checkpoint(folder / "small.safetensors", folder / "small.spair")
-    return folder / "small.spair"
+    return share_bundle(tmp_path_factory, "small-bundle", folder / "small.safetensors")
 
 
 @pytest.fixture

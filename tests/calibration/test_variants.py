@@ -4,14 +4,17 @@ import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 
 from spair.calibration.conversion.layers import is_quantized
 from spair.calibration.conversion.plan import PrecisionPlan
 from spair.calibration.variants import RecalledGraph, Variant, build
 from spair.runtime import Bundle, UserError
+from spair.runtime.bundle.agreement import check_padding
 from tests.calibration.conftest import make_picture
 from tests.calibration.conversion.graphs import make_plan
+from tests.runtime.bundle.samples import make_older
 
 
 class Doubling:
@@ -56,6 +59,13 @@ def test_a_plan_makes_every_graph_of_the_bundle_and_float_twins(network):
     assert not any(is_quantized(model) for model in network.models.values())
 
 
+@pytest.mark.parametrize("kinds", [("int8",), ("fp16", "fp16")], ids=["int8", "fp16"])
+def test_a_converted_whole_graph_is_still_known_as_one_of_this_version(network, tmp_path, kinds):
+    model = build(network, make_plan(network, *kinds)).models["model"]
+    onnx.save(model, tmp_path / "model.onnx")
+    check_padding(tmp_path / "model.onnx")
+
+
 @pytest.mark.parametrize("quantize", ["weights", "activations"])
 def test_a_diagnosis_makes_only_the_twins(network, quantize):
     built = build(network, make_plan(network, "int8", "fp32", quantize=quantize))
@@ -80,6 +90,12 @@ def test_graphs_are_closed_and_their_files_gone_after_use(network, monkeypatch, 
     with network.opened({"net_l": network.models["net_l"]}) as graphs:
         assert set(graphs) == {"net_l"} and list(tmp_path.iterdir())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_of_an_older_version_is_refused(small_bundle, tmp_path):
+    older = make_older(Bundle.open(small_bundle), tmp_path / "older.spair")
+    with pytest.raises(UserError, match="was exported by an older version, .*; export the bundle again"):
+        Variant(older, None)
 
 
 def test_a_network_of_several_pictures_or_of_no_layer_is_refused(small_bundle, monkeypatch):

@@ -245,6 +245,12 @@ def test_pictures_that_gave_no_tile_are_judged_apart():
     assert verdict.unseen({"a", "b", "c", "d"}) is None
 
 
+def test_the_gate_holds_over_pictures_that_gave_no_tile_as_well():
+    verdict = make_verdict(dense=[0.3, 0.2, -0.2])
+    assert verdict.passed(0.1), "gains of two make up for the loss of the third"
+    assert not verdict.passed(0.1, {"a", "b"}) and verdict.passed(0.2, {"a", "b"}) and verdict.passed(0.1, {"a", "c"})
+
+
 # Values that are not finite
 
 

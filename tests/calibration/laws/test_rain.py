@@ -1,6 +1,7 @@
 """Gates of the shipped network on real rain."""
 
 import importlib.resources
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from spair.calibration import Options, calibrate_bundle
 from spair.runtime import Bundle, read_image
 from spair.runtime.images import Picture, write_image
+from tests.sharing import share_bundle
 
 pytestmark = pytest.mark.data
 FILES = (("light", 1), ("light", 33), ("heavy", 5), ("heavy", 77))
@@ -32,15 +34,13 @@ def rain(data_dir, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory) -> Path:
     """Export the shipped checkpoint."""
-    from spair.export.exporter import export_checkpoint
-
     checkpoint = Path(str(importlib.resources.files("spair.network.weights") / "rain-tiny.safetensors"))
-    path = tmp_path_factory.mktemp("shipped") / "rain.spair"
-    export_checkpoint(checkpoint, path)
-    return path
+    path = share_bundle(tmp_path_factory, "shipped", checkpoint)
+    return Path(shutil.copytree(path, tmp_path_factory.mktemp("shipped") / "rain.spair"))  # it will be calibrated
 
 
-@pytest.mark.parametrize(("precision", "ratio"), [("fp16", 0.55), ("int8", 0.35)])
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize(("precision", "ratio"), [("int8", 0.35), ("fp16", 0.55)])
 def test_the_shipped_network_holds_its_gate(shipped, rain, precision, ratio):
     options = Options(precision, tile=96, tiles=4, threads=1)
     report = calibrate_bundle(shipped, rain / "input", options, targets=rain / "target")
@@ -51,4 +51,5 @@ def test_the_shipped_network_holds_its_gate(shipped, rain, precision, ratio):
     densities = [tile["density"] for tile in report["tiles"]]
     assert densities == sorted(densities) and densities[-1] - densities[0] > 0.3
     converted = len(report["table"]) - len(report["kept_fp16"]) - len(report["kept_fp32"])
-    assert converted > 0.8 * report["layers"]
+    assert converted > 0.6 * report["layers"], "the gate over the picture that is held back keeps some higher"
+    assert report["unseen"]["psnr_delta_db"] >= report["gate_db"]

@@ -26,6 +26,7 @@ from spair.runtime import GateError
 from tests.calibration.conversion.graphs import make_chain, open_session
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("part", "layer"), [("net_l", "net_l.bottom.0.first"), ("net_r", "net_r.scm.0.pairs.0.first")])
 @pytest.mark.parametrize("view", [1, 10**9])
 def test_converted_graphs_with_infinities_are_refused_by_the_layer_that_made_them(

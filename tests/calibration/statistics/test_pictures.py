@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ from spair.calibration.statistics.pictures import (
     SPREAD,
     CalibrationPicture,
     choose_tiles,
+    hold_back,
     middle,
     read_pictures,
     spaced,
 )
-from spair.runtime import UserError, read_image
+from spair.runtime import Picture, UserError, read_image, write_image
 
 OPTIONS = Options("int8", tile=32, tiles=4)
 
@@ -49,6 +51,13 @@ def test_spaced_items_are_in_order_with_both_ends_and_no_large_gap(count, most):
         assert np.abs(np.diff(chosen) - (count - 1) / (len(chosen) - 1)).max() < 1
 
 
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 8, 33])
+def test_every_fourth_picture_is_held_back_and_at_least_one(count):
+    giving, held = hold_back(list(range(count)))
+    assert sorted(giving + held) == list(range(count)) and giving and giving == sorted(giving)
+    assert len(held) == max(1, count // 4)
+
+
 @pytest.mark.parametrize("side", [1, 4, 5, 6, 7, 99])
 def test_the_middle_leaves_as_much_on_both_sides(side):
     pixels = np.arange(7 * 5 * 3).reshape(7, 5, 3)
@@ -61,6 +70,21 @@ def test_the_middle_leaves_as_much_on_both_sides(side):
 
 
 # Tiles
+
+
+@pytest.mark.parametrize("most", [2, 3, 5, 8, 13])
+def test_tiles_come_from_as_many_pictures_as_there_are(most):
+    pictures = [make_picture(f"{number}", 64, 64, 0.05 + 0.1 * number) for number in range(8)]
+    chosen = choose_tiles(pictures, dataclasses.replace(OPTIONS, tiles=most), find_mask)
+    assert len({tile.name for tile in chosen}) == most, "no tile twice"
+    densities = [tile.density for tile in chosen]
+    assert densities == sorted(densities)
+    assert len({tile.source for tile in chosen}) >= min(most, len(pictures)) - 1
+    # Half a step of ranks on both sides of an even spacing
+    every = sorted(tile.density for tile in choose_tiles(pictures, dataclasses.replace(OPTIONS, tiles=1000), find_mask))
+    ranks = np.array([every.index(density) for density in densities])
+    step = (len(every) - 1) / (most - 1)
+    assert np.abs(ranks - step * np.arange(most)).max() <= step / 2 + 0.5
 
 
 def test_the_sparsest_and_the_densest_tile_are_chosen():
@@ -130,6 +154,14 @@ def test_a_digest_names_pixels_shape_and_target():
     assert dataclasses.replace(picture, name="b", source="c", density=0.1).digest() == picture.digest()
 
 
+def test_tiles_of_a_larger_clean_picture_lie_at_the_same_place():
+    pixels = np.random.default_rng(0).random((40, 56, 3), np.float32)
+    picture = CalibrationPicture("a", pixels, pixels.repeat(3, 0).repeat(3, 1))
+    assert middle(picture.target, 12, 3).tolist() == middle(pixels, 12).repeat(3, 0).repeat(3, 1).tolist()
+    for tile in choose_tiles([picture], OPTIONS, None):
+        np.testing.assert_array_equal(tile.target, tile.pixels.repeat(3, 0).repeat(3, 1))
+
+
 # Files
 
 
@@ -160,3 +192,45 @@ def test_without_clean_pictures_there_is_no_target_and_few_are_spaced(pairs):
 def test_a_folder_of_clean_pictures_that_is_absent_is_refused(pairs, tmp_path):
     with pytest.raises(UserError, match=r"--clean .*nowhere does not exist; give the folder of the clean pictures"):
         read_pictures(pairs / "input", tmp_path / "nowhere", OPTIONS, silent)
+
+
+@pytest.fixture
+def own_pairs(pairs, tmp_path):
+    """Pairs that a test may change."""
+    return shutil.copytree(pairs, tmp_path / "own")
+
+
+def test_bad_pictures_are_left_out_and_named(own_pairs):
+    folder = own_pairs / "input"
+    (folder / "damaged.png").write_bytes((folder / "0.png").read_bytes()[:-100])
+    write_image(folder / "small.png", Picture(np.zeros((9, 9, 3), np.uint8)))
+    told = []
+    pictures = read_pictures(folder, None, dataclasses.replace(OPTIONS, pictures=9), silent, told.append)
+    assert [picture.name for picture in pictures] == [f"{number}.png" for number in range(5)]
+    assert [("damaged or truncated" in words, "9x9 pixels" in words) for words in told] == [
+        (True, False),
+        (False, True),
+    ]
+    for number in range(2):
+        (folder / f"{number}.png").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"3 of the 7 pictures of .* can be used, expected at least 4; .*not a picture"):
+        read_pictures(folder, None, dataclasses.replace(OPTIONS, pictures=9), silent)
+
+
+def test_pictures_that_tell_nothing_are_warned_about(own_pairs):
+    folder = own_pairs / "input"
+    (folder / "9.png").write_bytes((folder / "0.png").read_bytes())
+    write_image(folder / "white.png", Picture(np.full((64, 64, 3), 255, np.uint8)))
+    told = []
+    read_pictures(folder, None, dataclasses.replace(OPTIONS, pictures=9), silent, told.append)
+    assert told[0].startswith("9.png is the same picture as 0.png") and told[1].startswith("white.png has one colour")
+    assert len(told) == 2
+
+
+@pytest.mark.parametrize("role", ["input", "target"])
+def test_two_files_of_one_stem_are_refused_where_pairs_are_wanted(own_pairs, role):
+    (own_pairs / role / "0.webp").write_bytes((own_pairs / role / "0.png").read_bytes())
+    with pytest.raises(UserError, match=r"0\.png and .*0\.webp are both the .*picture of the stem 0"):
+        read_pictures(own_pairs / "input", own_pairs / "target", OPTIONS, silent)
+    if role == "input":
+        assert len(read_pictures(own_pairs / "input", None, OPTIONS, silent)) == 6, "without pairs there is no doubt"
