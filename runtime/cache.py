@@ -27,8 +27,9 @@ def cache_folder() -> Path:
     try:
         return (Path(base) if base else Path.home() / ".cache") / "spair-rt"
     except RuntimeError as error:
+        reason = str(error).rstrip(".")
         raise UserError(
-            f"cannot find the cache folder: {error}; set SPAIR_CACHE to a folder that can be written"
+            f"cannot find the cache folder: {reason}; set SPAIR_CACHE to a folder that can be written"
         ) from error
 
 

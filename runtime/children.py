@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 _LEAVE_FOLDER = "import sys; sys.path[0] or sys.path.pop(0)\n"
@@ -28,3 +29,17 @@ def make_module_command(module: str, *arguments: str) -> list[str]:
     return make_python_command(
         f"import runpy; runpy.run_module({module!r}, run_name='__main__', alter_sys=True)", *arguments
     )
+
+
+def open_standard_streams() -> None:
+    """Open the null device in place of closed standard streams.
+
+    A process that was started without some of them would give their numbers to the next files and sockets that it
+    opens, and what its children print would go into those.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+            os.set_inheritable(opened, True)

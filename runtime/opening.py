@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from .backends.base import Graph, OpenGraph
-from .bundle.precision import AUTO, PLAIN, choose_precisions
-from .bundle.reader import Bundle
+from .bounds.memory import find_free_memory
+from .bundle.precision import AUTO, choose_precisions
+from .bundle.reader import PLAIN, Bundle
 from .errors import UserError
 from .tiling.context import Context
 from .tiling.costs import Tuning
-from .tiling.planning import PathChoice, TilePath
+from .tiling.planning import PathChoice, TilePath, check_path
 from .tiling.spec import ForeignNetwork, SpairNetwork
 from .tiling.two_stage import Localization, TwoStageNetwork
 from .tiling.whole import WholeNetwork
@@ -26,7 +27,15 @@ class GraphTwoStage(TwoStageNetwork):
     It owns the graphs.
     """
 
-    def __init__(self, spec: SpairNetwork, net_l: Graph, net_r: Mapping[TilePath, Graph], tuning: Tuning) -> None:
+    def __init__(
+        self,
+        spec: SpairNetwork,
+        net_l: Graph,
+        net_r: Mapping[TilePath, Graph],
+        tuning: Tuning,
+        *,
+        in_main_memory: bool = False,
+    ) -> None:
         """Take over the graphs.
 
         Args:
@@ -34,15 +43,18 @@ class GraphTwoStage(TwoStageNetwork):
             net_l: graph of Net_L.
             net_r: graphs of Net_R by the path that they compute, at least one.
             tuning: costs of these paths.
+            in_main_memory: whether the graphs run in main memory.
         """
-        self.spec, self.tuning = spec, tuning
+        self.spec, self.tuning, self.in_main_memory = spec, tuning, in_main_memory
         self.paths = tuple(net_r)
         self._net_l, self._net_r = net_l, net_r
 
     def localize(self, image: np.ndarray) -> Localization:
         """Run the graph of Net_L."""
         outputs = self._net_l.run({"image": image})
-        return Localization(outputs["mask"], {s: outputs[f"f{s}"] for s in self.spec.scales})
+        height, width = image.shape[2:]
+        mask = _take(outputs, "mask", 1, height, width)
+        return Localization(mask, {s: _take(outputs, f"f{s}", None, height >> s, width >> s) for s in self.spec.scales})
 
     def restore_window(self, image: np.ndarray, located: Localization, context: Context, path: TilePath) -> np.ndarray:
         """Run the graph of Net_R that computes a path."""
@@ -50,7 +62,7 @@ class GraphTwoStage(TwoStageNetwork):
         feeds |= {f"f{s}": located.features[s] for s in self.spec.scales}
         feeds |= {f"scale{s}": context.scale[s] for s in self.spec.modulated}
         feeds |= {f"shift{s}": context.shift[s] for s in self.spec.modulated}
-        return self._net_r[path].run(feeds)["restored"]
+        return _take(self._net_r[path].run(feeds), "restored", 3, *image.shape[2:])
 
     def close(self) -> None:
         """Close the graphs."""
@@ -58,24 +70,67 @@ class GraphTwoStage(TwoStageNetwork):
             graph.close()
 
 
-class GraphWhole(WholeNetwork):
-    """Whole network over the graph of a foreign bundle.
+def _take(outputs: Mapping[str, np.ndarray], name: str, channels: int | None, height: int, width: int) -> np.ndarray:
+    """Take an output that has the size of the picture.
 
-    It owns the graph.
+    Args:
+        outputs: arrays by name.
+        name: the output.
+        channels: its channels; None for any number.
+        height: its height.
+        width: its width.
+
+    Raises:
+        UserError: there is no such output, or it is of another shape or type.
+    """
+    found = outputs.get(name)
+    shape = (1, channels or "any", height, width)
+    if (
+        found is None
+        or found.dtype != np.float32
+        or found.ndim != 4
+        or found.shape != (1, channels or found.shape[1], height, width)
+    ):
+        got = "absent" if found is None else f"{found.dtype} {found.shape}"
+        raise UserError(f"the output {name!r} of a graph is {got}, expected float32 {shape}; export the bundle again")
+    return found
+
+
+class GraphWhole(WholeNetwork):
+    """Whole network over the graphs of a foreign bundle.
+
+    It owns the graphs.
     """
 
-    def __init__(self, spec: ForeignNetwork, model: Graph, restored_name: str) -> None:
+    def __init__(
+        self,
+        spec: ForeignNetwork,
+        model: Graph,
+        restored_name: str,
+        others: Mapping[tuple[int, int], Graph] | None = None,
+    ) -> None:
+        """Take over the graphs.
+
+        Args:
+            spec: sizes and reach.
+            model: the graph, or that of the first size of `spec.sizes`.
+            restored_name: name of the output that is the restored picture.
+            others: graphs of the other heights and widths.
+        """
         self.spec, self.restored_name = spec, restored_name
         self._model = model
+        self._others = others or {}
         self._input = next(iter(model.inputs))
 
     def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
         """Run the model."""
-        return self._model.run({self._input: image})
+        graph = self._others.get((image.shape[2], image.shape[3]), self._model)
+        return graph.run({self._input: image})
 
     def close(self) -> None:
-        """Close the graph."""
-        self._model.close()
+        """Close the graphs."""
+        for graph in (self._model, *self._others.values()):
+            graph.close()
 
 
 def open_network(
@@ -103,15 +158,20 @@ def open_network(
 
     Raises:
         UserError: the bundle lacks the precision, or the packed graph for the path "packed"; a foreign network does
-            not take exactly one RGB picture; a file was changed; the backend cannot load a graph.
+            not take exactly one RGB picture; the path is not known; a file was changed; the backend cannot load a
+            graph.
     """
+    check_path(path)
     spec = bundle.manifest.network
     chosen: dict[str, str] = {}
     if precision == AUTO:
         precision = PLAIN
         chosen = choose_precisions(bundle, bundle.manifest.graphs.get(PLAIN, ()), backend, threads)
     if isinstance(spec, ForeignNetwork):
-        return _open_whole(bundle, spec, open_graph, chosen.get("model", precision), threads)
+        whole = _open_whole(bundle, spec, open_graph, chosen.get("model", precision), threads)
+        if backend != "cuda":  # whose memory is another one
+            whole.find_free_memory = find_free_memory
+        return whole
     if path == "packed" and not bundle.has_graph(precision, "net_r_packed"):
         raise UserError(f"the bundle {bundle.path} has no packed {precision} graph; use the dense path")
     has_packed = path != "dense" and bundle.has_graph(precision, "net_r_packed")
@@ -125,28 +185,47 @@ def open_network(
     if "net_r_packed" in graphs:
         net_r["packed"] = graphs["net_r_packed"]
     tuning = load_tuning(bundle, precision, threads, backend=backend) or Tuning.assumed(spec.crossover)
-    return GraphTwoStage(spec, graphs["net_l"], net_r, tuning)
+    return GraphTwoStage(spec, graphs["net_l"], net_r, tuning, in_main_memory=backend == "onnxruntime")
 
 
 def _open_whole(
     bundle: Bundle, spec: ForeignNetwork, open_graph: OpenGraph, precision: str, threads: int | None
 ) -> GraphWhole:
-    model = open_graph(bundle.graph(precision, "model"), threads)
+    parts = [name_part(size, place) for place, size in enumerate(spec.sizes)] or ["model"]
+    model, *others = _open_all([bundle.graph(precision, part) for part in parts], open_graph, threads)
+    if not model.outputs:
+        for graph in (model, *others):
+            graph.close()
+        raise UserError(f"the network of {bundle.path} has no output; export it again")
+    wanted = next(iter(bundle.manifest.outputs), "restored")
+    name = wanted if wanted in model.outputs else model.outputs[0]
+    whole = GraphWhole(spec, model, name, dict(zip(spec.sizes[1:], others, strict=True)))
     if len(model.inputs) != 1:
-        model.close()
+        whole.close()
         raise UserError(
             f"the network of {bundle.path} takes {', '.join(model.inputs)}; only networks with "
             "one input can restore a picture"
         )
-    channels = next((entry.get("channels", 3) for entry in bundle.manifest.inputs), 3)
-    if channels != 3:
-        model.close()
+    channels = next(
+        (entry.get("channels", spec.picture_channels) for entry in bundle.manifest.inputs), spec.picture_channels
+    )
+    if channels != spec.picture_channels:  # a bundle of an older version, whose range and output nobody measured
+        whole.close()
         raise UserError(
-            f"the network of {bundle.path} takes a picture of {channels} channels; only networks that take RGB (3) "
-            "can restore a picture"
+            f"the network of {bundle.path} takes a picture of {channels} channels, and its manifest says "
+            f"{spec.picture_channels}; export it again"
         )
-    wanted = next(iter(bundle.manifest.outputs), "restored")
-    return GraphWhole(spec, model, wanted if wanted in model.outputs else model.outputs[0])
+    return whole
+
+
+def name_part(size: tuple[int, int], place: int) -> str:
+    """Name the part that holds the graph of a size.
+
+    Args:
+        size: height and width in pixels.
+        place: its place among the network's sizes, from 0.
+    """
+    return "model" if place == 0 else f"model_{size[0]}x{size[1]}"
 
 
 def _open_all(files: Sequence[Path], open_graph: OpenGraph, threads: int | None) -> list[Graph]:

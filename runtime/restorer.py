@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
 from .arrays import make_native
-from .bundle.reader import Bundle
+from .bundle.checks.digest import check_digest
+from .bundle.reader import Bundle, reread
 from .clock import StageClock
-from .engine.choice import open_on_backend
+from .engine.choice import Opened, open_on_backend
 from .errors import UserError
+from .files import sha256
 from .pixels import check_image, check_mask, from_network, to_network
+from .served.network import is_served, open_served
 from .shipped import resolve_model
+from .tiling.memory import check_picture
 from .tiling.network import Network, PaddedPicture, TileCounts
-from .tiling.planning import Limits, PathChoice
+from .tiling.planning import Limits, PathChoice, check_path
+from .tiling.spec import ForeignNetwork
+from .tiling.two_stage import TwoStageNetwork
 
 
 @dataclass(frozen=True)
@@ -25,15 +32,16 @@ class Result:
     """Restored picture with its mask and timings."""
 
     image: np.ndarray
-    """Array of the shape and dtype of the input, in the byte order of this machine. Where the mask is False it equals
-    the input bit for bit, if the network has two stages and gates its output, which is the default."""
+    """Array of the shape and dtype of the input, in the byte order of this machine; of a foreign network with a scale,
+    height and width are that many times larger. Where the mask is False it equals the input bit for bit, if the network
+    has two stages and gates its output, which is the default."""
     mask: np.ndarray | None
     """[H, W] bool, True where the network found distortion, or the mask that was given; None for a foreign network."""
     density: float
     """Share of the pixels that were restored, 0..1; 1.0 for a foreign network."""
     timings: Mapping[str, float]
     """Seconds by stage: pre, net_l, context, net_r, post for a two-stage network (net_r is missing where nothing was
-    computed); pre, model, post for a foreign one."""
+    computed); pre, model, post for a foreign one and for a served graph."""
     tiles: TileCounts
     """Numbers of tiles that were skipped, computed packed and computed dense."""
 
@@ -57,21 +65,30 @@ class Restorer:
         """Take over a network.
 
         Args:
-            network: a `TwoStageNetwork` or a `WholeNetwork`.
+            network: a `TwoStageNetwork`, a `WholeNetwork` or a `ServedNetwork`.
             tile: largest side in pixels of the pieces that a picture is cut into, at least the network's multiple. None
-                is 2048; for a foreign network it is 512, because nothing is known of the memory that it takes.
+                is 2048; for a foreign network it is 512, because little is known of the memory that it takes, unless it
+                must see a picture whole.
             block_pixels: number of pixels up to which Net_L sees the picture in one piece; it bounds the memory.
             backend: name of what runs the network.
         """
         side = network.spec.default_tile if tile is None else tile
-        if side < network.spec.multiple or block_pixels < 1:
+        if side < network.spec.multiple:
             raise UserError(
-                f"tile is {side} pixels and block_pixels is {block_pixels}; expected a tile of at least "
-                f"{network.spec.multiple} pixels and at least 1 pixel in a block"
+                f"a tile of {side} pixels is too small for this network, whose pictures are multiples of "
+                f"{network.spec.multiple} pixels; give --tile {network.spec.multiple} or more, or leave it out"
             )
+        if block_pixels < 1:
+            raise UserError(f"block_pixels is {block_pixels}, expected at least 1")
         self.network = network
         self.backend = backend
         """Name of what runs the network."""
+        self.remark: str | None = None
+        """Why ONNX Runtime runs a network that `open` found, where the backend was left open; None on any other."""
+        self.facts: Mapping[str, str] = {}
+        """Task, preset, precision and digest, of a network that `open` found."""
+        self.warnings: tuple[str, ...] = _warn(network, tile)
+        """Sentences about results that the options make worse."""
         self._limits = Limits(side=side, block_pixels=block_pixels)
 
     @classmethod
@@ -86,16 +103,23 @@ class Restorer:
         block_pixels: int = Limits.block_pixels,
         tile_path: PathChoice = "auto",
         trust_code: bool = False,
+        expect_digest: Collection[str] = (),
     ) -> Restorer:
-        """Open a bundle.
+        """Open a bundle, or a served graph.
+
+        A served graph is one ONNX file, see `ServedNetwork`. It runs on "onnxruntime" or "cuda", takes pictures whole
+        and finds its own masks, so it needs more memory the larger a picture is, and takes no options of tiles.
 
         Args:
-            path: the bundle's folder, or the name of shipped weights ("rain"; see `spair models`), whose bundle is made
-                in the cache on first use. A path that exists wins over a name.
-            backend: "tensorrt" (engines that `spair build` put into the bundle), "onnxruntime" (CPU) or "cuda"; "auto"
-                takes the first of them that works for this bundle here, in this order.
+            path: the bundle's folder, the .onnx file, or the name of shipped weights ("rain"; see `spair models`),
+                whose bundle is made in the cache on first use. A path that exists wins over a name.
+            backend: "tensorrt" (engines that `spair build` put into the bundle), "cpu" (kernels of our own, which
+                compute rows of distorted pixels only), "onnxruntime" (CPU) or "cuda"; "auto" takes the first of them
+                that works for this bundle here, in this order, and the kernels only where they give the picture of
+                ONNX Runtime sooner. Where an installation has no kernels, they are compiled once.
             precision: a precision that the bundle has, such as "fp32", "fp16" or "int8"; "auto" runs each graph in the
-                one that a calibration found fastest on this machine.
+                one that a calibration found fastest on this machine. A served graph has one precision, which "fp32" and
+                "auto" take as it is.
             threads: number of threads inside an operator; None takes all cores. On TensorRT, number of pictures that
                 an engine computes at a time; None is 2.
             tile: largest side in pixels of the pieces that a picture is cut into; see the constructor for None.
@@ -103,20 +127,41 @@ class Restorer:
             trust_code: run the plugins and engines of the bundle though this machine did not build them and nobody has
                 trusted them (`spair trust`); they are code with your rights.
             tile_path: "dense" or "packed" computes all tiles by this path; "auto" takes the cheaper one for each.
+            expect_digest: digests of which the model must have one, as `spair inspect` shows them; empty where any will
+                do. That of a bundle stands for its manifest and all of its files.
 
         Raises:
-            UserError: a bundle, backend, precision or option cannot be used; the message says which.
+            UserError: a model, backend, precision or option cannot be used; the message says which.
             EngineError: TensorRT refuses an engine that fits.
         """
-        bundle = Bundle.open(resolve_model(path))
-        network, name = open_on_backend(
-            bundle, backend, precision, threads=threads, tile_path=tile_path, trust_code=trust_code
-        )
+        check_path(tile_path)
+        place = resolve_model(path)
+        if is_served(place):
+            if tile is not None or block_pixels != Limits.block_pixels or tile_path != "auto":
+                raise UserError(
+                    f"{place} is a served graph, which takes pictures whole; leave out all options of tiles"
+                )
+            opened = _open_served(Path(place), backend, precision, threads, expect_digest)
+        else:
+
+            def open_one() -> tuple[Opened, Mapping[str, str]]:
+                bundle = Bundle.open(place, expect_digest=expect_digest)
+                return _open_bundle(bundle, backend, precision, threads, tile_path, trust_code)
+
+            opened = reread(open_one)
+        (network, name, remark), facts = opened
         try:
-            return cls(network, tile=tile, block_pixels=block_pixels, backend=name)
+            restorer = cls(network, tile=tile, block_pixels=block_pixels, backend=name)
         except UserError:
             network.close()
             raise
+        restorer.facts, restorer.remark = facts, remark
+        return restorer
+
+    @property
+    def scale(self) -> int:
+        """Factor from a picture's sides to its result's."""
+        return self.network.spec.scale
 
     @property
     def has_mask(self) -> bool:
@@ -129,10 +174,12 @@ class Restorer:
         Args:
             image: picture as described for the class.
             mask: [H, W] bool, True at distorted pixels, where they are known or made up. None takes the mask of
-                Net_L, which runs in either case for its features. A foreign network takes no mask.
+                Net_L, which runs in either case for its features; that mask, given back, gives the same picture. A
+                foreign network takes no mask.
 
         Raises:
             UserError: the array is not a picture (shape, channels, dtype, range, NaN), or the mask does not fit it.
+            MemoryShortError: the picture needs more memory than is free.
             GateError: the network gave values that are not finite.
         """
         clock, spec = StageClock(), self.network.spec
@@ -141,7 +188,8 @@ class Restorer:
                 image = make_native(image)
             check_image(image)
             if mask is not None:
-                check_mask(mask, image, spec.has_mask)
+                check_mask(mask, image, spec.takes_mask)
+            self._check_memory(image)
         if mask is None and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] >= 3:
             direct = self._restore_bytes(image, clock)
             if direct is not None:
@@ -152,13 +200,19 @@ class Restorer:
         with clock.stage("post"):
             height, width = picture.size
             found = None if output.mask is None else output.mask[:height, :width].copy()
-            restored = from_network(image, output.image[0], found if spec.gate_output else None)
+            restored = from_network(image, output.image[0], found if spec.gate_output else None, scale=spec.scale)
         density = 1.0 if found is None else float(found.mean())
         return Result(restored, found, density, clock.seconds, output.tiles)
 
+    def _check_memory(self, image: np.ndarray) -> None:
+        """Refuse a picture that needs more memory than is free."""
+        size = image.shape[:2]
+        layers = isinstance(self.network, TwoStageNetwork) and self.network.in_main_memory
+        check_picture(self.network.spec, self._limits, size, image.nbytes // (size[0] * size[1]), layers=layers)
+
     def _restore_bytes(self, image: np.ndarray, clock: StageClock) -> Result | None:
         """Restore an 8-bit picture without a detour through floats."""
-        output = self.network.restore_bytes(image[..., :3], clock)
+        output = self.network.restore_bytes(image[..., :3], self._limits, clock)
         if output is None:
             return None
         with clock.stage("post"):
@@ -176,3 +230,37 @@ class Restorer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _warn(network: Network, tile: int | None) -> tuple[str, ...]:
+    """Warn of tiles where a network needs whole pictures."""
+    spec = network.spec
+    if not isinstance(spec, ForeignNetwork) or spec.reach != "whole" or (tile is None and not spec.sizes):
+        return ()
+    where = f"in pieces of {tile} pixels" if not spec.sizes else "larger than the sizes that the network takes"
+    return (
+        f"this network must see a picture whole; the result of pictures {where} {spec.say_tile_error()}"
+        + ("; leave out --tile where memory allows" if tile is not None else ""),
+    )
+
+
+def _open_served(
+    place: Path, backend: str, precision: str, threads: int | None, expect_digest: Collection[str]
+) -> tuple[Opened, Mapping[str, str]]:
+    """Open a served graph, and read its facts."""
+    digest = sha256(place) if place.is_file() else ""  # what is no file is refused below
+    if digest:
+        check_digest(digest, expect_digest, place)
+    network, name = open_served(place, backend, precision, threads)
+    facts = {fact: network.facts[fact] for fact in ("task", "preset", "precision") if fact in network.facts}
+    return Opened(network, name), {**facts, "digest": digest}
+
+
+def _open_bundle(
+    bundle: Bundle, backend: str, precision: str, threads: int | None, tile_path: PathChoice, trust_code: bool
+) -> tuple[Opened, Mapping[str, str]]:
+    """Open a bundle, and read its facts."""
+    opened = open_on_backend(bundle, backend, precision, threads=threads, tile_path=tile_path, trust_code=trust_code)
+    manifest = bundle.manifest
+    facts = {"task": manifest.task, "preset": manifest.preset, "precision": precision, "digest": bundle.digest}
+    return opened, facts

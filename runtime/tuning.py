@@ -10,6 +10,8 @@ import platform
 from dataclasses import asdict
 from pathlib import Path
 
+from .bounds.files import read_text
+from .bounds.values import parse_json
 from .bundle.reader import Bundle
 from .cache import cache_file
 from .errors import UserError
@@ -50,7 +52,7 @@ def load_tuning(bundle: Bundle, precision: str, threads: int | None, *, backend:
         The costs; None where they were not measured, or where their file is damaged.
     """
     try:
-        return Tuning(**json.loads(_path(bundle, precision, threads, backend).read_text()))
+        return Tuning(**parse_json(read_text(_path(bundle, precision, threads, backend))))
     except (OSError, ValueError, TypeError):  # ValueError: no cache folder, too; `spair profile` measures again
         return None
 

@@ -20,7 +20,20 @@ if TYPE_CHECKING:
     import onnxruntime as ort
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_MEMORY_WORDS = ("allocate", "bad_alloc", "out of memory")
+"""Words of ONNX Runtime when memory runs out."""
+WRONG_OPTIMIZERS = "WeightBiasQuantization"
+"""Optimizers of ONNX Runtime that are left out. This one quantizes the bias of a convolution by the product of its two
+scales, which it stores in halves where the scales are halves: it vanishes there, and the bias becomes any number (seen
+with 1.32; since 1.21 according to its pull request 22889)."""
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
+
+
+class GraphRunError(UserError):
+    """Failure of a loaded graph on given inputs.
+
+    Its cause is the exception of ONNX Runtime.
+    """
 
 
 def unavailable(device: str) -> str | None:
@@ -76,9 +89,10 @@ class OnnxGraph:
 
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what it says on stderr comes back in its exceptions, which are told once
         # A restorer runs several sessions in turn. Threads that spin while they wait would slow down the others.
         options.add_session_config_entry("session.force_spinning_stop", "1")
+        options.add_session_config_entry("optimization.disable_specified_optimizers", WRONG_OPTIMIZERS)
         if device != "cpu":
             options.add_session_config_entry(RECORD, "1")
         if trace is not None:
@@ -94,6 +108,8 @@ class OnnxGraph:
         """ONNX types of the inputs by name."""
         self.outputs = tuple(o.name for o in self._session.get_outputs())
         """Names of the outputs."""
+        self.facts: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        """Texts by name that the file holds beside its graph."""
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run the graph.
@@ -107,6 +123,8 @@ class OnnxGraph:
         Raises:
             ValueError: an input is missing or unknown, or the session is closed.
             MemoryError: ONNX Runtime could not allocate what the shapes need.
+            GraphRunError: ONNX Runtime cannot compute the graph on these inputs.
+            UserError: ONNX Runtime gives no array.
         """
         if self._session is None:
             raise ValueError(f"{self.path} was closed")
@@ -115,11 +133,12 @@ class OnnxGraph:
         given = {name: self._converted(name, value) for name, value in feeds.items()}
         try:
             values = self._session.run(None, given)
-        except Exception as error:
-            if "allocate" in str(error).lower():
-                raise MemoryError(f"{self.path} ran out of memory: {error}") from error
-            raise
-        return {name: _widened(np.asarray(v)) for name, v in zip(self.outputs, values, strict=True)}
+        except Exception as error:  # onnxruntime's exceptions share no base class
+            raise self._failed(error) from error
+        strange = [name for name, value in zip(self.outputs, values, strict=True) if not isinstance(value, np.ndarray)]
+        if strange:
+            raise UserError(f"the output {strange[0]} of {self.path} is no tensor; only tensors can be used")
+        return {name: _widened(value) for name, value in zip(self.outputs, values, strict=True)}
 
     def end_trace(self) -> Path:
         """End the profile that `trace` asked for.
@@ -163,6 +182,13 @@ class OnnxGraph:
                 "choose another precision, or use the CPU for all of it"
             )
 
+    def _failed(self, error: Exception) -> Exception:
+        """Turn an error of ONNX Runtime into ours."""
+        words = " ".join(str(error).split())[:300] or type(error).__name__
+        if isinstance(error, MemoryError) or any(word in words.lower() for word in _MEMORY_WORDS):
+            return MemoryError(f"{self.path} ran out of memory: {words}")
+        return GraphRunError(f"ONNX Runtime cannot compute {self.path} on this picture: {words}; export it again")
+
     def _converted(self, name: str, value: np.ndarray) -> np.ndarray:
         wanted = _TYPES.get(self.inputs[name])
         return np.ascontiguousarray(make_native(np.asarray(value)), dtype=wanted)  # ONNX Runtime has no other order
@@ -190,7 +216,10 @@ def _session(path: Path, options: ort.SessionOptions, provider: str) -> ort.Infe
     import onnxruntime as ort
 
     try:
-        return ort.InferenceSession(os.fspath(path), options, providers=[provider])
+        # Without its fallback, which prints to stdout before it tries the same provider again.
+        return ort.InferenceSession(os.fspath(path), options, providers=[provider], enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions share no base class
-        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        line = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+        if isinstance(error, MemoryError) or any(word in line.lower() for word in _MEMORY_WORDS):
+            raise MemoryError(f"{path} ran out of memory: {line}") from error
         raise UserError(f"ONNX Runtime {ort.__version__} cannot load {path}: {line}; export it again") from error

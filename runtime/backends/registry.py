@@ -40,7 +40,7 @@ def find_backend(name: str) -> Backend:
         return next(backend for backend in BACKENDS if backend.unavailable() is None)
     backend = next((backend for backend in BACKENDS if backend.name == name), None)
     if backend is None:
-        known = ", ".join(["auto", "tensorrt", *(backend.name for backend in BACKENDS)])
+        known = ", ".join(["auto", "tensorrt", "cpu", *(backend.name for backend in BACKENDS)])
         raise UserError(f"unknown backend {name!r}, expected one of {known}")
     reason = backend.unavailable()
     if reason:

@@ -2,5 +2,6 @@
 
 from .jobs import run_jobs
 from .planning import plan_jobs
+from .saving import Saving
 
-__all__ = ["plan_jobs", "run_jobs"]
+__all__ = ["Saving", "plan_jobs", "run_jobs"]

@@ -6,18 +6,24 @@ A bad file is reported, and the rest goes on. An interrupted batch can resume.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from ..clock import CountProgress
 from ..errors import GateError, UserError
-from ..images import Picture, read_image, write_image
+from ..files import DiskFullError, write_atomically
+from ..images import Picture, find_format_of, list_dropped, read_image, write_image
 from ..restorer import Result
 from ..tiling.network import TileCounts
+from .ledger import Ledger
 from .planning import Job
+from .ranges import from_unit, to_unit
+from .saving import choose_output
 
 
 class RestoreFunction(Protocol):
@@ -47,6 +53,12 @@ class ImageRecord:
     """Seconds by stage: decode, the stages of the restorer, encode."""
     mask: str | None = None
     """Path of the mask file; None if no mask was asked for."""
+    copied: bool = False
+    """Whether the result is the very file of the input, since no pixel changed."""
+    dropped: list[str] = field(default_factory=list)
+    """Names of metadata that the result does not have any more."""
+    note: str = ""
+    """Words about a result that is not what its name would be; empty for others."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,22 @@ class FailureRecord:
     input: str
     error: str
     """Sentence that says why."""
+    disk_full: bool = False
+    """Whether nothing else could be written either."""
+
+
+@dataclass(frozen=True)
+class SkipRecord:
+    """Record of a file that a resumed batch left alone.
+
+    Its results existed.
+    """
+
+    input: str
+
+
+Outcome: TypeAlias = ImageRecord | FailureRecord | SkipRecord
+"""Record of what became of a job."""
 
 
 @dataclass
@@ -66,11 +94,28 @@ class BatchReport:
     failed: list[FailureRecord] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     """Inputs that a resumed batch left alone, because their results existed."""
+    stopped: str = ""
+    """Reason why the batch ended early, "interrupted" or "disk full"; empty if it did not."""
+    left: list[str] = field(default_factory=list)
+    """Inputs that a stopped batch did not come to."""
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed."""
-        return not self.failed
+        """Whether nothing failed and nothing is left."""
+        return not self.failed and not self.stopped
+
+    def add(self, outcome: Outcome) -> None:
+        """Take in what became of a job."""
+        if isinstance(outcome, ImageRecord):
+            self.images.append(outcome)
+        elif isinstance(outcome, FailureRecord):
+            self.failed.append(outcome)
+        else:
+            self.skipped.append(outcome.input)
+
+    def stop(self, reason: str, jobs: Sequence[Job]) -> None:
+        """Record that the batch ends before these jobs."""
+        self.stopped, self.left = reason, [str(job.source) for job in jobs]
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object of `spair restore --json`."""
@@ -78,46 +123,96 @@ class BatchReport:
 
 
 def run_jobs(
-    restorer: RestoreFunction, jobs: Sequence[Job], *, resume: bool = False, progress: CountProgress | None = None
+    restorer: RestoreFunction,
+    jobs: Sequence[Job],
+    *,
+    resume: bool = False,
+    ledger: Ledger | None = None,
+    progress: CountProgress | None = None,
+    announce: Callable[[FailureRecord], None] = lambda failure: None,
 ) -> BatchReport:
     """Run planned jobs in order.
 
-    Bad files and failed gates are recorded; any other error is a bug and is raised.
+    A picture that fails is recorded, and the rest goes on. A full disk and Ctrl-C end the batch; the report then says
+    what was done and what is left.
 
     Args:
         restorer: a `Restorer`, or any function with its signature.
         jobs: what to read and where to write it.
-        resume: leave jobs alone whose results all exist; otherwise results are replaced.
+        resume: leave jobs alone whose results are complete, see `run_job`; otherwise results are replaced.
+        ledger: record of the results, which is kept up to date; None for none.
         progress: called after each job.
+        announce: called with each failure as it comes.
     """
-    report = BatchReport()
-    for done, job in enumerate(jobs, start=1):
-        if resume and all(target.is_file() for target in job.targets):
-            report.skipped.append(str(job.source))
-        else:
-            try:
-                report.images.append(_restore_one(restorer, job))
-            except (UserError, GateError, MemoryError, OSError) as error:
-                report.failed.append(FailureRecord(str(job.source), str(error) or type(error).__name__))
-        if progress is not None:
-            progress(done, len(jobs), str(job.source))
+    report, done = BatchReport(), 0
+    try:
+        for job in jobs:
+            outcome = run_job(restorer, job, resume=resume, ledger=ledger)
+            report.add(outcome)
+            done += 1
+            if isinstance(outcome, FailureRecord):
+                announce(outcome)
+                if outcome.disk_full:
+                    report.stop("disk full", jobs[done:])
+                    break
+            if progress is not None:
+                progress(done, len(jobs), str(job.source))
+    except KeyboardInterrupt:
+        report.stop("interrupted", jobs[done:])
     return report
+
+
+def run_job(restorer: RestoreFunction, job: Job, *, resume: bool = False, ledger: Ledger | None = None) -> Outcome:
+    """Run one job.
+
+    Whatever one picture makes fail is recorded, so that the others are not lost.
+
+    Args:
+        restorer: a `Restorer`, or any function with its signature.
+        job: what to read and where to write it.
+        resume: leave the job alone if its results are complete: by the ledger, see `Ledger.is_done`, or without one by
+            their files, see `Job.is_done`.
+        ledger: record of the results, to which this one is added; None for none.
+    """
+    if job.obstacle is not None:
+        return FailureRecord(str(job.source), job.obstacle)
+    if resume and (job.is_done if ledger is None else ledger.is_done(job)):
+        return SkipRecord(str(job.source))
+    stamp = None if ledger is None else ledger.begin(job)
+    try:
+        record = _restore_one(restorer, job)
+    except DiskFullError as error:
+        return FailureRecord(str(job.source), str(error), disk_full=True)
+    except (UserError, GateError, MemoryError, OSError) as error:
+        return FailureRecord(str(job.source), str(error) or type(error).__name__)
+    except Exception as error:  # a fault of this toolkit or of a library, which may concern this picture alone
+        return FailureRecord(str(job.source), _describe_fault(error))
+    if ledger is not None:
+        ledger.add(job, stamp, Path(record.output))
+    return record
 
 
 def _restore_one(restorer: RestoreFunction, job: Job) -> ImageRecord:
     start = time.perf_counter()
-    picture = read_image(job.source)
+    picture = read_image(job.source, max_pixels=job.max_pixels, accept_damaged=job.accept_damaged)
+    output, note = choose_output(job.output, picture, job.strict)
     decoded = time.perf_counter()
-    result = restorer(picture.pixels)
+    pixels = to_unit(picture.pixels, job.range, str(job.source))
+    result = restorer(pixels)
+    result = replace(result, image=from_unit(result.image, pixels, picture.pixels, job.range))
     restored = time.perf_counter()
     job.output.parent.mkdir(parents=True, exist_ok=True)
     if job.mask is not None:  # first, so that an interrupted job never looks complete to a resumed batch
         _write_mask(job, result)
-    write_image(job.output, replace(picture, pixels=result.image))
+    copied = _may_copy(job, picture, result, output)
+    if copied:
+        write_atomically(output, job.source.read_bytes())
+    else:
+        write_image(output, replace(picture, pixels=result.image), quality=job.quality)
     end = time.perf_counter()
     return ImageRecord(
         input=str(job.source),
-        output=str(job.output),
+        output=str(output),
         width=picture.width,
         height=picture.height,
         density=result.density,
@@ -125,6 +220,34 @@ def _restore_one(restorer: RestoreFunction, job: Job) -> ImageRecord:
         tiles=result.tiles,
         timings={"decode": decoded - start, **result.timings, "encode": end - restored},
         mask=None if job.mask is None else str(job.mask),
+        copied=copied,
+        dropped=[] if copied else _list_dropped(picture, output),
+        note=note,
+    )
+
+
+def _may_copy(job: Job, picture: Picture, result: Result, output: Path) -> bool:
+    """Tell whether the result is the input's file itself.
+
+    A clean picture would lose by being encoded anew.
+    """
+    form = find_format_of(output.suffix)
+    same_format = form is not None and form.name == picture.format and job.quality is None
+    return same_format and np.array_equal(result.image, picture.pixels)
+
+
+def _list_dropped(picture: Picture, output: Path) -> list[str]:
+    form = find_format_of(output.suffix)
+    return [] if form is None else list_dropped(picture, form.name)
+
+
+def _describe_fault(error: Exception) -> str:
+    """Describe an unexpected error by its type, words and place."""
+    words = " ".join(str(error).split())
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
+        f"{f': {words}' if words else ''}; please report it with the picture"
     )
 
 

@@ -1,4 +1,4 @@
-"""Error of a TensorRT engine."""
+"""Errors of a TensorRT engine."""
 
 
 class EngineError(RuntimeError):
@@ -6,3 +6,7 @@ class EngineError(RuntimeError):
 
     exit_code = 1
     http_status = 500
+
+
+class LostGpuError(EngineError):
+    """Loss of the GPU until the process ends."""

@@ -70,7 +70,7 @@ class EngineNetwork(GraphTwoStage):
         height, width = self._located.largest["image"][2:]
         return height, width
 
-    def restore_bytes(self, image: np.ndarray, clock: StageClock) -> BytesOutput | None:
+    def restore_bytes(self, image: np.ndarray, limits: Limits, clock: StageClock) -> BytesOutput | None:
         """Restore an 8-bit picture with the whole engine.
 
         See `Network.restore_bytes`.

@@ -14,7 +14,7 @@ from ..bundle.precision import AUTO
 from ..bundle.reader import Bundle
 from ..cuda import Cuda, open_cuda
 from ..cuda import unavailable as no_cuda
-from ..errors import UserError
+from ..errors import UserError, quote
 from ..machine.gpu import find_device
 from ..tiling.spec import SpairNetwork
 from ..trust import check_trusted, read_trusted, take_library
@@ -100,7 +100,8 @@ def choose_engine(bundle: Bundle, precision: str) -> Choice:
                     reasons.append(str(error))
     raise UserError(
         "; ".join(dict.fromkeys(reasons))
-        or f"the bundle {bundle.path} has no {precision} engine; build it: spair build {bundle.path} --target local"
+        or f"the bundle {bundle.path} has no {precision} engine; build it: "
+        f"spair build {quote(bundle.path)} --target local"
     )
 
 
@@ -142,7 +143,8 @@ def open_engines(
         trust_code: load the library and the engines though nobody has trusted them.
 
     Raises:
-        UserError: `slots` is less than 1, no engine fits, one is of another version, or the code is not trusted.
+        UserError: `slots` is less than 1, no engine fits, one is of another version, a graph contradicts the manifest,
+            or the code is not trusted.
         EngineError: TensorRT refuses the library.
     """
     if slots is not None and slots < 1:
@@ -150,6 +152,7 @@ def open_engines(
             f"the number of threads is {slots}, expected 1 or more pictures that an engine computes at a time"
         )
     choice = choose_engine(bundle, precision)
+    bundle.check_graphs(choice.precision)  # which the engine's key is tied to, and the manifest's numbers are about
     assert isinstance(bundle.manifest.network, SpairNetwork), "engines are built for SPAIR networks alone"
     if not trust_code:
         check_trusted(_list_code(bundle, choice), bundle=bundle.path)
@@ -229,7 +232,8 @@ class EngineOpening:
             raise UserError(
                 f"the engine {choice.whole.plan} takes 8-bit RGB pictures up to its largest size, without a mask; all "
                 f"others need an engine of {part}, which the bundle does not have: build it again with "
-                f"spair build {self._bundle.path} --target {choice.target}, or use the backend onnxruntime"
+                f"spair build {quote(self._bundle.path)} --target {quote(choice.target)}, or use the backend "
+                "onnxruntime"
             )
         with self._cuda.current():
             return self.open(find_engine(self._bundle, choice.target, choice.precision, choice.host, part))

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from ..cuda import Cuda, CudaError
-from .errors import EngineError
+from .errors import EngineError, LostGpuError
 from .slot import Slot, SlotOptions
 from .tensorrt import LoadedEngine
 
@@ -61,7 +61,8 @@ class SlotPool:
             A new array for each output.
 
         Raises:
-            EngineError: TensorRT refuses, or the GPU was lost; it stays lost until the process ends.
+            EngineError: TensorRT refuses.
+            LostGpuError: the GPU was lost, and stays so until the process ends.
             MemoryError: the GPU has too little memory, also without the slots that are idle.
         """
         size = feeds[self._lead].size
@@ -88,7 +89,7 @@ class SlotPool:
             options: its options.
 
         Raises:
-            EngineError, MemoryError: see `run`.
+            EngineError, LostGpuError, MemoryError: see `run`.
         """
         with self._cuda.current():
             if self._closed or self._engine is None:
@@ -121,8 +122,10 @@ class SlotPool:
         """Return an idle or new slot, or wait for one."""
         with self._free:
             while True:
-                if self._lost or self._closed or self._engine is None:
-                    raise EngineError(self._lost or "the restorer was closed")
+                if self._lost:
+                    raise LostGpuError(self._lost)
+                if self._closed or self._engine is None:
+                    raise EngineError("the restorer was closed")
                 if self._idle[bound]:
                     return self._idle[bound].pop()
                 if self._made[bound] < self._slots:
@@ -172,7 +175,7 @@ class SlotPool:
                     f"the GPU was lost ({error}), and nothing runs on it any more in this process; start it again"
                 )
                 self._free.notify_all()
-            return EngineError(self._lost)
+            return LostGpuError(self._lost)
         return EngineError(str(error))
 
     def close(self) -> None:

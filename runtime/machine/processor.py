@@ -1,10 +1,33 @@
-"""Facts about the processor that measured costs depend on."""
+"""Facts about the processor and its memory."""
 
 from __future__ import annotations
 
 import os
 import platform
 from pathlib import Path
+
+FEATURES = (
+    *("sse2", "avx2", "fma", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8"),
+    *("asimd", "asimddp", "i8mm", "bf16"),
+)
+"""Names, as Linux has them, of what decides how fast a processor multiplies; the second line is ARM's."""
+
+
+def read_features(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:
+    """Read which of `FEATURES` the processor has.
+
+    Where the system does not tell, there is none.
+
+    Args:
+        cpuinfo: file of the system.
+    """
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    entries = (line.partition(":") for line in lines)
+    found = next((words for key, _, words in entries if key.strip() in ("flags", "Features")), "").split()
+    return [name for name in FEATURES if name in found]
 
 
 def count_cores() -> int:

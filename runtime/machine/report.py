@@ -13,18 +13,20 @@ from typing import Any
 
 from .gpu import list_gpus
 from .packages import list_onnxruntimes
-from .processor import count_cores, read_cpu_name
+from .processor import count_cores, read_cpu_name, read_features
 
 
 def describe_machine() -> dict[str, Any]:
     """Describe this machine.
 
     Returns:
-        {"cpu", "cores", "memory_gb", "system", "python", "gpus", "gpu_reason"}; None where nothing is known.
+        {"cpu", "features", "cores", "memory_gb", "system", "python", "gpus", "gpu_reason"}; None where nothing is
+        known.
     """
     gpus, reason = list_gpus()
     return {
         "cpu": read_cpu_name(),
+        "features": read_features(),
         "cores": count_cores(),
         "memory_gb": read_memory_gb(),
         "system": f"{platform.system()} {platform.machine()}",

@@ -34,6 +34,8 @@ class RunSetting:
     """Number of threads inside an operator; None takes all cores."""
     tile: int | None = None
     """Largest side of a piece in pixels; None takes the default of `Restorer`."""
+    backend: str = "onnxruntime"
+    """Backend of the restorer, "onnxruntime" or "cpu"; the path "dense" is ONNX Runtime's in either case."""
 
     @property
     def tolerance(self) -> float:
@@ -44,7 +46,7 @@ class RunSetting:
         """Open a bundle on the CPU, see `Restorer.open`."""
         return Restorer.open(
             bundle.path,
-            backend="onnxruntime",
+            backend="onnxruntime" if tile_path == "dense" else self.backend,
             precision=self.precision,
             threads=self.threads,
             tile=self.tile,

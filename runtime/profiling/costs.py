@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from ..backends.base import Graph
 from ..backends.registry import find_backend
 from ..bundle.reader import Bundle
+from ..cpu.memory.layers import round_channels
+from ..cpu.memory.maps import interleave
+from ..cpu.network import CpuNetwork, Session
+from ..cpu.opening import BACKEND as CPU
+from ..cpu.opening import open_cpu_network
 from ..errors import UserError
-from ..tiling.context import mask_pyramid
+from ..tiling.context import Context, mask_pyramid
 from ..tiling.costs import Tuning
 from ..tiling.spec import SpairNetwork
+from ..tiling.two_stage import Localization
 from .masks import make_mask
 from .timing import Repeats, take_turns
 
@@ -30,20 +37,26 @@ _SHAPE = "blob"
 def measure_tuning(
     bundle: Bundle, precision: str, threads: int | None, *, backend: str = "auto", repeats: int = 3
 ) -> Tuning:
-    """Time the graphs of Net_R in a bundle.
+    """Time Net_R of a bundle.
 
-    They run for some seconds, on generated masks and random values.
+    Its graphs or the kernels are timed. It runs for some seconds, on generated masks and random values. The kernels
+    have one path; what they take where all is distorted stands for the dense one.
 
     Args:
-        bundle: a two-stage bundle with a packed graph.
-        precision: precision of the graphs.
+        bundle: a two-stage bundle with a packed graph, or a row program for "cpu".
+        precision: precision of the graphs or the program.
         threads: number of threads inside an operator; None takes all cores.
         backend: name of the backend.
         repeats: number of timed runs of each case; the median counts.
 
     Raises:
-        UserError: the bundle has no dense or no packed graph of Net_R in this precision.
+        UserError: the bundle has no dense or no packed graph of Net_R, or no row program, in this precision.
     """
+    if backend == CPU:
+        seconds = _time_kernels(open_cpu_network(bundle, precision, threads=threads), repeats)
+        spec = bundle.manifest.network
+        assert isinstance(spec, SpairNetwork)
+        return _fit(seconds, _share(spec))
     missing = [part for part in ("net_r", "net_r_packed") if not bundle.has_graph(precision, part)]
     if missing or not isinstance(bundle.manifest.network, SpairNetwork):
         raise UserError(
@@ -58,11 +71,38 @@ def measure_tuning(
         graph = open_graph(bundle.graph(precision, part), threads)
         try:
             for name, (side, density) in cases.items():
-                seconds[name] = _median_seconds(graph, _feeds(spec, side, density), repeats)
+                seconds[name] = _median_seconds(partial(graph.run, _feeds(spec, side, density)), repeats)
         finally:
             graph.close()
+    return _fit(seconds, _share(spec))
+
+
+def _time_kernels(network: CpuNetwork, repeats: int) -> dict[str, float]:
+    seconds = {}
+    try:
+        with network.session() as session:
+            for name, (side, density) in {**_PACKED_CASES, "dense": (SIDE, 1.0)}.items():
+                run = _prepare(session, _feeds(network.spec, side, density))
+                seconds[name] = _median_seconds(run, repeats)
+    finally:
+        network.close()
+    return seconds
+
+
+def _prepare(session: Session, feeds: dict[str, np.ndarray]) -> Callable[[], np.ndarray]:
+    """Return a function that restores a window."""
+    spec = session.spec
+    maps = {s: interleave(feeds[f"f{s}"][0], round_channels(feeds[f"f{s}"].shape[1]))[None] for s in spec.scales}
+    affine = [{s: feeds[f"{what}{s}"] for s in spec.modulated} for what in ("scale", "shift")]
+    context = Context(affine[0], affine[1], feeds["keys"], feeds["key_mask"])
+    located = Localization(feeds["mask"].astype(np.float32), maps)
+    return partial(session.restore_window, feeds["image"], located, context, "packed")
+
+
+def _share(spec: SpairNetwork) -> float:
+    """Return the share of the work in the case "packed"."""
     masks = mask_pyramid(make_mask(_SHAPE, SIDE, SIDE, _PACKED_CASES["packed"][1]), max(spec.scales))
-    return _fit(seconds, sum(share * float(mask.mean()) for share, mask in zip(spec.work, masks, strict=True)))
+    return sum(share * float(mask.mean()) for share, mask in zip(spec.work, masks, strict=True))
 
 
 def _fit(seconds: dict[str, float], share: float) -> Tuning:
@@ -94,6 +134,6 @@ def _feeds(spec: SpairNetwork, side: int, density: float) -> dict[str, np.ndarra
     return feeds
 
 
-def _median_seconds(graph: Graph, feeds: dict[str, np.ndarray], repeats: int) -> float:
-    times = take_turns({"run": partial(graph.run, feeds)}, lambda name: Repeats(repeats), warm_first=True)
+def _median_seconds(run: Callable[[], Any], repeats: int) -> float:
+    times = take_turns({"run": run}, lambda name: Repeats(repeats), warm_first=True)
     return statistics.median(times["run"])

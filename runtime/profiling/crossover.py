@@ -1,7 +1,8 @@
 """Comparison of the methods that restore a masked picture.
 
 Dense computes every piece on all its pixels, packed on its distorted pixels, and adaptive takes the cheaper path for
-each piece. Their results are compared first, then their times, which cross at some density.
+each piece. On the backend cpu the latter two are one, and dense is that of ONNX Runtime. Their results are compared
+first, then their times, which cross at some density.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 from ..bundle.reader import Bundle
 from ..clock import ReportProgress
+from ..cpu.opening import BACKEND as CPU
 from ..restorer import Restorer, Result
 from ..tiling.planning import PathChoice
 from .cases import Case, RunSetting, is_gated
@@ -101,7 +103,7 @@ def _paths(bundle: Bundle, setting: RunSetting) -> Iterator[tuple[str, PathChoic
     """
     yield "dense", "dense"
     yield "adaptive", "auto"
-    if bundle.has_graph(setting.precision, "net_r_packed"):
+    if setting.backend == CPU or bundle.has_graph(setting.precision, "net_r_packed"):
         yield "packed", "packed"
 
 

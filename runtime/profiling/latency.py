@@ -5,16 +5,15 @@ Results are checked while they are timed.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ...temporary.places import scratch_folder
 from ..bundle.reader import Bundle
 from ..clock import ReportProgress
 from ..images import Picture, read_image, write_image
@@ -22,7 +21,7 @@ from ..restorer import Result
 from .cases import Case, RunSetting, is_gated, open_baseline
 from .gates import check_baseline, check_clean
 from .memory import measure_peak_memory
-from .timing import Clock, Effort, Repeats, percentiles, take_turns, warm_up
+from .timing import Clock, Effort, Repeats, percentiles, take_turns
 
 DENSE, FOUND = "dense", "the mask found"
 """Keys of the runs beside the cases: the baseline, and the restorer under the mask that the network finds."""
@@ -65,7 +64,8 @@ def measure_masks(
         clock: returns the seconds.
 
     Returns:
-        {"rows", "stages"}: a row for each case, see `_row`, and the stages, see `_stages`.
+        {"rows", "stages"}: a row for each case, see `_row`, and the stages, see `_stages`. Both have "first_ms" too,
+        the first run under this mask, and the first picture after opening; they count in no median.
 
     Raises:
         GateError: baseline and restorer differ under the network's own mask, or a clean pixel was changed under a
@@ -74,13 +74,12 @@ def measure_masks(
     """
     bundle, setting, pixels = subject.bundle, subject.setting, subject.pixels
     with open_baseline(bundle, setting) as dense, setting.open_restorer(bundle) as restorer:
-        progress("warming up")
-        differing = check_baseline("the network's own mask", restorer(pixels).image, dense(pixels))
-        lightest = min((case for case in cases if case.mask.any()), key=lambda case: case.density, default=None)
-        warm_up(restorer, pixels, None if lightest is None else lightest.mask)
-        watch = _Watch(pixels, cases, progress, gated=is_gated(bundle))
         runs: dict[Hashable, Callable[[], Any]] = {DENSE: partial(dense, pixels), FOUND: partial(restorer, pixels)}
         runs |= {case.key: partial(restorer, pixels, mask=case.mask) for case in cases}
+        pictures: dict[Hashable, np.ndarray] = {}
+        first = _run_first({FOUND: runs[FOUND], **runs}, pictures, progress, clock)
+        differing = check_baseline("the network's own mask", pictures.pop(FOUND), pictures.pop(DENSE))
+        watch = _Watch(pixels, cases, progress, gated=is_gated(bundle))
         times = take_turns(
             runs, lambda key: effort.dense if key == DENSE else effort.adaptive, seen=watch.see, clock=clock
         )
@@ -88,10 +87,44 @@ def measure_masks(
     whole = percentiles(times[DENSE])
     stages = _stages(subject, times[FOUND], watch.results[FOUND], effort.files, clock)
     stages |= {"dense_ms": whole, "speedup": _ratio(whole, stages["adaptive_ms"]), "differing_from_dense": differing}
-    return {
-        "rows": [_row((case.shape, case.density), times, case.key, watch.results[case.key]) for case in cases],
-        "stages": stages,
-    }
+    stages |= {"first_ms": _to_ms(first[FOUND]), "first_dense_ms": _to_ms(first[DENSE])}
+    rows = []
+    for case in cases:
+        row = _row((case.shape, case.density), times, case.key, watch.results[case.key])
+        rows.append({**row, "first_ms": _to_ms(first[case.key])})
+    return {"rows": rows, "stages": stages}
+
+
+def _run_first(
+    runs: Mapping[Hashable, Callable[[], Any]],
+    pictures: dict[Hashable, np.ndarray],
+    progress: ReportProgress,
+    clock: Clock,
+) -> dict[Hashable, float]:
+    """Run each function once and return its seconds.
+
+    What runs for the first time asks for memory, and the system clears each page of it; the times of later runs have
+    none of that.
+
+    Args:
+        runs: the functions; those of `FOUND` and `DENSE` put their pictures into `pictures`.
+        pictures: gets pictures.
+        progress: called with a phrase.
+        clock: returns the seconds.
+    """
+    seconds = {}
+    for key, run in runs.items():
+        progress("warming up")
+        start = clock()
+        result = run()
+        seconds[key] = clock() - start
+        if key in (FOUND, DENSE):
+            pictures[key] = result.image if isinstance(result, Result) else result
+    return seconds
+
+
+def _to_ms(seconds: float) -> float:
+    return round(1000 * seconds, 3)
 
 
 def measure_foreign(
@@ -106,16 +139,16 @@ def measure_foreign(
     Arguments and result are those of `measure_masks`. The only row has no mask, density 1, and no adaptive times.
     """
     with subject.setting.open_restorer(subject.bundle) as restorer:
-        progress("warming up")
-        restorer(subject.pixels)
-        watch = _Watch(subject.pixels, (), progress, gated=False)
         runs: dict[Hashable, Callable[[], Any]] = {DENSE: partial(restorer, subject.pixels)}
+        first = _to_ms(_run_first(runs, {}, progress, clock)[DENSE])
+        watch = _Watch(subject.pixels, (), progress, gated=False)
         times = take_turns(runs, lambda key: effort.dense, seen=watch.see, clock=clock)
     progress("files and memory")
     stages = _stages(subject, times[DENSE], watch.results[DENSE], effort.files, clock)
     missing = {"adaptive_ms": None, "speedup": None}
-    row = {**_row((None, 1.0), times, DENSE, watch.results[DENSE]), **missing, "adaptive_runs": 0}
+    row = {**_row((None, 1.0), times, DENSE, watch.results[DENSE]), **missing, "adaptive_runs": 0, "first_ms": first}
     stages |= {**missing, "dense_ms": stages["adaptive_ms"], "differing_from_dense": None}
+    stages |= {"first_ms": first, "first_dense_ms": first}
     return {"rows": [row], "stages": stages}
 
 
@@ -129,8 +162,8 @@ def time_files(
     Returns:
         Seconds of each run by "decode" and "encode", and the size of the file in bytes.
     """
-    with tempfile.TemporaryDirectory(prefix="spair-") as folder:
-        file = Path(folder) / f"picture{suffix}"
+    with scratch_folder("profile") as folder:
+        file = folder / f"picture{suffix}"
         picture = Picture(pixels)
         write_image(file, picture)
         size = file.stat().st_size
@@ -205,8 +238,9 @@ def _stages(
     decode, encode, restored = percentiles(files["decode"]), percentiles(files["encode"]), percentiles(seconds)
     total = decode["p50"] + restored["p50"] + encode["p50"]
     peak = measure_peak_memory(
-        subject.bundle.path, subject.pixels, precision=setting.precision, threads=setting.threads, tile=setting.tile
-    )
+        subject.bundle.path, subject.pixels, precision=setting.precision, threads=setting.threads, tile=setting.tile,
+        backend=setting.backend,
+    )  # fmt: skip
     return {
         "file": {"format": subject.suffix.removeprefix("."), "bytes": size},
         "density": results[0].density,

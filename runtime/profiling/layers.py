@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...temporary.places import scratch_folder
 from ..backends.onnxruntime import OnnxGraph
 from ..backends.trace import Trace, read_trace, sum_by_operator
 from ..bundle.reader import Bundle
@@ -61,7 +61,7 @@ def _profile(
 ) -> list[tuple[str, Trace]]:
     stems = {part: bundle.graph(setting.precision, part).stem for part in parts}
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spair-")))
+        folder = stack.enter_context(scratch_folder("profile"))
         graphs: dict[str, OnnxGraph] = {}
 
         def open_graph(file: Path, threads: int | None) -> OnnxGraph:

@@ -9,12 +9,13 @@ import json
 import re
 import subprocess
 import sys
-import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from ...temporary.places import scratch_folder
 from ..children import make_module_command
 
 
@@ -28,7 +29,13 @@ class Peak(NamedTuple):
 
 
 def measure_peak_memory(
-    bundle: Path, image: np.ndarray, *, precision: str, threads: int | None, tile: int | None
+    bundle: Path,
+    image: np.ndarray,
+    *,
+    precision: str,
+    threads: int | None,
+    tile: int | None,
+    backend: str = "onnxruntime",
 ) -> Peak:
     """Measure the peak resident memory of restoring a picture.
 
@@ -41,13 +48,15 @@ def measure_peak_memory(
         precision: see `Restorer.open`.
         threads: see `Restorer.open`.
         tile: see `Restorer.open`.
+        backend: see `Restorer.open`.
 
     Returns:
         The peak. If the process cannot be started or fails, for example because memory runs out, that is not an error,
         but the reason why the peak is not known.
     """
     try:
-        done = _restore_elsewhere(bundle, image, {"precision": precision, "threads": threads, "tile": tile})
+        options = {"precision": precision, "threads": threads, "tile": tile, "backend": backend}
+        done = _restore_elsewhere(bundle, image, options)
     except OSError as error:  # the disk has no room for the picture, or the system none for another process
         return Peak(None, f"a separate process cannot be started: {error}")
     if done.returncode < 0:
@@ -58,9 +67,11 @@ def measure_peak_memory(
     return Peak(float(done.stdout.splitlines()[-1]))
 
 
-def _restore_elsewhere(bundle: Path, image: np.ndarray, options: dict[str, object]) -> subprocess.CompletedProcess[str]:
-    with tempfile.TemporaryDirectory(prefix="spair-") as folder:
-        file = Path(folder) / "image.npy"
+def _restore_elsewhere(
+    bundle: Path, image: np.ndarray, options: Mapping[str, object]
+) -> subprocess.CompletedProcess[str]:
+    with scratch_folder("profile") as folder:
+        file = folder / "image.npy"
         np.save(file, image)
         command = make_module_command(__name__, str(bundle.absolute()), str(file), json.dumps(options))
         return subprocess.run(command, capture_output=True, text=True, check=False)

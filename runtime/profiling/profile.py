@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,8 +13,12 @@ import numpy as np
 if TYPE_CHECKING:
     from .. import Bundle
     from ..clock import ReportProgress
+    from ..tiling.costs import Tuning
     from .cases import Case, RunSetting
     from .timing import Effort
+
+CPU = "cpu"
+"""Name of the backend of kernels, repeated from `spair.runtime.cpu`, which loads much."""
 
 LAYER_DENSITY = 0.1
 """Density near which layers are profiled; the nearest measured density is taken."""
@@ -94,12 +98,12 @@ def measure(
     """
     lists: dict[str, list[Any]] = {key: [] for key in ("rows", "stages", "checks", "curves", "layers", "tuning")}
     for setting in plan.settings:
-        keys = {"precision": setting.precision, "threads": setting.threads}
+        keys = {"precision": setting.precision, "threads": setting.threads, "backend": setting.backend}
         within = _Measurement(bundle, source, plan, setting, progress)
         entries = {
             "tuning": within.tune(store),
             **within.compare(),
-            "layers": within.profile_layers() if layers else [],
+            "layers": within.profile_layers() if layers and setting.backend != CPU else [],
         }
         for size in plan.sizes:
             for key, found in within.time(size).items():
@@ -122,19 +126,33 @@ class _Measurement:
         self._sparse = bundle.manifest.kind == "spair"
 
     def tune(self, store: bool) -> list[dict[str, Any]]:
-        """Measure the costs of both paths on this machine.
+        """Measure the costs of the paths on this machine.
 
         This comes first, because the restorers of the other measurements use stored costs.
         """
-        if not self._bundle.has_graph(self._setting.precision, "net_r_packed"):
-            return []
-        from ..tuning import save_tuning
         from .costs import measure_tuning
 
-        self._report("tuning for this machine")
-        tuning = measure_tuning(self._bundle, self._setting.precision, self._setting.threads)
-        path = save_tuning(self._bundle, self._setting.precision, self._setting.threads, tuning) if store else None
-        return [{**asdict(tuning), "crossover": tuning.crossover, "stored": path and str(path)}]
+        setting, entries = self._setting, []
+        for backend in self._tuned():
+            self._report("tuning for this machine")
+            tuning = measure_tuning(self._bundle, setting.precision, setting.threads, backend=backend)
+            path = self._store(tuning, backend) if store else None
+            costs = {**asdict(tuning), "crossover": tuning.crossover, "stored": path and str(path)}
+            entries.append({"backend": backend, **costs})
+        return entries
+
+    def _tuned(self) -> list[str]:
+        """List the backends whose costs decide something.
+
+        Where the kernels restore, "auto" weighs their costs against those of ONNX Runtime.
+        """
+        graphs = ["onnxruntime"] if self._bundle.has_graph(self._setting.precision, "net_r_packed") else []
+        return ([CPU] if self._setting.backend == CPU else []) + graphs
+
+    def _store(self, tuning: Tuning, backend: str) -> Path:
+        from ..tuning import save_tuning
+
+        return save_tuning(self._bundle, self._setting.precision, self._setting.threads, tuning, backend=backend)
 
     def compare(self) -> dict[str, list[dict[str, Any]]]:
         """Compare the methods with each other."""
@@ -150,7 +168,10 @@ class _Measurement:
         return {"checks": [found["check"]], "curves": found["curves"]}
 
     def profile_layers(self) -> list[dict[str, Any]]:
-        """Profile the layers of every graph, at about `LAYER_DENSITY`."""
+        """Profile the layers of every graph, at about `LAYER_DENSITY`.
+
+        Graphs are ONNX Runtime's; the kernels have none.
+        """
         from .layers import measure_layers
         from .masks import make_mask
 
@@ -216,21 +237,54 @@ def fit(pixels: np.ndarray, size: Size) -> np.ndarray:
     return np.ascontiguousarray(np.pad(middle, (*missing, (0, 0)), mode="symmetric"))
 
 
-def open_checked(path: Path, precisions: Sequence[str]) -> Bundle:
+def open_checked(path: Path, precisions: Sequence[str], *, expect_digest: Collection[str] = ()) -> Bundle:
     """Open a bundle and check the graphs that it uses.
 
+    Args:
+        path: the folder.
+        precisions: precisions to profile.
+        expect_digest: see `Bundle.open`.
+
     Raises:
-        UserError: the folder is not a bundle, graphs of a precision or of the whole network are absent, or a file was
-            changed.
+        UserError: the folder is not a bundle, or another than expected; graphs of a precision or of the whole network
+            are absent, a file was changed, or the graph of the whole network is one of an older version.
     """
     from .. import Bundle
 
-    bundle = Bundle.open(path)
+    bundle = Bundle.open(path, expect_digest=expect_digest)
     needed = ("net_l", "net_r", "model") if bundle.manifest.kind == "spair" else ("model",)
     for precision in precisions:
         for part in dict.fromkeys((*needed, *bundle.manifest.graphs.get(precision, ()))):
             bundle.graph(precision, part)
+        if bundle.manifest.kind == "spair":
+            bundle.check_whole(precision)
     return bundle
+
+
+def choose_backends(bundle: Bundle, plan: ProfilePlan, backend: str) -> ProfilePlan:
+    """Return a plan whose settings say what restores.
+
+    Args:
+        bundle: the bundle.
+        plan: plan without backends.
+        backend: "onnxruntime", "cpu", or "auto", which takes for each setting what `Restorer.open` would take.
+
+    Raises:
+        UserError: the backend cpu cannot run the bundle in a setting.
+    """
+    from ..cpu.choice import refuse_kernels
+    from ..cpu.opening import check_choice
+
+    settings = []
+    for setting in plan.settings:
+        chosen = backend
+        if backend == "auto":
+            reason = refuse_kernels(bundle, setting.precision, threads=setting.threads, path="auto")
+            chosen = "onnxruntime" if reason else CPU
+        elif backend == CPU:
+            check_choice(bundle, setting.precision, "auto")
+        settings.append(replace(setting, backend=chosen))
+    return replace(plan, settings=tuple(settings))
 
 
 def read_source(path: Path) -> Source:

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..bounds.values import parse_json
 from ..errors import UserError
 from .tensors import StoredTensors
 
@@ -64,7 +65,7 @@ def read_template(path: Path) -> Template:
     try:
         content = zlib.decompress(path.read_bytes())
         (length,) = struct.unpack("<Q", content[:8])
-        header = json.loads(content[8 : 8 + length])
+        header = parse_json(content[8 : 8 + length])
         graphs = {
             name: [
                 Stretch(literal, tensor, None if view is None else tuple(view)) for literal, tensor, view in stretches

@@ -5,7 +5,6 @@ It needs neither torch nor the package safetensors, so that a plain installation
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..bounds.values import parse_json
 from ..errors import UserError
 
 METADATA = "__metadata__"
@@ -68,7 +68,7 @@ def read_tensors(path: Path) -> StoredTensors:
     try:
         content = path.read_bytes()
         (length,) = struct.unpack("<Q", content[:8])
-        entries = json.loads(content[8 : 8 + length])
+        entries = parse_json(content[8 : 8 + length])
         metadata = entries.pop(METADATA, {})
         data = content[8 + length :]
         for name, entry in entries.items():

@@ -11,11 +11,72 @@ from dataclasses import dataclass
 import numpy as np
 
 from .geometry import Box
-from .moments import Moments, split_moments
 from .spec import SpairNetwork
 
 _CHUNK = 8192
 """Pixels of a map that are summed up at a time; with 64 channels in float64 they take 4 MB."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, mean and sum of squared deviations per channel.
+
+    Pieces are merged in float64 as Chan, Golub and LeVeque (1979) do.
+
+    Merging moments of count 0 changes nothing.
+    """
+
+    count: float
+    """Number of values per channel."""
+    mean: np.ndarray
+    """[C] float64."""
+    m2: np.ndarray
+    """[C] float64, sum of (x - mean)**2."""
+
+    @classmethod
+    def none(cls, channels: int) -> Moments:
+        """Return the moments of no values."""
+        return cls(0.0, np.zeros(channels), np.zeros(channels))
+
+    def merged(self, other: Moments) -> Moments:
+        """Return the moments of both sets of values together.
+
+        Large means do not cancel, because only their difference is squared.
+        """
+        count = self.count + other.count
+        if self.count == 0 or other.count == 0:
+            return self if other.count == 0 else other
+        delta = other.mean - self.mean
+        mean = self.mean + delta * (other.count / count)
+        m2 = self.m2 + other.m2 + delta**2 * (self.count * other.count / count)
+        return Moments(count, mean, m2)
+
+    @property
+    def variance(self) -> np.ndarray:
+        """[C] float64, divided by the count; 0 for no values."""
+        return self.m2 / max(self.count, 1.0)
+
+
+def split_moments(values: np.ndarray, mask: np.ndarray) -> tuple[Moments, Moments]:
+    """Compute the moments of clean and of distorted values.
+
+    Args:
+        values: [C, n] float64, few enough to stay in the processor's cache, since they are read three times.
+        mask: [n] float64, 0 at clean and 1 at distorted values.
+
+    Returns:
+        The moments of the clean values and those of the distorted ones.
+    """
+    pivot = values.mean(axis=1)  # near both means, so that the squares below do not cancel
+    centred = values - pivot[:, None]
+    squares = centred * centred
+
+    def weighted(weights: np.ndarray) -> Moments:
+        count = float(weights.sum())
+        shift = centred @ weights / max(count, 1.0)
+        return Moments(count, pivot + shift, np.maximum(squares @ weights - count * shift**2, 0.0))
+
+    return weighted(1.0 - mask), weighted(mask)
 
 
 @dataclass(frozen=True)
@@ -75,11 +136,13 @@ class ContextStatistics:
         """
         masks = mask_pyramid(mask, max(self._spec.scales))
         for scale in self._spec.modulated:
-            clean, distorted = _map_moments(features[scale], masks[scale])
+            clean, distorted = self.measure(features[scale], masks[scale])
             self._clean[scale] = _merged(self._clean.get(scale), clean)
             self._distorted[scale] = _merged(self._distorted.get(scale), distorted)
         key_scale = self._spec.key_scale
-        self._add_keys(block.reduced(2**key_scale), masks[key_scale], features[key_scale])
+        sums, counts = self.sum_cells(block.reduced(2**key_scale), masks[key_scale], features[key_scale])
+        self._key_sums = sums if self._key_sums is None else self._key_sums + sums
+        self._key_counts += counts
 
     def finish(self) -> Context:
         """Return the context of all blocks added so far.
@@ -96,15 +159,33 @@ class ContextStatistics:
         present = self._key_counts > 0
         return Context(scale, shift, keys[None].astype(np.float32), present[None, None].astype(np.float32))
 
-    def _add_keys(self, box: Box, mask: np.ndarray, features: np.ndarray) -> None:
+    def measure(self, features: np.ndarray, mask: np.ndarray) -> tuple[Moments, Moments]:
+        """Compute the moments of clean and of distorted pixels.
+
+        Args:
+            features: [C, h, w] float32.
+            mask: [h, w] bool.
+        """
+        return _map_moments(features, mask)
+
+    def sum_cells(self, box: Box, mask: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sum up the clean features of each cell.
+
+        Args:
+            box: place of the features in the picture, at the key scale.
+            mask: [h, w] bool.
+            features: [C, h, w] float32.
+
+        Returns:
+            Sums [C, grid, grid] and numbers of clean pixels [grid, grid], float64.
+        """
         rows = _membership(box.top, box.bottom, self._key_size[0], self._spec.grid)  # [h, G]
         columns = _membership(box.left, box.right, self._key_size[1], self._spec.grid)  # [w, G]
         clean = (~mask).astype(np.float64)
         # Distorted pixels are replaced, not multiplied by 0, because 0 times NaN is NaN.
         values = np.where(mask, np.float32(0), features)
         sums = np.stack([rows.T @ (channel.astype(np.float64) @ columns) for channel in values])
-        self._key_sums = sums if self._key_sums is None else self._key_sums + sums
-        self._key_counts += rows.T @ clean @ columns
+        return sums, rows.T @ clean @ columns
 
 
 def mask_pyramid(mask: np.ndarray, levels: int) -> list[np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..clock import StageClock
 from .planning import Limits, TilePath
-from .spec import NetworkSpec
+from .spec import BytesNetwork, NetworkSpec
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class PaddedPicture:
     size: tuple[int, int]
     """Height H and width W in pixels, without the padding at the bottom and at the right."""
     mask: np.ndarray | None = None
-    """[H, W] bool, True at the pixels to restore; None lets the network find them."""
+    """[H, W] bool, True at the pixels to restore; None lets the network find them. In the padding, a mask that is found
+    and one that is given repeat their last row and column."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +74,14 @@ class BytesOutput:
 class Network(Protocol):
     """Restoration network that a `Restorer` runs.
 
-    `TwoStageNetwork` and `WholeNetwork` are the two kinds; any other network inherits from one of them.
+    `TwoStageNetwork` and `WholeNetwork` are the two kinds that run in tiles.
     """
 
     paths: Sequence[TilePath]
     """Paths by which the network can compute a tile, at least one."""
 
     @property
-    def spec(self) -> NetworkSpec:
+    def spec(self) -> NetworkSpec | BytesNetwork:
         """Sizes and halos."""
         ...
 
@@ -88,7 +89,7 @@ class Network(Protocol):
         """Restore one picture.
 
         Args:
-            picture: the padded picture; it carries a mask only if `spec.has_mask`.
+            picture: the padded picture; it carries a mask only if `spec.takes_mask`.
             limits: bounds on the memory that the network takes.
             clock: gets the seconds of the network's own stages.
 
@@ -97,11 +98,12 @@ class Network(Protocol):
         """
         ...
 
-    def restore_bytes(self, image: np.ndarray, clock: StageClock) -> BytesOutput | None:
+    def restore_bytes(self, image: np.ndarray, limits: Limits, clock: StageClock) -> BytesOutput | None:
         """Restore an 8-bit picture without a detour through floats.
 
         Args:
             image: [H, W, 3] uint8.
+            limits: sizes of blocks and tiles.
             clock: gets the seconds of the network's own stages.
 
         Returns:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
+from ..errors import UserError
 from .context import mask_pyramid
 from .costs import Tuning
 from .geometry import Box, Tile, round_up
@@ -28,6 +29,16 @@ SMALLEST_PIECE = 128
 """Side in pixels up to which a piece is not halved: a halo of 48 on both sides already triples it."""
 
 
+def check_path(path: str) -> None:
+    """Refuse a path that is not known.
+
+    Raises:
+        UserError: the path is none of `PathChoice`.
+    """
+    if path not in get_args(PathChoice):
+        raise UserError(f"the tile path is {path!r}, expected one of {', '.join(get_args(PathChoice))}")
+
+
 @dataclass(frozen=True)
 class Limits:
     """Largest parts of a picture that are computed at once.
@@ -41,7 +52,7 @@ class Limits:
     """Pixels up to which Net_L sees a picture in one piece; a larger one is cut into blocks of that size."""
     dense_pixels: int = 2_200_000
     """Pixels of a window that is computed dense; a picture of 1920x1080 fits, so that it needs no halos."""
-    packed_pixels: int = 600_000
+    packed_pixels: int = 450_000
     """Work in a window that is computed packed, in pixels that are distorted at every scale."""
 
     def __post_init__(self) -> None:
@@ -60,12 +71,11 @@ class Piece:
 class WorkMap:
     """Work of Net_R in any box of a picture."""
 
-    def __init__(self, mask: np.ndarray, seen: np.ndarray, spec: SpairNetwork) -> None:
+    def __init__(self, mask: np.ndarray, spec: SpairNetwork) -> None:
         """Sum up a mask over all scales.
 
         Args:
             mask: [H, W] bool; H and W are multiples of `spec.multiple`.
-            seen: [H, W] bool, the mask outside of the padding; the padding is cut off in the end.
             spec: sizes, and shares of the scales in the work.
         """
         self._cell = spec.multiple
@@ -73,7 +83,7 @@ class WorkMap:
         for scale, (share, reduced) in enumerate(zip(spec.work, mask_pyramid(mask, max(spec.scales)), strict=True)):
             work += share * 4**scale * _cell_sums(reduced, self._cell >> scale)
         self._work = _integral(work)
-        self._seen = _integral(_cell_sums(seen, self._cell))
+        self._pixels = _integral(_cell_sums(mask, self._cell))
 
     def work(self, box: Box) -> float:
         """Return the work in a box.
@@ -87,8 +97,8 @@ class WorkMap:
         return self._sum(self._work, box)
 
     def is_empty(self, box: Box) -> bool:
-        """Tell whether a box has no distorted pixel outside padding."""
-        return self._sum(self._seen, box) == 0
+        """Tell whether a box has no distorted pixel."""
+        return self._sum(self._pixels, box) == 0
 
     def _sum(self, integral: np.ndarray, box: Box) -> float:
         cells = box.reduced(self._cell)

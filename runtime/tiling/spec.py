@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
+
+WHOLE_PICTURE = 1 << 30
+"""Side of a tile in pixels that no picture exceeds."""
 
 
 @dataclass(frozen=True)
@@ -16,8 +20,12 @@ class SpairNetwork:
 
     has_mask: ClassVar[bool] = True
     """Whether the network says which pixels are distorted."""
+    takes_mask: ClassVar[bool] = True
+    """Whether the caller may say which pixels are distorted."""
     default_tile: ClassVar[int] = 2048
     """Largest side of a piece in pixels, unless the user gives one."""
+    scale: ClassVar[int] = 1
+    """Factor from the height and width of a picture to those of the restored one."""
 
     halo_l: int
     """Pixels around a pixel that Net_L has to see, the radius of its receptive field."""
@@ -47,6 +55,8 @@ class SpairNetwork:
     """Share of the work below which the packed graph is assumed to be cheaper if nothing was measured, see `Tuning`."""
 
     def __post_init__(self) -> None:
+        _check_numbers(self, _WHOLE_OF_SPAIR)
+        _check_numbers(self, _OTHERS_OF_SPAIR)
         if min(self.halo_l, self.halo_r) < 0 or self.multiple < 1 or self.grid < 1 or self.eps <= 0:
             raise ValueError(f"halos must be >= 0, multiple and grid >= 1 and eps > 0, got {self}")
         if not (isinstance(self.crossover, (int, float)) and 0.0 <= self.crossover <= 10.0):  # not NaN either
@@ -71,23 +81,185 @@ class ForeignNetwork:
 
     has_mask: ClassVar[bool] = False
     """Whether the network says which pixels are distorted."""
+    takes_mask: ClassVar[bool] = False
+    """Whether the caller may say which pixels are distorted."""
     gate_output: ClassVar[bool] = False
     """Whether clean pixels are the input's own; a foreign network may change any pixel."""
-    default_tile: ClassVar[int] = 512
-    """Side of a tile in pixels, unless the user gives one; small, because the memory of the network is not known."""
-
     multiple: int = 1
     """Number of pixels that divides height and width of every input of the graph."""
     halo: int = 0
-    """Pixels around a pixel that the network has to see; 0 if that is not known."""
+    """Pixels around a pixel that the network has to see; 0 if that is not known. For a network that sees the whole
+    picture, the overlap of tiles."""
+    align: int = 0
+    """Number of pixels that divides the first row and column of every tile; 0 for `multiple`."""
+    reach: str = "local"
+    """"local" if tiles can be right, "whole" if the network must see a picture whole."""
+    tile_error: float = 0.0
+    """Largest difference between tiles and the whole picture that the export measured, in 8-bit steps."""
+    scale: int = 1
+    """Factor from the height and width of a picture to those of the restored one."""
+    picture_channels: int = 3
+    """Channels of the pictures that the network takes and gives, 3 (RGB) or 1 (gray)."""
+    colour: str = "channels"
+    """Way in which a network of one channel restores colours: "channels" one after the other, or "luma" alone."""
+    sizes: tuple[tuple[int, int], ...] = ()
+    """Heights and widths in pixels that the network takes; empty if it takes any."""
+    bytes_per_pixel: float = 0.0
+    """Estimated memory of a run in bytes for each pixel of the picture; 0 if that is not known."""
+    bytes_per_pair: float = 0.0
+    """Estimated memory of a run in bytes for each pair of pixels."""
 
     def __post_init__(self) -> None:
-        if self.multiple < 1 or self.halo < 0:
-            raise ValueError(f"multiple must be >= 1 and halo >= 0, got {self}")
+        _check_numbers(self, _NUMBERS_OF_FOREIGN)
+        object.__setattr__(self, "sizes", tuple((int(height), int(width)) for height, width in self.sizes))
+        if self.multiple < 1 or self.halo < 0 or self.align < 0:
+            raise ValueError(f"multiple must be >= 1, halo and align >= 0, got {self}")
+        if self.reach not in ("local", "whole") or self.colour not in ("channels", "luma"):
+            raise ValueError(f"reach must be local or whole, and colour channels or luma, got {self}")
+        if (
+            self.picture_channels not in (1, 3)
+            or not 1 <= self.scale <= 16
+            or any(min(size) < 1 for size in self.sizes)
+        ):
+            raise ValueError(f"picture_channels must be 1 or 3, scale 1 to 16, and sizes positive, got {self}")
+        if min(self.bytes_per_pixel, self.bytes_per_pair, self.tile_error) < 0:
+            raise ValueError(f"memory and tile_error must be >= 0, got {self}")
+
+    @property
+    def default_tile(self) -> int:
+        """Side of a tile in pixels without --tile.
+
+        It is small, because the memory of a network is often not known. A network that must see the whole picture gets
+        it.
+        """
+        return WHOLE_PICTURE if self.reach == "whole" else 512
+
+    def estimate_bytes(self, pixels: int) -> float:
+        """Estimate the bytes of a run; 0 if not known."""
+        return self.bytes_per_pixel * pixels + self.bytes_per_pair * pixels * pixels
+
+    def fit_pixels(self, memory: float) -> int:
+        """Return the number of pixels that fit into memory."""
+        per_pixel, per_pair = self.bytes_per_pixel, self.bytes_per_pair
+        if per_pair == 0:
+            return int(memory / per_pixel) if per_pixel else 0
+        return int((math.sqrt(per_pixel * per_pixel + 4 * per_pair * memory) - per_pixel) / (2 * per_pair))
+
+    def say_tile_error(self) -> str:
+        """Say how far tiles are from the whole picture."""
+        if self.sizes and not self.tile_error:
+            return "may differ from that of the whole picture"
+        return (
+            f"differed by up to {self.tile_error:.3g} of 255 steps from that of the whole picture when it was exported"
+        )
+
+
+@dataclass(frozen=True)
+class BytesNetwork:
+    """Description of a network that takes 8-bit RGB pictures alone.
+
+    It pads and crops by itself.
+    """
+
+    takes_mask: ClassVar[bool] = False
+    """Whether the caller may say which pixels are distorted."""
+    default_tile: ClassVar[int] = 1
+    """Side of a tile in pixels; without effect, because pictures are not cut."""
+    multiple: ClassVar[int] = 1
+    """Number of pixels that divides height and width of every input."""
+
+    has_mask: bool
+    """Whether the network says which pixels are distorted."""
+    gate_output: bool
+    """Whether clean pixels are the input's own."""
+    scale: int = 1
+    """Factor from the height and width of a picture to those of the restored one."""
+
+
+MOST_PIXELS = 4096
+"""Largest multiple and halo, in pixels; a larger one would pad a picture of one pixel to a large one."""
+MOST_CELLS = 1024
+"""Largest number of cells per side of the grid of clean keys."""
+MOST_SCALES = 8
+"""Largest number of feature maps."""
+MOST_CHANNELS = 65_536
+"""Largest number of channels of a feature map."""
+
+
+class _Bound(NamedTuple):
+    """Values that a field may have."""
+
+    holds: Callable[[Any], bool]
+    words: str
+
+
+def _is_whole(value: Any, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value <= most
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and len(value) == 2 and all(_is_whole(one, MOST_PIXELS) for one in value)
+
+
+def _whole(most: int) -> _Bound:
+    return _Bound(lambda value: _is_whole(value, most), f"a whole number of at most {most}")
+
+
+def _wholes(most: int) -> _Bound:
+    return _Bound(
+        lambda value: (
+            isinstance(value, tuple)
+            and len(value) <= MOST_SCALES
+            and all(_is_whole(one, most) and one >= 0 for one in value)
+        ),
+        f"at most {MOST_SCALES} whole numbers from 0 to {most}",
+    )
+
+
+def _check_numbers(network: Any, bounds: Mapping[str, _Bound]) -> None:
+    """Check types and sizes, before any is computed with."""
+    for name, bound in bounds.items():
+        value = getattr(network, name)
+        if not bound.holds(value):
+            raise ValueError(f"{name} must be {bound.words}, got {repr(value)[:100]}")
+
+
+_WHOLE_OF_SPAIR = {
+    "halo_l": _whole(MOST_PIXELS),
+    "halo_r": _whole(MOST_PIXELS),
+    "multiple": _whole(MOST_PIXELS),
+    "grid": _whole(MOST_CELLS),
+    "scales": _wholes(MOST_SCALES - 1),
+    "modulated": _wholes(MOST_SCALES - 1),
+    "key_scale": _whole(MOST_SCALES - 1),
+    "channels": _wholes(MOST_CHANNELS),
+}
+_OTHERS_OF_SPAIR = {
+    "eps": _Bound(_is_number, "a number"),
+    "mask_threshold": _Bound(lambda value: _is_number(value) and 0.0 < value < 1.0, "a number between 0 and 1"),
+    "gate_output": _Bound(lambda value: isinstance(value, bool), "true or false"),
+    "work": _Bound(
+        lambda value: isinstance(value, tuple) and len(value) <= MOST_SCALES and all(map(_is_number, value)),
+        f"at most {MOST_SCALES} numbers",
+    ),
+}
+_NUMBERS_OF_FOREIGN = {
+    **dict.fromkeys(("multiple", "halo", "align"), _whole(MOST_PIXELS)),
+    **dict.fromkeys(("picture_channels", "scale"), _whole(MOST_CHANNELS)),
+    **dict.fromkeys(("bytes_per_pixel", "bytes_per_pair", "tile_error"), _Bound(_is_number, "a number")),
+    "sizes": _Bound(
+        lambda value: isinstance(value, (tuple, list)) and all(_is_size(one) for one in value),
+        f"pairs of whole numbers from 1 to {MOST_PIXELS}",
+    ),
+}
 
 
 NetworkSpec = SpairNetwork | ForeignNetwork
-"""Description of a network of either kind."""
+"""Description of a network of either kind of bundle."""
 
 
 def spair_network(geometry: Mapping[str, Any]) -> SpairNetwork:
@@ -111,6 +283,8 @@ def network_from_json(network_type: type, raw: Mapping[str, Any]) -> Any:
     Raises:
         TypeError, ValueError: a value is missing or out of range.
     """
+    if not isinstance(raw, dict):
+        raise TypeError(f"network must be a table, not {repr(raw)[:100]}")
     known = {f.name for f in fields(network_type)}
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items() if k in known}
     return network_type(**values)

@@ -19,6 +19,7 @@ from ..errors import GateError
 from .context import Context, ContextStatistics
 from .costs import Tuning
 from .geometry import Box, Tile, round_down, round_up, tile_grid
+from .memory import check_window
 from .network import BytesOutput, NetworkOutput, PaddedPicture, TileCounts
 from .planning import Limits, Piece, Planner, TilePath, WorkMap
 from .spec import SpairNetwork
@@ -49,6 +50,8 @@ class TwoStageNetwork(ABC):
     """Paths by which stage 2 can be computed, at least one."""
     tuning: Tuning
     """Costs of these paths."""
+    in_main_memory: bool = False
+    """Whether the layers run in main memory, as ONNX Runtime's and PyTorch's do on a CPU, so that it can be planned."""
 
     @abstractmethod
     def localize(self, image: np.ndarray) -> Localization:
@@ -76,7 +79,11 @@ class TwoStageNetwork(ABC):
     def close(self) -> None:
         """Release what the network owns; may be called twice."""
 
-    def restore_bytes(self, image: np.ndarray, clock: StageClock) -> BytesOutput | None:
+    def make_statistics(self, height: int, width: int) -> ContextStatistics:
+        """Begin the statistics of a picture of this padded size."""
+        return ContextStatistics(self.spec, height, width)
+
+    def restore_bytes(self, image: np.ndarray, limits: Limits, clock: StageClock) -> BytesOutput | None:
         """Leave every picture to `restore`; see `Network.restore_bytes`."""
         return None
 
@@ -107,7 +114,8 @@ class TwoStageRun:
         self._blocks = _block_grid(self._area, limits.block_pixels, self._spec)
         self._kept: dict[Box, Localization] = {}
         self.mask = np.zeros(picture.image.shape[2:], dtype=bool)
-        """[Hp, Wp] bool, True at distorted pixels, also in the padding; complete after `localize`."""
+        """[Hp, Wp] bool, True at distorted pixels; in the padding it repeats its last row and column. Complete after
+        `localize`."""
         self.restored = picture.image
         """[1, 3, Hp, Wp] float32; complete after `restore`."""
         self.counts = TileCounts()
@@ -134,10 +142,9 @@ class TwoStageRun:
         Returns:
             The statistics; None if no pixel has to be restored.
         """
-        if self._given is not None:  # its edge is repeated in the padding, like the picture's
-            down, right = (self.mask.shape[axis] - self._size[axis] for axis in (0, 1))
-            self.mask[...] = np.pad(self._given, ((0, down), (0, right)), mode="edge")
-        statistics = ContextStatistics(self._spec, self._area.height, self._area.width)
+        if self._given is not None:
+            self.mask[...] = _repeat_edge(self._given, self.mask.shape)
+        statistics = self._network.make_statistics(self._area.height, self._area.width)
         for block in self._blocks:
             self._localize_block(block, statistics, clock)
         if self._is_clean():
@@ -154,7 +161,7 @@ class TwoStageRun:
         with clock.stage("context"):
             inner = _crop(located, block.core_in_window)
             if self._given is None:
-                block.core.view(self.mask)[...] = inner.mask[0, 0] > 0.5
+                self._keep_mask(block.core, inner.mask[0, 0] > 0.5)
             if self._is_clean():
                 _check_finite(all(np.isfinite(feature.sum()) for feature in inner.features.values()))
                 return
@@ -163,6 +170,15 @@ class TwoStageRun:
         if len(self._blocks) == 1:
             self._kept[block.core] = located
 
+    def _keep_mask(self, core: Box, found: np.ndarray) -> None:
+        """Keep what Net_L found inside the picture.
+
+        Net_R and the statistics must not depend on whether a mask was found or given, and a mask that is given has no
+        padding. Blocks begin at multiples, so every block holds the last row and column of its own padding.
+        """
+        height, width = self._size[0] - core.top, self._size[1] - core.left
+        core.view(self.mask)[...] = _repeat_edge(found[:height, :width], found.shape)
+
     def _is_clean(self) -> bool:
         """Tell whether certainly no pixel has to be computed."""
         return len(self._blocks) == 1 and self._spec.gate_output and not self.mask.any()
@@ -170,15 +186,20 @@ class TwoStageRun:
     def restore(self, context: Context, clock: StageClock) -> None:
         """Repair the pieces whose mask is not empty."""
         self.restored = self._image.copy()
-        height, width = self._size
-        seen = self.mask.copy()  # a piece that is distorted only in the padding is skipped
-        seen[height:], seen[:, width:] = False, False
-        work = WorkMap(self.mask, seen, self._spec)
+        work = WorkMap(self.mask, self._spec)
         for block in self._blocks:
             pieces, skipped = self._planner.plan(work, block.core, self._area)
             self.counts = self.counts.adding("skipped", skipped)
             if pieces:
+                self._check_memory(pieces)
                 self._restore_block(block, pieces, context, clock)
+
+    def _check_memory(self, pieces: list[Piece]) -> None:
+        """Refuse the largest dense piece if memory is short."""
+        windows = [piece.tile.window for piece in pieces if piece.path == "dense"]
+        if windows and self._network.in_main_memory:
+            largest = max(windows, key=lambda window: window.height * window.width)
+            check_window(self._spec, largest.height, largest.width)
 
     def _restore_block(self, block: Tile, pieces: list[Piece], context: Context, clock: StageClock) -> None:
         window, located = self._features(block, clock)
@@ -215,6 +236,12 @@ class TwoStageRun:
         where = tile.core.view(self.mask) if self._spec.gate_output else True
         np.copyto(tile.core.view(self.restored), core, where=where)
         self.counts = self.counts.adding(piece.path)
+
+
+def _repeat_edge(mask: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """Repeat a mask's last row and column."""
+    down, right = size[0] - mask.shape[0], size[1] - mask.shape[1]
+    return np.pad(mask, ((0, down), (0, right)), mode="edge")
 
 
 def _check_finite(finite: bool) -> None:

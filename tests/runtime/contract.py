@@ -144,7 +144,7 @@ def test_threads_share_a_restorer(subject, restorer):
     ("picture", "words"),
     [
         (np.zeros((4, 4, 3)), "dtype float64"),
-        (np.zeros((4, 4, 2), np.uint8), "2 channels"),
+        (np.zeros((4, 4, 5), np.uint8), "5 channels"),
         (np.zeros((0, 4, 3), np.uint8), "at least one pixel"),
         (np.zeros((2, 4, 4, 3), np.uint8), "one image at a time"),
         (np.full((4, 4, 3), np.nan, np.float32), "finite floats"),

@@ -53,3 +53,17 @@ def test_the_users_own_path_is_kept(hostile, tmp_path, monkeypatch):
 def test_plain_children_would_run_the_current_folders_modules(hostile):
     assert subprocess.run([sys.executable, "-c", "import json"], check=False).returncode == 3
     assert hostile.read_text() == "json"
+
+
+def test_closed_standard_streams_take_no_numbers_of_other_files(tmp_path):
+    report = tmp_path / "report"
+    code = (
+        "import os; from spair.runtime.children import open_standard_streams\n"
+        "open_standard_streams()\n"
+        "found = [os.fstat(n).st_rdev == os.stat(os.devnull).st_rdev and os.get_inheritable(n) for n in range(3)]\n"
+        f"opened = os.open({str(report)!r}, os.O_WRONLY | os.O_CREAT)\n"
+        "os.write(opened, repr((found, opened > 2)).encode())"
+    )
+    command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *make_python_command(code)]
+    assert subprocess.run(command, check=False).returncode == 0
+    assert report.read_text() == "([True, True, True], True)"

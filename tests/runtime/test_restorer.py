@@ -63,7 +63,6 @@ def test_a_view_with_strides_is_restored_like_its_copy(bundles):
     ("image", "message"),
     [
         ([[0, 0, 0]], "is a list, expected a numpy array"),
-        (np.zeros((4, 4, 2), np.uint8), "has 2 channels, expected 1 .* 3 .* or 4"),
         (np.zeros((4, 4, 5), np.uint8), "has 5 channels"),
         (np.zeros((1, 4, 4, 3), np.uint8), "one image at a time"),
         (np.zeros(7, np.uint8), r"shape \(7,\)"),
@@ -85,13 +84,16 @@ def test_bad_images_are_refused_in_one_sentence(bundles, image, message):
 
 def test_bad_options_are_refused(bundles):
     path = bundles.spair().path
-    with pytest.raises(UserError, match=r"tile is 4 .* at least 8"):
+    with pytest.raises(
+        UserError, match=r"a tile of 4 pixels is too small .* multiples of 8 pixels; give --tile 8 or more"
+    ) as caught:
         Restorer.open(path, tile=4)
-    with pytest.raises(UserError, match="tile is 0"):
+    assert "block_pixels" not in str(caught.value), "which is no option of the command"
+    with pytest.raises(UserError, match="a tile of 0 pixels"):
         Restorer.open(path, tile=0)
     with pytest.raises(UserError, match=r"threads is 0, expected 1 or more"):
         Restorer.open(path, threads=0)
-    with pytest.raises(UserError, match=r"unknown backend 'tpu', expected one of auto, tensorrt, onnxruntime"):
+    with pytest.raises(UserError, match=r"unknown backend 'tpu', expected one of auto, tensorrt, cpu, onnxruntime"):
         Restorer.open(path, backend="tpu")
     with pytest.raises(UserError, match=r"has no int8 graphs .it has: fp32.; .*spair calibrate"):
         Restorer.open(path, precision="int8")
@@ -118,3 +120,12 @@ def test_restoring_after_close_is_refused(bundles):
     restorer.close()
     with pytest.raises(ValueError, match=r"was closed"):
         restorer(photo(8, 8))
+
+
+def test_an_opened_restorer_knows_its_task_preset_precision_and_digest(bundles):
+    bundle = bundles.spair()
+    with Restorer.open(bundle.path) as restorer:
+        manifest = bundle.manifest
+        known = {"task": manifest.task, "preset": manifest.preset, "precision": "fp32", "digest": bundle.digest}
+        assert restorer.facts == known
+        assert dict(Restorer(restorer.network).facts) == {}

@@ -1,6 +1,7 @@
 """Sessions run, close, and refuse what they cannot do; a silent fall-back to the CPU is noticed."""
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
@@ -38,6 +39,41 @@ def test_integers_are_read_in_their_byte_order(tmp_path, order):
         np.testing.assert_array_equal(graph.run({"x": np.array([3, -4], f"{order}i8")})["y"], [6, -8])
 
 
+def quantized_convolution(scale: float, bias: float) -> onnx.ModelProto:
+    """A point-wise convolution and a Relu in int8, with scales in halves, as calibrated graphs have them."""
+    half = TensorProto.FLOAT16
+    stored = [
+        helper.make_tensor("step", half, [], [1 / 127]),
+        helper.make_tensor("zero", TensorProto.INT8, [], [0]),
+        helper.make_tensor("weight", TensorProto.INT8, [1, 1, 1, 1], [127]),
+        helper.make_tensor("scale", half, [1], [scale]),
+        helper.make_tensor("bias", half, [1], [bias]),
+        helper.make_tensor("small", half, [], [scale]),
+    ]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "small", "zero"], ["x_q"]),
+        helper.make_node("DequantizeLinear", ["x_q", "small", "zero"], ["x_d"]),
+        helper.make_node("DequantizeLinear", ["weight", "scale"], ["weight_d"], axis=0),
+        helper.make_node("Conv", ["x_d", "weight_d", "bias"], ["convolved"]),
+        helper.make_node("Relu", ["convolved"], ["positive"]),
+        helper.make_node("QuantizeLinear", ["positive", "step", "zero"], ["y_q"]),
+        helper.make_node("DequantizeLinear", ["y_q", "step", "zero"], ["y"]),
+    ]
+    x, y = (helper.make_tensor_value_info(name, half, [1, 1, 2, 2]) for name in ("x", "y"))
+    graph = helper.make_graph(nodes, "quantized", [x], [y], stored)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+
+
+@pytest.mark.parametrize("scale", [1e-2, 1e-3, 1e-4])
+def test_a_bias_survives_scales_whose_product_vanishes_in_halves(tmp_path, scale):
+    onnx.save(quantized_convolution(scale, 0.5), tmp_path / "quantized.onnx")
+    x = np.float32([[[[0, 1], [1, 0]]]])
+    with OnnxGraph(tmp_path / "quantized.onnx", threads=1) as graph:
+        found = graph.run({"x": x})["y"]
+    expected = np.minimum(0.5 + np.minimum(x, 127 * scale) * 127 * scale, 1)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1 / 127)  # a step of the result
+
+
 def test_inputs_are_checked_by_name(doubler):
     with OnnxGraph(doubler) as graph, pytest.raises(ValueError, match=r"takes \['x'\], got \['z'\]"):
         graph.run({"z": np.zeros(1)})
@@ -72,7 +108,7 @@ def test_a_missing_provider_is_a_reason(doubler, monkeypatch):
 def test_a_silent_fall_back_to_the_cpu_is_an_error(doubler, monkeypatch):
     real = ort.InferenceSession
     monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider"])
-    monkeypatch.setattr(ort, "InferenceSession", lambda p, o, providers: real(p, o, providers=["CPUExecutionProvider"]))
+    monkeypatch.setattr(ort, "InferenceSession", lambda p, o, **_: real(p, o, providers=["CPUExecutionProvider"]))
     with pytest.raises(UserError, match=r"on cuda: ONNX Runtime fell back to CPUExecutionProvider"):
         OnnxGraph(doubler, device="cuda")
 
@@ -84,7 +120,7 @@ def test_cuda_libraries_of_pip_are_loaded_first_and_their_words_are_no_result(do
         events.append("load")
         print("Failed to load libcublasLt.so.13")
 
-    def fail(path, options, providers):
+    def fail(path, options, **_):
         events.append("open")
         raise RuntimeError("no session")
 
@@ -130,3 +166,31 @@ def test_nothing_is_traced_unasked(doubler, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"is not being traced"):
         graph.end_trace()
     assert list(tmp_path.iterdir()) == [doubler]
+
+
+def test_what_onnx_runtime_cannot_compute_is_a_sentence(doubler):
+    class Broken:
+        def run(self, *args):
+            raise RuntimeError("Non-zero status code\nreturned while running Reshape node")
+
+    class Odd:
+        def run(self, *args):
+            return [[1, 2]]
+
+    with OnnxGraph(doubler) as graph:
+        graph._session = Broken()
+        with pytest.raises(UserError, match=r"cannot compute .* on this picture: Non-zero status code returned while"):
+            graph.run({"x": np.zeros(1)})
+        graph._session = Odd()
+        with pytest.raises(UserError, match=r"the output y of .* is no tensor"):
+            graph.run({"x": np.zeros(1)})
+
+
+def test_a_graph_that_cannot_be_loaded_prints_nothing(doubler, capfd):
+    """Its bytes could control the terminal, and stdout belongs to the result."""
+    content = doubler.read_bytes()
+    doubler.write_bytes(content.replace(b"Add", b"A\x8cd").replace(b"Mul", b"M\x8cl"))
+    assert doubler.read_bytes() != content
+    with pytest.raises(UserError, match="cannot load"):
+        OnnxGraph(doubler)
+    assert capfd.readouterr() == ("", "")

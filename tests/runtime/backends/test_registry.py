@@ -35,7 +35,7 @@ def test_names_are_unique_and_never_auto():
 @pytest.mark.parametrize("name", ["tpu", "", "CUDA", "cuda "])
 def test_an_unknown_name_is_refused_with_all_known_ones(name):
     with pytest.raises(
-        UserError, match=f"unknown backend {name!r}, expected one of auto, tensorrt, onnxruntime, cuda$"
+        UserError, match=f"unknown backend {name!r}, expected one of auto, tensorrt, cpu, onnxruntime, cuda$"
     ):
         find_backend(name)
 

@@ -16,7 +16,7 @@ def inverted(image):
     return Result(255 - image, mask, float(mask.mean()), {"net_l": 0.5}, TileCounts(1, 0, 2))
 
 
-def restore_files(restorer, specs, out, *, recursive=False, save_mask=False, **options):
+def restore_files(restorer, specs, out, *, recursive=False, save_mask=False, saving=None, **options):
     """Restore into a folder as the command line does."""
     inputs = find_inputs(specs, recursive=recursive, exclude=out)
-    return run_jobs(restorer, plan_jobs(inputs, out, save_mask=save_mask), **options)
+    return run_jobs(restorer, plan_jobs(inputs, out, save_mask=save_mask, saving=saving), **options)

@@ -169,4 +169,4 @@ def engine_bundle(engine_bundles: EngineBundles) -> Bundle:
 @pytest.fixture(scope="session")
 def reference(shipped: Path) -> Restorer:
     """Restorer of the same network on the CPU."""
-    return Restorer.open(shipped, threads=1)
+    return Restorer.open(shipped, backend="onnxruntime", threads=1)

@@ -42,6 +42,14 @@ def test_a_picture_within_the_engine(gpu, restorer, reference, size, schedule):
         np.testing.assert_array_equal(result.image[~result.mask], picture[~result.mask])
 
 
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (8, 9), (33, 47), (24, 32)])
+def test_a_found_mask_given_back_goes_through_the_parts_and_gives_the_same_picture(restorer, size):
+    found = restorer(draw(*size))
+    given = restorer(draw(*size), mask=found.mask)
+    assert "model" in found.timings and "model" not in given.timings
+    assert_equal(given, found)
+
+
 @pytest.mark.parametrize("size", [(49, 64), (48, 65), (200, 150), (20, 700), (700, 20)])
 def test_a_picture_above_the_engine_goes_through_the_parts(restorer, reference, size):
     result = restorer(draw(*size))

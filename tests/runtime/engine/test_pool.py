@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spair.runtime.cuda import CudaError, open_cuda
-from spair.runtime.engine.errors import EngineError
+from spair.runtime.engine.errors import EngineError, LostGpuError
 from spair.runtime.engine.pool import SlotPool
 from spair.runtime.engine.slot import Slot, SlotOptions
 from spair.runtime.engine.tensorrt import TensorRT
@@ -102,7 +102,7 @@ def test_a_lost_gpu_stays_lost_for_all_threads(gpu, make_pool):
     pool.run(feed())
     gpu.fail("work", 700)
     for _ in range(2):
-        with pytest.raises(EngineError, match=r"the GPU was lost \(.*illegal memory.*in this process; start it again"):
+        with pytest.raises(LostGpuError, match=r"the GPU was lost \(.*illegal memory.*in this process; start it again"):
             pool.run(feed())
     pool.close()
 
@@ -162,9 +162,9 @@ def test_a_slot_of_ones_own_is_closed_and_is_none_of_the_pools(gpu, make_pool):
 def test_a_slot_of_ones_own_tells_of_a_lost_gpu(gpu, make_pool):
     pool = make_pool()
     gpu.fail("work", 700)
-    with pytest.raises(EngineError, match="the GPU was lost"), pool.own_slot(SlotOptions()) as slot:
+    with pytest.raises(LostGpuError, match="the GPU was lost"), pool.own_slot(SlotOptions()) as slot:
         slot.run(feed())
-    with pytest.raises(EngineError, match="the GPU was lost"):
+    with pytest.raises(LostGpuError, match="the GPU was lost"):
         pool.run(feed())
 
 

@@ -80,6 +80,7 @@ print(os.environ.get("ORT_DISABLE_TELEMETRY"))
 """Prints what ONNX Runtime reads when a module imports it, at once or later; it is not imported itself."""
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("chosen", [None, "0"], ids=["as usual", "chosen by the user"])
 @pytest.mark.parametrize("module", name_importers_of_onnxruntime())
 def test_telemetry_is_off_before_onnxruntime_is_imported_unless_the_user_chose(module, chosen):

@@ -4,6 +4,8 @@ import pytest
 
 from spair.runtime import Bundle, UserError
 from spair.runtime.backends.base import Backend
+from spair.runtime.cpu.library.ready import find_ready
+from spair.runtime.cpu.network import Session
 from spair.runtime.profiling import costs
 from spair.runtime.profiling.costs import SIDE, _fit, measure_tuning
 from spair.runtime.tiling.costs import Tuning
@@ -27,6 +29,28 @@ def test_measuring_a_real_bundle_gives_usable_costs(tiny_bundle):
     tuning = measure_tuning(Bundle.open(tiny_bundle), "fp32", 1, repeats=1)
     assert tuning.dense_ns > tuning.window_ns
     assert tuning.packed_ns > 0
+
+
+def test_the_kernels_are_measured_by_what_they_restore(tiny_bundle, monkeypatch):
+    if find_ready() is None:
+        pytest.skip("a C++ compiler is not installed")
+    seen, restore = [], Session.restore_window
+
+    def watch(session, image, located, context, path):
+        restored = restore(session, image, located, context, path)
+        clean = located.mask[0, 0] < 0.5
+        changed = (restored != image)[0].any(axis=0)
+        assert not changed[clean].any() and (changed.any() or clean.all())
+        seen.append((image.shape[2], round(1 - float(clean.mean()), 2), path))
+        return restored
+
+    monkeypatch.setattr(Session, "restore_window", watch)
+    monkeypatch.setattr(costs, "SIDE", 128)
+    monkeypatch.setattr(costs, "_PACKED_CASES", {"small": (64, 0.0), "clean": (128, 0.0), "packed": (128, 0.35)})
+    tuning = measure_tuning(Bundle.open(tiny_bundle), "fp32", 1, backend="cpu", repeats=1)
+    once = [(64, 0.0, "packed"), (128, 0.0, "packed"), (128, 0.35, "packed"), (128, 1.0, "packed")]
+    assert seen == [case for case in once for _ in range(2)], "once to warm up, once in time"
+    assert tuning.packed_ns > 0 and tuning.dense_ns > tuning.window_ns
 
 
 def test_a_bundle_with_one_way_has_nothing_to_measure(bundles):

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from spair.runtime import Bundle, GateError, UserError
-from spair.runtime.backends.onnxruntime import OnnxGraph
+from spair.runtime import Bundle, GateError, Restorer, UserError
 from spair.runtime.profiling import latency as profiler
 from spair.runtime.profiling.cases import RunSetting, make_cases
 from spair.runtime.profiling.latency import Subject, measure_foreign, measure_masks, time_files
@@ -18,11 +17,10 @@ PIXELS = np.random.default_rng(4).integers(0, 256, (40, 56, 3)).astype(np.uint8)
 ONE_THREAD = RunSetting(threads=1)
 
 
-def make_clock(*durations):
-    """A clock by which the timed runs take these seconds, over and over."""
-    readings = itertools.accumulate(
-        itertools.chain.from_iterable((0.0, seconds) for seconds in itertools.cycle(durations))
-    )
+def make_clock(*durations, first=()):
+    """A clock by which the first runs take some seconds, and the timed ones these, over and over."""
+    runs = itertools.chain(first, itertools.cycle(durations))
+    readings = itertools.accumulate(itertools.chain.from_iterable((0.0, seconds) for seconds in runs))
     return lambda: next(readings)
 
 
@@ -40,8 +38,8 @@ def peak(monkeypatch):
 
 def test_rows_are_the_medians_of_what_the_clock_said(tiny_bundle):
     cases = make_cases(["streak", "blob"], [0.1, 1.0], 40, 56)
-    # A round is dense, under the found mask, streak 0.1, anything 1.0, blob 0.1.
-    clock = make_clock(0.9, 0.3, 0.1, 0.6, 0.2)
+    # A round is dense, under the found mask, streak 0.1, anything 1.0, blob 0.1; the first begins with the found mask.
+    clock = make_clock(0.9, 0.3, 0.1, 0.6, 0.2, first=(7.0, 8.0, 1.0, 6.0, 2.0))
     subject = Subject(Bundle.open(tiny_bundle), ONE_THREAD, PIXELS)
     found = measure_masks(subject, cases, Effort.exactly(2), clock=clock)
     rows = {(row["mask"], row["density"]): row for row in found["rows"]}
@@ -50,6 +48,8 @@ def test_rows_are_the_medians_of_what_the_clock_said(tiny_bundle):
     assert speedups == pytest.approx(
         {("streak", 0.1): 9, ("streak", 1.0): 1.5, ("blob", 0.1): 4.5, ("blob", 1.0): 1.5}, rel=1e-3
     )
+    assert [row["first_ms"] for row in rows.values()] == [1000, 6000, 2000, 6000], "first runs count in no median"
+    assert (found["stages"]["first_ms"], found["stages"]["first_dense_ms"]) == (7000, 8000)
     first = rows["streak", 0.1]
     assert first["dense_ms"]["p50"] == pytest.approx(900) and first["adaptive_ms"]["p99"] == pytest.approx(100)
     assert (first["dense_runs"], first["adaptive_runs"]) == (2, 2)
@@ -58,7 +58,7 @@ def test_rows_are_the_medians_of_what_the_clock_said(tiny_bundle):
 
 def test_stages_go_from_file_to_file(tiny_bundle):
     subject = Subject(Bundle.open(tiny_bundle), ONE_THREAD, PIXELS, ".png")
-    clock = make_clock(0.9, 0.3, 0.4, 0.05, 0.15)  # dense, found, one mask, decode, encode
+    clock = make_clock(0.9, 0.3, 0.4, 0.05, 0.15, first=(2.0, 2.0, 2.0))  # dense, found, one mask, decode, encode
     stages = measure_masks(subject, make_cases(["blob"], [0.3], 40, 56), Effort.exactly(1), clock=clock)["stages"]
     assert list(stages["stages"]) == ["decode", "pre", "net_l", "context", "net_r", "post", "encode"]
     assert stages["total_ms"] == pytest.approx(50 + 300 + 150)
@@ -71,7 +71,7 @@ def test_stages_go_from_file_to_file(tiny_bundle):
 
 def test_long_runs_are_made_less_often(tiny_bundle):
     effort = Effort(dense=Repeats(3, seconds=1.0), adaptive=Repeats(3, seconds=1.0))
-    clock = make_clock(0.9, 0.3, 0.1, 0.3, 0.1, 0.3, 0.1)
+    clock = make_clock(0.9, 0.3, 0.1, 0.3, 0.1, 0.3, 0.1, first=(2.0, 2.0, 2.0))
     subject = Subject(Bundle.open(tiny_bundle), ONE_THREAD, PIXELS)
     (row,) = measure_masks(subject, make_cases(["blob"], [0.3], 40, 56), effort, clock=clock)["rows"]
     assert (row["dense_runs"], row["adaptive_runs"]) == (1, 3)
@@ -106,20 +106,24 @@ def test_networks_that_may_change_any_pixel_have_their_masks_named(tiny_bundle, 
     assert "timed streak 0.1" in said
 
 
-def test_every_session_has_run_before_the_first_time(tiny_bundle, monkeypatch):
-    opened, ran = set(), set()
-    start, run = OnnxGraph.__init__, OnnxGraph.run
-    monkeypatch.setattr(OnnxGraph, "__init__", lambda self, *a, **k: (opened.add(self), start(self, *a, **k))[1])
-    monkeypatch.setattr(OnnxGraph, "run", lambda self, feeds: (ran.add(self), run(self, feeds))[1])
-    cold, ticks = [], itertools.count()
+def test_every_run_was_made_once_before_the_first_time(tiny_bundle, monkeypatch):
+    seen, began = [], []
+    turns, call = profiler.take_turns, Restorer.__call__
 
-    def clock():
-        cold.append(len(opened - ran))
-        return next(ticks)
+    def watch(runs, *arguments, **options):
+        began.append(len(seen))
+        return turns(runs, *arguments, **options)
 
+    def record(restorer, image, *, mask=None):
+        seen.append(None if mask is None else int(mask.sum()))
+        return call(restorer, image, mask=mask)
+
+    monkeypatch.setattr(profiler, "take_turns", watch)
+    monkeypatch.setattr(Restorer, "__call__", record)
     subject = Subject(Bundle.open(tiny_bundle), ONE_THREAD, PIXELS)
-    measure_masks(subject, make_cases(["blob"], [0.0, 0.3], 40, 56), Effort.exactly(1), clock=clock)
-    assert cold[0] == 0 and len(opened) == 4, "the whole graph, and three of the restorer"
+    measure_masks(subject, make_cases(["blob"], [0.0, 0.3], 40, 56), Effort.exactly(2))
+    warm, timed = seen[: began[0]], seen[began[0] :]
+    assert warm == [None, 0, 672] and timed == 2 * warm, "the densest mask too, whose memory is the largest"
 
 
 def test_a_picture_whose_memory_is_unknown_has_its_times(tiny_bundle, monkeypatch):

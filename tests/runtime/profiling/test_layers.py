@@ -50,7 +50,7 @@ def test_a_tile_that_is_refused_leaves_no_graph_open(bundles, monkeypatch):
     start, close = OnnxGraph.__init__, OnnxGraph.close
     monkeypatch.setattr(OnnxGraph, "__init__", lambda self, *a, **k: (opened.append(self), start(self, *a, **k))[1])
     monkeypatch.setattr(OnnxGraph, "close", lambda self: (closed.append(self), close(self))[1])
-    with pytest.raises(UserError, match="tile is 1 "):
+    with pytest.raises(UserError, match="a tile of 1 pixels is too small"):
         measure_layers(bundles.spair(), RunSetting(threads=1, tile=1), IMAGE, MASK)
     assert len(opened) == 2 and set(map(id, opened)) == set(map(id, closed))
 

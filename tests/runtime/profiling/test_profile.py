@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from spair.runtime.profiling.profile import Size, as_float, choose_suffix, fit
+from spair.runtime import Bundle, UserError
+from spair.runtime.profiling.profile import Size, as_float, choose_suffix, fit, open_checked
+from tests.runtime.bundle.samples import make_older
 
 
 @pytest.mark.parametrize(
@@ -39,3 +41,11 @@ def test_a_picture_is_cut_or_mirrored_never_scaled(size):
         assert (
             (fitted[:4, :6] == pixels).all() and (fitted[4] == fitted[3]).all() and (fitted[:, 6] == fitted[:, 5]).all()
         )
+
+
+def test_a_bundle_of_an_older_version_is_refused(tiny_bundle, tmp_path):
+    """Its dense baseline would restore the border of a picture otherwise."""
+    open_checked(tiny_bundle, ["fp32"])
+    older = make_older(Bundle.open(tiny_bundle), tmp_path / "older.spair")
+    with pytest.raises(UserError, match="was exported by an older version, .*; export the bundle again"):
+        open_checked(older.path, ["fp32"])

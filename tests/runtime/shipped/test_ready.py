@@ -28,7 +28,7 @@ def test_the_first_use_makes_the_bundle_and_says_where(rain, cache):
     assert said == [f"made the bundle of rain, once, from the shipped weights: {path}"]
     bundle = Bundle.open(path)
     assert set(bundle.manifest.graphs["fp32"]) == {"model", "net_l", "net_r", "net_r_packed"}
-    assert len(bundle.contents()) == 4
+    assert len(bundle.contents()) == 6
     assert bundle.manifest.parity["passed"] is True
 
 
@@ -84,7 +84,7 @@ def test_a_damaged_bundle_is_made_again(rain, cache, damage):
     damage(path)
     said: list[str] = []
     assert make_ready(rain, said.append) == path and len(said) == 1
-    assert len(Bundle.open(path).contents()) == 4
+    assert len(Bundle.open(path).contents()) == 6
 
 
 def test_another_template_has_another_bundle(rain, cache, tmp_path, monkeypatch):

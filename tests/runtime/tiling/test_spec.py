@@ -68,7 +68,52 @@ def test_sizes_at_the_limits_are_taken(changes):
     assert {name: getattr(network, name) for name in changes} == changes
 
 
-@pytest.mark.parametrize("wrong", [{"multiple": 0}, {"halo": -1}], ids=str)
-def test_foreign_networks_have_positive_sizes_too(wrong):
-    with pytest.raises(ValueError, match="multiple must be >= 1 and halo >= 0"):
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"multiple": 0}, "multiple must be >= 1, halo and align >= 0"),
+        ({"halo": -1}, "multiple must be >= 1, halo and align >= 0"),
+        ({"reach": "far"}, "reach must be local or whole"),
+        ({"colour": "red"}, "colour channels or luma"),
+        ({"picture_channels": 4}, "picture_channels must be 1 or 3"),
+        ({"scale": 0}, "scale 1 to 16"),
+        ({"sizes": ((0, 8),)}, "sizes positive"),
+        ({"bytes_per_pixel": -1.0}, "memory and tile_error must be >= 0"),
+    ],
+    ids=str,
+)
+def test_foreign_networks_have_positive_sizes_too(wrong, message):
+    with pytest.raises(ValueError, match=message):
         ForeignNetwork(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"halo_l": 10**6}, "halo_l must be a whole number of at most 4096"),
+        ({"halo_r": 8.0}, "halo_r must be a whole number"),
+        ({"multiple": 2**20}, "multiple must be a whole number of at most 4096"),
+        ({"grid": 10**5}, "grid must be a whole number of at most 1024"),
+        ({"grid": True}, "grid must be a whole number"),
+        ({"scales": (0, 1, 2, 10**9)}, "scales must be at most 8 whole numbers from 0 to 7"),
+        ({"scales": tuple(range(9))}, "scales must be at most 8"),
+        ({"scales": ("0", 1, 2)}, "scales must be"),
+        ({"modulated": 3}, "modulated must be"),
+        ({"key_scale": 10**9}, "key_scale must be"),
+        ({"channels": (-1, 2, 3)}, "channels must be"),
+        ({"eps": "small"}, "eps must be a number"),
+        ({"eps": float("nan")}, "eps must be a number"),
+        ({"mask_threshold": 1.5}, "mask_threshold must be a number between 0 and 1"),
+        ({"gate_output": "yes"}, "gate_output must be true or false"),
+        ({"work": (1.0, "0", 0.0)}, "work must be"),
+    ],
+)
+def test_numbers_of_a_network_are_bounded_before_they_are_used(changes, words):
+    with pytest.raises(ValueError, match=words):
+        SpairNetwork(**{"halo_l": 8, "halo_r": 8, **changes})
+
+
+@pytest.mark.parametrize("changes", [{"multiple": 10**6}, {"halo": 10**6}, {"halo": "3"}])
+def test_numbers_of_a_foreign_network_are_bounded(changes):
+    with pytest.raises(ValueError, match="must be a whole number of at most 4096"):
+        ForeignNetwork(**changes)

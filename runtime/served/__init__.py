@@ -1,0 +1,1 @@
+"""Served graphs, ONNX files with a network in bytes."""
