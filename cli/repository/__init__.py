@@ -1,0 +1,1 @@
+"""Verb `repository` with its options."""

@@ -1,0 +1,1 @@
+"""Serving of bundles over HTTP and gRPC."""

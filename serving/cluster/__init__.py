@@ -1,0 +1,1 @@
+"""Restoration of folders on several machines, by Ray Data."""

@@ -1,0 +1,1 @@
+"""Static page for a browser."""

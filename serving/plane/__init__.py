@@ -1,0 +1,1 @@
+"""Data plane of models, queues and workers."""
