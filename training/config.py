@@ -31,9 +31,9 @@ class Stage(Section):
     """Networks that learn: the localization, the restoration with Net_L frozen, or both together."""
     steps: Annotated[int, Field(gt=0)]
     """Optimizer steps."""
-    batch: Annotated[int, Field(gt=0)] = 8
+    batch: Annotated[int, Field(gt=0, le=65536)] = 8
     """Samples of a step, over all devices."""
-    patch: Annotated[int, Field(ge=16, multiple_of=8)] = 64
+    patch: Annotated[int, Field(ge=16, le=4096, multiple_of=8)] = 64
     """Side of the square crops in pixels."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     """Peak rate, reached after the warm-up."""
@@ -122,7 +122,7 @@ class Hardware(Section):
     The sums are the same in another order, and the cost of a step follows the distortion (benchmarks/training.py)."""
     memory_gb: Annotated[float, Field(ge=0)] = 8.0
     """Gigabytes of decoded pictures that each process keeps in memory; the others go to the temporary folder."""
-    workers: Annotated[int, Field(ge=0)] = 1
+    workers: Annotated[int, Field(ge=0, le=256)] = 1
     """Processes per device that make the samples."""
     compile: bool = False
     """Whether a GPU fuses the operations of a step and replays them as a CUDA graph (torch.compile).
@@ -136,7 +136,7 @@ class Log(Section):
     to: tuple[Literal["csv", "tensorboard"], ...] = ("csv",)
     every: Annotated[int, Field(gt=0)] = 50
     """Steps between two entries."""
-    pictures: Annotated[int, Field(ge=0)] = 4
+    pictures: Annotated[int, Field(ge=0, le=10_000)] = 4
     """Number of held-out pictures that each validation, and the evaluation at the end of the run, draws."""
 
 

@@ -6,6 +6,7 @@ Everything that is wrong with a file is one sentence, before anything starts.
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
+from ..runtime.bounds.files import read_text
+from ..runtime.bounds.values import MOST_DEPTH, check_values
 from ..runtime.errors import UserError
 from .config import TrainingConfig
 from .data.config import Section
@@ -20,9 +23,13 @@ from .data.roots import RUNS, Places
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
 """Folder of the shipped configurations."""
+MOST_BYTES = 64 * 1024
+"""Bytes of the largest configuration; the shipped ones have some two thousand. YAML takes seconds for this much."""
 
 
-def load_config(path: Path, given: Mapping[str, Path] | None = None, *, runs: Path = Path(RUNS)) -> TrainingConfig:
+def load_config(
+    path: str | os.PathLike[str], given: Mapping[str, Path] | None = None, *, runs: Path = Path(RUNS)
+) -> TrainingConfig:
     """Read and check a run's configuration.
 
     Its paths stay as written; `Data.locate` makes them absolute.
@@ -36,7 +43,7 @@ def load_config(path: Path, given: Mapping[str, Path] | None = None, *, runs: Pa
         UserError: the file is missing, cannot be parsed, or has unknown, missing or out-of-range entries (the first is
             named); or a folder is given for an unknown data root.
     """
-    path = find_config(path)
+    path = find_config(Path(path))
     content = _parse(path)
     if not isinstance(content, dict):
         got = "nothing" if content is None else f"a {type(content).__name__}"
@@ -85,11 +92,57 @@ def _parse(path: Path) -> Any:
 
     form = "YAML" if path.suffix.lower() in {".yaml", ".yml"} else "TOML"
     try:
-        text = path.read_text(encoding="utf-8")
-        return yaml.safe_load(text) if form == "YAML" else tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
+        text = read_text(path, MOST_BYTES)
+        content = _parse_yaml(text) if form == "YAML" else tomllib.loads(text)
+        check_values(content)
+        _check_names(content)
+        return content
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}; check its permissions") from error
+    except RecursionError as error:
+        raise UserError(f"{path} is not valid {form}: it is nested too deep; write it flat") from error
+    except (ValueError, TypeError, LookupError, ArithmeticError, yaml.YAMLError) as error:  # 2020-13-45 is no date
+        reason = _shorten(" ".join(str(error).split()) or type(error).__name__)
         raise UserError(f"{path} is not valid {form}: {reason}; correct that line") from error
+
+
+def _parse_yaml(text: str) -> Any:
+    """Parse YAML without aliases and without deep nesting.
+
+    A few lines of aliases stand for more entries than memory holds, and deep nesting takes time that grows faster than
+    the file.
+    """
+    import yaml
+
+    loader, depth = yaml.SafeLoader(text), 0
+    compose = loader.compose_node
+
+    def compose_bounded(parent: Any, index: Any) -> Any:
+        nonlocal depth
+        if loader.check_event(yaml.AliasEvent):
+            line = loader.peek_event().start_mark.line + 1
+            raise yaml.YAMLError(f"line {line} has an alias (*name), which is not read: write it out")
+        depth += 1
+        if depth > MOST_DEPTH:
+            raise yaml.YAMLError(f"it is nested deeper than {MOST_DEPTH} levels")
+        node = compose(parent, index)
+        depth -= 1
+        return node
+
+    loader.compose_node = compose_bounded
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
+def _check_names(content: Any) -> None:
+    """Refuse tables whose names are no texts, as `yes: 1` makes."""
+    for value in content.values() if isinstance(content, dict) else content if isinstance(content, list) else ():
+        _check_names(value)
+    odd = [name for name in content if not isinstance(name, str)] if isinstance(content, dict) else []
+    if odd:
+        raise ValueError(f"the name {odd[0]!r} is no text; put it in quotes")
 
 
 def _describe(error: ValidationError) -> str:
@@ -97,7 +150,7 @@ def _describe(error: ValidationError) -> str:
     errors = [part for part in error.errors() if not (part["type"] == "too_short" and part["input"])]
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     first: dict[str, Any] = dict(errors[0])
-    where = ".".join(map(str, first["loc"]))
+    where = _shorten(".".join(map(str, first["loc"])))
     return f"{where}{': ' if where else ''}{_reason(first)}{more}"  # no place: the whole file
 
 
@@ -112,12 +165,17 @@ def _reason(error: dict[str, Any]) -> str:
         return "this entry is missing"
     if error["type"] == "model_type":
         wanted = _section_of(error["loc"])
-        return f"expected a table{f' with {_names(wanted)}' if wanted else ''}, got {given!r}"
+        return f"expected a table{f' with {_names(wanted)}' if wanted else ''}, got {_shorten(repr(given))}"
     if error["type"] == "tuple_type":
-        got = "one table: in TOML a list of tables has its name in [[ ]]" if isinstance(given, dict) else repr(given)
+        in_toml = "one table: in TOML a list of tables has its name in [[ ]]"
+        got = in_toml if isinstance(given, dict) else _shorten(repr(given))
         return f"expected a list, got {got}"
-    shown = "" if isinstance(given, dict) else f", got {given!r}"  # a whole table says nothing
-    return f"{error['msg'].removeprefix('Value error, ')}{shown}"
+    shown = "" if isinstance(given, dict) else f", got {_shorten(repr(given))}"  # a whole table says nothing
+    return f"{_shorten(error['msg'].removeprefix('Value error, '))}{shown}"
+
+
+def _shorten(words: str) -> str:
+    return words if len(words) <= 300 else f"{words[:300]}…"
 
 
 def _names(section: type[Section]) -> str:

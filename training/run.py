@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class Devices:
 
 
 def train(
-    config: TrainingConfig, out: Path, *, progress: bool = True, devices: Devices | None = None
+    config: TrainingConfig, out: str | os.PathLike[str], *, progress: bool = True, devices: Devices | None = None
 ) -> dict[str, Any]:
     """Train all stages of a configuration.
 
@@ -79,7 +80,7 @@ def train(
         KeyboardInterrupt: Ctrl-C; the state of the last epoch is kept.
         SystemExit: with `interruption.TERMINATED`, after a SIGTERM; likewise.
     """
-    devices = devices or Devices()
+    out, devices = Path(out), devices or Devices()
     _check_batches(config, devices)
     _check_gpus(devices)
     _check_compiler(config, devices)

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 
 from ..network import SPAIR
+from ..runtime.bounds.files import read_text
+from ..runtime.bounds.values import parse_json
 from ..runtime.errors import UserError
 from ..runtime.files import write_atomically
 from ..runtime.images import Picture, write_image
@@ -94,8 +96,8 @@ def read_scores(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / FOLDER / SCORES
     try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-    except ValueError as error:
+        return parse_json(read_text(path)) if path.is_file() else None
+    except (OSError, ValueError) as error:
         raise UserError(f"cannot read the scores {path}: {error}; remove the file") from error
 
 

@@ -82,3 +82,36 @@ def test_a_file_without_named_entries_is_refused(tmp_path, refuse, text, words):
     (tmp_path / "run.yaml").write_text(text)
     refuse(f"holds {words}, expected named entries", load_config, tmp_path / "run.yaml")
     refuse("is a folder, expected a file", load_config, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.yaml", "a: 2020-13-45", "month must be in 1..12"),
+        ("a.yaml", "a: &x [1]\nb: *x", "line 2 has an alias"),
+        (
+            "a.yaml",
+            "\n".join(["a: &a [x]", *(f"{b}: &{b} [*{a}, *{a}]" for a, b in ("ab", "bc", "cd"))]),
+            "has an alias",
+        ),
+        ("a.yaml", "1: 2", "the name 1 is no text"),
+        ("a.yaml", "a: [{yes: 2}]", "the name True is no text"),
+        ("a.yaml", "a: " + "1" * 5000, "digits"),
+        ("a.yaml", "a: 0x" + "1" * 500, "more than 19 digits"),
+        ("a.yaml", 'a: "\\uD800"', "half of a character"),
+        ("a.yaml", "[" * 5000, "nested deeper than 64"),
+        ("a.yaml", "a: " + "[" * 100 + "]" * 100, "nested deeper than 64"),
+        ("a.yaml", "? [a]\n: b", "unhashable"),
+        ("a.toml", "a = " + "1" * 5000, "digits"),
+        ("a.toml", "a = " + "[" * 5000, "nested too deep|is not valid TOML"),
+        ("a.toml", "#" * 70_000, "too large"),
+        ("a.toml", "a = 2020-13-45", "line 1"),
+    ],
+)
+def test_what_no_configuration_holds_is_refused_in_a_sentence(tmp_path, refuse, name, text, words):
+    (tmp_path / name).write_text(text)
+    refuse(f"{name} is not valid .*({words})", load_config, str(tmp_path / name))
+
+
+def test_numbers_that_are_not_finite_are_refused(configure, refuse):
+    refuse("memory_gb: .*finite", configure, ("workers = 0", "workers = 0\nmemory_gb = inf"))

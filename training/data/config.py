@@ -31,7 +31,7 @@ class Section(BaseModel):
     Unknown entries are errors, and values do not change after loading.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataRoot(Section):

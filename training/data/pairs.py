@@ -3,10 +3,9 @@
 Pairs are found by file stem, checked before any work starts, and read.
 """
 
-import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,11 +84,11 @@ def pair_folders(
     return pairs
 
 
-def check_pairs(pairs: Sequence[Pair], progress: CountProgress | None = None) -> None:
+def check_pairs(pairs: Sequence[Pair], progress: CountProgress | None = None, scale: int = 1) -> None:
     """Check pairs by decoding every file once.
 
     A long run then does not fail at its end. Files are decoded whole, because a truncated file has an intact header. A
-    file that serves several pairs is decoded once. `progress` counts files.
+    file that serves several pairs is decoded once. `progress` counts files, and `scale` is as in `read_pair`.
 
     Raises:
         UserError: files cannot be read, differ in size within a pair, or hold two halves in an odd width. All such
@@ -99,20 +98,53 @@ def check_pairs(pairs: Sequence[Pair], progress: CountProgress | None = None) ->
     sizes = dict(zip(paths, _sizes(paths, progress), strict=True))
     unreadable = [size for size in sizes.values() if isinstance(size, str)]
     odd = [str(pair.input) for pair in pairs if pair.side and _width(sizes[pair.input]) % 2]
-    unequal = [words for pair in pairs if (words := _unequal(pair, sizes))]
+    unequal = [words for pair in pairs if (words := _unequal(pair, sizes, scale))]
     complaints = []
     if unreadable:
         complaints.append(f"{len(unreadable)} of the files cannot be used: {listed(unreadable, ' | ')}")
     if odd:
         complaints.append(f"two pictures side by side need an even width, but {listed(odd)} cannot be halved")
     if unequal:
-        complaints.append(f"the pictures of a pair must have one size, but {listed(unequal, '; ')}: use matching files")
+        complaints.append(f"{_say_rule(scale)}, but {listed(unequal, '; ')}: use matching files")
     if complaints:
         raise UserError("; ".join(complaints))
 
 
-def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def keep_usable(
+    pairs: Sequence[Pair], progress: CountProgress | None, announce: Callable[[str], None], scale: int = 1
+) -> list[Pair]:
+    """Leave out the pairs that `check_pairs` would refuse.
+
+    `announce` is called with the reason for each of them; `progress` and `scale` are as in `check_pairs`.
+
+    Raises:
+        UserError: no pair can be used.
+    """
+    paths = list(dict.fromkeys(path for pair in pairs for path in pair.files))
+    sizes = dict(zip(paths, _sizes(paths, progress), strict=True))
+    kept: list[Pair] = []
+    reasons: list[str] = []
+    for pair in pairs:
+        unreadable = (size for path in pair.files if isinstance(size := sizes[path], str))
+        reason = next(unreadable, "") or _unequal(pair, sizes, scale)
+        if not reason and pair.side and _width(sizes[pair.input]) % 2:
+            reason = f"two pictures side by side need an even width, but {pair.input} cannot be halved"
+        if reason:
+            reasons.append(reason)
+            announce(f"{pair.name} is left out: {reason}")
+        else:
+            kept.append(pair)
+    if not kept:
+        raise UserError(f"none of the {len(pairs)} pairs can be used: {listed(reasons, ' | ')}")
+    return kept
+
+
+def read_pair(pair: Pair, scale: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Read a pair as floats.
+
+    Args:
+        pair: the files.
+        scale: factor from the input's height and width to the target's.
 
     Returns:
         Input and target as `read_rgb` returns them, and the mask as `read_mask` returns it, or None.
@@ -120,7 +152,7 @@ def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     Raises:
         UserError: a file cannot be read, the sizes differ, or two halves have an odd width.
     """
-    return _read(pair, read_rgb)
+    return _read(pair, read_rgb, scale)
 
 
 def read_pair_uint8(pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -152,26 +184,8 @@ def read_mask(path: Path) -> np.ndarray:
     return np.any(_values(path) > 0.5, axis=2)
 
 
-def fingerprint(pairs: Iterable[Pair]) -> str:
-    """Compute the SHA-256 over names and contents of all files.
-
-    Two reports with the same fingerprint measured the same pictures.
-    """
-    digest = hashlib.sha256()
-    for pair in pairs:
-        if pair.side:
-            digest.update(f"{pair.side}\0".encode())
-        for path in (pair.input, None if pair.side else pair.target, pair.mask):
-            content = path.read_bytes() if path is not None else b""
-            digest.update(f"{pair.name}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()
-
-
 def natural_order(stem: str) -> tuple[int, int, str]:
-    """Return a key that sorts numbers by value.
-
-    Stems that are no numbers come after them.
-    """
+    """Return a key that sorts numbers by value, before words."""
     return (0, int(stem), stem) if stem.isdecimal() else (1, 0, stem)
 
 
@@ -181,20 +195,38 @@ def listed(names: Sequence[str], separator: str = ", ") -> str:
     return separator.join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _read(pair: Pair, read: Callable[[Path], np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _read(
+    pair: Pair, read: Callable[[Path], np.ndarray], scale: int = 1
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     if pair.side:
         left, right = _halves(read(pair.input), pair)
         image, target = (left, right) if pair.side == "input-left" else (right, left)
     else:
         image, target = read(pair.input), read(pair.target)
     mask = read_mask(pair.mask) if pair.mask is not None else None
-    sizes = [f"{part.shape[1]}x{part.shape[0]}" for part in (image, target, mask) if part is not None]
-    if len(set(sizes)) > 1:
+    shapes = [image.shape, target.shape] + ([mask.shape] if mask is not None else [])
+    sizes = [f"{shape[1]}x{shape[0]}" for shape in shapes]
+    if not _fit([shape[:2] for shape in shapes], scale):
         raise UserError(
-            f"the pictures of a pair must have one size, but the sizes in pair {pair.name} "
-            f"({listed([*map(str, pair.files)])}) are {', '.join(sizes)}: use matching files"
+            f"{_say_rule(scale)}, but the sizes in pair {pair.name} ({listed([*map(str, pair.files)])}) are "
+            f"{', '.join(sizes)}: use matching files"
         )
     return image, target, mask
+
+
+def _fit(sizes: Sequence[tuple[int, ...]], scale: int) -> bool:
+    """Tell whether sizes are those of a pair.
+
+    They are those of input, target and mask, if there is one.
+    """
+    (height, width), target, *mask = sizes
+    return target == (scale * height, scale * width) and mask in ([], [(height, width)])
+
+
+def _say_rule(scale: int) -> str:
+    if scale == 1:
+        return "the pictures of a pair must have one size"
+    return f"the network enlarges pictures by {scale}, and the clean picture of a pair must be as much larger"
 
 
 def _halves(whole: np.ndarray, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
@@ -219,7 +251,7 @@ def read_rgb_uint8(path: Path) -> np.ndarray:
     pixels = read_image(path).pixels
     if pixels.dtype != np.uint8:
         raise UserError(f"{path} has {pixels.dtype} samples, expected 8 bits per channel: convert it")
-    colours = pixels[:, :, :3] if pixels.shape[2] > 1 else pixels
+    colours = pixels[:, :, :3] if pixels.shape[2] > 2 else pixels[:, :, :1]
     return np.array(np.broadcast_to(colours, (*colours.shape[:2], 3)))
 
 
@@ -230,7 +262,7 @@ def _values(path: Path) -> np.ndarray:
         float32 [H, W, 1 or 3], 0..1.
     """
     pixels = read_image(path).pixels
-    colours = pixels[:, :, :3] if pixels.shape[2] > 1 else pixels
+    colours = pixels[:, :, :3] if pixels.shape[2] > 2 else pixels[:, :, :1]
     if np.issubdtype(pixels.dtype, np.integer):
         return colours.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
     return colours.astype(np.float32)
@@ -298,7 +330,7 @@ def _width(size: tuple[int, int] | str) -> int:
     return 0 if isinstance(size, str) else size[0]
 
 
-def _unequal(pair: Pair, sizes: dict[Path, tuple[int, int] | str]) -> str:
+def _unequal(pair: Pair, sizes: dict[Path, tuple[int, int] | str], scale: int = 1) -> str:
     """Describe the sizes of a pair that differs in size.
 
     Returns:
@@ -308,7 +340,8 @@ def _unequal(pair: Pair, sizes: dict[Path, tuple[int, int] | str]) -> str:
     if pair.side and pair.input in known:
         width, height = known[pair.input]
         known[pair.input] = (width // 2, height)
-    if len(set(known.values())) < 2:
+    larger = {path: 1 if path == pair.target else scale for path in known}  # all in pixels of the clean picture
+    if len({(larger[path] * width, larger[path] * height) for path, (width, height) in known.items()}) < 2:
         return ""
     half = "half of " if pair.side else ""
     return ", ".join(

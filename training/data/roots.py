@@ -118,7 +118,8 @@ class Places:
         folder = self._find_root(name, root)
         if folder is None:
             return f"the data root {name} has no folder"
-        return None if folder.is_dir() else f"the data root {name} is {folder}, which is not a folder"
+        # os.path takes a name that is too long for no folder; Path.is_dir raises
+        return None if os.path.isdir(folder) else f"the data root {name} is {folder}, which is not a folder"  # noqa: PTH112
 
 
 def split_reference(path: Path) -> tuple[str | None, str]:

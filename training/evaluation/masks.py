@@ -7,8 +7,9 @@ import numpy as np
 
 from ...runtime.clock import CountProgress
 from ...runtime.errors import UserError
-from ..data.pairs import Pair, fingerprint, listed, read_pair
+from ..data.pairs import Pair, listed, read_pair
 from .comparison import lab_errors
+from .fingerprints import fingerprint
 from .metrics import MASK_MEASURES, LabSums, MaskCounts
 from .protocols import REGIONS, EvaluationProtocol, TaskProtocol, find_protocol
 from .restored import Restore, average_rows, restore_picture

@@ -8,11 +8,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ...runtime.arrays import enlarge
 from ...runtime.clock import CountProgress
 from ...runtime.errors import GateError, UserError
-from ..data.pairs import Pair, fingerprint, read_pair
+from ..data.pairs import Pair, read_pair
 from . import alignment, truth
 from .comparison import Example, Measured, MeasureSetting, compare, lab_errors
+from .fingerprints import fingerprint
 from .metrics import MASK_MEASURES, LabSums, QuantizeMode
 from .protocols import EvaluationProtocol, find_protocol
 
@@ -27,7 +29,7 @@ class RestorationResult(Protocol):
     def image(self) -> np.ndarray:
         """Return the picture, float [H, W, 3], RGB 0..1.
 
-        It has the size of the input.
+        It has the size of the input, times the scale.
         """
 
     @property
@@ -39,7 +41,8 @@ class RestorationResult(Protocol):
 
 
 Restore = Callable[[np.ndarray], RestorationResult]
-"""Function that restores a picture, float32 [H, W, 3] RGB 0..1."""
+"""Function that restores a picture, float32 [H, W, 3] RGB 0..1. With an attribute `scale` above 1, its pictures are
+that many times larger, and so must the clean ones be; measures of the input are those of its linear enlargement."""
 
 
 def evaluate(
@@ -140,12 +143,16 @@ class _Lab:
 
 def _restore_pair(restore: Restore, pair: Pair, shift: int) -> Example:
     """Read a pair and restore its input."""
-    image, target, mask = read_pair(pair)
+    scale = int(getattr(restore, "scale", 1))
+    image, target, mask = read_pair(pair, scale)
     try:
         alignment.crop_border(image, shift)  # checked before the restoration, which takes time
     except UserError as error:
         raise UserError(f"{pair.input}: {error}") from error
     restored, predicted = restore_picture(restore, image, pair)
+    if scale > 1:  # what anybody has without the network, to compare with
+        image = np.ascontiguousarray(np.moveaxis(enlarge(np.moveaxis(image, 2, 0), scale), 0, 2))
+        mask = None if mask is None else mask.repeat(scale, 0).repeat(scale, 1)
     return Example(pair.name, image, target, restored, predicted, mask)
 
 
@@ -160,16 +167,15 @@ def restore_picture(restore: Restore, image: np.ndarray, pair: Pair) -> tuple[np
         ValueError: as `evaluate`.
     """
     result = restore(image.copy())  # a copy, because a network may work in place
-    _check_result(result.image, image, pair)
+    _check_result(result.image, image, pair, int(getattr(restore, "scale", 1)))
     return result.image, None if result.mask is None else _hard_mask(result.mask, image, pair)
 
 
-def _check_result(restored: np.ndarray, image: np.ndarray, pair: Pair) -> None:
+def _check_result(restored: np.ndarray, image: np.ndarray, pair: Pair, scale: int) -> None:
     """Check shape, type and values of a restored picture."""
-    if restored.shape != image.shape or not np.issubdtype(restored.dtype, np.floating):
-        raise ValueError(
-            f"restoring {pair.name} returned {restored.dtype} {restored.shape}, expected float {image.shape}"
-        )
+    expected = (scale * image.shape[0], scale * image.shape[1], *image.shape[2:])
+    if restored.shape != expected or not np.issubdtype(restored.dtype, np.floating):
+        raise ValueError(f"restoring {pair.name} returned {restored.dtype} {restored.shape}, expected float {expected}")
     bad = int(restored.size - np.isfinite(restored).sum())
     if bad:
         raise GateError(f"restoring {pair.input} returned {bad} values that are not finite")

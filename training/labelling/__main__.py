@@ -1,7 +1,6 @@
 """Command line of `python -m spair.training.labelling`."""
 
 import argparse
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from ...runtime.errors import UserError
 from ..data.corpus import read_photos
 from ..data.pairs import listed, pair_folders, read_mask, read_rgb_uint8
 from .labeller import PACKAGES, Labeller, load_encoder
-from .teaching import Teaching, make_part, teach, write_labels
+from .teaching import Teaching, part_of, teach, write_labels
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,7 +57,8 @@ def _run(given: argparse.Namespace) -> int:
     paths = [*unlabelled]
     if twice := sorted({path.stem for path in paths if [other.stem for other in paths].count(path.stem) > 1}):
         raise UserError(f"--photos {given.photos} has several pictures called {listed(twice)}; rename all but one")
-    shutil.rmtree(make_part(given.out))  # check now, not after an hour, that the folder can be made
+    with part_of(given.out):  # check now, not after an hour, that the folder can be made
+        pass
     how = Teaching(steps=given.steps)
     others = [photo for photo in unlabelled.values() if min(photo.shape[:2]) >= how.side]
     if not photos or not others:

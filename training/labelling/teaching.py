@@ -8,9 +8,9 @@ to the photographs with few shadows, for its `data.photos`: a simulated shadow o
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ...runtime.errors import UserError
+from ...temporary.places import place_beside
 from ..config import Loss
 from ..loop.losses import mask_loss
 from ..simulators import SIMULATORS
@@ -154,29 +155,31 @@ def write_labels(
         threshold: mean probability above which a pixel is shadow.
         clear: share of shadow below which a photograph is linked.
     """
-    part = make_part(out)
-    for path, photo in track(photos.items(), "labelling"):
-        found = find_probability(networks, photo) > threshold
-        Image.fromarray(found).save(part / "masks" / f"{path.stem}.png")
-        if found.mean() < clear:
-            (part / "clear" / path.name).symlink_to(path.resolve())
-    part.replace(out)
+    with part_of(out) as part:
+        for path, photo in track(photos.items(), "labelling"):
+            found = find_probability(networks, photo) > threshold
+            Image.fromarray(found).save(part / "masks" / f"{path.stem}.png")
+            if found.mean() < clear:
+                (part / "clear" / path.name).symlink_to(path.resolve())
+        part.replace(out)
 
 
-def make_part(out: Path) -> Path:
-    """Make empty folders for masks and links beside `out`.
+@contextlib.contextmanager
+def part_of(out: Path) -> Iterator[Path]:
+    """Make a folder beside `out` for masks and links.
+
+    It is removed at the end, unless it was moved into place.
 
     Raises:
         UserError: the folders cannot be made, for lack of permission or room.
     """
-    part = out.with_name(f".{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        for name in ("masks", "clear"):
-            (part / name).mkdir(parents=True)
-    except OSError as error:
-        raise UserError(f"--out {out} cannot be made ({error.strerror}); name another folder") from error
-    return part
+    with place_beside(out) as part:
+        try:
+            for name in ("masks", "clear"):
+                (part / name).mkdir(parents=True)
+        except OSError as error:
+            raise UserError(f"--out {out} cannot be made ({error.strerror}); name another folder") from error
+        yield part
 
 
 def _photographed(photos: Sequence[Photo], side: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

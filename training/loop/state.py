@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +73,13 @@ def read_run_state(path: Path) -> State | None:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         run = content["hyper_parameters"]
+        numbers = run["stage"], content["global_step"], content["epoch"]
+        if not all(isinstance(number, int) for number in numbers) or not isinstance(run["config"], dict):
+            raise TypeError("it has no numbers of stage, step and epoch, or no configuration")
         return State(run["stage"], content["global_step"], content["epoch"] + 1, run["config"], content["callbacks"])
-    except (RuntimeError, pickle.UnpicklingError, EOFError, LookupError, TypeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file makes PyTorch's readers raise almost any type
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
             f"the run cannot be resumed: its state {path} is damaged ({reason}); "

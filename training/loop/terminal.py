@@ -57,9 +57,13 @@ def name_stage(config: TrainingConfig, stage: int) -> str:
 
 
 def say(words: str) -> None:
-    """Print a line on stderr, in the first process only."""
+    """Print a line on stderr, in the first process only.
+
+    Names in it are of files, so what does not print is written as escapes.
+    """
     if is_first():
-        print(words, file=sys.stderr, flush=True)
+        visible = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in words)
+        print(visible, file=sys.stderr, flush=True)
 
 
 def is_first() -> bool:

@@ -1,4 +1,3 @@
-import hashlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +12,7 @@ from spair.training.data import pairs as pairs_module
 from spair.training.data.pairs import (
     Pair,
     check_pairs,
-    fingerprint,
+    keep_usable,
     pair_folders,
     read_mask,
     read_pair,
@@ -151,37 +150,24 @@ def test_read_mask_cuts_at_half_and_ignores_alpha(tmp_path):
     assert read_mask(tmp_path / "m.png").tolist() == [[False, False, True, True]]
 
 
-def test_fingerprint_follows_contents_and_names_not_places(folders, tmp_path):
-    pairs = pair_folders(folders / "in", folders / "clean")
-    first = fingerprint(pairs)
-    (folders / "in").rename(folders / "moved")
-    moved = pair_folders(folders / "moved", folders / "clean")
-    assert fingerprint(moved) == first
-    assert fingerprint(moved[:2]) != first
-    assert fingerprint([Pair(p.name, p.target, p.input) for p in moved]) != first
-    save(folders / "clean" / "2.png", value=101)
-    assert fingerprint(moved) != first
-
-
-def test_fingerprint_of_plain_pairs_is_that_of_earlier_reports(tmp_path):
-    for name, content in (("a.png", b"degraded"), ("b.png", b"clean"), ("m.png", b"mask")):
-        (tmp_path / name).write_bytes(content)
-    plain = Pair("7", tmp_path / "a.png", tmp_path / "b.png")
-    masked = Pair("8", tmp_path / "a.png", tmp_path / "b.png", tmp_path / "m.png")
-    expected = b"7\x008\0degraded" + b"7\x005\0clean" + b"7\x000\0"
-    expected += b"8\x008\0degraded" + b"8\x005\0clean" + b"8\x004\0mask"
-    assert fingerprint([plain, masked]) == hashlib.sha256(expected).hexdigest()
-
-
-def test_fingerprint_knows_which_half_is_the_input(tmp_path):
-    path = save(tmp_path / "1.png", (2, 4))
-    sides = [Pair("1", path, path, side=side) for side in ("", "input-left", "input-right")]
-    assert len({fingerprint([pair]) for pair in sides}) == 3
-
-
 def test_halves_lie_in_one_file(tmp_path):
     with pytest.raises(ValueError, match=r"halves must lie in one file, but 1 has a\.png and b\.png"):
         Pair("1", Path("a.png"), Path("b.png"), side="input-left")
+
+
+def test_the_clean_picture_of_a_network_that_enlarges_is_as_much_larger(tmp_path):
+    small, large = save(tmp_path / "a.png", (3, 5)), save(tmp_path / "b.png", (6, 10))
+    pair = Pair("1", small, large)
+    check_pairs([pair], scale=2)
+    image, target, _ = read_pair(pair, 2)
+    assert image.shape == (3, 5, 3) and target.shape == (6, 10, 3)
+    masked = Pair("2", small, large, save(tmp_path / "m.png", (3, 5), 255, channels=1))
+    assert read_pair(masked, 2)[2].shape == (3, 5)
+    check_pairs([masked], scale=2)
+    for scale, message in ((1, "of a pair must have one size"), (3, "enlarges pictures by 3, and the clean picture")):
+        for check in (lambda: read_pair(pair, scale), lambda: check_pairs([pair], scale=scale)):  # noqa: B023
+            with pytest.raises(UserError, match=message):
+                check()
 
 
 class TestReading:
@@ -294,3 +280,16 @@ class TestChecking:
 
     def test_nothing_to_check_is_fine(self):
         check_pairs([])
+
+
+def test_pairs_that_cannot_be_used_are_left_out_and_named(folders):
+    save(folders / "in" / "2.jpg", size=(7, 9))
+    (folders / "clean" / "10.png").write_text("x")
+    pairs = pair_folders(folders / "in", folders / "clean", check=False)
+    side = Pair("side", folders / "in" / "1.jpg", folders / "in" / "1.jpg", side="input-left")
+    told = []
+    assert keep_usable([*pairs, side], None, told.append) == pairs[:1]
+    assert [words.partition(" is left out: ")[0] for words in told] == ["2", "10", "side"]
+    assert "9x7" in told[0] and "not a picture" in told[1] and "even width" in told[2]
+    with pytest.raises(UserError, match="none of the 2 pairs can be used"):
+        keep_usable(pairs[1:], None, told.append)

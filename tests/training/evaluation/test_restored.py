@@ -301,3 +301,28 @@ def test_levins_pictures_lie_off_their_targets(data_dir):
     plain, shifted = evaluate(Plain, [pair], "blur"), evaluate(Plain, [pair], "blur", shift=15)
     assert shifted["input"]["psnr_rgb"] > plain["input"]["psnr_rgb"] + 1
     assert any(shifted["images"][0]["input"]["shift"])
+
+
+class Repeating:
+    """A network that repeats every pixel in a square."""
+
+    def __init__(self, scale):
+        self.scale = scale
+
+    def __call__(self, image):
+        return Plain(image.repeat(self.scale, 0).repeat(self.scale, 1), None)
+
+
+def test_a_network_that_enlarges_is_compared_with_larger_pictures(folders):
+    (folders / "large").mkdir()
+    for stem in SIZES:
+        small = read_rgb(folders / "input" / f"{stem}.png")
+        pixels = np.rint(small * 255).astype(np.uint8).repeat(3, 0).repeat(3, 1)
+        write_image(folders / "large" / f"{stem}.png", Picture(pixels))
+    pairs = pair_folders(folders / "input", folders / "large", folders / "mask", check=False)
+    report = evaluate(Repeating(3), pairs)
+    assert report["psnr_rgb"] == metrics.PSNR_CAP > report["input"]["psnr_rgb"] > 10  # the input is blurred
+    rows = {row["name"]: (row["height"], row["width"]) for row in report["images"]}
+    assert rows == {stem: (3 * height, 3 * width) for stem, (height, width) in SIZES.items()}
+    with pytest.raises(UserError, match="enlarges pictures by 2, and the clean picture"):
+        evaluate(Repeating(2), pairs)

@@ -12,6 +12,7 @@ from torch import nn
 from spair.training.labelling import __main__ as command
 from spair.training.labelling.labeller import Labeller
 from spair.training.labelling.teaching import Teaching, draw_batch, find_probability, teach, write_labels
+from tests.temporary.dead import left_by_the_dead
 
 SMALL = Teaching(steps=60, batch=4, side=32, simulate=0.25)
 
@@ -110,9 +111,8 @@ def write(folder, name, array):
 
 def test_labels_and_links_to_what_is_clear_are_written(tmp_path):
     photos = {tmp_path / f"{name}.jpg": np.full((20, 33, 3), value, np.uint8) for name, value in (("a", 0), ("b", 255))}
-    part = tmp_path / ".out.part" / "masks"
-    part.mkdir(parents=True)
-    (part / "old.png").touch()  # of a run that was killed
+    part = left_by_the_dead(tmp_path / "out")
+    write(part, "old", np.zeros((20, 33), np.uint8))
     write_labels([lambda image: (0.5 - image[:, :1]) * 100], photos, tmp_path / "out")
     masks = {path.stem: np.asarray(Image.open(path)) for path in (tmp_path / "out" / "masks").iterdir()}
     assert {name: (mask.shape, mask.mean()) for name, mask in masks.items()} == {"a": ((20, 33), 1), "b": ((20, 33), 0)}

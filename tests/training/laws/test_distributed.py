@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import lightning as L
+import pytest
 import torch
 
 from spair.network import load_checkpoint
@@ -30,6 +31,7 @@ def spair(*arguments: object) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
+@pytest.mark.whole
 def test_two_processes_end_with_the_weights_of_one(configure, folder):
     config = configure(*CHANGES, stages=STAGES)
     options = ("--accelerator", "cpu", "--devices", 2, "--threads", 1, "--json")

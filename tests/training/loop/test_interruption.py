@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from spair.cli.shared.process.termination import ending_cleanly
 from spair.training.loop.interruption import TERMINATED, Interruption
 from spair.training.loop.module import RestorationModule
 from spair.training.loop.state import read_run_state
@@ -62,13 +63,15 @@ def test_a_ctrl_c_that_was_swallowed_stops_the_next_step(configure, folder, step
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_sigterm_stops_with_an_exit_code_of_its_own(configure, folder, steps):
+@pytest.mark.parametrize("around", [contextlib.nullcontext, ending_cleanly], ids=["alone", "in the command"])
+def test_sigterm_stops_with_an_exit_code_of_its_own(configure, folder, steps, around):
     begun = steps(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    with pytest.raises(SystemExit) as caught:
+    with pytest.raises(SystemExit) as caught, around():
         train(configure(stages=[("net_l", 9)]), folder / "runs", progress=False)
     assert caught.value.code == TERMINATED == 143
     assert begun in ([0, 1, 2], [0, 1, 2, 3])
     assert read_run_state(folder / "runs" / "test" / STATE).steps in (2, 4)
+    assert [path for path in folder.rglob(".*") if path.name.endswith(".tmp")] == []
 
 
 def test_a_sigterm_that_workers_get_too_ends_alike(configure, folder, steps):

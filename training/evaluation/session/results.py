@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import pickle
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 from ....runtime.errors import UserError
 from ....runtime.files import write_atomically
 from ....runtime.images import Picture, write_image
+from ....temporary.places import place_beside
 from ..report.markdown import label_models
 from .kinds import Kind
 
@@ -135,21 +135,25 @@ def open_results(out: Path | None, kind: Kind, drawing: Drawing) -> Iterator[Res
             raise UserError("--pictures and --separate say what is drawn into --out; give --out as well")
         yield None
         return
-    made = not out.exists()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=".evaluate-", dir=out))
-    except OSError as error:
-        raise UserError(f"cannot write into the folder {out}: {error.strerror}; choose another --out") from error
-    results = ResultFolder(stage, kind, drawing)
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            if not out.exists():
+                stack.callback(_remove_empty, out)
+            out.mkdir(parents=True, exist_ok=True)
+            stage = stack.enter_context(place_beside(out / "evaluate"))
+            stage.mkdir()
+        except OSError as error:
+            raise UserError(f"cannot write into the folder {out}: {error.strerror}; choose another --out") from error
+        results = ResultFolder(stage, kind, drawing)
+        stack.callback(results.close)
         yield results
         _move(stage, out)
-    finally:
-        results.close()
-        shutil.rmtree(stage, ignore_errors=True)
-        if made and not any(out.iterdir()):
-            out.rmdir()
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder if nothing is in it."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _move(stage: Path, out: Path) -> None:

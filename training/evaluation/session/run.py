@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ....runtime.clock import CountProgress
+from ....runtime.errors import UserError
 from .kinds import Kind
 from .results import ResultFolder
 from .sources import Sources
@@ -24,6 +25,19 @@ class OpenModel(NamedTuple):
 
     path: Path
     restorer: Restorer
+
+
+def _find_scale(models: Sequence[OpenModel]) -> int:
+    """Return the factor by which the models enlarge pictures.
+
+    Raises:
+        UserError: they differ in it, so no clean picture fits all.
+    """
+    scales = {model.path: int(getattr(model.restorer, "scale", 1)) for model in models}
+    if len(set(scales.values())) > 1:
+        listed = ", ".join(f"{path} by {scale}" for path, scale in scales.items())
+        raise UserError(f"the models enlarge pictures by different factors ({listed}); evaluate them one by one")
+    return next(iter(scales.values()))
 
 
 def evaluate_models(
@@ -47,15 +61,16 @@ def evaluate_models(
     """
     for model in models:
         kind.check(model.restorer, model.path)
+    left_out: list[str] = []
     with counter("checking:") as progress:
-        pairs = sources.find(progress)
+        pairs = sources.find(progress, left_out.append, _find_scale(models))
     reports = {}
     for number in (*range(1, len(models)), 0):  # peers first: a montage shows the results of all
         path, restorer = models[number]
         keep = None if results is None else results.keeper(number)
         with counter(f"{path.name}:") as progress:
             reports[number] = kind.measure(restorer, pairs, model=str(path), progress=progress, keep=keep)
-    report = reports.pop(0) | sources.to_json()
+    report = reports.pop(0) | sources.to_json() | {"left_out": left_out}
     report["published"] = kind.publish(sources.dataset, sources.split, len(pairs))
     if reports:
         report["compare"] = [{key: one[key] for key in one if key != "images"} for one in reports.values()]

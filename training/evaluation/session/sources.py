@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from ....runtime.clock import CountProgress
 from ....runtime.errors import UserError
 from ...data.datasets import LAYOUTS, find_pairs
-from ...data.pairs import Pair, check_pairs, listed, pair_folders
+from ...data.pairs import Pair, check_pairs, keep_usable, listed, pair_folders
 
 
 @dataclass(frozen=True)
@@ -56,16 +57,26 @@ class Sources:
         """Whether there are true masks but no clean pictures."""
         return self.clean is None and self.dataset is None
 
-    def find(self, progress: CountProgress) -> list[Pair]:
+    def find(
+        self, progress: CountProgress, announce: Callable[[str], None] = lambda reason: None, scale: int = 1
+    ) -> list[Pair]:
         """Find the chosen pairs.
 
-        Every chosen file is decoded once. The other files must pair as well, but are not decoded.
+        Every chosen file is decoded once. The other files must pair as well, but are not decoded. A pair of folders
+        that cannot be used is left out. Data sets must be whole: their scores are compared with published ones.
+
+        Args:
+            progress: counts files.
+            announce: called with the reason for each pair that is left out.
+            scale: factor from a picture's height and width to those of its clean one.
 
         Raises:
-            UserError: files do not pair or cannot be used; `only` names a picture that does not exist.
+            UserError: files do not pair, or cannot be used at all; `only` names a picture that does not exist.
         """
         chosen = choose_pairs(self._list(), self.only)
-        check_pairs(chosen, progress)
+        if self.dataset is None and not self.only:
+            return keep_usable(chosen, progress, announce, scale)
+        check_pairs(chosen, progress, scale)
         return chosen
 
     def _list(self) -> list[Pair]:

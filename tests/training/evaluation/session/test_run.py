@@ -40,7 +40,7 @@ class Results:
 
 @pytest.fixture
 def pairs(monkeypatch):
-    monkeypatch.setattr(Sources, "find", lambda self, progress: ["one", "two"])
+    monkeypatch.setattr(Sources, "find", lambda self, progress, announce, scale: ["one", "two"])
     return ["one", "two"]
 
 
