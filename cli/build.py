@@ -9,9 +9,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from .shared.models import read_expected
 from .shared.names import read_model, refuse_name
-from .shared.options import Json
-from .shared.output import deliver, working
+from .shared.options import ExpectDigest, Json
+from .shared.output import deliver, tell, working
 from .shared.sizes import parse_size
 
 EXAMPLES = """\b
@@ -19,6 +20,7 @@ Examples:
   spair build rain-tiny.spair --target local
   spair build rain-tiny.spair --target rtx
   spair build rain-tiny.spair --target jetson-orin-jp6 --json
+  spair build rain-tiny.spair --target local --served --batch 8
   spair build rain-tiny.spair --target l4 --no-engines
 """
 
@@ -42,6 +44,9 @@ def build(
     library: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Plugin library that was built for the target before.")
     ] = None,
+    served: Annotated[
+        bool, typer.Option("--served", help="Build an engine for Triton Inference Server too, for each precision.")
+    ] = False,
     usual_size: Annotated[
         str, typer.Option(metavar="SIZE", help="Width x height that the engines are tuned for.")
     ] = "1280x720",
@@ -66,6 +71,7 @@ def build(
         int | None, typer.Option(min=1, metavar="JOBS", help="Kernels compiled side by side; all cores when left out.")
     ] = None,
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Use what was compiled before.")] = True,
+    expect_digest: ExpectDigest = None,
     as_json: Json = False,
 ) -> None:
     """Build TensorRT plugins and engines for a target.
@@ -77,7 +83,10 @@ def build(
     refuse_name(bundle, "build")  # before packages that an installation of the runtime alone does not have
     from ..export.engines.options import EngineOptions
     from ..export.engines.target import build_target
+    from ..runtime.errors import UserError
 
+    if served and not engines:
+        raise UserError("--served asks for an engine and --no-engines for none; leave one of the two out")
     options = EngineOptions(
         parse_size("--usual-size", usual_size),
         parse_size("--max-size", max_size),
@@ -93,11 +102,13 @@ def build(
             options if engines else None,
             precisions=precision or [],
             library=library,
+            served=served,
             jobs=jobs,
             cache=cache,
             timeout=60 * timeout,
+            expect_digest=read_expected(expect_digest),
             progress=progress,
-            announce=lambda sentence: typer.echo(sentence, err=True),
+            announce=tell,
         )
     deliver(report, as_json, _show)
 
@@ -125,7 +136,7 @@ def _show(report: dict[str, Any], console: Console) -> None:
     for command in report["on_target"]:
         lines.append(f"on target  {command}")
     for line in lines:
-        console.print(line, markup=False, soft_wrap=True, highlight=False)
+        console.print(line, soft_wrap=True)
     if report["kernels"]:
         console.print()
         console.print(_kernel_table(report["kernels"]))

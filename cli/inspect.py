@@ -1,4 +1,4 @@
-"""Verb `spair inspect`, which shows and verifies a bundle or checkpoint."""
+"""Verb `spair inspect`, which shows and verifies a model."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .shared.models import is_checkpoint
+from .shared.models import is_checkpoint, read_expected
 from .shared.names import find_bundle
-from .shared.options import OUTPUT, Json, Model
+from .shared.options import OUTPUT, ExpectDigest, Json, Model
 from .shared.output import deliver, working
 
 EXAMPLES = """\b
 Examples:
   spair inspect rain-tiny.spair
   spair inspect rain-tiny.safetensors --json
+  spair inspect rain.onnx
   spair inspect rain-tiny.spair --polygraphy rain-polygraphy
 """
 
@@ -32,23 +33,28 @@ def inspect(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    expect_digest: ExpectDigest = None,
     as_json: Json = False,
 ) -> None:
-    """Show and verify a bundle or checkpoint.
+    """Show and verify a bundle, checkpoint or served graph.
 
     Prints task, size, work per pixel and precisions, and checks the hash of every file.
     """
-    from ..export.inspection import inspect_bundle, inspect_checkpoint
+    from ..export.inspection import inspect_bundle, inspect_checkpoint, inspect_served
+    from ..runtime.served.network import is_served
 
-    path = find_bundle(model)
+    path, expected = find_bundle(model), read_expected(expect_digest)
     if polygraphy is not None:
         _refuse_checkpoint(path)
     with working("reading") as progress:
-        report = inspect_checkpoint(path) if is_checkpoint(path) else inspect_bundle(path)
+        inspect_one = (
+            inspect_checkpoint if is_checkpoint(path) else inspect_served if is_served(path) else inspect_bundle
+        )
+        report = inspect_one(path, expected)
         if polygraphy is not None:
             from ..export.polygraphy.folder import write_polygraphy
 
-            report["polygraphy"] = write_polygraphy(path, polygraphy, progress)
+            report["polygraphy"] = write_polygraphy(path, polygraphy, progress, expect_digest=expected)
     deliver({**report, "model": str(model)}, as_json, _show)
 
 
@@ -71,9 +77,10 @@ def _show(report: dict[str, Any], console: Console) -> None:
     facts = Table.grid(padding=(0, 2))
     for key in ("kind", "preset", "task", "parameters"):
         value = report[key]
-        facts.add_row(key, f"{value:,}" if isinstance(value, int) else str(value or "not known").replace("[", r"\["))
+        facts.add_row(key, f"{value:,}" if isinstance(value, int) else str(value or "not known"))
     facts.add_row("precisions", ", ".join(report["precisions"]))
     facts.add_row("targets", ", ".join(report["targets"]) or "none built")
+    facts.add_row("digest", report["digest"])
     for name, check in report["checks"].items():
         facts.add_row(name, _describe(check))
     console.print(facts)
@@ -89,16 +96,17 @@ def _show(report: dict[str, Any], console: Console) -> None:
         console.print(table)
     if "polygraphy" in report:
         console.print()
-        console.print(_describe_folder(report["polygraphy"]), markup=False, soft_wrap=True, highlight=False)
+        for line in _describe_folder(report["polygraphy"]):
+            console.print(line, soft_wrap=True)
 
 
-def _describe_folder(written: dict[str, Any]) -> str:
+def _describe_folder(written: dict[str, Any]) -> list[str]:
     """Describe the folder for Polygraphy, with its thresholds."""
     lines = [f"Polygraphy {len(written['files'])} files in {written['folder']}; begin with its README.md"]
     for precision, values in written["thresholds"].items():
         named = ", ".join(f"{name} {values[name]} dB" for name in ("restored", "mask", "total"))
         lines.append(f"thresholds {precision}: {named}")
-    return "\n".join(lines)
+    return lines
 
 
 def _describe(check: Any) -> str:

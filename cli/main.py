@@ -9,12 +9,15 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from . import build, doctor, export, inspect, models, restore, train, trust
+from . import build, doctor, export, inspect, models, restore, serve, train, trust
 from .calibrate import command as calibrate
 from .demo import command as demo
 from .evaluate import command as evaluate
 from .profile import command as profile
+from .repository import command as repository
 from .shared.help import PanelCommand, PanelGroup
+from .shared.output import accept_all_text
+from .shared.process.ending import open_streams
 
 USE, PREPARE, MEASURE, TRAIN = "Use", "Prepare", "Measure", "Train"
 """Panels of the help."""
@@ -30,11 +33,13 @@ class Verb(NamedTuple):
 
 VERBS = (
     Verb(USE, restore.restore, restore.EXAMPLES),
+    Verb(USE, serve.serve, serve.EXAMPLES),
     Verb(USE, models.models, models.EXAMPLES),
     Verb(USE, demo.demo, demo.EXAMPLES),
     Verb(PREPARE, export.export, export.EXAMPLES),
     Verb(PREPARE, calibrate.calibrate, calibrate.EXAMPLES),
     Verb(PREPARE, build.build, build.EXAMPLES),
+    Verb(PREPARE, repository.repository, repository.EXAMPLES),
     Verb(PREPARE, trust.trust, trust.EXAMPLES),
     Verb(MEASURE, evaluate.evaluate, evaluate.EXAMPLES),
     Verb(MEASURE, profile.profile, profile.EXAMPLES),
@@ -82,6 +87,8 @@ def main() -> None:
 
     The process ends with the exit code of the verb.
     """
+    open_streams()
+    accept_all_text()
     app(prog_name="spair", args=sys.argv[1:])
 
 

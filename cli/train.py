@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from .shared.options import Json, Threads
-from .shared.output import deliver, finite_or_null, number, working
+from .shared.output import deliver, finite_or_null, number, tell, working
 from .shared.places import check_writable
 
 if TYPE_CHECKING:
@@ -100,13 +100,15 @@ def _run(run: Any, settings: Any, out: Path, devices: Any) -> dict[str, Any]:
             return run(settings, out, progress=True, devices=devices)
     except (KeyboardInterrupt, SystemExit) as error:
         if isinstance(error, KeyboardInterrupt) or error.code == TERMINATED:
-            typer.echo("stopped: the same command continues after the last epoch that was saved", err=True)
+            tell("stopped: the same command continues after the last epoch that was saved")
         raise
 
 
 def _show(report: dict[str, Any], console: Console) -> None:
+    from ..runtime.errors import quote
+
     def say(words: str) -> None:
-        console.print(words, markup=False, highlight=False, soft_wrap=True)
+        console.print(words, soft_wrap=True)
 
     say(f"checkpoint {report['checkpoint']} after {report['steps']} steps")
     if report["steps_per_second"] is not None:
@@ -122,9 +124,11 @@ def _show(report: dict[str, Any], console: Console) -> None:
         console.print(_tabulate(scores))
         for name in scores["pictures"]:
             say(f"  {checkpoint.parent / scores['folder'] / name}")
-    say("\nnext:")
-    say(f"  spair export {checkpoint} --out {checkpoint.stem}.spair")
-    say(f"  spair restore {checkpoint.stem}.spair PHOTOS --out restored")
+    console.print()
+    say("next:")
+    bundle = Path(f"{checkpoint.stem}.spair")
+    say(f"  spair export {quote(checkpoint)} --out {quote(bundle)}")
+    say(f"  spair restore {quote(bundle)} PHOTOS --out restored")
 
 
 def _tabulate(scores: dict[str, Any]) -> Table:

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from .shared.models import read_expected
 from .shared.names import read_model
-from .shared.options import Json
-from .shared.output import deliver, make_table
+from .shared.options import ExpectDigest, Json
+from .shared.output import Terminal, deliver, make_table
 
 EXAMPLES = """\b
 Examples:
@@ -31,6 +32,7 @@ def trust(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     remove: Annotated[bool, typer.Option("--remove", help="No longer trust this bundle's code.")] = False,
+    expect_digest: ExpectDigest = None,
     as_json: Json = False,
 ) -> None:
     """Let the plugins and engines of a bundle run here.
@@ -41,7 +43,13 @@ def trust(
     from ..runtime.trust import trust_bundle
 
     asked = not (yes or remove)
-    report = trust_bundle(bundle, target=target, remove=remove, confirm=_ask if asked else lambda shown: None)
+    report = trust_bundle(
+        bundle,
+        target=target,
+        remove=remove,
+        expect_digest=read_expected(expect_digest),
+        confirm=_ask if asked else lambda shown: None,
+    )
     deliver({**report, "removed": remove}, as_json, _show)
 
 
@@ -55,7 +63,7 @@ def _ask(report: dict[str, Any]) -> None:
 
     if not _is_terminal():
         raise UserError(f"nothing was trusted: there is no terminal to ask you about {report['bundle']}; add --yes")
-    _show_files(report, Console(stderr=True))
+    _show_files(report, Terminal(stderr=True))
     count = sum(not entry["trusted"] for entry in report["files"])
     files = f"{count} files run" if count > 1 else "this file run"
     if not typer.confirm(f"Let {files} as code, with your rights?", err=True):
@@ -70,12 +78,12 @@ def _show(report: dict[str, Any], console: Console) -> None:
     _show_files(report, console)
     what = "no longer trusted" if report["removed"] else "trusted now"
     line = f"{report['changed']} {what}" if report["changed"] else "nothing changed"
-    console.print(f"{line}; the list is {report['list']}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{line}; the list is {report['list']}", soft_wrap=True)
 
 
 def _show_files(report: dict[str, Any], console: Console) -> None:
     table = make_table(("target", "file", "SHA-256", "trusted"), ("bytes",))
     for entry in report["files"]:
-        names = (entry[key].replace("[", r"\[") for key in ("target", "file"))
+        names = (entry[key] for key in ("target", "file"))
         table.add_row(*names, f"{entry['sha256'][:12]}…", "yes" if entry["trusted"] else "no", f"{entry['bytes']:,}")
     console.print(table)

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from ..shared.deprecation import TARGETS, take_renamed
+from ..shared.models import read_expected
 from ..shared.names import refuse_name
-from ..shared.options import Json, Threads
-from ..shared.output import counting, deliver
+from ..shared.options import ExpectDigest, Json, Threads
+from ..shared.output import counting, deliver, note
 from ..shared.places import check_page
 from . import options
 from .page import render_report
@@ -46,6 +47,7 @@ def calibrate(
     fresh: options.Fresh = False,
     html: options.Html = None,
     threads: Threads = None,
+    expect_digest: ExpectDigest = None,
     as_json: Json = False,
 ) -> None:
     """Convert a bundle's graphs to FP16 or INT8.
@@ -65,7 +67,10 @@ def calibrate(
         precision, calibrator, statistics, quantize, percentile, tile, tiles, max_loss, assumed_psnr, threads,
         pictures, side, quick,
     )  # fmt: skip
-    report = calibrate_bundle(model, images, settings, targets=clean, fresh=fresh, progress=counting)
+    expected = read_expected(expect_digest)
+    report = calibrate_bundle(
+        model, images, settings, targets=clean, fresh=fresh, expect_digest=expected, progress=counting, announce=note
+    )
     if html is not None:
         write_atomically(html, render_report(report).encode())
     deliver({**report, "html": html and str(html)}, as_json, show_calibration)

@@ -15,10 +15,17 @@ VARIANTS = {
     "dense": "ONNX Runtime, every pixel",
     "packed": "ONNX Runtime, distorted pixels alone",
     "whole": "ONNX Runtime, the one graph of engines",
+    "rows": "the backend cpu, distorted pixels alone",
 }
 """Entry of "ways" in the report -> how the graphs were run."""
 
-PARTS = {"net_l": "Net_L", "net_r": "Net_R dense", "net_r_packed": "Net_R packed", "model": "the whole graph"}
+PARTS = {
+    "net_l": "Net_L",
+    "net_r": "Net_R dense",
+    "net_r_packed": "Net_R packed",
+    "model": "the whole graph",
+    "rows": "a picture on --backend cpu",
+}
 """Graph of a bundle -> its name for people."""
 
 HEAD = ("layer", "precision", "dB lost", "scale", "clipped", "largest", "vanishing", "work", "fp32 ms", "ms saved")
@@ -31,11 +38,12 @@ def show_calibration(report: dict[str, Any], console: Console) -> None:
         column.justify = "right"
     for row in report["table"]:
         table.add_row(*layer_cells(row))
-    console.print(table)
+    if report["table"]:
+        console.print(table)
     for line in conclusions(report):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     if report.get("html"):
-        console.print(f"page       {report['html']}", markup=False, soft_wrap=True)
+        console.print(f"page       {report['html']}", soft_wrap=True)
 
 
 def layer_cells(row: Mapping[str, Any]) -> list[str]:
@@ -73,8 +81,10 @@ def conclusions(report: Mapping[str, Any]) -> list[str]:
         describe_unseen(report),
         f"layers     {report['layers']}, {kept or 'none'} kept higher; "
         f"{sum(casts['casts'] for casts in report['casts'].values())} casts",
-        f"files      {number(report['file_ratio'], 3)} of fp32, wanted {report['file_ratio_target']:.2f} at most",
     ]  # fmt: skip
+    if report["file_ratio"] is not None:
+        ratio, most = number(report["file_ratio"], 3), report["file_ratio_target"]
+        lines.append(f"files      {ratio} of fp32, wanted {most:.2f} at most")
     lines += [f"speed      {line}" for line in describe_speed(report)]
     lines.append("stored     in the bundle" if report["stored"] else "stored     nothing, this was a diagnosis")
     return lines

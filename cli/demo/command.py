@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.resources
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +12,6 @@ from rich.console import Console
 from ..shared.options import OUTPUT, Json, Threads, Tile
 from ..shared.output import counting, decibel, deliver, make_table, working
 from ..shared.places import check_writable
-from .page import render_report
 from .precisions import calibrate_demo, show_precisions, summarise_precisions
 
 EXAMPLES = """\b
@@ -54,6 +52,7 @@ def demo(
         from ...runtime.files import write_atomically
         from ...runtime.machine.report import describe_machine
         from ...training.evaluation.samples import summarise_samples, try_samples
+        from .page import render_report
 
         facts = export_bundle(source, bundle, progress)
     calibrated = calibrate_demo(bundle, threads)
@@ -104,7 +103,7 @@ def export_bundle(checkpoint: Path, out: Path, progress: Any) -> dict[str, Any]:
 
     loaded = load_checkpoint(checkpoint)
     exported = export_checkpoint(checkpoint, out, force=True, progress=progress)
-    training = json.loads(loaded.training) if loaded.training else {}
+    training = _read_training(checkpoint, loaded.training)
     return {
         "checkpoint": checkpoint.name,
         "sha256": sha256(checkpoint),
@@ -119,15 +118,37 @@ def export_bundle(checkpoint: Path, out: Path, progress: Any) -> dict[str, Any]:
     }
 
 
+def _read_training(checkpoint: Path, text: str) -> dict[str, Any]:
+    from ...runtime.bounds.values import parse_json
+    from ...runtime.errors import UserError
+
+    try:
+        training = parse_json(text) if text else {}
+        if not isinstance(training, dict) or not isinstance(training.get("scores", {}), dict):
+            raise ValueError("it is no table with a table of scores")
+    except ValueError as error:
+        raise UserError(
+            f"cannot read what {checkpoint} says about its training: {error}; "
+            "save it with spair.network.save_checkpoint"
+        ) from error
+    return training
+
+
 def read_card(checkpoint: Path) -> str:
     """Read the first paragraph of a model card.
 
     The card is the Markdown file of the same name beside the checkpoint. Without one the text is empty.
     """
+    from ...runtime.bounds.files import read_text
+    from ...runtime.errors import UserError
+
     card = checkpoint.with_suffix(".md")
     if not card.is_file():
         return ""
-    paragraphs = card.read_text(encoding="utf-8").replace("\r\n", "\n").split("\n\n")
+    try:
+        paragraphs = read_text(card).replace("\r\n", "\n").split("\n\n")
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read the model card {card}: {error}; mend it, or move it away") from error
     prose = [" ".join(text.split()) for text in paragraphs if text.strip() and text.lstrip()[0] not in "#|-`<!>"]
     return prose[0].replace("**", "").replace("`", "") if prose else ""
 
@@ -146,7 +167,8 @@ def _show(report: dict[str, Any], console: Console) -> None:
         "dB: PSNR on luma; dense: every pixel computed; adaptive: tiles without distortion skipped, "
         "others computed on their distorted pixels where those are few"
     )
-    console.print(notes, markup=False, highlight=False, soft_wrap=True)
+    console.print(notes, soft_wrap=True)
     show_precisions(report["precisions"], console)
-    console.print(machine_line(report["machine"]), markup=False, highlight=False, soft_wrap=True)
-    console.print(f"bundle {report['bundle']}\nreport {report['report']}", markup=False, soft_wrap=True)
+    console.print(machine_line(report["machine"]), soft_wrap=True)
+    console.print(f"bundle {report['bundle']}", soft_wrap=True)
+    console.print(f"report {report['report']}", soft_wrap=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import statistics
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 
+from ...temporary.places import scratch_folder
 from ..shared.output import counting, make_table, number
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def calibrate_demo(bundle: Path, threads: int | None) -> dict[str, dict[str, Any
     from ...training.evaluation.samples import save_calibration_photos
 
     found: dict[str, dict[str, Any]] = {}
-    with tempfile.TemporaryDirectory(prefix="spair-demo-") as name:
-        rainy, clean = save_calibration_photos(Path(name))
+    with scratch_folder("demo") as folder:
+        rainy, clean = save_calibration_photos(folder)
         for precision in PRECISIONS:
             options = Options(precision, tile=TILE, tiles=TILES, threads=threads, quick=True)
             try:
@@ -123,4 +123,4 @@ def show_precisions(rows: Mapping[str, Any], console: Console) -> None:
         table.add_row(*precision_cells(precision, row))
     console.print(table)
     for line in precision_notes(rows):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)

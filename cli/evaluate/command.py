@@ -10,9 +10,21 @@ from typing import Annotated
 import typer
 
 from ..shared.deprecation import TARGET, take_renamed
-from ..shared.models import Execution, choose_path, open_model
-from ..shared.options import Backend, Factory, ForceDense, ForcePacked, Json, Model, Precision, Threads, Tile, TrustCode
-from ..shared.output import counting, deliver
+from ..shared.models import Execution, choose_path, open_model, read_expected
+from ..shared.options import (
+    Backend,
+    ExpectDigest,
+    Factory,
+    ForceDense,
+    ForcePacked,
+    Json,
+    Model,
+    Precision,
+    Threads,
+    Tile,
+    TrustCode,
+)
+from ..shared.output import counting, deliver, note
 from ..shared.places import check_writable
 from . import options
 from .tables import show_masks, show_restored
@@ -51,6 +63,7 @@ def evaluate(
     force_dense: ForceDense = False,
     force_packed: ForcePacked = False,
     trust_code: TrustCode = False,
+    expect_digest: ExpectDigest = None,
     factory: Factory = None,
     multiple: options.Multiple = 1,
     out: options.Out = None,
@@ -72,7 +85,8 @@ def evaluate(
     sources = Sources(inputs, clean, mask, dataset, root, split, split_names(only))
     task = protocol or sources.task() or "rain"
     kind = choose_kind(sources.masks_alone, task, Comparison(quantize, resize, shift))
-    execution = Execution(precision, backend, threads, tile, choose_path(force_dense, force_packed), trust_code)
+    path = choose_path(force_dense, force_packed)
+    execution = Execution(precision, backend, threads, tile, path, trust_code, read_expected(expect_digest))
     peers = compare or []
     if out is not None:
         check_writable(out)
@@ -82,4 +96,6 @@ def evaluate(
         models = [OpenModel(model, restorer)]
         models += [OpenModel(peer, stack.enter_context(open_model(peer, execution))) for peer in peers]
         report = evaluate_models(models, sources, kind, results, counting)
+    for reason in report["left_out"]:
+        note(reason)
     deliver(report, as_json, partial(show_masks if sources.masks_alone else show_restored, out=out))

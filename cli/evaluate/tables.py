@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from ..shared.output import number
@@ -63,14 +62,14 @@ def _models(report: dict[str, Any]) -> list[dict[str, Any]]:
 def _labels(models: list[dict[str, Any]]) -> list[str]:
     from ...training.evaluation.report.markdown import label_models
 
-    return [escape(label) for label in label_models([one["model"] for one in models])]
+    return label_models([one["model"] for one in models])
 
 
 def _print(table: Table, setting: str, console: Console, out: Path | None) -> None:
     console.print(table)
-    console.print(setting, markup=False, highlight=False, soft_wrap=True)
+    console.print(setting, soft_wrap=True)
     if out is not None:
-        console.print(f"report {out / 'report.md'}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"report {out / 'report.md'}", soft_wrap=True)
 
 
 def _setting(report: dict[str, Any]) -> str:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from ..shared.models import CHECKPOINT_SUFFIXES
+from ..shared.models import CHECKPOINT_SUFFIXES, is_checkpoint, read_expected
 from ..shared.names import find_bundle
-from ..shared.options import Json, Tile
+from ..shared.options import ExpectDigest, Json, Tile
 from ..shared.output import deliver, working
 from ..shared.places import check_cache, check_page
 from . import engine_options, options
@@ -38,7 +38,7 @@ def profile(
     densities: options.Densities = "0.02,0.1,0.2,0.5,1.0",
     masks: options.Masks = "streak,blob,shadow",
     precision: options.Precisions = "fp32",
-    backend: engine_options.Backend = engine_options.ONNXRUNTIME,
+    backend: engine_options.Backend = engine_options.AUTO,
     threads: options.ThreadCounts = None,
     repeat: options.Repeat = None,
     image: options.Image = None,
@@ -47,6 +47,7 @@ def profile(
     no_store: options.NoStore = False,
     tile: Tile = None,
     trust_code: engine_options.TrustCode = False,
+    expect_digest: ExpectDigest = None,
     spin: engine_options.Spin = False,
     nsys: engine_options.Nsys = False,
     export_times: engine_options.ExportTimes = None,
@@ -58,7 +59,7 @@ def profile(
     """Measure where the milliseconds go.
 
     Times dense and adaptive by mask and density, stages and layers, after checking that the results are equal.
-    Stores what computing packed and dense costs on this machine, which every later restoration decides by.
+    Stores what computing costs on this machine, which every later restoration decides by.
     With --backend tensorrt, times the engines of the bundle in the terms of trtexec instead.
     """
     from ...runtime.profiling import profile as work
@@ -73,12 +74,24 @@ def profile(
         densities=densities, masks=masks, precision=precision, threads=threads, tile=tile, repeat=repeat,
         picture=work.Size(source.pixels.shape[1], source.pixels.shape[0]),
     )  # fmt: skip
-    refuse_checkpoint(model)
-    bundle = work.open_checked(find_bundle(model), [setting.precision for setting in plan.settings])
+    bundle = open_bundle(model, plan, read_expected(expect_digest))
     report = {"model": str(model), **work.describe_run(bundle, source, plan), "repeat": repeat, "backend": backend}
     report |= measure(bundle, source, plan, choice, layers=layers, repeat=repeat, store=not no_store)
     write_page(report, html)
     deliver({**report, "html": html and str(html)}, as_json, show_report)
+
+
+def open_bundle(model: Path, plan: ProfilePlan, expect_digest: tuple[str, ...]) -> Bundle:
+    """Open the bundle of a profile.
+
+    Raises:
+        UserError: the model is a checkpoint; see `open_checked`.
+    """
+    from ...runtime.profiling.profile import open_checked
+
+    refuse_checkpoint(model)
+    precisions = [setting.precision for setting in plan.settings]
+    return open_checked(find_bundle(model), precisions, expect_digest=expect_digest)
 
 
 def measure(
@@ -96,9 +109,13 @@ def measure(
     Raises:
         UserError, GateError, EngineError, MemoryError: see the functions for each backend.
     """
+    from ...runtime.profiling import profile as work
+
     if choice.wanted:
         return measure_on_engines(bundle, source, plan, choice, layers=layers, repeat=repeat)
-    return measure_on_cpu(bundle, source, plan, layers=layers, store=store)
+    return measure_on_cpu(
+        bundle, source, work.choose_backends(bundle, plan, choice.backend), layers=layers, store=store
+    )
 
 
 def write_page(report: dict[str, Any], html: Path | None) -> None:
@@ -115,7 +132,7 @@ def write_page(report: dict[str, Any], html: Path | None) -> None:
 
 
 def measure_on_cpu(bundle: Bundle, source: Source, plan: ProfilePlan, *, layers: bool, store: bool) -> dict[str, Any]:
-    """Measure on ONNX Runtime.
+    """Measure on the processor.
 
     Raises:
         UserError, GateError: see `measure`.
@@ -126,7 +143,7 @@ def measure_on_cpu(bundle: Bundle, source: Source, plan: ProfilePlan, *, layers:
         check_cache()
     with working("profiling") as progress:
         found = work.measure(bundle, source, plan, progress, layers=layers, store=store)
-    return {**found, "engine": None, "files": {}}
+    return {**found, "engine": None, "files": {}, "backend": plan.settings[0].backend}
 
 
 def measure_on_engines(
@@ -159,11 +176,26 @@ def show_report(report: dict[str, Any], console: Console) -> None:
 
 
 def refuse_checkpoint(path: Path) -> None:
-    """Refuse a checkpoint, by its suffix."""
-    from ...runtime.errors import UserError
+    """Refuse a checkpoint, by its suffix or its content.
 
-    if path.suffix in CHECKPOINT_SUFFIXES and not path.is_dir():
+    Any other file is left to the reader of bundles.
+    """
+    from ...runtime.errors import UserError, quote
+
+    if is_checkpoint(path) and (path.suffix.lower() in CHECKPOINT_SUFFIXES or _holds_weights(path)):
         raise UserError(
             f"{path} is a checkpoint, but spair profile times the graphs of a bundle; "
-            f"export it first: spair export {path} --out NAME.spair"
+            f"export it first: spair export {quote(path)} --out NAME.spair"
         )
+
+
+def _holds_weights(path: Path) -> bool:
+    """Tell whether a file begins as weights.
+
+    It is False without torch, where nobody can export them.
+    """
+    try:
+        from ...network.files.content import begins_as_weights
+    except ImportError:
+        return False
+    return begins_as_weights(path)

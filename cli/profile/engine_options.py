@@ -14,15 +14,15 @@ from ..shared.places import check_page
 if TYPE_CHECKING:
     from ...runtime.profiling.engines.profile import EngineSetting
 
-ONNXRUNTIME, TENSORRT = "onnxruntime", "tensorrt"
-BACKENDS = (ONNXRUNTIME, TENSORRT)
+AUTO, TENSORRT = "auto", "tensorrt"
+BACKENDS = (AUTO, "cpu", "onnxruntime", TENSORRT)
 """Backends that can be profiled."""
 
 Backend = Annotated[
     str,
     typer.Option(
         metavar="BACKEND",
-        help="onnxruntime (CPU), or tensorrt (engines of the bundle, in the terms of trtexec).",
+        help="cpu, onnxruntime, auto (of these what restore takes), or tensorrt (engines, in the terms of trtexec).",
         rich_help_panel=MODEL,
     ),
 ]
@@ -89,7 +89,7 @@ def check_choice(choice: EngineChoice) -> None:
     from ...runtime.errors import UserError
 
     if choice.backend not in BACKENDS:
-        raise UserError(f"--backend is {choice.backend!r}; spair profile measures {' or '.join(BACKENDS)}")
+        raise UserError(f"--backend is {choice.backend!r}; expected one of {', '.join(BACKENDS)}")
     files = {
         "--export-times": choice.export_times,
         "--export-profile": choice.export_profile,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from ..shared.output import make_table, number
@@ -214,5 +213,5 @@ def _layer_table(layers: Row) -> Table:
     table = make_table(("layer", "type"), ("ms", "share"))
     for row in sorted(layers["layers"], key=lambda row: -row["ms"])[:TOP_LAYERS]:
         share = number(100 * row["share"], 1, " %")
-        table.add_row(escape(row["name"]), escape(row["type"] or "–"), number(row["ms"], 3), share)
+        table.add_row(row["name"], row["type"] or "–", number(row["ms"], 3), share)
     return table

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from ..shared.output import make_table, number
@@ -44,7 +43,7 @@ def show_profile(report: dict[str, Any], console: Console) -> None:
 def heading(console: Console, text: str) -> None:
     """Print a line with space above."""
     console.print()
-    console.print(text, markup=False, highlight=False, style="bold", soft_wrap=True)
+    console.print(text, style="bold", soft_wrap=True)
 
 
 def same_setting(one: Row, other: Row) -> bool:
@@ -64,6 +63,8 @@ def describe_setting(entry: Row, report: Row) -> str:
     An example is "fp32, all cores, 1920x1080".
     """
     words = [entry["precision"], describe_threads(entry["threads"])]
+    if entry.get("backend") == "cpu":
+        words.append("backend cpu")
     size = entry.get("size", report["check_size"])
     return ", ".join([*words, "x".join(map(str, size))])
 
@@ -92,7 +93,7 @@ def describe_picture(stages: Row, report: Row) -> str:
     return (
         f"{report['picture']} as {stages['file']['format']} file: {stages['total_ms']:.0f} ms from file to file, "
         f"{stages['pictures_per_second']:.2f} pictures/s, {stages['megapixels_per_second']:.2f} MP/s{found}; "
-        f"{memory}"
+        f"restoring the first one after opening took {stages['first_ms']:.0f} ms; {memory}"
     )
 
 
@@ -125,6 +126,12 @@ def describe_check(check: Row, report: Row) -> str:
 def describe_tuning(tuning: Row) -> str:
     """Say this machine's tuning and where it is stored."""
     where = f"stored in {tuning['stored']}" if tuning["stored"] else "neither stored nor used (--no-store)"
+    if tuning["backend"] == "cpu":
+        cost = (tuning["packed_ns"] + tuning["window_ns"]) / 1000
+        return (
+            f"costs of the backend cpu ({tuning['precision']}, {describe_threads(tuning['threads'])}): {cost:.1f} "
+            f"microseconds for a distorted pixel; {where}"
+        )
     return (
         f"tuning of this machine ({tuning['precision']}, {describe_threads(tuning['threads'])}): packed pays up to "
         f"{percent(tuning['crossover'])} of a piece's work; {where}"
@@ -181,7 +188,7 @@ def _operator_table(layers: Row) -> Table:
     table = make_table(("operator",), ("nodes", "ms", "share"))
     for row in layers["operators"][:TOP_OPERATORS]:
         share = number(100 * row["share"], 1, " %")
-        table.add_row(escape(row["operator"]), str(row["count"]), number(row["ms"]), share)
+        table.add_row(row["operator"], str(row["count"]), number(row["ms"]), share)
     return table
 
 
@@ -189,10 +196,10 @@ def _layer_table(layers: Row) -> Table:
     table = make_table(("layer", "what"), ("ms", "share"))
     for row in layers["layers"][:TOP_LAYERS]:
         share = number(100 * row["share"], 1, " %")
-        table.add_row(escape(row["name"]), escape(row["what"]), number(row["ms"]), share)
+        table.add_row(row["name"], row["what"], number(row["ms"]), share)
     return table
 
 
 def say(console: Console, line: str) -> None:
     """Print a sentence without markup."""
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(line, soft_wrap=True)

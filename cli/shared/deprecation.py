@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeVar
 
-import typer
+from .output import tell
 
 Value = TypeVar("Value")
 
@@ -41,9 +41,8 @@ def take_renamed(given: Value | None, old: Value | None, renamed: Renamed) -> Va
         return given
     if given is not None:
         raise UserError(f"{renamed.old} is the old name of {renamed.new}, got both; give {renamed.new} alone")
-    typer.echo(
+    tell(
         f"warning: {renamed.old} is called {renamed.new} since spair-rt {renamed.since}; "
-        f"the old name goes with {renamed.until}",
-        err=True,
+        f"the old name goes with {renamed.until}"
     )
     return old

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -23,10 +25,24 @@ EXTRA_OF_PACKAGE = {
     "PIL": "train",
     "tensorboardX": "train",
     "tomli": "train",
+    "ray": "ray",
+    "starlette": "serve",
+    "uvicorn": "serve",
+    "httptools": "serve",
+    "grpc": "serve",
+    "tritonclient": "serve",
+    "prometheus_client": "serve",
+    "google": "serve",
 }
 """Importable package -> the extra of spair-rt that brings it."""
 
-EXTRA_OF_VERB = {"demo": "train,export", "evaluate": "train", "train": "train"}
+EXTRA_OF_VERB = {
+    "demo": "train,export",
+    "evaluate": "train",
+    "train": "train",
+    "serve": "serve",
+    "repository": "export,serve",
+}
 """Verb -> the extras that it needs beyond the plain installation; all other verbs need "export"."""
 
 REQUIRED = ("numpy", "onnxruntime", "pyvips", "rich", "typer")
@@ -68,6 +84,7 @@ def _explain_usage(error: Any, code: int) -> Failure:
         words = words.replace(separator, f"; {separator[2:].lower()}")
     for given in _rejected_values(error):
         words += "" if given in words else f", got {given}"
+    words += "".join(f"; for the file of that name write ./{name}" for name in _find_dashed(error))
     place = error.ctx.command_path if getattr(error, "ctx", None) is not None else "spair"
     return Failure(words[:1].lower() + words[1:], code, f"see {place} --help")
 
@@ -79,6 +96,16 @@ def _rejected_values(error: BaseException) -> list[str]:
     """
     details = getattr(error.__cause__, "errors", None)
     return [repr(detail["input"]) for detail in details()] if callable(details) else []
+
+
+def _find_dashed(error: Any) -> list[str]:
+    """Find a file that was taken for an option.
+
+    Its name begins with a dash; a pattern of the shell gives such names unasked.
+    """
+    option = getattr(error, "option_name", None) or ""
+    given = [word for word in sys.argv[1:] if option and word.startswith(option) and os.path.lexists(word)]
+    return given[:1]
 
 
 def _explain_float(error: BaseException, verb: str) -> Failure:

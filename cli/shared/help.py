@@ -8,14 +8,19 @@ broken by a frame. Click's own page has one list of options, cuts long summaries
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from ...temporary.leftovers import sweep_scratch
 from .failures import BAD_INPUT, explain
 from .options import OUTPUT
+from .output import tell
+from .process.ending import BROKEN_PIPE, is_reader_gone, silence
+from .process.termination import Terminated, ending_cleanly
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -23,11 +28,22 @@ INTERRUPTED = 130
 OTHERS = "Options"
 """Panel of the options that name no other; the last one of a page, after `OUTPUT`."""
 
+PLACES = ("FOLDER", "FILE", "DIR", "MODEL", "PICTURES", "NAME=FOLDER")
+"""Metavars of options that name files and folders."""
+
 Item = TypeVar("Item")
 
 
 class PanelCommand(TyperCommand):
     """Command whose help groups its options in panels."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse empty names of files and folders.
+
+        They would stand for the current folder.
+        """
+        _refuse_empty(args, self.get_params(ctx))
+        return list(super().parse_args(ctx, args))
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Name the arguments by their metavars."""
@@ -52,6 +68,8 @@ class PanelGroup(TyperGroup):
         """Parse the options before the verb."""
         try:
             return super().make_context(*arguments, **options)
+        except KeyboardInterrupt as error:
+            raise _interrupt() from error
         except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
@@ -61,13 +79,18 @@ class PanelGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the verb.
 
-        Exit codes are 2 for bad input and missing packages, 1 for a missed gate, and 130 after Ctrl-C.
+        Exit codes are 2 for bad input and missing packages, 1 for a missed gate, 130 after Ctrl-C, and 143 after
+        SIGTERM. Before that, what killed processes left in the folder for temporary files is removed.
         """
         try:
-            return super().invoke(ctx)
+            with ending_cleanly():
+                sweep_scratch()
+                return super().invoke(ctx)
+        except Terminated as error:
+            tell(f"ended by {signal.Signals(error.signal).name}")
+            raise
         except KeyboardInterrupt as error:
-            typer.echo("interrupted", err=True)
-            raise typer.Exit(INTERRUPTED) from error
+            raise _interrupt() from error
         except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
@@ -85,18 +108,50 @@ class PanelGroup(TyperGroup):
         _write_parameters(self.get_params(ctx), ctx, formatter)
 
 
+def _interrupt() -> typer.Exit:
+    tell("interrupted")
+    return typer.Exit(INTERRUPTED)
+
+
 def _report(error: Exception, verb: str) -> None:
     """Print the sentence of an error and exit.
 
-    A bug prints nothing, and the function returns.
+    A bug prints nothing, and the function returns. A reader of stdout that is gone is no error: nothing is printed.
     """
+    if isinstance(error, BrokenPipeError) and is_reader_gone():
+        silence()
+        raise typer.Exit(BROKEN_PIPE) from error
     failure = explain(error, verb)
     if failure is None:
         return
-    typer.echo(f"error: {failure.sentence}", err=True)
+    tell(f"error: {failure.sentence}")
     if failure.pointer is not None:
-        typer.echo(failure.pointer, err=True)
+        tell(failure.pointer)
     raise typer.Exit(failure.code) from error
+
+
+def _refuse_empty(args: list[str], params: Iterable[Any]) -> None:
+    """Refuse empty texts where a file or folder is expected.
+
+    A script gives them where it uses a variable that is not set.
+    """
+    from ...runtime.errors import UserError
+
+    options = {name: param for param in params if not _is_argument(param) for name in param.opts}
+    for before, word in zip(["", *args], args, strict=False):
+        name, joined, value = word.partition("=")
+        if not (joined and name in options):
+            name, value = before, word
+        if value.strip():
+            continue
+        option = options.get(name)
+        if option is None or getattr(option, "is_flag", False):
+            name = "an argument"
+        elif option.metavar not in PLACES:
+            continue
+        raise UserError(
+            f"{name} is empty, as from a variable that is not set; give a name, or . for the current folder"
+        )
 
 
 def _write_parameters(params: Iterable[Any], ctx: Any, formatter: Any) -> None:

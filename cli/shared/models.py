@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .names import find_bundle, find_checkpoint
+from .output import tell
 
 if TYPE_CHECKING:
     from ...runtime import Restorer
@@ -30,6 +31,8 @@ class Execution:
     """Computation of tiles with distortion: "dense" on every pixel, "packed", or "auto" for the cheaper one."""
     trust_code: bool = False
     """Whether plugins and engines run though nobody has trusted them."""
+    expect_digest: tuple[str, ...] = ()
+    """Digests of which the model must have one; empty where any will do."""
 
 
 def choose_path(force_dense: bool, force_packed: bool) -> PathChoice:
@@ -45,22 +48,72 @@ def choose_path(force_dense: bool, force_packed: bool) -> PathChoice:
     return "dense" if force_dense else "packed" if force_packed else "auto"
 
 
+def read_expected(digests: list[str] | None) -> tuple[str, ...]:
+    """Read the digests of --expect-digest.
+
+    Raises:
+        UserError: one is no digest.
+    """
+    from ...runtime.bundle.checks.digest import read_digests
+
+    return read_digests(digests or ())
+
+
+def check_checkpoint(path: Path, expected: tuple[str, ...]) -> None:
+    """Refuse a checkpoint with another digest than expected.
+
+    What is no file is left to its reader.
+
+    Raises:
+        UserError: the file has another digest.
+    """
+    from ...runtime.bundle.checks.digest import check_file_digest
+
+    if path.is_file():
+        check_file_digest(path, expected)
+
+
 def is_checkpoint(model: Path) -> bool:
     """Tell whether a path names a checkpoint.
 
-    A checkpoint is a file, or an absent path with a checkpoint's suffix.
+    A checkpoint is a file, but no .onnx file, or an absent path with a checkpoint's suffix.
     """
-    return not model.is_dir() and (model.exists() or model.suffix in CHECKPOINT_SUFFIXES)
+    from ...runtime.served.network import is_served
+
+    if model.is_dir() or is_served(model):
+        return False
+    return model.exists() or model.suffix.lower() in CHECKPOINT_SUFFIXES
 
 
 def open_model(model: Path, execution: Execution, *, factory: str | None = None, multiple: int = 1) -> Restorer:
-    """Open a bundle on its backend, a checkpoint on torch.
+    """Open a model, and print its warnings; see `_open`."""
+    restorer = _open(model, execution, factory, multiple)
+    for warning in restorer.warnings:
+        tell(f"warning: {warning}")
+    return restorer
+
+
+def list_causes(restorer: Restorer, execution: Execution) -> dict[str, Any]:
+    """List what decides results besides the picture."""
+    return {
+        "digest": restorer.facts.get("digest", ""),
+        "precision": execution.precision,
+        "backend": restorer.backend,
+        "tile": execution.tile,
+        "path": execution.tile_path,
+    }
+
+
+def _open(model: Path, execution: Execution, factory: str | None, multiple: int) -> Restorer:
+    """Open a bundle, served graph or checkpoint.
+
+    A checkpoint runs on torch, the others on their backends.
 
     The caller closes the restorer.
 
     Args:
-        model: a bundle's folder, a checkpoint file, or the name of shipped weights, which run as a bundle, or as a
-            checkpoint on torch.
+        model: a bundle's folder, a served graph's file, a checkpoint file, or the name of shipped weights, which run
+            as a bundle, or as a checkpoint on torch.
         execution: setting to run it in.
         factory: "package.module:function" that builds the network of a foreign checkpoint.
         multiple: number of pixels that height and width must be multiples of in that network.
@@ -69,15 +122,20 @@ def open_model(model: Path, execution: Execution, *, factory: str | None = None,
         UserError, CheckpointError: the model cannot be used, or not in this setting.
     """
     from ...runtime import Restorer, UserError
+    from ...runtime.files import sha256
+    from ...runtime.served.network import is_served
 
     wants_torch = execution.backend == "torch" and factory is None
     model = find_checkpoint(model) if wants_torch else find_bundle(model)
     if is_checkpoint(model):
-        return _open_checkpoint(model, execution, factory, multiple)
+        restorer = _open_checkpoint(model, execution, factory, multiple)
+        restorer.facts = {"precision": execution.precision, "digest": sha256(model)}
+        return restorer
+    kind = "a served graph" if is_served(model) else "a bundle"
     if factory is not None:
-        raise UserError(f"--factory is for checkpoints, but {model} is a bundle; leave it out or give the checkpoint")
+        raise UserError(f"--factory is for checkpoints, but {model} is {kind}; leave it out or give the checkpoint")
     if execution.backend == "torch":
-        raise UserError(f"{model} is a bundle, which does not run on torch; give its checkpoint, or another --backend")
+        raise UserError(f"{model} is {kind}, which does not run on torch; give its checkpoint, or another --backend")
     return Restorer.open(
         model,
         backend=execution.backend,
@@ -86,21 +144,24 @@ def open_model(model: Path, execution: Execution, *, factory: str | None = None,
         tile=execution.tile,
         tile_path=execution.tile_path,
         trust_code=execution.trust_code,
+        expect_digest=execution.expect_digest,
     )
 
 
 def _open_checkpoint(path: Path, execution: Execution, factory: str | None, multiple: int) -> Restorer:
     from ...runtime import Restorer, UserError
+    from ...runtime.errors import quote
 
     if execution.backend not in ("auto", "torch"):
         raise UserError(
             f"{path} is a checkpoint, which runs on torch, not on {execution.backend}; export it first: "
-            f"spair export {path} --out NAME.spair"
+            f"spair export {quote(path)} --out NAME.spair"
         )
     if execution.tile_path == "packed":
         raise UserError(f"{path} is a checkpoint, which runs dense; --force-packed needs a bundle: export it first")
     if execution.precision != "fp32":
         raise UserError(f"{path} is a checkpoint, which runs in fp32, not in {execution.precision}; export it first")
+    check_checkpoint(path, execution.expect_digest)
     import torch
 
     from ...export.eager import TorchTwoStage, TorchWhole
@@ -111,10 +172,21 @@ def _open_checkpoint(path: Path, execution: Execution, factory: str | None, mult
         from ...network import load_checkpoint
 
         return Restorer(TorchTwoStage(load_checkpoint(path).model), tile=execution.tile, backend="torch")
-    from ...export.foreign import ForeignInterface, load_foreign, measure_reach
+    from ...export.foreign import ForeignInterface, adapt, load_foreign, measure_reach
 
-    interface = ForeignInterface(multiple=multiple)
-    module = load_foreign(factory, path)
+    interface = ForeignInterface(outputs=("picture",), multiple=multiple)  # of several pictures, the first
+    adaptation = adapt(load_foreign(factory, path), interface)
+    reach = measure_reach(adaptation)
     return Restorer(
-        TorchWhole(module, multiple, measure_reach(module, interface)), tile=execution.tile, backend="torch"
+        TorchWhole(
+            adaptation.module,
+            multiple,
+            reach.halo,
+            align=reach.align * multiple,
+            reach="whole" if reach.whole else "local",
+            tile_error=reach.error,
+            scale=adaptation.scale,
+        ),
+        tile=execution.tile,
+        backend="torch",
     )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-import typer
+from .output import tell
+
+_SERVED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""Names that clients of a server may use."""
 
 
 def read_model(text: str) -> Path:
@@ -29,7 +33,7 @@ def find_bundle(model: Path) -> Path:
     from ...runtime.shipped import resolve_model
 
     _note_path(model)
-    return Path(resolve_model(model, announce=lambda sentence: typer.echo(sentence, err=True)))
+    return Path(resolve_model(model, announce=tell))
 
 
 def find_checkpoint(model: Path) -> Path:
@@ -47,6 +51,46 @@ def find_checkpoint(model: Path) -> Path:
     return model if shipped is None else shipped.checkpoint
 
 
+def name_models(arguments: list[str]) -> dict[str, Path]:
+    """Give each model the name that clients use.
+
+    Args:
+        arguments: models, or NAME=MODEL.
+
+    Returns:
+        Name -> bundle, in the order given.
+
+    Raises:
+        UserError: a name is no name or is given twice, or a model is no bundle.
+    """
+    from ...runtime.errors import UserError, quote
+    from ...serving.contract import BYTES_SUFFIX
+    from .models import is_checkpoint
+
+    named: dict[str, Path] = {}
+    for argument in arguments:
+        name, is_named, text = argument.partition("=")
+        if not is_named or not _SERVED.fullmatch(name):
+            name, text = "", argument
+        model = read_model(text)
+        name = name or re.sub(r"\.(spair|onnx)$", "", model.name)
+        if not _SERVED.fullmatch(name) or name.endswith(BYTES_SUFFIX):
+            raise UserError(
+                f"{argument} would be served as {name!r}, expected letters, digits, '.', '_' and '-', and a name that "
+                f"does not end with {BYTES_SUFFIX}; give NAME={text}"
+            )
+        if name in named:
+            raise UserError(
+                f"{named[name]} and {text} would both be served as {name}; give one another name: NAME={text}"
+            )
+        bundle = find_bundle(model)
+        if is_checkpoint(bundle) and bundle.suffix != ".onnx":
+            command = f"spair export {quote(model)} --out {name}.spair"
+            raise UserError(f"{text} is no bundle; export the checkpoint first: {command}")
+        named[name] = bundle
+    return named
+
+
 def refuse_name(model: Path, verb: str) -> None:
     """Refuse a name where a verb writes into the bundle.
 
@@ -57,7 +101,7 @@ def refuse_name(model: Path, verb: str) -> None:
         UserError: the model is such a name, or the path of such a bundle.
     """
     from ...runtime.cache import is_shared_bundle
-    from ...runtime.errors import UserError
+    from ...runtime.errors import UserError, quote
 
     if model.exists() and is_shared_bundle(model):
         raise UserError(
@@ -67,13 +111,13 @@ def refuse_name(model: Path, verb: str) -> None:
     if not model.exists() and _is_name(model):
         raise UserError(
             f"spair {verb} writes into a bundle, and {model} names shipped weights, whose bundle in the cache stays as "
-            f"it is; make a bundle of your own first: spair export {model} --out {model}.spair"
+            f"it is; make a bundle of your own first: spair export {quote(model)} --out {quote(f'{model}.spair')}"
         )
 
 
 def _note_path(model: Path) -> None:
     if model.exists() and _is_name(model):
-        typer.echo(f"note: {model} is taken as the path here, not as the shipped weights of that name", err=True)
+        tell(f"note: {model} is taken as the path here, not as the shipped weights of that name")
 
 
 def _is_name(model: Path) -> bool:

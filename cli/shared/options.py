@@ -9,7 +9,7 @@ import typer
 
 from .names import read_model
 
-MODEL, OUTPUT = "Model", "Output"
+MODEL, OUTPUT, LIMITS = "Model", "Output", "Limits"
 """Panels of the help that several verbs have."""
 
 Model = Annotated[
@@ -17,9 +17,21 @@ Model = Annotated[
     typer.Argument(
         parser=read_model,
         metavar="MODEL",
-        help="A bundle (folder NAME.spair), a checkpoint file, or the name of shipped weights.",
+        help="A bundle (folder NAME.spair), a served graph (NAME.onnx), a checkpoint, or a name of shipped weights.",
         show_default=False,
     ),
+]
+Models = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="MODEL...",
+        help="Bundles (folders NAME.spair) or names of shipped weights; NAME=MODEL gives another name.",
+        show_default=False,
+    ),
+]
+MaxQueue = Annotated[
+    int,
+    typer.Option(min=1, metavar="REQUESTS", help="Most requests that wait for a model.", rich_help_panel=LIMITS),
 ]
 Json = Annotated[
     bool,
@@ -37,7 +49,7 @@ Backend = Annotated[
     str,
     typer.Option(
         metavar="BACKEND",
-        help="auto, tensorrt, onnxruntime or cuda for bundles; torch for checkpoints, also the one of a name.",
+        help="auto, tensorrt, onnxruntime, cpu or cuda for bundles; torch for checkpoints, also the one of a name.",
         rich_help_panel=MODEL,
     ),
 ]
@@ -46,6 +58,14 @@ TrustCode = Annotated[
     typer.Option(
         "--trust-code",
         help="Run the bundle's plugins and engines though they were built elsewhere; they are code with your rights.",
+        rich_help_panel=MODEL,
+    ),
+]
+ExpectDigest = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SHA256",
+        help="Refuse a model with another digest, see spair inspect; repeat it for several models.",
         rich_help_panel=MODEL,
     ),
 ]

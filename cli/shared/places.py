@@ -7,6 +7,21 @@ import tempfile
 from pathlib import Path
 
 
+def read_folder(text: str) -> Path:
+    """Read the folder of results from the command line.
+
+    Raises:
+        UserError: the text ends like a picture file.
+    """
+    from ...runtime.errors import UserError
+    from ...runtime.images.finding import READABLE_SUFFIXES
+
+    path = Path(text)
+    if path.suffix.lower() in READABLE_SUFFIXES and not path.is_dir():
+        raise UserError(f"--out {text} is the name of a file; give a folder, in which results keep the names of inputs")
+    return path
+
+
 def check_writable(target: Path) -> None:
     """Refuse a folder that could not be made or written.
 

@@ -28,9 +28,12 @@ from spair.plugins.compiler import build as plugin_build
 from spair.plugins.compiler import targets
 from spair.plugins.compiler.kernels.compilation import RuleError
 from spair.runtime import Bundle
+from spair.runtime.bundle import writer
 from spair.runtime.bundle.engine_key import read_key
+from spair.runtime.bundle.engines import Host, find_engine
 from spair.runtime.errors import GateError, UserError
 from tests.plugins.conftest import HOST_TARGET, kernel_settings, plugins  # noqa: F401
+from tests.runtime.bundle.samples import make_older
 
 
 @pytest.fixture
@@ -180,9 +183,40 @@ def test_for_tensorrt_the_command_that_builds_on_the_target_is_told(spair, bundl
     assert not model.functions, "without a plugin the bodies would become a dense engine"
 
 
+def test_the_served_engine_is_listed_with_its_key(spair, bundle, host, plugins, monkeypatch, tmp_path):  # noqa: F811
+    monkeypatch.setattr(parts, "build_engine", lambda graph, *given, **more: Engine(graph.stem.encode(), 9, 3))
+    use_builder(monkeypatch)
+    monkeypatch.setenv("SPAIR_CACHE", str(tmp_path / "cache"))
+    run = spair("build", bundle, "--target", host, "--library", plugins.path, "--served", "--batch", "4", "--json")
+    assert run.code == 0, run.err
+    assert set(run.json["engines"][0]["parts"]) == {"net_l", "net_r", "served"}
+    opened = Bundle.open(bundle)
+    files = opened.manifest.targets[host]["engines"]["fp32"]["parts"]["served"]
+    assert files == {"engine": f"engines/{host}/fp32.served.engine", "key": f"engines/{host}/fp32.served.json"}
+    key = read_key(opened.file(files["key"]).read_text(), "key")
+    assert (key.part, key.graph) == ("served", opened.manifest.files["graphs/fp32/model.onnx"])
+    assert opened.file(files["engine"]).read_bytes() == b"served"
+    fitting = Host("tensorrt_rtx", "0.0.test", "x86_64", 89)
+    assert find_engine(opened, host, "fp32", fitting, "served").plan == bundle / files["engine"]
+
+
+def test_the_served_engine_is_left_to_the_target_with_commands(spair, bundle, plugins, host, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(packages.importlib.util, "find_spec", lambda name: None)
+    run = spair("build", bundle, "--target", "l4", "--library", plugins.path, "--served", "--batch", "4", "--json")
+    assert run.code == 0, run.err
+    build, _, _, command, load = run.json["on_target"]
+    assert shlex.split(build)[-1] == "--served"
+    words = dict(word.removeprefix("--").partition("=")[::2] for word in command.split()[1:])
+    assert words["maxShapes"] == "image:4x3x1080x1920" and words["saveEngine"] == "fp32.served.engine"
+    assert load.startswith("trtexec --loadEngine=fp32.served.engine ") and load.endswith("image:1x3x720x1280")
+    outputs = [value.name for value in onnx.load(words["onnx"]).graph.output]
+    assert outputs == ["restored", "mask", "density"]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        (["--target", "l4", "--served", "--no-engines"], "--served asks for an engine and --no-engines for none"),
         (["--target", "tpu"], "there is no target 'tpu': the targets are jetson-orin-jp6,"),
         (["--target", "l4", "--precision", "fp64"], r"has no fp64 graphs \(it has: fp32\)"),
         (
@@ -203,6 +237,12 @@ def test_a_bundle_without_our_operators_is_refused(spair, bundle, edit_manifest)
     edit_manifest(lambda manifest: manifest.update(operators={}))
     words = "has no nodes of domain spair, so there is nothing for the plugins to do"
     spair("build", bundle, "--target", "l4").refused(words)
+
+
+def test_a_bundle_of_an_older_version_is_refused_before_the_compiling(spair, bundle, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine_bundle, "build_plugins", lambda *given, **more: pytest.fail("compiled"))
+    older = make_older(Bundle.open(bundle), tmp_path / "older.spair").path
+    spair("build", older, "--target", "l4").refused("was exported by an older version, .*; export the bundle again")
 
 
 def test_a_library_for_other_gpus_is_refused(spair, bundle, plugins):  # noqa: F811
@@ -236,10 +276,10 @@ def test_a_place_that_cannot_be_written_is_told_before_the_compiling(spair, bund
     spair("build", bundle, "--target", "l4").refused(r"notes\.txt in it is not part of a bundle and would be lost")
     (bundle / "notes.txt").unlink()
 
-    def refuse(**given):
+    def refuse(place):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(engine_bundle.tempfile, "TemporaryDirectory", refuse)
+    monkeypatch.setattr(writer, "place_beside", refuse)
     words = "cannot write beside the bundle .*: Read-only file system; copy it to a folder that can be written"
     spair("build", bundle, "--target", "l4").refused(words)
 
@@ -264,7 +304,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("moment", ["sha256", "_move_into_place"])
+@pytest.mark.parametrize("moment", ["sha256", "replace_folder"])
 def test_a_build_that_is_killed_leaves_the_bundle_and_the_next_one_works(spair, bundle, host, plugins, moment):  # noqa: F811
     before = snapshot(bundle)
     words = ["build", str(bundle), "--target", host, "--no-engines"]

@@ -1,9 +1,14 @@
 """Report of `spair doctor`, as JSON and as text."""
 
+import tempfile
+
 import pytest
 
+from spair.runtime.bundle import cleaning
+from spair.runtime.cpu import probe as kernels
 from spair.runtime.machine import checks, probes
 from spair.runtime.machine.probes import Probe
+from tests.temporary.dead import left_by_the_dead
 
 
 @pytest.fixture(autouse=True)
@@ -12,6 +17,8 @@ def quick(monkeypatch, tmp_path):
     monkeypatch.setenv("SPAIR_CACHE", str(tmp_path / "cache"))
     found = {"pycuda": Probe(False, None, "pip install [it]"), "driver": Probe(True, "CUDA 12.6", None)}
     monkeypatch.setattr(checks, "check_gpu_software", lambda: found)
+    monkeypatch.setattr(kernels, "probe_kernels", lambda: Probe(False, None, "there is no C++ compiler"))
+    monkeypatch.setattr(kernels, "choose_here", lambda: kernels.AutoChoice("onnxruntime", "why [so]"))
 
 
 def test_json_has_the_keys_of_the_design(spair, monkeypatch, tmp_path):
@@ -22,8 +29,9 @@ def test_json_has_the_keys_of_the_design(spair, monkeypatch, tmp_path):
     monkeypatch.setattr(probes, "PROBES", dict.fromkeys(probes.PROBES, probe))
     done = spair("doctor", "--json")
     report = done.json
-    assert set(report["backends"]) == {"onnxruntime", "tensorrt", "rtx", "torch"}
+    assert set(report["backends"]) == {"onnxruntime", "tensorrt", "rtx", "torch", "cpu"}
     assert report["backends"]["rtx"] == {"ok": False, "version": None, "reason": "no reason"}
+    assert report["auto"] == {"backend": "onnxruntime", "reason": "why [so]"}
     assert {"cpu", "cores", "memory_gb", "python", "gpus"} <= set(report["machine"]) and report["machine"]["cores"] >= 1
     assert report["checks"]["pycuda"] == {"ok": False, "version": None, "reason": "pip install [it]"}
     place = str(tmp_path / "cache" / "trusted.json")
@@ -38,7 +46,9 @@ def test_people_see_each_backend_with_its_reason(spair, monkeypatch):
     assert done.code == 0
     lines = [line.split() for line in done.out.splitlines()]
     assert ["good", "yes", "1.0"] in lines and ["bad", "no", "–", "why", "[x]"] in lines
+    assert ["cpu", "no", "–", "there", "is", "no", "C++", "compiler"] in lines
     assert ["driver", "yes", "CUDA", "12.6"] in lines and ["pycuda", "no", "–", "pip", "install", "[it]"] in lines
+    assert "auto takes onnxruntime: why [so]" in done.out
     assert "0 trusted files with code, listed in " in done.out
 
 
@@ -59,3 +69,31 @@ def test_a_list_that_cannot_be_used_is_said(spair, monkeypatch, tmp_path):
     (tmp_path / "cache" / "trusted.json").write_text("{")
     done = spair("doctor")
     assert done.code == 0 and "is damaged" in done.out and "trusted files with code" not in done.out
+
+
+def test_leftovers_are_told_and_cleaned(spair, monkeypatch, tmp_path):
+    monkeypatch.setattr(probes, "PROBES", {})
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cache").mkdir()
+    left = left_by_the_dead(tmp_path / "cache" / "[a]")
+    left.touch()
+    assert spair("doctor", "--json").json["leftovers"] == [str(left)]
+    assert "1 leftover of killed processes; remove with: spair doctor --clean" in spair("doctor").out
+    done = spair("doctor", "--clean")
+    assert done.code == 0 and done.out.splitlines()[0] == f"removed {left}" and not left.exists()
+    assert spair("doctor", "--clean", "--json").json["removed"] == []
+    assert "killed processes" not in spair("doctor").out
+
+
+def test_a_cleaning_that_fails_has_an_exit_code(spair, monkeypatch, tmp_path):
+    left = left_by_the_dead(tmp_path / "a")
+    left.touch()
+    monkeypatch.setattr(cleaning, "remove", lambda path: False)
+    done = spair("doctor", "--clean", tmp_path)
+    assert done.code == 1 and f"failed {left}: it could not be removed" in done.out
+
+
+def test_folders_are_for_cleaning(spair, tmp_path):
+    spair("doctor", tmp_path).refused("is for cleaning; add --clean")
+    spair("doctor", "--clean", tmp_path / "absent").refused("it is not a folder")

@@ -4,6 +4,8 @@ import pytest
 
 from spair.network import SPAIR, TINY
 from spair.network.cost import multiply_adds, parameters
+from spair.runtime import Bundle
+from spair.runtime.files import sha256
 from tests.export.polygraphy.conftest import add_engine
 
 
@@ -46,14 +48,22 @@ def test_a_bundle_without_graphs_is_shown(spair, edit_manifest, bundle):
 
 def test_checks_tell_hashes_and_parity(spair, tiny_bundle):
     checks = spair("inspect", tiny_bundle, "--json").json["checks"]
-    assert checks["hashes"] == {"files": 4, "passed": True}
+    assert checks["hashes"] == {"files": 6, "passed": True}
+    assert checks["numbers"] == {"graphs": 4, "passed": True}
     assert checks["parity"]["passed"] and checks["parity"]["cases"] > 0
+
+
+def test_the_digest_is_told_to_programs_and_people(spair, tiny_bundle, tiny_checkpoint, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    for model, digest in ((tiny_bundle, Bundle.open(tiny_bundle).digest), (tiny_checkpoint, sha256(tiny_checkpoint))):
+        assert spair("inspect", model, "--json").json["digest"] == digest
+        assert ["digest", digest] in [line.split() for line in spair("inspect", model).out.splitlines()]
 
 
 def test_people_get_the_same_in_words(spair, tiny_bundle):
     done = spair("inspect", tiny_bundle)
     assert done.code == 0
-    for text in ("636,999", "net_r.scm.0", "files 4", "fp32"):
+    for text in ("636,999", "net_r.scm.0", "files 6", "fp32"):
         assert text in done.out
 
 

@@ -31,7 +31,9 @@ def test_the_verbs_are_those_of_the_design():
         "inspect",
         "models",
         "profile",
+        "repository",
         "restore",
+        "serve",
         "train",
         "trust",
     ]
@@ -77,20 +79,30 @@ def test_wrong_usage_is_our_sentence_and_points_to_the_help(spair, arguments, se
     assert done.err.splitlines()[1:] == [f"see {pointer} --help"]
 
 
+def test_a_file_that_begins_with_a_dash_is_told_apart_from_an_option(spair, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-photo.png").touch()
+    arguments = ["restore", "rain", "-photo.png", "--out", "x"]
+    monkeypatch.setattr(sys, "argv", ["spair", *arguments])
+    spair(*arguments).refused(r"no such option: -p; for the file of that name write \./-photo\.png$")
+    (tmp_path / "-photo.png").unlink()
+    spair(*arguments).refused("no such option: -p$")
+
+
 def test_without_a_verb_the_help_goes_to_stderr(spair):
     done = spair()
     assert (done.code, done.out) == (2, "") and done.err == spair("--help").out
 
 
 def test_importing_the_command_loads_nothing_heavy():
-    heavy = "('torch', 'onnxruntime', 'onnx', 'lightning', 'skimage', 'scipy', 'pyvips')"
+    heavy = "('torch', 'onnxruntime', 'onnx', 'lightning', 'skimage', 'scipy', 'pyvips', 'numpy', 'spair.runtime')"
     done = run_fresh(f"import sys, spair.cli.main; print([name for name in {heavy} if name in sys.modules])")
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 def test_the_console_script_runs_main():
     (script,) = importlib.metadata.entry_points(group="console_scripts", name="spair")
-    assert script.value == "spair.cli.main:main"
+    assert script.value == "spair.cli:main"
 
 
 def test_main_ends_the_process_with_the_exit_code_of_the_verb():
@@ -104,6 +116,8 @@ def test_main_ends_the_process_with_the_exit_code_of_the_verb():
     [
         ("torch", ["inspect", "/x.safetensors"], "export"),
         ("torch", ["train", "/x.toml"], "train"),
+        ("starlette", ["serve", "/x.spair"], "serve"),
+        ("uvicorn", ["serve", "/x.spair"], "serve"),
         ("onnx", ["export", "/x.safetensors", "--out", "/x.spair"], "export"),
     ],
 )

@@ -35,7 +35,7 @@ def terminal(monkeypatch):
 
 def test_yes_trusts_library_and_engines_and_says_so(spair, built):
     report = spair("trust", built, "--yes", "--json").json
-    assert set(report) == {"bundle", "list", "changed", "files", "removed"}
+    assert set(report) == {"bundle", "digest", "list", "changed", "files", "removed"}
     assert (report["bundle"], report["changed"], report["removed"]) == (str(built), 3, False)
     assert [entry["file"] for entry in report["files"]] == [LIBRARY, ENGINE, PART]
     assert set(report["files"][0]) == {"target", "file", "sha256", "bytes", "trusted"}

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -11,6 +12,7 @@ from spair.cli.calibrate.page import render_report
 from spair.runtime import Bundle, Restorer, read_image
 from spair.runtime.bundle.writer import write_bundle
 from spair.runtime.images import Picture, write_image
+from spair.runtime.opening import name_part
 
 
 @pytest.fixture
@@ -127,15 +129,13 @@ def test_what_is_no_bundle_is_refused(spair, photos, tmp_path):
 
 def test_what_export_wrote_calibrates(spair, foreign, photos, tmp_path):
     path = tmp_path / "exported.spair"
-    assert spair("export", foreign.checkpoint, "--factory", foreign.factory, "--out", path).code == 0
+    assert spair("export", foreign.checkpoint, "--factory", foreign.factory, "--picture", 0, "--out", path).code == 0
     report = spair("calibrate", path, "--images", photos / "input", "--precision", "int8", "--tile", 32, "--json").json
     assert report["stored"] and [row["layer"] for row in report["table"]] == ["conv"]
 
 
 def test_a_network_of_two_inputs_is_refused(spair, arguments, foreign_bundle, tmp_path):
     import hashlib
-
-    import onnx
 
     file = foreign_bundle / "graphs" / "fp32" / "model.onnx"
     model = onnx.load(file)
@@ -145,6 +145,42 @@ def test_a_network_of_two_inputs_is_refused(spair, arguments, foreign_bundle, tm
     manifest["files"]["graphs/fp32/model.onnx"] = hashlib.sha256(file.read_bytes()).hexdigest()
     (foreign_bundle / "manifest.json").write_text(json.dumps(manifest))
     spair(*arguments, "--precision", "int8").refused("takes several inputs, expected one picture")
+
+
+def fix_sizes(bundle: Path, *sizes: tuple[int, int]) -> None:
+    """Turn a bundle into one of graphs of listed sizes."""
+    file = bundle / "graphs" / "fp32" / "model.onnx"
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["network"] |= {"sizes": sizes, "reach": "whole", "halo": 8}
+    files = {}
+    for place, size in enumerate(sizes):
+        model = onnx.load(file)
+        for value in (*model.graph.input, *model.graph.output):
+            for dim, length in zip(value.type.tensor_type.shape.dim, (1, 3, *size), strict=True):
+                dim.dim_value = length
+        part = name_part(size, place)
+        manifest["graphs"]["fp32"][part] = f"graphs/fp32/{part}.onnx"
+        files[f"graphs/fp32/{part}.onnx"] = model.SerializeToString()
+    write_bundle(bundle, manifest, files, force=True)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_network_of_one_listed_size_calibrates(spair, arguments, foreign_bundle, photos, precision):
+    """Its tiles are smaller and its pictures larger than the one size that its graph takes."""
+    fix_sizes(foreign_bundle, (40, 56))
+    report = spair(*arguments, "--precision", precision, "--clean", photos / "target", "--json").json
+    assert report["stored"] and report["passed"]
+    image = read_image(photos / "input" / "2.png").pixels
+    with Restorer.open(foreign_bundle) as exact, Restorer.open(foreign_bundle, precision=precision) as lower:
+        difference = np.abs(exact(image).image.astype(int) - lower(image).image)
+    assert difference.mean() < 1 and difference.max() <= 4
+
+
+def test_a_network_of_several_listed_sizes_is_refused_with_what_to_do(spair, arguments, foreign_bundle):
+    fix_sizes(foreign_bundle, (40, 56), (48, 64))
+    spair(*arguments, "--precision", "int8").refused(
+        "a graph for each of the sizes 40x56, 48x64, and networks of one size are calibrated; .* as --sizes 48x64$"
+    )
 
 
 def test_quick_measures_no_layer_and_says_so(spair, arguments, photos, tmp_path):

@@ -40,6 +40,7 @@ def test_every_option_of_a_calibration_has_a_flag_with_its_default():
 def test_the_help_names_the_gates_that_count():
     text = get_args(options.MaxLoss)[1].help
     numbers = [float(number) for number in re.findall(r"\d+\.\d+", text)]
+    assert own.GATES_DB["bf16"] == own.GATES_DB["fp16"] and "fp16 and bf16" in text
     assert numbers == [own.GATES_DB["fp16"], own.GATES_DB["int8"], own.FOREIGN_INT8_DB]
 
 

@@ -55,6 +55,7 @@ def test_the_demo_calibrates_and_restores_in_every_precision(spair, small_job, t
     assert all(demo_precisions.precision_cells(name, row)[3] in page for name, row in rows.items())
 
 
+@pytest.mark.whole
 def test_a_missed_gate_is_told_and_the_demo_goes_on(spair, small_job, monkeypatch, tmp_path):
     monkeypatch.setattr("spair.calibration.options.GATES_DB", {"fp16": 1e-12, "int8": 1e-12})
     done = spair(*small_job)

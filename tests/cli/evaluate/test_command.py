@@ -95,7 +95,7 @@ def test_out_gets_a_report_its_json_and_a_montage_of_each_picture(
 
 def test_a_montage_shows_what_every_model_made(spair, tiny_bundle, foreign, folders, tmp_path):
     peer = tmp_path / "their.spair"
-    assert spair("export", foreign.checkpoint, "--factory", foreign.factory, "--out", peer).code == 0
+    assert spair("export", foreign.checkpoint, "--factory", foreign.factory, "--picture", 0, "--out", peer).code == 0
     widths = []
     for name, more in (("alone", ()), ("both", ("--compare", peer))):
         spair("evaluate", tiny_bundle, *folders, *more, "--out", tmp_path / name, "--pictures", 1)
@@ -140,7 +140,7 @@ def test_a_peer_that_cannot_be_opened_is_refused_before_any_work(spair, tiny_bun
 
 def test_somebody_elses_exported_network_is_a_peer(spair, tiny_bundle, folders, foreign, tmp_path):
     peer = tmp_path / "their.spair"
-    assert spair("export", foreign.checkpoint, "--factory", foreign.factory, "--out", peer).code == 0
+    assert spair("export", foreign.checkpoint, "--factory", foreign.factory, "--picture", 0, "--out", peer).code == 0
     report = spair("evaluate", tiny_bundle, *folders, "--compare", peer, "--json").json
     (theirs,) = report["compare"]
     assert theirs["mask"] is None and theirs["density"] is None
@@ -259,7 +259,7 @@ def test_a_network_without_masks_is_refused_before_any_work(
         r"their\.pth predicts no masks.*give --clean as well"
     )
     peer = tmp_path / "their.spair"
-    assert spair("export", foreign.checkpoint, "--factory", foreign.factory, "--out", peer).code == 0
+    assert spair("export", foreign.checkpoint, "--factory", foreign.factory, "--picture", 0, "--out", peer).code == 0
     spair("evaluate", tiny_bundle, *photographs, "--compare", peer).refused(r"their\.spair predicts no masks")
 
 
@@ -309,9 +309,13 @@ def test_folders_that_do_not_pair_are_refused(spair, tiny_bundle, folders, pairs
     spair("evaluate", tiny_bundle, *folders).refused("pair by file stem.*7.png")
 
 
-def test_a_picture_that_is_none_is_refused(spair, tiny_bundle, folders, pairs):
+def test_a_picture_that_is_none_is_left_out_and_named(spair, tiny_bundle, folders, pairs):
     (pairs / "input" / "7.png").write_text("x")
-    spair("evaluate", tiny_bundle, *folders).refused("1 of the files cannot be used")
+    done = spair("evaluate", tiny_bundle, *folders, "--json")
+    assert (done.code, done.json["count"]) == (0, 1)
+    assert "note: 7 is left out: cannot read" in done.err and len(done.json["left_out"]) == 1
+    (pairs / "input" / "12.png").write_text("x")
+    spair("evaluate", tiny_bundle, *folders).refused("none of the 2 pairs can be used: .*not a picture")
 
 
 def test_a_factory_is_only_for_checkpoints(spair, tiny_bundle, folders):

@@ -83,6 +83,7 @@ def test_engines_for_this_machine_are_built_and_gated(spair, bundle, gpu):
     assert "0 engines to build, 3 from the cache" in shown.err
 
 
+@pytest.mark.whole
 def test_what_was_built_here_is_trusted_and_what_failed_is_not(spair, bundle, gpu, monkeypatch, tmp_path):
     folder = tmp_path / "own"
     shutil.copytree(cache_folder(), folder, ignore=shutil.ignore_patterns("trusted.json"))

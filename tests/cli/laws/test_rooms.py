@@ -7,7 +7,7 @@ import pytest
 
 CLI = Path(__file__).parents[3] / "cli"
 SHARED = {"shared", "pages"}
-MODULES = sorted(path for path in CLI.rglob("*.py") if path.name != "main.py")
+MODULES = sorted(path for path in CLI.rglob("*.py") if path not in (CLI / "main.py", CLI / "__init__.py"))
 
 
 def list_places(path: Path) -> set[str]:

@@ -1,6 +1,7 @@
 """`spair profile` on an exported bundle and small pictures: what it measures, says, stores and refuses."""
 
 import json
+import shutil
 import sys
 from types import SimpleNamespace
 
@@ -8,6 +9,9 @@ import numpy as np
 import pytest
 
 from spair.runtime import tuning
+from spair.runtime.cpu import choice
+from spair.runtime.cpu.library import load_library
+from spair.runtime.cpu.library.ready import find_ready
 from spair.runtime.images import Picture, write_image
 from spair.runtime.profiling import costs
 from spair.runtime.profiling import crossover as curves
@@ -16,15 +20,23 @@ from spair.runtime.profiling.memory import Peak
 from spair.runtime.tiling.costs import Tuning
 from tests.runtime.engine.pictures import draw
 
-SMALL = ("--size", "56x40", "--densities", "0.1,1", "--masks", "streak,blob", "--threads", 1, "--repeat", 1)
+ON_GRAPHS = ("--backend", "onnxruntime")
+SMALL = ("--size", "56x40", "--densities", "0.1,1", "--masks", "streak,blob", "--threads", 1, "--repeat", 1, *ON_GRAPHS)
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     """Tuning is kept in the test's own folder, and not measured: that takes seconds."""
     monkeypatch.setenv("SPAIR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(costs, "measure_tuning", lambda bundle, precision, threads: Tuning.assumed(0.4))
+    monkeypatch.setattr(costs, "measure_tuning", lambda bundle, precision, threads, **options: Tuning.assumed(0.4))
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def kernels():
+    """The kernels of the processor."""
+    if find_ready() is None:
+        pytest.skip("a C++ compiler is not installed")
 
 
 @pytest.fixture
@@ -35,7 +47,7 @@ def no_process(monkeypatch):
 @pytest.fixture
 def foreign_bundle(spair, foreign, tmp_path):
     out = tmp_path / "their.spair"
-    done = spair("export", foreign.checkpoint, "--factory", foreign.factory, "--out", out)
+    done = spair("export", foreign.checkpoint, "--factory", foreign.factory, "--picture", 0, "--out", out)
     assert done.code == 0, done.err
     return out
 
@@ -62,7 +74,7 @@ def test_json_has_the_keys_of_the_design(spair, tiny_bundle):
 
 def test_every_setting_and_size_has_its_rows(spair, tiny_bundle, no_process):
     options = ("--size", "40x24,24x24", "--threads", "1,2", "--densities", "0.2", "--masks", "blob", "--repeat", 1)
-    report = spair("profile", tiny_bundle, *options, "--no-layers", "--json").json
+    report = spair("profile", tiny_bundle, *options, *ON_GRAPHS, "--no-layers", "--json").json
     found = [(row["precision"], row["threads"], row["size"]) for row in report["rows"]]
     assert found == [("fp32", threads, size) for threads in (1, 2) for size in ([40, 24], [24, 24])]
     assert len(report["stages"]) == 4 and len(report["checks"]) == len(report["tuning"]) == 2
@@ -108,7 +120,7 @@ def test_nothing_is_stored_when_told_so(spair, tiny_bundle, no_process, cache):
 def test_a_cache_that_cannot_be_written_is_refused_before_anything_is_measured(spair, tiny_bundle, cache, monkeypatch):
     cache.write_text("a file")
     for module, function in ((costs, "measure_tuning"), (tuning, "save_tuning")):
-        monkeypatch.setattr(module, function, lambda *arguments: pytest.fail("measured"))
+        monkeypatch.setattr(module, function, lambda *arguments, **options: pytest.fail("measured"))
     spair("profile", tiny_bundle, *SMALL).refused("cannot keep this machine's tuning in .*cache: .* or give --no-store")
 
 
@@ -131,7 +143,7 @@ def test_the_picture_may_be_anybodys(spair, tiny_bundle, no_process, tmp_path):
 
 
 def test_a_mask_without_a_pixel_is_measured_too(spair, tiny_bundle, no_process):
-    options = ("--size", "9x7", "--densities", "0", "--masks", "streak", "--repeat", 1)
+    options = ("--size", "9x7", "--densities", "0", "--masks", "streak", "--repeat", 1, *ON_GRAPHS)
     report = spair("profile", tiny_bundle, *options, "--json").json
     assert report["rows"][0]["tiles"]["skipped"] >= 1 and report["crossover_density"] is None
     assert len(report["layers"]) == 3
@@ -151,6 +163,24 @@ def test_pictures_that_differ_are_a_failure_without_times(spair, tiny_bundle, mo
     done = spair("profile", tiny_bundle, *SMALL, "--html", tmp_path / "page.html", "--json")
     done.refused("restoration differs .* no times are reported", code=1)
     assert not (tmp_path / "page.html").exists()
+
+
+def test_the_kernels_are_timed_against_onnx_runtime_and_both_are_tuned(
+    spair, tiny_bundle, no_process, cache, kernels, monkeypatch
+):
+    monkeypatch.setattr(choice, "FASTER_SETS", (load_library().instructions.name,))
+    options = (*SMALL[:-2], "--densities", "0.1,1", "--masks", "blob")
+    report = spair("profile", tiny_bundle, *options, "--json").json
+    assert report["backend"] == "cpu" and report["layers"] == []
+    for key in ("rows", "stages", "checks", "curves"):
+        assert {entry["backend"] for entry in report[key]} == {"cpu"}
+    assert [entry["backend"] for entry in report["tuning"]] == ["cpu", "onnxruntime"]
+    assert len({entry["stored"] for entry in report["tuning"]}) == len(list(cache.glob("tuning-*.json"))) == 2
+    assert all(row["tiles"]["dense"] == 0 and row["first_ms"] > 0 for row in report["rows"])
+    assert report["checks"][0]["packed"] and 0 < report["checks"][0]["max_abs"] < 1e-4, "rows differ from graphs"
+    text = spair("profile", tiny_bundle, *options, "--backend", "cpu", "--no-store").out
+    assert "fp32, 1 thread, backend cpu, 56x40" in text and "restoring the first one after opening took " in text
+    assert "costs of the backend cpu (fp32, 1 thread): " in text
 
 
 class TestEngines:
@@ -235,9 +265,15 @@ class TestRefused:
         (tmp_path / "picture.png").touch()
         spair("profile", tiny_checkpoint).refused("is a checkpoint, .* export it first: spair export .* --out NAME")
         spair("profile", tmp_path / "gone.pth").refused("gone.pth is a checkpoint")
+        spair("profile", shutil.copy(tiny_checkpoint, tmp_path / "weights.bin")).refused("weights.bin is a checkpoint")
         spair("profile", tmp_path / "none.spair").refused("none.spair: it does not exist")
         spair("profile", tmp_path / "picture.png").refused("it is a file, expected a folder")
         spair("profile", tmp_path).refused("it has no manifest.json")
+
+    def test_models_that_are_no_bundle_where_torch_is_absent(self, spair, tiny_checkpoint, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "spair.network.files.content", None)
+        copy = shutil.copy(tiny_checkpoint, tmp_path / "weights.bin")
+        spair("profile", copy).refused("weights.bin: it is a file, expected a folder")
 
     def test_graphs_that_are_absent_or_changed(self, spair, bundle):
         spair("profile", bundle, "--precision", "fp32,fp16").refused("has no fp16 graphs .* spair calibrate")

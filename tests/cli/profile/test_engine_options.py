@@ -13,7 +13,7 @@ from spair.runtime.profiling.engines.runs import Rounds
 @pytest.mark.parametrize(
     ("given", "match"),
     [
-        ({"backend": "cuda"}, "--backend is 'cuda'; spair profile measures onnxruntime or tensorrt"),
+        ({"backend": "cuda"}, "--backend is 'cuda'; expected one of auto, cpu, onnxruntime, tensorrt"),
         ({"backend": "onnxruntime", "spin": True}, "--spin is about engines; give --backend tensorrt too"),
         ({"backend": "onnxruntime", "trust_code": True, "nsys": True}, "--trust-code, --nsys is about engines"),
     ],

@@ -37,8 +37,13 @@ def test_only_what_was_checked_is_said_to_be():
 
 
 def test_tuning_that_was_not_stored_says_so():
-    entry = {"precision": "fp32", "threads": None, "crossover": 0.5, "stored": None}
+    entry = {"precision": "fp32", "threads": None, "backend": "onnxruntime", "crossover": 0.5, "stored": None}
     assert describe_tuning(entry).endswith("50 % of a piece's work; neither stored nor used (--no-store)")
+    kernels = {**entry, "backend": "cpu", "packed_ns": 11900.0, "window_ns": 150.0}
+    assert describe_tuning(kernels) == (
+        "costs of the backend cpu (fp32, all cores): 12.1 microseconds for a distorted pixel; neither stored nor used "
+        "(--no-store)"
+    )
 
 
 @pytest.mark.parametrize(("share", "text"), [(0.02, "2 %"), (0.125, "12.5 %"), (1.0, "100 %"), (0.12345, "12.3 %")])

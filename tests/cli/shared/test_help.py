@@ -107,3 +107,31 @@ def test_completion_can_be_installed(tmp_path):
     assert done.returncode == 0, done.stderr
     scripts = [path for path in tmp_path.rglob("*") if path.is_file() and "_SPAIR_COMPLETE" in path.read_text()]
     assert scripts, "no script was written below the home folder"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["restore", "rain", "a.png", "--out", ""], "--out"),
+        (["restore", "rain", "a.png", "--out="], "--out"),
+        (["restore", "rain", "", "--out", "x"], "an argument"),
+        (["restore", "", "a.png", "--out", "x"], "an argument"),
+        (["restore", "rain", "--save-mask", " ", "--out", "x"], "an argument"),
+        (["evaluate", "rain", "--input", "a", "--clean", "b", "--out", ""], "--out"),
+        (["export", "rain", "--served", ""], "--served"),
+        (["demo", "--out", ""], "--out"),
+        (["profile", "rain", "--html", ""], "--html"),
+        (["inspect", ""], "an argument"),
+        (["train", ""], "an argument"),
+    ],
+)
+def test_an_empty_name_is_not_the_current_folder(spair, monkeypatch, tmp_path, arguments, name):
+    monkeypatch.chdir(tmp_path)
+    spair(*arguments).refused(f"^error: {name} is empty, as from a variable that is not set; give a name, or \\. for")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_text_is_taken_where_texts_are_free(spair, tmp_path):
+    for suffix in (["--suffix", ""], ["--suffix="]):
+        done = spair("restore", tmp_path / "none.spair", tmp_path, "--out", tmp_path / "x", *suffix)
+        done.refused("holds no picture")

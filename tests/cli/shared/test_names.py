@@ -117,6 +117,7 @@ def test_evaluate_takes_a_name_and_a_peer_by_name(spair, pairs):
     assert report["model"] == "rain" and [peer["model"] for peer in report["compare"]] == ["blur"]
 
 
+@pytest.mark.whole
 def test_profile_takes_a_name(spair, pairs):
     report = spair(
         "profile", "rain", "--image", "input/7.png", "--no-layers", "--no-store",

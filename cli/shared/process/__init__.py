@@ -1,0 +1,1 @@
+"""Life of the process, its streams and its signals."""
