@@ -39,7 +39,7 @@ from benchmarks.common.measuring import (
     take_turns,
     write_json,
 )
-from benchmarks.peers.graphs import DENSE_PEERS, MASKLESS, Compute, Workload, open_onnxruntime
+from benchmarks.peers.graphs import DENSE_PEERS, MASKLESS, ROUNDED, Compute, Workload, open_onnxruntime
 from benchmarks.peers.install import PeerAbsentError, find_package
 from benchmarks.peers.spconv_chain import SpconvChain
 from benchmarks.subjects.chain import (
@@ -54,7 +54,7 @@ from benchmarks.subjects.chain import (
 from spair.runtime.errors import GateError, UserError
 from spair.runtime.profiling.masks import SHAPES, make_mask
 
-PEERS = (*DENSE_PEERS, "spconv")
+PEERS = (*(name for name in DENSE_PEERS if name not in ROUNDED), "spconv")
 SINGLE = "packed-1-thread"
 """Name of the packed chain on one thread, with which spconv is compared too, because spconv computes wrong results
 on more."""

@@ -50,7 +50,12 @@ class Times:
 
 
 def take_turns(
-    runs: Mapping[str, Run], repeat: int, *, warm_each: bool = False, settle: float = SETTLE_SECONDS
+    runs: Mapping[str, Run],
+    repeat: int,
+    *,
+    warm_each: bool = False,
+    settle: float = SETTLE_SECONDS,
+    clock: timing.Clock = time.perf_counter,
 ) -> dict[str, Times]:
     """Time every run once in each of several rounds.
 
@@ -62,6 +67,7 @@ def take_turns(
         warm_each: whether each run also runs untimed right before its timing. Short runs need it, because the contender
             before leaves foreign caches and sleeping threads behind.
         settle: seconds to wait before each timing.
+        clock: returns the seconds.
 
     Raises:
         ValueError: `repeat` is below 1.
@@ -80,7 +86,7 @@ def take_turns(
         warm_first=True,
         prepare=prepare,
         rotate=True,
-        clock=time.perf_counter,
+        clock=clock,
     )
     return {name: Times.of([1e3 * value for value in values]) for name, values in seconds.items()}
 
@@ -188,6 +194,25 @@ def show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in (head, *rows):
         cells = [value.rjust(width) for value, width in zip(row, widths, strict=True)]
         print("  ".join([row[0].ljust(widths[0]), *cells[1:]]), flush=True)
+
+
+def show_peers(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the dense peers' table, unless it is empty."""
+    if not rows:
+        return
+    print()
+    cells = [
+        [
+            row["preset"],
+            row["peer"],
+            f"{row['dense_ms']['median']:.0f}",
+            f"{row['ms']['median']:.0f}",
+            f"{row['speedup']:.2f}",
+            f"{row['max_error']:.0e}",
+        ]
+        for row in rows
+    ]
+    show_table(["preset", "peer", "dense ms", "peer ms", "x dense", "error"], cells)
 
 
 def write_json(path: Path, report: Mapping[str, Any]) -> None:

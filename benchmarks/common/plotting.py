@@ -20,6 +20,7 @@ PEER_LINES: dict[str, tuple[str, str, Any]] = {
     "eager": ("PyTorch", "#9467bd", "--"),
     "compiled": ("torch.compile", "#9467bd", ":"),
     "openvino": ("OpenVINO", "#2f8f4e", "--"),
+    "openvino-bf16": ("OpenVINO in bfloat16", "#2f8f4e", "-."),
     "maskless": ("ONNX Runtime without masks", "#555555", ":"),
     "maskless-openvino": ("OpenVINO without masks", "#2f8f4e", ":"),
 }

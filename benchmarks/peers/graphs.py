@@ -20,6 +20,7 @@ from torch import nn
 from benchmarks.peers.install import PeerAbsentError, first_line, load_package
 from benchmarks.peers.maskless import remove_masks
 from spair.runtime.backends.onnxruntime import OnnxGraph
+from spair.runtime.machine.processor import read_features
 
 Arrays = Mapping[str, np.ndarray]
 Compute = Callable[[Arrays], Arrays]
@@ -55,14 +56,18 @@ def open_onnxruntime(workload: Workload, *, masks: bool = True) -> Iterator[Comp
 
 
 @contextlib.contextmanager
-def open_openvino(workload: Workload, *, masks: bool = True) -> Iterator[Compute]:
-    """Open the graph on OpenVINO on the CPU in float32.
+def open_openvino(workload: Workload, *, masks: bool = True, precision: str = "f32") -> Iterator[Compute]:
+    """Open the graph on OpenVINO on the CPU.
 
-    It is compiled for the very shapes of the example. Without `masks` all masks are removed from the graph.
+    It is compiled for the very shapes of the example. Without `masks` all masks are removed from the graph. OpenVINO
+    computes in the precision "f32" or "bf16"; where the processor has no bfloat16 it would silently take float32.
 
     Raises:
-        PeerAbsentError: OpenVINO cannot be installed or imported, or does not take the graph.
+        PeerAbsentError: OpenVINO cannot be installed or imported, or does not take the graph; the processor has no
+            bfloat16.
     """
+    if precision == "bf16" and not {"avx512_bf16", "amx_bf16", "bf16"} & set(read_features()):
+        raise PeerAbsentError("this processor has no bfloat16")
     openvino = load_package("openvino")
     with _graph_file(workload, masks) as file:
         # Its ONNX reader loses the ranks inside local functions; written out, it reads the same graph.
@@ -70,7 +75,7 @@ def open_openvino(workload: Workload, *, masks: bool = True) -> Iterator[Compute
     options = {
         "INFERENCE_NUM_THREADS": workload.threads,
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_PRECISION_HINT": precision,
     }
     try:
         core = openvino.Core()
@@ -152,13 +157,22 @@ def _bare_openvino(workload: Workload) -> Iterator[Compute]:
         yield compute
 
 
+@contextlib.contextmanager
+def _openvino_bfloat16(workload: Workload) -> Iterator[Compute]:
+    with open_openvino(workload, precision="bf16") as compute:
+        yield compute
+
+
 DENSE_PEERS: dict[str, OpenPeer] = {
     "eager": open_eager,
     "compiled": open_compiled,
     "openvino": open_openvino,
+    "openvino-bf16": _openvino_bfloat16,
     "maskless": _bare_onnxruntime,
     "maskless-openvino": _bare_openvino,
 }
 """Peers that are compared with the dense export on ONNX Runtime. The last two compute something else, without any
 masks, and bound the speed of every dense implementation."""
 MASKLESS = ("maskless", "maskless-openvino")
+ROUNDED = ("openvino-bf16",)
+"""Peers that round every value, so that they are held to a mean error."""

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +26,21 @@ from spair.network import SPAIR, load_checkpoint, save_checkpoint
 from spair.network.presets import find_preset
 from spair.runtime import Bundle, GateError, Restorer
 from spair.runtime.backends.onnxruntime import OnnxGraph
+from spair.runtime.cpu.library import unavailable
+from spair.runtime.cpu.opening import find_obstacle
 from spair.runtime.pixels import from_network, to_network
 from spair.runtime.profiling.costs import measure_tuning
+from spair.runtime.shipped import list_models, make_ready
 from spair.runtime.tuning import save_tuning
 
-SHIPPED = {"tiny": "rain-tiny.safetensors"}
-"""Checkpoint of each preset with trained weights; other presets get seeded random ones."""
+SHIPPED = {"tiny": "rain"}
+"""Name of the shipped weights of each preset that has some; other presets get seeded random ones."""
 LEAST_CHANGE = 100 * TOLERANCE
 """Least change of some distorted pixel in the reference, without which agreement with it would mean nothing."""
+ROUNDED_ERROR = 5e-3
+"""Largest mean error of a network in bfloat16, which has 8 bits; leaving Net_R out errs by ten times as much."""
+ROUNDED_FLIPS = 0.01
+"""Share of the mask that bfloat16 may flip; a tenth of that was seen."""
 PictureRun = Callable[[np.ndarray], np.ndarray]
 """Function from a picture [H, W, 3], uint8 or float32, to the restored one."""
 
@@ -60,12 +65,14 @@ class OpenedNetwork:
     preset: str
     weights: str
     """Source of the weights, in words."""
-    tuning: dict[str, float]
-    """Measured costs of tiles on this machine, which the routing uses."""
+    tuning: dict[str, dict[str, float]]
+    """Measured costs of tiles on this machine by backend, which the routing uses."""
     model: SPAIR
     bundle: Bundle
     restorer: Restorer
-    """Restorer, which adapts to the mask."""
+    """Restorer, which adapts to the mask, on the backend that it takes by itself."""
+    graphs: Restorer
+    """Restorer on ONNX Runtime."""
     dense: Compute
     """Graph of the whole network on ONNX Runtime, the baseline."""
     net_l: OnnxGraph
@@ -79,20 +86,18 @@ class OpenedNetwork:
 
 
 def make_bundle(preset: str, folder: Path) -> tuple[Path, Path, str]:
-    """Export a preset.
+    """Take the bundle of shipped weights, or export.
 
-    Returns the checkpoint, the bundle, and the source of the weights in words.
+    Random weights are exported into the folder. Returns the checkpoint, the bundle, and the source of the weights in
+    words.
     """
+    shipped = next((model for model in list_models() if model.name == SHIPPED.get(preset)), None)
+    if shipped is not None:
+        return shipped.checkpoint, make_ready(shipped), f"shipped, {shipped.checkpoint.name}"
     checkpoint, bundle = folder / f"{preset}.safetensors", folder / f"{preset}.spair"
-    if preset in SHIPPED:
-        with as_file(files("spair.network.weights") / SHIPPED[preset]) as file:
-            shutil.copyfile(file, checkpoint)
-        weights = f"shipped, {SHIPPED[preset]}"
-    else:
-        save_random(preset, checkpoint)
-        weights = "random, seed 0"
+    save_random(preset, checkpoint)
     export_checkpoint(checkpoint, bundle)
-    return checkpoint, bundle, weights
+    return checkpoint, bundle, "random, seed 0"
 
 
 def save_random(preset: str, checkpoint: Path, seed: int = 0) -> None:
@@ -131,20 +136,27 @@ def open_network(preset: str, folder: Path, threads: int) -> Iterator[OpenedNetw
     model = load_checkpoint(checkpoint).model.requires_grad_(False)
     with contextlib.ExitStack() as stack:
         restorer = stack.enter_context(Restorer.open(path, threads=threads))
+        graphs = stack.enter_context(Restorer.open(path, backend="onnxruntime", threads=threads))
         net_l = stack.enter_context(OnnxGraph(bundle.graph("fp32", "net_l"), threads=threads))
         whole = Workload(bundle.graph("fp32", "model"), model, (), {}, threads)
         dense = stack.enter_context(open_onnxruntime(whole))
-        yield OpenedNetwork(preset, weights, tuning, model, bundle, restorer, dense, net_l, threads)
+        yield OpenedNetwork(preset, weights, tuning, model, bundle, restorer, graphs, dense, net_l, threads)
 
 
-def tune_routing(bundle: Bundle, threads: int) -> dict[str, float]:
+def tune_routing(bundle: Bundle, threads: int) -> dict[str, dict[str, float]]:
     """Measure the cost of dense and of packed windows.
 
-    They are measured on this machine. The result is stored where `Restorer.open` looks it up, and returned.
+    They are measured on this machine, on both backends of the processor. The result is stored where `Restorer.open`
+    looks it up, and returned by backend.
     """
-    tuning = measure_tuning(bundle, "fp32", threads)
-    save_tuning(bundle, "fp32", threads, tuning)
-    return dataclasses.asdict(tuning)
+    found = {}
+    for backend in ("onnxruntime", "cpu"):
+        if backend == "cpu" and (find_obstacle(bundle, "fp32", "auto") or unavailable()):
+            continue
+        tuning = measure_tuning(bundle, "fp32", threads, backend=backend)
+        save_tuning(bundle, "fp32", threads, tuning, backend=backend)
+        found[backend] = dataclasses.asdict(tuning)
+    return found
 
 
 def make_picture(height: int, width: int) -> np.ndarray:
@@ -245,6 +257,29 @@ def check_dense(network: OpenedNetwork, name: str, compute: Compute, image: np.n
     restored, mask = outputs["restored"][0].transpose(1, 2, 0).copy(), outputs["mask"][0, 0] > 0.5
     expected = _restore_in_torch(network.model, real, mask, own=True)
     return require_equal(f"{name} {network.preset}", restored, expected, clean=~mask[..., None])
+
+
+def check_rounded(network: OpenedNetwork, name: str, compute: Compute, image: np.ndarray) -> float:
+    """Compare a dense contender that rounds every value with PyTorch.
+
+    PyTorch restores under the mask that the contender found, which is held to that of ONNX Runtime. Returns the mean
+    error of distorted pixels.
+
+    Raises:
+        GateError: the restored picture or the mask is wrong by more than rounding.
+    """
+    real = image.astype(np.float32) / np.float32(255)
+    outputs = compute({"image": to_network(real, 1)})
+    restored, mask = outputs["restored"][0].transpose(1, 2, 0).copy(), outputs["mask"][0, 0] > 0.5
+    own = network.graphs(image).mask
+    flipped, expected = float(np.mean(mask != own)), _restore_in_torch(network.model, real, mask, own=False)
+    error = float(np.abs(restored - expected)[mask].mean()) if mask.any() else 0.0
+    if not (flipped <= ROUNDED_FLIPS and error <= ROUNDED_ERROR):
+        raise GateError(
+            f"{name} {network.preset} differs from PyTorch by {error:.1e} on average, allowed {ROUNDED_ERROR:g}, and "
+            f"{flipped:.2%} of its mask differ, allowed {ROUNDED_FLIPS:.0%}; no times are reported"
+        )
+    return error
 
 
 def check_maskless(network: OpenedNetwork, name: str, open_peer: OpenPeer) -> float:

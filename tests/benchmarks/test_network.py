@@ -36,6 +36,8 @@ def test_a_small_run_reports_everything(tmp_path, capsys):
     assert [row["mask"] for row in report["rows"]] == ["none", "streak", "blob", "all"]
     assert [row["over_net_l"] is None for row in report["rows"]] == [False, True, True, True]
     assert all(row["max_error"] <= 1e-4 for row in report["rows"] + report["rain"])
+    own = report["backends"]["tiny"] == "cpu"
+    assert all(set(row["versus"]) == ({"onnxruntime"} if own else set()) for row in report["rows"])
     assert {row["peer"]: row.get("absent") for row in report["peers"]} == {
         "eager": None,
         "maskless": None,
@@ -49,7 +51,7 @@ def test_a_small_run_reports_everything(tmp_path, capsys):
 
 def test_a_folder_without_rain_is_refused(opened, tmp_path):
     with pytest.raises(UserError, match="has no PNG files"):
-        list(benchmark.measure_rain(opened, tmp_path, 1))
+        list(benchmark.measure_rain(opened, tmp_path, parse_arguments([])))
 
 
 def test_a_wrong_peer_has_no_times_but_costs_nobody_else_theirs(monkeypatch, capsys, tmp_path):
@@ -81,6 +83,12 @@ def test_a_wrong_result_of_ours_ends_the_run_without_times(monkeypatch, capsys, 
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.splitlines()[-1] == "error: adaptive differs"
     assert not file.exists()
+
+
+def test_seconds_of_the_processor_are_those_of_one_thread(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["network", "--clock", "processor", "--threads", "2"])
+    assert benchmark.main() == 2
+    assert "the clock of the processor adds up all threads; give --threads 1 too" in capsys.readouterr().err
 
 
 def test_targets_are_judged_by_density():

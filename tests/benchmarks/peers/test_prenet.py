@@ -57,6 +57,7 @@ def test_any_size_keeps_it_and_the_range(size):
     torch.testing.assert_close(y[1:], single)
 
 
+@pytest.mark.whole
 def test_export_has_dynamic_batch_and_size(tmp_path):
     module, path = build("prenet_r"), tmp_path / "peer.onnx"
     program = torch.onnx.export(
@@ -93,6 +94,7 @@ def test_published_checkpoints_load_strictly(data_dir, name, file, dataset):
     assert not result.unexpected_keys
 
 
+@pytest.mark.whole
 @pytest.mark.data
 def test_golden_values_of_one_file_per_set(data_dir):
     """The whole table takes minutes: `python -m benchmarks.golden_psnr`."""

@@ -9,7 +9,8 @@ from tests.gpu.test_contract import *  # noqa: F403
 from tests.runtime.contract import check
 from tests.runtime.engine.pictures import draw
 
-pytestmark = pytest.mark.usefixtures("machine")
+# The longest table of the emulated GPU; tests/runtime/engine/laws has it as well.
+pytestmark = [pytest.mark.usefixtures("machine"), pytest.mark.sampled(5)]
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import packings
-from benchmarks.packings import PACKINGS, PackingCase, dense, open_packing
+from benchmarks.cpu import packings
+from benchmarks.cpu.packings import PACKINGS, PackingCase, dense, open_packing
 from spair.runtime.profiling.masks import make_mask
 
 

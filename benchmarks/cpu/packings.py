@@ -1,6 +1,6 @@
 """Compare packings of a submanifold 3x3 convolution in standard operators.
 
-Run from the repository root: `python -m benchmarks.packings [--channels 64 --side 512 --json FILE]`. It times one layer
+Run from the repository root: `python -m benchmarks.cpu.packings [--channels 64 --side 512]`. It times one layer
 with bias and ReLU by shape and density of the mask. Features are packed before and after. Tables and lists, which
 depend on the mask alone, are prepared outside of the time, since all layers of a scale share them. Every packing is
 compared with the dense layer first.
