@@ -1,6 +1,7 @@
 """Fixtures for the whole test suite."""
 
 import os
+import platform
 import signal
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,16 @@ if ROOT not in sys.path:  # tests and benchmarks are no installed packages: wher
     sys.path.append(ROOT)
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+TINY_CHECKPOINT = "rain-tiny.safetensors"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out most cases of the longest tables, see `tests.sampling`."""
+    from tests.sampling import choose_cases, is_wanted
+
+    if is_wanted(config.args):
+        items[:], left = choose_cases(items)
+        config.hook.pytest_deselected(items=left)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,6 +37,16 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPAIR_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kernels() -> None:
+    """The kernels of the processor lie beside the code, as `make setup` leaves them; no test waits for them again."""
+    from spair.runtime.cpu.library.ready import find_cross_compiler, make_ready
+
+    machine = platform.machine()
+    if find_cross_compiler(machine) is not None:
+        make_ready(machine)
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +59,18 @@ def data_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of the preset tiny for rain: random weights of a fixed seed, masks neither empty nor full."""
+    """A checkpoint of the preset tiny for rain: random weights of a fixed seed, masks neither empty nor full.
+
+    One file for all workers: what earlier tests of a worker set in PyTorch shows in the last bit of the weights, and
+    then the checkpoint of one worker would not be the one that the bundle of another was made of.
+    """
+    from tests.sharing import share
+
+    return share(tmp_path_factory, "checkpoint", write_tiny_checkpoint) / TINY_CHECKPOINT
+
+
+def write_tiny_checkpoint(folder: Path) -> None:
+    """Write `tiny_checkpoint` into a folder."""
     import torch
 
     from spair.network import SPAIR, TINY, save_checkpoint
@@ -57,17 +89,13 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         head = model.net_l.head.bias
         assert head is not None
         head[:4] += model.logit_threshold - logits.quantile(0.7)  # the four sub-pixels of the logit channel
-    path = tmp_path_factory.mktemp("checkpoint") / "rain-tiny.safetensors"
-    save_checkpoint(model, path, task="rain")
+    save_checkpoint(model, folder / TINY_CHECKPOINT, task="rain")
     torch.random.set_rng_state(state)
-    return path
 
 
 @pytest.fixture(scope="session")
 def tiny_bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`tiny_checkpoint`, exported; shared by the whole session: tests that change it work on a copy."""
-    from spair.export.exporter import export_checkpoint
+    """`tiny_checkpoint`, exported; shared by the whole run: tests that change it work on a copy."""
+    from tests.sharing import share_bundle
 
-    path = tmp_path_factory.mktemp("bundle") / "rain-tiny.spair"
-    export_checkpoint(tiny_checkpoint, path)
-    return path
+    return share_bundle(tmp_path_factory, "tiny", tiny_checkpoint)

@@ -19,7 +19,7 @@ DOCUMENTS = [
     *sorted(path for path in ROOT.glob("[a-z]*/**/*.md") if path.relative_to(ROOT).parts[0] not in BUILT),
 ]
 FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FOLDERS = ("network", "training", "export", "plugins", "calibration", "runtime", "cli")
+FOLDERS = ("network", "training", "export", "plugins", "calibration", "runtime", "serving", "cli")
 
 
 def list_blocks(text: str, language: str) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("network", "training", "export", "plugins", "calibration", "runtime", "cli", "benchmarks")
+FOLDERS = ("network", "training", "export", "plugins", "calibration", "runtime", "serving", "cli", "benchmarks")
 MODULES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 MAX_WORDS = 10
 RIDDLES = re.compile(r"(Of|That of|Those of|The same|What|Which|How|Where|Whose|Who|Whoever|Whether what|Likewise)\b")

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from spair.export.eager import TorchTwoStage
-from spair.export.exporter import export_checkpoint
 from spair.network import load_checkpoint
 from spair.runtime import Bundle, Restorer
 from spair.runtime.shipped import find_model, list_models, make_ready
@@ -21,6 +20,7 @@ from spair.training.evaluation.metrics import luma, psnr
 from spair.training.evaluation.restored import evaluate
 from spair.training.simulators import SIMULATORS
 from spair.training.simulators.rain import Rain, add_rain
+from tests.sharing import share_bundle
 
 CONFIGS = Path(str(importlib.resources.files("spair.training"))) / "configs"
 LIGHT = Rain(angle=8.0, length=22.0, width=0.8, density=0.0015, opacity=0.6, veil=0.0)
@@ -39,9 +39,7 @@ def in_torch(checkpoint) -> Restorer:
 
 @pytest.fixture(scope="module")
 def bundle_path(checkpoint, tmp_path_factory) -> Path:
-    bundle = tmp_path_factory.mktemp("shipped") / "rain-tiny.spair"
-    export_checkpoint(checkpoint, bundle)
-    return bundle
+    return share_bundle(tmp_path_factory, "shipped", checkpoint)
 
 
 @pytest.fixture(scope="module")

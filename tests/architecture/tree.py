@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("network", "plugins", "runtime", "training", "export", "calibration", "cli")
+PACKAGES = ("temporary", "network", "plugins", "runtime", "training", "export", "calibration", "serving", "cli")
 FOLDERS = (*PACKAGES, "benchmarks")
 
 

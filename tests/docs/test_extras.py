@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("network", "training", "export", "plugins", "calibration", "runtime", "cli")
+FOLDERS = ("network", "training", "export", "plugins", "calibration", "runtime", "serving", "cli")
 
 
 def read_extras() -> set[str]:

@@ -16,13 +16,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "unverified.md"
 SKIPS = ("pytest.skip", "pytest.mark.skip", "pytest.mark.skipif", "pytest.importorskip")
-ENGINES, PLUGINS, PROVIDER, JETSON, PROGRAMS, TRAINING = (
+ENGINES, PLUGINS, PROVIDER, JETSON, PROGRAMS, TRAINING, MACHINES, TRITON, PROCESSORS = (
     "Engines on a GPU",
     "Plugins on GPUs other than an H100",
     "ONNX Runtime's CUDA provider",
     "Jetson",
     "Programs whose sources were only read",
     "Training on a GPU",
+    "Several machines",
+    "Triton on a GPU",
+    "Kernels for AVX-512 and VNNI",
 )
 """Titles of the areas."""
 
@@ -103,6 +106,44 @@ AREAS = (
         "The same steps run on the CPU, and on two processes.",
         ("python -m pytest tests/gpu/test_training.py", "python -m benchmarks.gpu.training"),
     ),
+    Area(
+        TRITON,
+        "No repository for ONNX Runtime's CUDA provider or for engines has served a request: Triton's own backends for "
+        "them, batches and warm-ups on a GPU, and the container of a release never ran. Of most releases in the table "
+        "the version of TensorRT is not proven.",
+        "A real Triton, of the package nvidia-pytriton, answers on the CPU through a backend that runs the same graph "
+        "in ONNX Runtime. It takes the configurations for a GPU up to the backend or the GPU that it lacks.",
+        (
+            "spair build rain.spair --target local --served",
+            "spair repository rain.spair --out repository --device tensorrt",
+            "docker build -t spair-triton repository",
+        ),
+    ),
+    Area(
+        MACHINES,
+        "Neither `spair restore --ray` nor servers behind a load balancer ran on more than one machine, on shared "
+        "folders of a network, or with a GPU for each actor. The manifests for Kubernetes and the dashboard were in no "
+        "cluster and no Grafana, and the image was not built.",
+        "`make ray` runs a cluster of two nodes on one machine and loses one of them. HAProxy runs before two real "
+        "servers, one of which is killed and one restarted. The manifests fit the schemas of Kubernetes, systemd takes "
+        "the unit, and the dashboard names only metrics that a server has.",
+        (
+            "make ray",
+            "python -m pytest tests/serving/deploy",
+            "podman build -f serving/deploy/Containerfile -t spair-serve:0.1.0 .",
+            "kubectl apply -f serving/deploy/kubernetes.yaml",
+        ),
+    ),
+    Area(
+        PROCESSORS,
+        "The kernels of `--backend cpu` for AVX-512, VNNI and AVX-512 BF16 run only where the processor has them, so a "
+        "run of the tests on another processor says nothing of them. How fast those for NEON are is not known. The "
+        "wheel for ARM was never installed on an ARM processor. Matrix units (AMX) are not used.",
+        "All tests of the kernels passed on a Xeon with AVX-512, VNNI and BF16. Those for NEON with and without dot "
+        "products and BF16 run on an emulated processor (QEMU), where the library of the wheel loads too. Opening a "
+        "bundle compares every layer with ONNX Runtime, so that wrong kernels are not used.",
+        ("spair doctor", "python -m pytest tests/plugins/cpu tests/runtime/cpu"),
+    ),
 )
 """Areas in the order of the page."""
 
@@ -116,6 +157,7 @@ PLACES = {
 REASONS = {
     r"the backend .* is not available": PROVIDER,
     r"PyTorch finds no CUDA GPU": TRAINING,
+    r"this processor does not run": PROCESSORS,
     r"tests/gpu/.*: reason$": ENGINES,
 }
 """Areas of skips elsewhere, by patterns of "file: reason"."""
@@ -128,7 +170,14 @@ HERE = (
     r"there is a GPU here, so ",
     r"development images",
     r"Windows has no",
+    r"Linux alone ",
     r"glibc",
+    r"no real Triton",
+    r"slow: make replicas",
+    r"slow: make faults",
+    r"asked for with: make fuzz",
+    r"this container may mount nothing",
+    r"^tests/serving/clients/.*: (Triton has it|spair serve has no|Triton takes|this server has no|a negative size)",
     r"templates were made",
     r"TensorRT headers|headers of several TensorRTs",
     r"the placement|CPU's provider alone",

@@ -15,6 +15,7 @@ from tests.emulated.setup.bindings_wheel import RELEASES, DownloadError, find_bi
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.skipif(BINDINGS in os.environ, reason=f"this is a run with ${BINDINGS}")
 @pytest.mark.parametrize("name", ["10.3", "11.4"])
 def test_the_suite_passes_on_real_bindings(name):

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from spair.runtime.backends.onnxruntime import WRONG_OPTIMIZERS
 from tests.emulated.double.kinds import NUMPY
 from tests.emulated.driver.gpu import AccessError, EmulatedGPU
 
@@ -113,6 +114,7 @@ def open_session(graph: onnx.ModelProto, threads: int) -> onnxruntime.InferenceS
     """Open a graph in ONNX Runtime, on the CPU."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
+    options.add_session_config_entry("optimization.disable_specified_optimizers", WRONG_OPTIMIZERS)
     return onnxruntime.InferenceSession(graph.SerializeToString(), options, ["CPUExecutionProvider"])
 
 
