@@ -190,8 +190,8 @@ class Restorer:
             if mask is not None:
                 check_mask(mask, image, spec.takes_mask)
             self._check_memory(image)
-        if mask is None and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] >= 3:
-            direct = self._restore_bytes(image, clock)
+        if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] >= 3:
+            direct = self._restore_bytes(image, mask, clock)
             if direct is not None:
                 return direct
         with clock.stage("pre"):
@@ -210,9 +210,9 @@ class Restorer:
         layers = isinstance(self.network, TwoStageNetwork) and self.network.in_main_memory
         check_picture(self.network.spec, self._limits, size, image.nbytes // (size[0] * size[1]), layers=layers)
 
-    def _restore_bytes(self, image: np.ndarray, clock: StageClock) -> Result | None:
+    def _restore_bytes(self, image: np.ndarray, mask: np.ndarray | None, clock: StageClock) -> Result | None:
         """Restore an 8-bit picture without a detour through floats."""
-        output = self.network.restore_bytes(image[..., :3], self._limits, clock)
+        output = self.network.restore_bytes(image[..., :3], mask, self._limits, clock)
         if output is None:
             return None
         with clock.stage("post"):

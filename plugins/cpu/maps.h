@@ -34,22 +34,22 @@ inline void clear_border(const Results& to, int64_t line, int height, int width,
 }
 
 // Results from..to of line y, to places from `at` on.
-template <class Kind, int V>
+template <class Kind, class Shape>
 SPAIR_APART inline void convolve_line(
     const MapConvolution& a, const int32_t* weight, int column, int64_t y, int64_t from, int64_t to, const Results& results, int64_t at
 ) {
-    constexpr int M = Kind::rows_of(V);
+    constexpr int V = Shape::vectors, M = Kind::rows_of(V);
     typedef typename Kind::Value Value;
     const Value* first = static_cast<const Value*>(a.x) + y * a.x_next;
-    const int64_t words = words_of<Kind>(a.run), above = vectors_of(a.outputs) * kLanes;
+    const int64_t words = words_of<Kind>(a.run), wide = vectors_of(a.outputs) * kLanes;
     for (int64_t x = from; x < to; x += M) {
         const int64_t last = least(x + M, to) - 1;
         const Value* p[M];
-        Panel<Kind, V, M> panel(a.factors, column);
+        Panel<Kind, Shape, M> panel(a.factors, column, (1u << a.lines) - 1, wide);
         for (int line = 0; line < a.lines; ++line) {
             SPAIR_UNROLL
             for (int m = 0; m < M; ++m) p[m] = first + line * a.x_line + least(x + m, last) * a.x_step;
-            panel.add(p, weight + line * words * V * kLanes, words, a.factors.above + line * above + column);
+            panel.add(p, weight + line * words * V * kLanes, words);
         }
         Vector values[M * V];
         panel.write(a.factors, column, values);
@@ -65,8 +65,8 @@ template <class Kind>
 inline void convolve_map(SpairPool* pool, const MapConvolution& a) {
     clear_border(a.to, a.out_line, a.height, a.width, a.outputs, a.border);
     in_parallel(pool, a.height, [&a](int64_t y) {
-        for_panels(a.outputs, a.lines * words_of<Kind>(a.run), [&](auto vectors, int64_t at, int column) {
-            convolve_line<Kind, vectors.value>(a, a.weight + at, column, y, 0, a.width, a.to, y * a.out_line);
+        for_panels(a.outputs, a.lines * words_of<Kind>(a.run), [&](auto shape, int64_t at, int column) {
+            convolve_line<Kind, decltype(shape)>(a, a.weight + at, column, y, 0, a.width, a.to, y * a.out_line);
         });
     });
 }
@@ -112,8 +112,8 @@ inline void find_line(const Head& a, int64_t y) {
     const Results results{held, nullptr, 0.0f, kNone};
     for (int64_t from = 0; from < layer.width; from += pixels) {
         const int64_t to = least(from + pixels, layer.width);
-        for_panels(layer.outputs, layer.lines * words_of<Kind>(layer.run), [&](auto vectors, int64_t at, int column) {
-            convolve_line<Kind, vectors.value>(layer, layer.weight + at, column, y, from, to, results, 0);
+        for_panels(layer.outputs, layer.lines * words_of<Kind>(layer.run), [&](auto shape, int64_t at, int column) {
+            convolve_line<Kind, decltype(shape)>(layer, layer.weight + at, column, y, from, to, results, 0);
         });
         for (int64_t x = from; x < to; ++x) {
             const float* value = held + (x - from) * layer.outputs;

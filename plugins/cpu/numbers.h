@@ -6,7 +6,8 @@
 //   Packed             type of a packed weight
 //   Sum, kWhole        vector of sums, one for each output, and whether they are whole numbers
 //   Weights, Spread    vector of weight words, and a word of values in every lane, as the product takes them
-//   rows_of            rows that a panel of so many vectors is computed for at once, so that all of it fills the registers
+//   rows_of            rows that a panel of so many vectors is computed for at once, so that all of it fills the registers;
+//                      an even number where the last vector serves two rows
 //   place              index of a packed weight in its vector, by output and by input in its word
 
 #pragma once
@@ -143,6 +144,12 @@ struct Halves {
     }
 #endif
 };
+
+#if !defined(__AVX512BF16__) && !defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+inline Halves::Pair join(const Halves::Pair& first, const Halves::Pair& second) {
+    return {join(first.first, second.first), join(first.second, second.second)};
+}
+#endif
 
 template <class Kind>
 constexpr int64_t words_of(int64_t values) {

@@ -2,7 +2,8 @@
 //
 // Weights [taps][inputs][outputs] are packed in panels of V vectors of outputs: panel, then tap, then word of inputs,
 // then output. A panel of V vectors is computed for M rows at once, so that V * M sums, V weights and one value fill
-// the registers.
+// the registers. A last vector that only half of the outputs of AVX-512 are left for serves two rows at a time: its
+// weights stand in it twice, and its values are those of one row and of the next, eight lanes each.
 
 #pragma once
 
@@ -22,6 +23,16 @@ constexpr int next_panel(int rest) {
 
 constexpr int vectors_of(int outputs) { return (outputs + kLanes - 1) / kLanes; }
 
+// Whether the last vector serves two rows.
+constexpr bool is_shared(int outputs) { return kLanes == 2 * kStep && outputs % kLanes != 0 && outputs % kLanes <= kStep; }
+
+// Panel of V vectors, the last of which may serve two rows.
+template <int V, bool Shared>
+struct Shape {
+    static constexpr int vectors = V, own = Shared ? V - 1 : V;
+    static constexpr bool shared = Shared;
+};
+
 // What turns the sums of a layer into values.
 struct Factors {
     const float* bias;     // [outputs], and zeros up to a multiple of 16
@@ -29,60 +40,83 @@ struct Factors {
     const int32_t* above;  // [taps][outputs up to a multiple of kLanes], what Steps::kZero adds to a sum; null: nothing
 };
 
-// Adds the products of `words` words at each pointer with the weights of one panel.
-template <class Kind, int V, int M>
-inline void multiply(const typename Kind::Value* const (&p)[M], const int32_t* weight, int64_t words, typename Kind::Sum (&sum)[M][V]) {
-    for (int64_t i = 0; i < words; ++i, weight += V * kLanes) {
-        typename Kind::Weights w[V];
-        SPAIR_UNROLL
-        for (int v = 0; v < V; ++v) w[v] = Kind::read(weight + v * kLanes);
-        SPAIR_UNROLL
-        for (int m = 0; m < M; ++m) {
-            const typename Kind::Spread x = Kind::spread(p[m] + i * Kind::kGroup);
-            SPAIR_UNROLL
-            for (int v = 0; v < V; ++v) Kind::add(sum[m][v], x, w[v]);
-        }
-    }
-}
-
 // Sums of one panel, from the biases or from zero on to values.
-template <class Kind, int V, int M>
+template <class Kind, class Shape, int M>
 struct Panel {
-    typename Kind::Sum sum[M][V];
-    Integers above[V];  // of the taps that were added
+    static constexpr int V = Shape::vectors, kOwn = Shape::own, kPairs = Shape::shared ? M / 2 : 0;
+    static_assert(!Shape::shared || M % 2 == 0, "pairs of rows");
 
-    Panel(const Factors& factors, int column) {
+    typename Kind::Sum sum[M][kOwn ? kOwn : 1];
+    typename Kind::Sum pair[kPairs ? kPairs : 1];
+
+    // `taps` has a bit for each tap that will be added, and `wide` is a row of Factors::above. What is taken off
+    // stands in the sums from the first: registers of its own would push weights out of theirs.
+    Panel(const Factors& factors, int column, unsigned taps = 0, int64_t wide = 0) {
+        typename Kind::Sum first[V];
         SPAIR_UNROLL
         for (int v = 0; v < V; ++v) {
-            above[v] = Integers{};
-            typename Kind::Sum first{};
-            if constexpr (!Kind::kWhole) first = load(factors.bias + column + v * kLanes);
-            SPAIR_UNROLL
-            for (int m = 0; m < M; ++m) sum[m][v] = first;
+            if constexpr (Kind::kWhole) first[v] = typename Kind::Sum{};
+            else first[v] = load(factors.bias + column + v * kLanes);
         }
-    }
-
-    void add(const typename Kind::Value* const (&p)[M], const int32_t* weight, int64_t words, const int32_t* more) {
-        multiply<Kind, V, M>(p, weight, words, sum);
         if constexpr (Kind::kWhole && Steps::kZero != 0) {
+            const int32_t* above = factors.above + column;
+            for (; taps; taps >>= 1, above += wide) {
+                if (!(taps & 1)) continue;
+                SPAIR_UNROLL
+                for (int v = 0; v < V; ++v) first[v] -= load_words(above + v * kLanes);
+            }
+        }
+        SPAIR_UNROLL
+        for (int m = 0; m < M; ++m)
             SPAIR_UNROLL
-            for (int v = 0; v < V; ++v) above[v] += load_words(more + v * kLanes);
+            for (int v = 0; v < kOwn; ++v) sum[m][v] = first[v];
+        SPAIR_UNROLL
+        for (int j = 0; j < kPairs; ++j) pair[j] = doubled(first[V - 1]);
+    }
+
+    // Adds the products of `words` words at each pointer with the weights.
+    void add(const typename Kind::Value* const (&p)[M], const int32_t* weight, int64_t words) {
+        for (int64_t i = 0; i < words; ++i, weight += V * kLanes) {
+            typename Kind::Weights w[V];
+            SPAIR_UNROLL
+            for (int v = 0; v < V; ++v) w[v] = Kind::read(weight + v * kLanes);
+            SPAIR_UNROLL
+            for (int m = 0; m < M; m += kPairs ? 2 : 1) {
+                const typename Kind::Spread x = Kind::spread(p[m] + i * Kind::kGroup);
+                SPAIR_UNROLL
+                for (int v = 0; v < kOwn; ++v) Kind::add(sum[m][v], x, w[v]);
+                if constexpr (kPairs > 0) {
+                    const typename Kind::Spread next = Kind::spread(p[m + 1] + i * Kind::kGroup);
+                    SPAIR_UNROLL
+                    for (int v = 0; v < kOwn; ++v) Kind::add(sum[m + 1][v], next, w[v]);
+                    Kind::add(pair[m / 2], join(x, next), w[V - 1]);
+                }
+            }
         }
     }
 
-    // Writes the values of all rows, [M][V].
+    // Writes the values of all rows, [M][V]; only the lower half of a vector that serves two rows counts.
     void write(const Factors& factors, int column, Vector* to) const {
         SPAIR_UNROLL
         for (int m = 0; m < M; ++m)
             SPAIR_UNROLL
-            for (int v = 0; v < V; ++v) {
-                if constexpr (Kind::kWhole) {
-                    const Vector whole = __builtin_convertvector(sum[m][v] - above[v], Vector);
-                    to[m * V + v] = whole * load(factors.scale + column + v * kLanes) + load(factors.bias + column + v * kLanes);
-                } else {
-                    to[m * V + v] = sum[m][v];
-                }
-            }
+            for (int v = 0; v < kOwn; ++v) to[m * V + v] = value_of(factors, column + v * kLanes, sum[m][v], false);
+        SPAIR_UNROLL
+        for (int j = 0; j < kPairs; ++j) {
+            Vector* both = to + 2 * j * V + V - 1;
+            *both = value_of(factors, column + kOwn * kLanes, pair[j], true);
+            *reinterpret_cast<Half*>(both + V) = reinterpret_cast<const Half*>(both)[1];
+        }
+    }
+
+  private:
+    static Vector value_of(const Factors& factors, int column, typename Kind::Sum sum, bool twice) {
+        if constexpr (Kind::kWhole) {
+            const Vector scale = load(factors.scale + column), bias = load(factors.bias + column);
+            return __builtin_convertvector(sum, Vector) * (twice ? doubled(scale) : scale) + (twice ? doubled(bias) : bias);
+        } else {
+            return sum;
+        }
     }
 };
 
@@ -99,19 +133,24 @@ SPAIR_APART inline void finish_row(
     }
 }
 
-// Calls f with the number of vectors of each panel as a constant, the weights' place and the first output; `words`
-// counts the words of inputs.
+// Calls f with a shape of so many vectors, V or more.
+template <int V, class Function>
+inline void with_shape(int vectors, bool shared, Function f) {
+    if constexpr (V < kWidest)
+        if (vectors > V) return with_shape<V + 1>(vectors, shared, f);
+    if constexpr (kLanes == 2 * kStep)
+        if (shared) return f(Shape<V, true>{});
+    f(Shape<V, false>{});
+}
+
+// Calls f with the shape of each panel, the weights' place and the first output; `words` counts the words of inputs.
 template <class Function>
 inline void for_panels(int outputs, int64_t words, Function f) {
     int64_t at = 0;
     for (int first = 0, rest = vectors_of(outputs); rest > 0;) {
         const int vectors = next_panel(rest);
-        if (vectors == 1) f(Constant<1>{}, at, first);
-        if (vectors == 2) f(Constant<2>{}, at, first);
-        if constexpr (kWidest >= 3)
-            if (vectors == 3) f(Constant<3>{}, at, first);
-        if constexpr (kWidest >= 4)
-            if (vectors == 4) f(Constant<4>{}, at, first);
+        const bool shared = vectors == rest && is_shared(outputs);
+        with_shape<1>(vectors, shared, [&](auto shape) { f(shape, at, first); });
         at += words * vectors * kLanes;
         first += vectors * kLanes;
         rest -= vectors;
@@ -130,13 +169,14 @@ template <class Kind, class Given>
 inline void pack(const Packing& a) {
     const Given* weight = static_cast<const Given*>(a.weight);
     const int64_t words = words_of<Kind>(a.inputs), wide = vectors_of(a.outputs) * kLanes;
-    for_panels(a.outputs, a.taps * words, [&](auto vectors, int64_t at, int first) {
+    for_panels(a.outputs, a.taps * words, [&](auto shape, int64_t at, int first) {
         typename Kind::Packed* to = reinterpret_cast<typename Kind::Packed*>(static_cast<int32_t*>(a.packed) + at);
         for (int64_t word = 0; word < a.taps * words; ++word)
-            for (int v = 0; v < vectors.value; ++v, to += kLanes * Kind::kGroup)
+            for (int v = 0; v < shape.vectors; ++v, to += kLanes * Kind::kGroup)
                 for (int k = 0; k < kLanes; ++k)
                     for (int j = 0; j < Kind::kGroup; ++j) {
-                        const int64_t tap = word / words, input = word % words * Kind::kGroup + j, output = first + v * kLanes + k;
+                        const int64_t tap = word / words, input = word % words * Kind::kGroup + j;
+                        const int64_t output = first + v * kLanes + (v < shape.own ? k : k % kStep);
                         const bool given = input < a.inputs && output < a.outputs;
                         to[Kind::place(k, j)] = given ? weight[(tap * a.inputs + input) * a.outputs + output] : Given{};
                     }

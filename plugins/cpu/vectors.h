@@ -52,11 +52,21 @@ inline void store_left(float* p, Vector v, int left) {
     }
 }
 
-// A number that is known when the code is compiled.
-template <int N>
-struct Constant {
-    static constexpr int value = N;
-};
+// Vector whose upper half is that of `second`.
+template <class T>
+inline T join(T first, T second) {
+    Integers upper{};
+    for (int k = kLanes / 2; k < kLanes; ++k) upper[k] = -1;
+    return upper ? second : first;
+}
+
+// Vector whose upper half repeats the lower one.
+template <class T>
+inline T doubled(T v) {
+    T both = v;
+    for (int k = 0; k < kLanes / 2; ++k) both[kLanes / 2 + k] = v[k];
+    return both;
+}
 
 inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }

@@ -7,6 +7,7 @@
 
 namespace SPAIR_SET {
 
+constexpr unsigned kAllTaps = 0x1ff;
 constexpr int64_t kRows = 192;  // rows of a task: with them a panel of weights stays in the cache
 
 struct RowConvolution {
@@ -25,41 +26,49 @@ struct RowConvolution {
     int32_t relu;            // whether a ReLU follows the sum
 };
 
-template <class Kind, int V>
+template <class Kind, class Shape, int M>
+inline void finish_panel(const RowConvolution& a, const Panel<Kind, Shape, M>& panel, int column, int64_t first, int64_t last) {
+    constexpr int V = Shape::vectors;
+    Vector values[M * V];
+    panel.write(a.factors, column, values);
+    for (int64_t m = 0; first + m <= last; ++m) {
+        const int64_t at = (first + m + 1) * a.outputs + column;
+        const float* add = a.add ? a.add + (a.add_at ? a.add_at[first + m] : first + m) * a.outputs + column : nullptr;
+        finish_row(a.to, at, values + m * V, V, a.slope, add, a.relu, a.outputs - column);
+    }
+}
+
+template <class Kind, class Shape>
 inline void convolve_panel(const RowConvolution& a, const int32_t* weight, int column, int64_t from, int64_t to) {
-    constexpr int M = Kind::rows_of(V);
+    constexpr int V = Shape::vectors, M = Kind::rows_of(V);
     typedef typename Kind::Value Value;
     const Value* x = static_cast<const Value*>(a.x);
-    const int64_t words = words_of<Kind>(a.inputs), above = vectors_of(a.outputs) * kLanes;
+    const int64_t words = words_of<Kind>(a.inputs), wide = vectors_of(a.outputs) * kLanes;
     for (int64_t r = from; r < to; r += M) {
         const int64_t last = least(r + M, to) - 1;
         const Value* p[M];
-        Panel<Kind, V, M> panel(a.factors, column);
         if (a.kernel == 1) {
+            Panel<Kind, Shape, M> panel(a.factors, column, 1, wide);
             SPAIR_UNROLL
             for (int m = 0; m < M; ++m) p[m] = x + (least(r + m, last) + 1) * a.x_stride;
-            panel.add(p, weight, words, a.factors.above + column);
+            panel.add(p, weight, words);
+            finish_panel(a, panel, column, r, last);
         } else {
             const int32_t* numbers[M];
-            unsigned near = a.near ? 0 : ~0u;
+            unsigned near = a.near ? 0 : kAllTaps;
             for (int m = 0; m < M; ++m) {
                 numbers[m] = a.numbers + a.place[least(r + m, last)];
                 if (a.near) near |= a.near[least(r + m, last)];
             }
+            Panel<Kind, Shape, M> panel(a.factors, column, near, wide);
             for (int t = 0; t < 9; ++t) {
                 if (!(near >> t & 1)) continue;
                 const int64_t offset = static_cast<int64_t>(t / 3 - 1) * a.wide + t % 3 - 1;
                 SPAIR_UNROLL
                 for (int m = 0; m < M; ++m) p[m] = x + static_cast<int64_t>(numbers[m][offset]) * a.x_stride;
-                panel.add(p, weight + t * words * V * kLanes, words, a.factors.above + t * above + column);
+                panel.add(p, weight + t * words * V * kLanes, words);
             }
-        }
-        Vector values[M * V];
-        panel.write(a.factors, column, values);
-        for (int64_t m = 0; r + m <= last; ++m) {
-            const int64_t at = (r + m + 1) * a.outputs + column;
-            const float* add = a.add ? a.add + (a.add_at ? a.add_at[r + m] : r + m) * a.outputs + column : nullptr;
-            finish_row(a.to, at, values + m * V, V, a.slope, add, a.relu, a.outputs - column);
+            finish_panel(a, panel, column, r, last);
         }
     }
 }
@@ -69,8 +78,8 @@ inline void convolve_rows(SpairPool* pool, const RowConvolution& a) {
     fill_zeros(a.to, 0, a.outputs);
     const int64_t taps = a.kernel * a.kernel;
     in_parallel(pool, (a.rows + kRows - 1) / kRows, [&a, taps](int64_t task) {
-        for_panels(a.outputs, taps * words_of<Kind>(a.inputs), [&](auto vectors, int64_t at, int column) {
-            convolve_panel<Kind, vectors.value>(a, a.weight + at, column, task * kRows, least((task + 1) * kRows, a.rows));
+        for_panels(a.outputs, taps * words_of<Kind>(a.inputs), [&](auto shape, int64_t at, int column) {
+            convolve_panel<Kind, decltype(shape)>(a, a.weight + at, column, task * kRows, least((task + 1) * kRows, a.rows));
         });
     });
 }

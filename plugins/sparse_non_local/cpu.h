@@ -12,7 +12,7 @@ constexpr int kMostKeys = 4096;  // scores of the rows that are computed at once
 
 struct RowAttention {
     const float* query;     // [1 + rows][stride]; row 0 is not read
-    const int32_t* keys;    // packed floats [depth][keys]
+    const int32_t* keys;    // packed floats [depth][keys up to a multiple of kLanes]
     const float* barred;    // [keys up to a multiple of 16], 0 for a key, -1e30 behind the last one
     const int32_t* values;  // packed floats [keys][outputs]
     const float* zeros;     // [outputs up to a multiple of 16]
@@ -50,10 +50,10 @@ inline void attend_block(const RowAttention& a, int64_t from, int64_t to) {
         float total[kBlock];
         SPAIR_UNROLL
         for (int m = 0; m < kBlock; ++m) p[m] = a.query + (least(r + m, last) + 1) * a.stride;
-        for_panels(a.keys_count, a.depth, [&](auto vectors, int64_t at, int first) {
-            constexpr int V = vectors.value;
-            Panel<Floats, V, kBlock> panel({a.barred, nullptr, nullptr}, first);
-            panel.add(p, a.keys + at, a.depth, nullptr);
+        for_panels(count * kLanes, a.depth, [&](auto shape, int64_t at, int first) {
+            constexpr int V = shape.vectors;
+            Panel<Floats, Shape<V, false>, kBlock> panel({a.barred, nullptr, nullptr}, first);
+            panel.add(p, a.keys + at, a.depth);
             SPAIR_UNROLL
             for (int m = 0; m < kBlock; ++m)
                 SPAIR_UNROLL
@@ -63,16 +63,19 @@ inline void attend_block(const RowAttention& a, int64_t from, int64_t to) {
             total[m] = weigh(scores[m], count, a.scale);
             p[m] = scores[m];
         }
-        for_panels(a.outputs, a.keys_count, [&](auto vectors, int64_t at, int first) {
-            constexpr int V = vectors.value;
-            Panel<Floats, V, kBlock> panel({a.zeros, nullptr, nullptr}, first);
-            panel.add(p, a.values + at, a.keys_count, nullptr);
+        for_panels(a.outputs, a.keys_count, [&](auto shape, int64_t at, int first) {
+            constexpr int V = shape.vectors;
+            const Factors zeros{a.zeros, nullptr, nullptr};
+            Panel<Floats, decltype(shape), kBlock> panel(zeros, first);
+            panel.add(p, a.values + at, a.keys_count);
+            Vector values[kBlock * V];
+            panel.write(zeros, first, values);
             SPAIR_UNROLL
             for (int m = 0; m < kBlock; ++m) {
                 if (r + m > last) continue;
                 float* out = a.out + (r + m + 1) * a.outputs + first;
                 SPAIR_UNROLL
-                for (int v = 0; v < V; ++v) store_left(out + v * kLanes, panel.sum[m][v] / total[m], a.outputs - first - v * kLanes);
+                for (int v = 0; v < V; ++v) store_left(out + v * kLanes, values[m * V + v] / total[m], a.outputs - first - v * kLanes);
             }
         });
     }

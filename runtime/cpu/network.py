@@ -82,7 +82,9 @@ class CpuNetwork:
         with self.session() as session:
             return session.restore(picture, limits, clock)
 
-    def restore_bytes(self, image: np.ndarray, limits: Limits, clock: StageClock) -> BytesOutput | None:
+    def restore_bytes(
+        self, image: np.ndarray, mask: np.ndarray | None, limits: Limits, clock: StageClock
+    ) -> BytesOutput | None:
         """Restore an 8-bit picture, see `Network.restore_bytes`.
 
         The kernels read and write the bytes.
@@ -101,14 +103,14 @@ class CpuNetwork:
         with self.session() as session:
             with clock.stage("pre"):
                 self._library.call("read_bytes", self._pool, call)
-            output = session.restore(PaddedPicture(planes, (height, width)), limits, clock)
+            output = session.restore(PaddedPicture(planes, (height, width), mask), limits, clock)
             with clock.stage("post"):
                 assert output.mask is not None
-                mask = output.mask[:height, :width].copy()
+                found = output.mask[:height, :width].copy()
                 restored, out = np.ascontiguousarray(output.image, np.float32), np.empty((height, width, 3), np.uint8)
-                call.planes, call.mask, call.out = restored.ctypes.data, mask.ctypes.data, out.ctypes.data
+                call.planes, call.mask, call.out = restored.ctypes.data, found.ctypes.data, out.ctypes.data
                 self._library.call("write_bytes", self._pool, call)
-        return BytesOutput(out, mask, float(mask.mean()), output.tiles)
+        return BytesOutput(out, found, float(found.mean()), output.tiles)
 
     def close(self) -> None:
         """Release threads and buffers; may be called twice.

@@ -292,7 +292,9 @@ class Run:
         keys, values = self._project(step)
         query, depth = self._values[step.x, FLOAT], keys.shape[0]
         width = round_channels(values.shape[1])
-        packed = self._library.pack(keys), self._library.pack(_widened(values, width))
+        # Kernels compute the scores of whole vectors, whose last keys are barred.
+        whole = -(-keys.shape[1] // self._library.lanes) * self._library.lanes
+        packed = self._library.pack(_widened(keys, whole)), self._library.pack(_widened(values, width))
         barred = np.full(keys.shape[1] + 2 * _VECTOR, _BARRED, np.float32)
         barred[: keys.shape[1]] = 0.0
         zeros = np.zeros(width + _VECTOR, np.float32)

@@ -70,21 +70,23 @@ class EngineNetwork(GraphTwoStage):
         height, width = self._located.largest["image"][2:]
         return height, width
 
-    def restore_bytes(self, image: np.ndarray, limits: Limits, clock: StageClock) -> BytesOutput | None:
+    def restore_bytes(
+        self, image: np.ndarray, mask: np.ndarray | None, limits: Limits, clock: StageClock
+    ) -> BytesOutput | None:
         """Restore an 8-bit picture with the whole engine.
 
         See `Network.restore_bytes`.
         """
-        if any(side > most for side, most in zip(image.shape[:2], self._largest, strict=True)):
+        if mask is not None or any(side > most for side, most in zip(image.shape[:2], self._largest, strict=True)):
             return None
         with clock.stage("model"):
             values = self._whole.run({"image": image[None]})
         if not np.isfinite(values.get("total", 0.0)).all():
             raise GateError("the engine gave values that are not finite; use --precision fp32 or another checkpoint")
-        mask = values["mask"][0].view(bool)
-        density = np.count_nonzero(mask) / mask.size
+        found = values["mask"][0].view(bool)
+        density = np.count_nonzero(found) / found.size
         return BytesOutput(
-            values["restored"][0], mask, density, TileCounts().adding("packed" if density else "skipped")
+            values["restored"][0], found, density, TileCounts().adding("packed" if density else "skipped")
         )
 
     def restore(self, picture: PaddedPicture, limits: Limits, clock: StageClock) -> NetworkOutput:

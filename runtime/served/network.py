@@ -85,24 +85,26 @@ class ServedNetwork:
         found = self._graph.run({"image": images})
         return Batch(found["restored"], found["mask"], found["density"])
 
-    def restore_bytes(self, image: np.ndarray, limits: Limits, clock: StageClock) -> BytesOutput | None:
+    def restore_bytes(
+        self, image: np.ndarray, mask: np.ndarray | None, limits: Limits, clock: StageClock
+    ) -> BytesOutput | None:
         """Restore an 8-bit picture.
 
         See `Network.restore_bytes`.
 
         Returns:
-            None for a network without a mask, whose pictures go through `restore`.
+            None for a network without a mask, whose pictures go through `restore`, and where a mask is given.
 
         Raises:
             GateError: the network gave values that are not finite.
         """
-        if not self._has_mask:
+        if not self._has_mask or mask is not None:
             return None
         found, tiles = self._run(np.moveaxis(image, 2, 0)[None], clock)
         with clock.stage("post"):
             restored = np.ascontiguousarray(np.moveaxis(found.restored[0], 0, 2))
-            mask = found.mask[0, 0].astype(bool)
-        return BytesOutput(restored, mask, float(np.count_nonzero(mask)) / mask.size, tiles)
+            distorted = found.mask[0, 0].astype(bool)
+        return BytesOutput(restored, distorted, float(np.count_nonzero(distorted)) / distorted.size, tiles)
 
     def restore(self, picture: PaddedPicture, limits: Limits, clock: StageClock) -> NetworkOutput:
         """Restore one picture of any type.

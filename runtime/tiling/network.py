@@ -98,11 +98,14 @@ class Network(Protocol):
         """
         ...
 
-    def restore_bytes(self, image: np.ndarray, limits: Limits, clock: StageClock) -> BytesOutput | None:
+    def restore_bytes(
+        self, image: np.ndarray, mask: np.ndarray | None, limits: Limits, clock: StageClock
+    ) -> BytesOutput | None:
         """Restore an 8-bit picture without a detour through floats.
 
         Args:
             image: [H, W, 3] uint8.
+            mask: [H, W] bool, True at distorted pixels; None takes the mask that the network finds.
             limits: sizes of blocks and tiles.
             clock: gets the seconds of the network's own stages.
 

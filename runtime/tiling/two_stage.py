@@ -83,7 +83,9 @@ class TwoStageNetwork(ABC):
         """Begin the statistics of a picture of this padded size."""
         return ContextStatistics(self.spec, height, width)
 
-    def restore_bytes(self, image: np.ndarray, limits: Limits, clock: StageClock) -> BytesOutput | None:
+    def restore_bytes(
+        self, image: np.ndarray, mask: np.ndarray | None, limits: Limits, clock: StageClock
+    ) -> BytesOutput | None:
         """Leave every picture to `restore`; see `Network.restore_bytes`."""
         return None
 

@@ -54,7 +54,9 @@ class WholeNetwork(ABC):
     def close(self) -> None:
         """Release what the network owns; may be called twice."""
 
-    def restore_bytes(self, image: np.ndarray, limits: Limits, clock: StageClock) -> BytesOutput | None:
+    def restore_bytes(
+        self, image: np.ndarray, mask: np.ndarray | None, limits: Limits, clock: StageClock
+    ) -> BytesOutput | None:
         """Leave every picture to `restore`; see `Network.restore_bytes`."""
         return None
 

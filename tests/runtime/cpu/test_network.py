@@ -260,16 +260,19 @@ def test_pieces_in_lower_precisions_change_little(rounded):
     assert np.mean(a.mask != b.mask) < 1e-3 and np.abs(a.image - b.image).mean() < 1e-3
 
 
+@pytest.mark.parametrize("given", [False, True])
 @pytest.mark.parametrize("channels", [3, 4])
 @pytest.mark.parametrize("size", [(1, 1), (37, 53), (88, 90)])
-def test_bytes_are_restored_as_floats_are(tiny_bundle, compiler, size, channels, monkeypatch):
+def test_bytes_are_restored_as_floats_are(tiny_bundle, compiler, size, channels, given, monkeypatch):
     """To the bit, and alpha stays."""
-    picture = np.random.default_rng(4).integers(0, 256, (*size, channels), dtype=np.uint8)
+    random = np.random.default_rng(4)
+    picture = random.integers(0, 256, (*size, channels), dtype=np.uint8)
+    mask = random.random(size[::-1]).T < 0.3 if given else None  # its lines do not lie side by side
     with Restorer.open(tiny_bundle, backend="cpu", threads=2, tile=32, block_pixels=64 * 64) as restorer:
-        found = restorer(picture)
+        found = restorer(picture, mask=mask)
         assert {"pre", "post"} <= found.timings.keys()
         monkeypatch.setattr(restorer.network, "restore_bytes", lambda *given: None)
-        expected = restorer(picture)
+        expected = restorer(picture, mask=mask)
     assert found.image.flags.c_contiguous and found.mask.dtype == bool
     np.testing.assert_array_equal(found.image, expected.image)
     np.testing.assert_array_equal(found.mask, expected.mask)
