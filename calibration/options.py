@@ -7,8 +7,8 @@ from typing import Literal, get_args
 
 from ..runtime.errors import UserError
 
-Precision = Literal["fp32", "fp16", "int8", "bf16"]
-"""Precision of one layer, or of all graphs of a bundle; the last one is of whole bundles only, see `DERIVED`."""
+Precision = Literal["fp32", "fp16", "int8", "bf16", "int8-bf16"]
+"""Precision of one layer, or of all graphs of a bundle; the last two are of whole bundles only, see `DERIVED`."""
 Calibrator = Literal["minmax", "percentile", "entropy", "mse"]
 """Rule that turns the histogram of an activation into its range."""
 Statistics = Literal["masked", "all"]
@@ -16,7 +16,7 @@ Statistics = Literal["masked", "all"]
 Quantize = Literal["both", "weights", "activations"]
 """Values that INT8 quantizes."""
 
-GATES_DB = {"fp16": 0.02, "bf16": 0.02, "int8": 0.10}
+GATES_DB = {"fp16": 0.02, "bf16": 0.02, "int8": 0.10, "int8-bf16": 0.10}
 """Loss of PSNR in dB that each precision may cost."""
 FOREIGN_INT8_DB = 0.25
 """Loss of PSNR in dB that INT8 may cost a foreign network, whose training did not prepare for it."""
@@ -26,7 +26,7 @@ SMALLEST_TILE = 32
 """Smallest side of a tile in pixels."""
 FEWEST_TILES = 2
 """Smallest number of tiles."""
-DERIVED = ("bf16",)
+DERIVED = ("bf16", "int8-bf16")
 """Precisions without graphs of their own: they are measured, and nothing is converted."""
 FILE_RATIOS = {"fp16": 0.55, "int8": 0.35}
 """Target for the bytes of all graphs divided by those of FP32; small networks are mostly structure and miss it."""
@@ -37,7 +37,7 @@ class Options:
     """Options of one calibration, checked on creation."""
 
     precision: Precision
-    """Lower precision to calibrate to, "fp16" or "int8", or to measure, "bf16"."""
+    """Lower precision to calibrate to, "fp16" or "int8", or to measure, see `DERIVED`."""
     calibrator: Calibrator = "mse"
     """Rule that turns the histogram of an activation into its range."""
     statistics: Statistics = "masked"

@@ -11,9 +11,10 @@ import numpy as np
 
 from ..runtime import Bundle, Restorer
 from ..runtime.bundle.precision import ROWS
+from ..runtime.bundle.reader import DERIVED_FROM
 from ..runtime.cpu.choice import refuse_machine
 from ..runtime.cpu.comparison import RowProgramError
-from ..runtime.cpu.opening import BACKEND, HALVES
+from ..runtime.cpu.opening import BACKEND
 from ..runtime.machine.processor import count_cores, read_cpu_name
 from ..runtime.profiling.timing import Repeats, take_turns
 from .speed import FEWEST_RUNS, LONGEST, RUNS, WORTH
@@ -32,7 +33,7 @@ def time_rows(
 
     Args:
         bundle: a bundle with row programs.
-        precision: "bf16" or one of its row programs.
+        precision: one of its row programs, or one that is derived from them.
         picture: what is restored.
         threads: number of threads; None takes all cores.
 
@@ -41,7 +42,10 @@ def time_rows(
         without ONNX Runtime; None where the kernels do not work, or the bundle has no row program in the precision that
         computes what its graphs do.
     """
-    if refuse_machine() is not None or not {"fp32", precision} <= {*bundle.manifest.rows, HALVES}:
+    if (
+        refuse_machine() is not None
+        or not {"fp32", DERIVED_FROM.get(precision, precision)} <= bundle.manifest.rows.keys()
+    ):
         return None
     image = np.rint(255 * picture.pixels).astype(np.uint8)
     wanted = {"fp32_ms": (BACKEND, "fp32"), "ms": (BACKEND, precision)}

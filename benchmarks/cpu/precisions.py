@@ -42,18 +42,19 @@ from benchmarks.subjects.network import OpenedNetwork, check_adaptive, check_den
 from benchmarks.subjects.versus import open_versus
 from spair.calibration.accuracy.measures import measure_psnr
 from spair.runtime import GateError, Restorer, UserError, read_image
-from spair.runtime.bundle.reader import Bundle
+from spair.runtime.bundle.reader import DERIVED_FROM, Bundle
 from spair.runtime.profiling.masks import SHAPES
 
 PEERS = ("openvino", "openvino-bf16")
-LARGEST_ERROR = {"bf16": 0.02, "int8": 0.05}
+LARGEST_ERROR = {"bf16": 0.02, "int8": 0.05, "int8-bf16": 0.05}
 """Largest mean error of distorted pixels in a lower precision; leaving Net_R out errs by more than twice that."""
 Restorers = Mapping[str, Restorer]
 
 
 def list_precisions(bundle: Bundle) -> list[str]:
     """List the precisions of the backend cpu."""
-    return ["fp32", "bf16", *(one for one in bundle.manifest.rows if one != "fp32")]
+    stored = bundle.manifest.rows
+    return [*stored, *(one for one, source in DERIVED_FROM.items() if source in stored)]
 
 
 @contextlib.contextmanager

@@ -39,9 +39,10 @@ Side = Annotated[
     typer.Option(metavar="PIXELS", help="Of larger pictures, the middle of this side is used.", rich_help_panel=INPUTS),
 ]
 Precision = Annotated[
-    Literal["fp16", "int8", "bf16"],
+    Literal["fp16", "int8", "bf16", "int8-bf16"],
     typer.Option(
-        help="What the graphs are converted to; bf16 is only measured, with --backend cpu.", rich_help_panel=RANGES
+        help="What the graphs are converted to; bf16 and int8-bf16 are only measured, with --backend cpu.",
+        rich_help_panel=RANGES,
     ),
 ]
 Calibrator = Annotated[
@@ -82,7 +83,8 @@ MaxLoss = Annotated[
     float | None,
     typer.Option(
         metavar="DB",
-        help="Loss allowed; when left out 0.02 for fp16 and bf16, 0.10 for int8, 0.25 for int8 of others' networks.",
+        help="Loss allowed; when left out 0.02 for fp16 and bf16, 0.10 for int8 and int8-bf16, 0.25 for int8 of "
+        "others' networks.",
         rich_help_panel=GATE,
     ),
 ]

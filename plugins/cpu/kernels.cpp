@@ -24,7 +24,7 @@ int64_t SPAIR_EXPORT(size)(int structure) {
         sizeof(kernels::Compaction), sizeof(kernels::RowConvolution), sizeof(kernels::RowAttention), sizeof(kernels::Moments),
         sizeof(kernels::Keys),       sizeof(kernels::Lift),           sizeof(kernels::MapConvolution), sizeof(kernels::Doubling),
         sizeof(kernels::Head),       sizeof(kernels::Finish),         sizeof(kernels::Packing),        sizeof(kernels::Rounding),
-        sizeof(kernels::Bytes),
+        sizeof(kernels::Bytes),      sizeof(kernels::RowTaps),
     };
     constexpr int kCount = sizeof kSizes / sizeof *kSizes;
     return structure >= 0 && structure < kCount ? kSizes[structure] : -1;
@@ -67,6 +67,8 @@ void SPAIR_EXPORT(convolve_rows_f32)(SpairPool* pool, const kernels::RowConvolut
 void SPAIR_EXPORT(convolve_rows_i8)(SpairPool* pool, const kernels::RowConvolution* a) { kernels::convolve_rows<kernels::Steps>(pool, *a); }
 
 void SPAIR_EXPORT(convolve_rows_bf16)(SpairPool* pool, const kernels::RowConvolution* a) { kernels::convolve_rows<kernels::Halves>(pool, *a); }
+
+void SPAIR_EXPORT(sum_taps_f32)(SpairPool* pool, const kernels::RowTaps* a) { kernels::sum_taps(pool, *a); }
 
 void SPAIR_EXPORT(attend_rows_f32)(SpairPool* pool, const kernels::RowAttention* a) { kernels::attend_rows(pool, *a); }
 

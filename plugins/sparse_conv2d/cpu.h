@@ -84,4 +84,34 @@ inline void convolve_rows(SpairPool* pool, const RowConvolution& a) {
     });
 }
 
+// Sums of taps, for a layer of so few outputs that its 9 taps fit into few vectors: a product of a kernel of 1 has
+// made the share of every tap beside each row, and each result adds up those of its neighbours.
+struct RowTaps {
+    const float* x;          // [1 + rows][x_stride], 9 * channels shares: channel of tap t at t * channels; row 0 is zero
+    const int32_t* numbers;  // see RowConvolution
+    const int32_t* place;
+    const float* bias;       // [kStep]
+    float* out;              // [1 + rows][kStep]; row 0 and the channels behind the last one become zero
+    int64_t rows;
+    int32_t x_stride, channels, wide;  // channels: fewer than kStep
+};
+
+inline void sum_taps(SpairPool* pool, const RowTaps& a) {
+    for (int k = 0; k < kStep; ++k) a.out[k] = 0.0f;
+    float used[kStep];
+    for (int k = 0; k < kStep; ++k) used[k] = k < a.channels ? 1.0f : 0.0f;
+    in_parallel(pool, (a.rows + kRows - 1) / kRows, [&](int64_t task) {
+        for (int64_t r = task * kRows; r < least((task + 1) * kRows, a.rows); ++r) {
+            const int32_t* numbers = a.numbers + a.place[r];
+            Half sum = *reinterpret_cast<const Half*>(a.bias);
+            SPAIR_UNROLL
+            for (int t = 0; t < 9; ++t) {
+                const int64_t row = numbers[static_cast<int64_t>(t / 3 - 1) * a.wide + t % 3 - 1];
+                sum += *reinterpret_cast<const Half*>(a.x + row * a.x_stride + t * a.channels);
+            }
+            for (int k = 0; k < kStep; ++k) a.out[(r + 1) * kStep + k] = used[k] != 0.0f ? sum[k] : 0.0f;
+        }
+    });
+}
+
 }  // namespace SPAIR_SET

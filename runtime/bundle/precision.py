@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..machine.processor import count_cores, read_cpu_name
-from .reader import DERIVED, PLAIN, Bundle
+from .reader import DERIVED_FROM, PLAIN, Bundle
 
 AUTO = "auto"
 """Precision that stands for the choice of the fastest one."""
@@ -51,15 +51,36 @@ def choose_rows(bundle: Bundle, threads: int | None) -> str:
         threads: number of threads; None takes all cores.
 
     Returns:
-        "fp32", "bf16", or the name of another row program.
+        "fp32", the name of another row program, or one of `DERIVED_FROM`.
     """
     calibrations = bundle.manifest.raw.get("calibration")
     if not isinstance(calibrations, dict):
         return PLAIN
-    here, stored = _describe_here(threads), {*bundle.manifest.rows, *DERIVED}
-    found = {one: _share(entry, ROWS, here) for one, entry in calibrations.items() if one in stored}
+    here = _describe_here(threads)
+    found = {one: _share(entry, ROWS, here) for one, entry in calibrations.items() if _is_current(bundle, one, entry)}
     shares = {one: share for one, share in found.items() if share is not None}
     return min(shares, key=lambda one: shares[one], default=PLAIN)
+
+
+def digest_rows(bundle: Bundle, precision: str) -> str | None:
+    """Return the SHA-256 of a row program's weights.
+
+    Args:
+        bundle: a bundle.
+        precision: a precision, or one that is derived from it.
+
+    Returns:
+        That of the manifest; None if the bundle has no such program.
+    """
+    files = bundle.manifest.rows.get(DERIVED_FROM.get(precision, precision), {})
+    return bundle.manifest.files.get(files.get("arrays", ""))
+
+
+def _is_current(bundle: Bundle, precision: str, entry: Any) -> bool:
+    """Tell whether a calibration is about the bundle's present row program."""
+    if DERIVED_FROM.get(precision, precision) not in bundle.manifest.rows or not isinstance(entry, dict):
+        return False
+    return entry.get("rows_sha256") in (None, digest_rows(bundle, precision))
 
 
 def compare_rows(bundle: Bundle, precision: str, threads: int | None) -> float | None:

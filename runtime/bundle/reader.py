@@ -34,8 +34,13 @@ CALIBRATED = ("fp16", "int8")
 
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 """Places of weights outside a graph's file that are followed; others have a meaning of their own to ONNX Runtime."""
-DERIVED = {"bf16": "weights are rounded to bf16 by --backend cpu alone"}
+DERIVED = {
+    "bf16": "weights are rounded to bf16 by --backend cpu alone",
+    "int8-bf16": "what int8 keeps in fp16 is rounded to bf16 by --backend cpu alone",
+}
 """Precisions that have no graphs, with the sentence about each."""
+DERIVED_FROM = {"bf16": PLAIN, "int8-bf16": "int8"}
+"""Precisions of the row programs that those without graphs are derived from."""
 
 READS = 5
 """Times that a bundle is read while others replace it."""

@@ -6,13 +6,13 @@ It counts where a user names no backend.
 from __future__ import annotations
 
 from ..bundle.precision import AUTO, TIMED_BACKEND, choose_precisions, choose_rows, compare_rows
-from ..bundle.reader import PLAIN, Bundle
+from ..bundle.reader import DERIVED_FROM, PLAIN, Bundle
 from ..errors import UserError
 from ..tiling.planning import PathChoice
 from ..tiling.spec import SpairNetwork
 from ..tuning import load_tuning
 from .library import load_library
-from .opening import BACKEND, HALVES, find_obstacle
+from .opening import BACKEND, find_obstacle
 
 FASTER_SETS = ("avx512bf16", "avx512vnni", "avx512", "avxvnni", "avx2")
 """Instruction sets with which the kernels are taken without a measurement on the machine; see docs/results/cpu-speed.md
@@ -30,20 +30,20 @@ def refuse_kernels(bundle: Bundle, precision: str, *, threads: int | None, path:
     Args:
         bundle: the bundle.
         precision: "auto" or a precision; the kernels are taken in "fp32", in which both give the same picture, in
-            "bf16", which they alone have, and in another where a calibration found them faster on this machine.
+            those of `DERIVED_FROM`, which they alone have, and in another where a calibration found them faster on this
+            machine.
         threads: number of threads inside an operator; None takes all cores.
         path: "dense" is what ONNX Runtime alone computes.
 
     Returns:
         The reason as a part of a sentence; None where the kernels should run it.
     """
-    if precision == HALVES:
-        return find_obstacle(bundle, PLAIN, path) or _try_loading()
-    if precision == AUTO and choose_rows(bundle, threads) != PLAIN:
-        return find_obstacle(bundle, PLAIN, path) or _try_loading()
+    chosen = choose_rows(bundle, threads) if precision == AUTO else precision
+    if chosen in DERIVED_FROM or (precision == AUTO and chosen != PLAIN):
+        return find_obstacle(bundle, DERIVED_FROM.get(chosen, chosen), path) or _try_loading()
     if precision == AUTO and isinstance(bundle.manifest.network, SpairNetwork):
-        chosen = choose_precisions(bundle, bundle.manifest.graphs.get(PLAIN, ()), TIMED_BACKEND, threads)
-        precision = next((one for one in chosen.values() if one != PLAIN), PLAIN)
+        by_part = choose_precisions(bundle, bundle.manifest.graphs.get(PLAIN, ()), TIMED_BACKEND, threads)
+        precision = next((one for one in by_part.values() if one != PLAIN), PLAIN)
     if precision not in (PLAIN, AUTO):
         return _refuse_lower(bundle, precision, threads) or find_obstacle(bundle, precision, path) or _try_loading()
     reason = find_obstacle(bundle, PLAIN, path) or _try_loading()

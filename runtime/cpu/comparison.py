@@ -11,6 +11,7 @@ import numpy as np
 from ...temporary.places import scratch_folder
 from ..backends.onnxruntime import OnnxGraph
 from ..backends.values import expose_values
+from ..bundle.reader import DERIVED_FROM
 from ..errors import UserError
 from ..tiling.context import Context, ContextStatistics
 from ..tiling.geometry import Box
@@ -23,7 +24,7 @@ from .memory.maps import interleave
 from .restoration import Inputs, RowRestorer
 from .sites import Site
 
-TOLERANCES = {"fp32": 1e-5, "int8": 4e-3, "bf16": 3e-2}
+TOLERANCES = {"fp32": 1e-5, "int8": 4e-3, "bf16": 3e-2, "int8-bf16": 3e-2}
 """Largest difference of a value by precision, as a share of 1 + the largest value beside it.
 
 Graphs of int8 round the values between layers to halves, which the kernels do not. A layer in bfloat16 rounds each of
@@ -64,7 +65,7 @@ class Comparison:
             precision: one of `TOLERANCES`.
         """
         self._spec, self._localizer, self._restorer, self._pool = spec, localizer, restorer, pool
-        self._tolerance, self._halves = TOLERANCES[precision], precision == "int8"
+        self._tolerance, self._halves = TOLERANCES[precision], DERIVED_FROM.get(precision, precision) == "int8"
         height, width = (side * spec.multiple // 8 for side in _SIZE)
         random = np.random.default_rng(20)
         planes = random.random((3, height, width), dtype=np.float32)

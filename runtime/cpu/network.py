@@ -40,7 +40,13 @@ class CpuNetwork:
     """Paths by which a piece can be computed."""
 
     def __init__(
-        self, spec: SpairNetwork, localizer: Localizer, restorer: RowRestorer, library: Library, pool: ThreadPool
+        self,
+        spec: SpairNetwork,
+        localizer: Localizer,
+        restorer: RowRestorer,
+        library: Library,
+        pool: ThreadPool,
+        precision: str,
     ) -> None:
         """Take over the threads.
 
@@ -50,7 +56,9 @@ class CpuNetwork:
             restorer: Net_R.
             library: the kernels.
             pool: threads that compute; they end with the network.
+            precision: precision of both stages.
         """
+        self.precision = precision
         self.spec, self.tuning, self.paths = spec, TUNING, _PATHS
         self._localizer, self._restorer, self._library, self._pool = localizer, restorer, library, pool
         self._lock, self._idle, self._busy, self._closed = threading.Lock(), list[Buffers](), 0, False

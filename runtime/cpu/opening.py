@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..bundle.precision import choose_rows
-from ..bundle.reader import Bundle
+from ..bundle.precision import AUTO, choose_rows
+from ..bundle.reader import DERIVED_FROM, PLAIN, Bundle
 from ..errors import UserError
 from ..machine.processor import count_cores
 from ..tiling.planning import PathChoice
@@ -18,8 +18,6 @@ from .restoration import RowRestorer
 
 BACKEND = "cpu"
 """Name of the backend."""
-HALVES = "bf16"
-"""Precision whose weights are rounded from those of float32 when a bundle is opened."""
 
 
 def open_cpu_network(
@@ -36,8 +34,8 @@ def open_cpu_network(
 
     Args:
         bundle: the bundle; the hashes of the program and the graphs are checked.
-        precision: a precision that the bundle has a row program of, or "bf16", which every bundle with one in "fp32"
-            has; "auto" is what a calibration found fastest on this machine.
+        precision: a precision that the bundle has a row program of, or one that is derived from such a program, see
+            `DERIVED_FROM`; "auto" is what a calibration found fastest on this machine.
         threads: number of threads that compute; None takes all cores.
         path: "auto" or "packed", which are the same here.
         instructions: instruction set of the kernels; None takes the best one that runs on this processor.
@@ -48,11 +46,11 @@ def open_cpu_network(
             the path is "dense"; a file was changed.
     """
     spec = bundle.manifest.network
-    check_choice(bundle, "fp32" if precision in ("auto", HALVES) else precision, path)
+    check_choice(bundle, PLAIN if precision == AUTO else DERIVED_FROM.get(precision, precision), path)
     assert isinstance(spec, SpairNetwork)
     library = load_library(instructions)
-    precision = choose_rows(bundle, threads) if precision == "auto" else precision
-    stored = "fp32" if precision == HALVES else precision
+    precision = choose_rows(bundle, threads) if precision == AUTO else precision
+    stored, halves = DERIVED_FROM.get(precision, precision), precision in DERIVED_FROM
     files = bundle.manifest.rows[stored]
     # Every graph of the precision is hashed, unused ones too, so that a damaged bundle is always refused.
     every = dict.fromkeys(("net_l", "net_r", *bundle.manifest.graphs.get(stored, ())))
@@ -60,11 +58,10 @@ def open_cpu_network(
     program = read_program(bundle.file(files["program"]), bundle.file(files["arrays"]))
     pool = library.open_pool(count_cores() if threads is None else threads)
     try:
-        halves = precision == HALVES
         localizer = Localizer(library, program, halves=halves)
         restorer = RowRestorer(library, program, halves=halves)
         Comparison(spec, localizer, restorer, pool, precision).check(graphs["net_l"], graphs["net_r"])
-        network = CpuNetwork(spec, localizer, restorer, library, pool)
+        network = CpuNetwork(spec, localizer, restorer, library, pool, precision)
     except BaseException as error:
         pool.close()
         if isinstance(error, (ValueError, KeyError, StopIteration)) and not isinstance(error, UserError):

@@ -9,21 +9,16 @@ import numpy as np
 
 from ..tiling.context import Context
 from .library import Library, ThreadPool
-from .library.structures import Finish, Lift, RowAttention, RowConvolution
+from .library.structures import Finish, Lift, RowAttention, RowConvolution, RowTaps
 from .memory.buffers import Buffers, Use, assign_buffers
 from .memory.forms import FLOAT, Form, Plan, Wanted, choose_form, describe_results, round_values
-from .memory.layers import Layer, Weights, pack_rows, round_channels
+from .memory.keys import pack_keys
+from .memory.layers import Layer, Weights, fits_taps, pack_rows, pack_taps, round_channels
 from .memory.maps import Map
 from .program import AddResidual, AttendRows, ConvolveAround, ConvolveRows, RowProgram, RowStep
 from .sites import Site, SiteMaker
 
-MOST_KEYS = 4096
-"""Largest number of keys; their scores stand on the stack of a kernel."""
 _COLOURS = 3
-_BARRED = -1e30
-"""Score of the places behind the last key."""
-_VECTOR = 16
-"""Values of the longest vector, which kernels may read behind an array."""
 
 Observe = Callable[[str, str, np.ndarray, Site], None]
 """Function that gets a layer's name, its value's name, its rows [n, C] and their site.
@@ -68,12 +63,9 @@ class RowRestorer:
         for step in self._steps:
             if isinstance(step, (ConvolveAround, ConvolveRows)):
                 self._check_kernel(step)
+        self._wanted = Wanted.by(read for step in self._steps for read in self._reads(step))
         self._layers = {
-            step.out: pack_rows(
-                library,
-                Weights(*program.weights_of(step), self._form(step), program.scales_of(step)),
-                folded=isinstance(step, ConvolveRows) and step.folded,
-            )
+            step.out: self._pack(program, step)
             for step in self._steps
             if isinstance(step, (ConvolveAround, ConvolveRows))
         }
@@ -82,8 +74,16 @@ class RowRestorer:
         self.scales = 1 + max(step.scale for step in self._steps if not isinstance(step, AddResidual))
         self.out = self._steps[-1].out
         """Name of the restored picture in the graph."""
-        self._wanted = Wanted.by(read for step in self._steps for read in self._reads(step))
         self._places = assign_buffers([use for step in self._steps for use in self._uses(step)])
+
+    def _pack(self, program: RowProgram, step: ConvolveAround | ConvolveRows) -> Layer:
+        given = Weights(*program.weights_of(step), self._form(step), program.scales_of(step))
+        if isinstance(step, ConvolveAround):
+            return pack_rows(self.library, given)
+        plain = not (step.add or step.relu or step.folded) and step.slope == 1.0 and self.plan(step).fused is None
+        if plain and fits_taps(given):
+            return pack_taps(self.library, given)
+        return pack_rows(self.library, given, folded=step.folded)
 
     def _form(self, step: ConvolveAround | ConvolveRows) -> Form:
         return choose_form(step.step, halves=self._halves)
@@ -109,7 +109,7 @@ class RowRestorer:
         """Return the floats of a row of a step's value."""
         if isinstance(step, AttendRows):
             return round_channels(self._arrays[step.value_weight].shape[0])
-        return self._layers[step.out].outputs
+        return self._layers[step.out].width
 
     def _check_kernel(self, step: ConvolveAround | ConvolveRows) -> None:
         shape, sides = self._arrays[step.weight].shape, (3,) if isinstance(step, ConvolveAround) else (1, 3)
@@ -134,6 +134,9 @@ class RowRestorer:
         if isinstance(step, ConvolveAround):
             lifted = Use((), reads[0], step.scale if reads[0][1] == FLOAT else (step.scale, "rounded"))
             return [lifted, *self.plan(step).list_uses(reads, step.out, step.scale)]
+        if isinstance(step, ConvolveRows) and self._layers[step.out].tap_bias is not None:
+            shares = (_shares(step), FLOAT)
+            return [Use(reads, shares, step.scale), *self.plan(step).list_uses((shares,), step.out, step.scale)]
         # Four times as many values at the coarser scale stand in a buffer of the finer one.
         pool = step.scale - (isinstance(step, ConvolveRows) and step.folded)
         add = step.add if isinstance(step, ConvolveRows) else ""
@@ -171,9 +174,10 @@ class RowRestorer:
         """List the names of all values' buffers."""
         return [("row values", *place) for place in set(self._places.values())]
 
-    def array(self, name: str) -> np.ndarray:
-        """Return an array of the program."""
-        return self._arrays[name]
+    @property
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Arrays of the program by name."""
+        return self._arrays
 
     def is_folded(self, name: str) -> bool:
         """Tell whether a value's rows hold 2x2 pixels each."""
@@ -187,6 +191,10 @@ class RowRestorer:
 
 def _lifted(step: ConvolveAround) -> str:
     return f"what {step.out} reads"
+
+
+def _shares(step: ConvolveRows) -> str:
+    return f"what the taps of {step.out} add up"
 
 
 class Run:
@@ -261,6 +269,9 @@ class Run:
     def _convolve(self, step: ConvolveRows, site: Site, plan: Plan) -> None:
         layer = self._owner.layer(step)
         call = self._describe(layer, self._values[step.x, layer.form], site, step.slope)
+        if layer.tap_bias is not None:
+            self._sum_taps(step, call, layer.tap_bias, site)
+            return
         call.relu = step.relu
         if step.add:
             added = self._values[step.add, FLOAT]
@@ -269,6 +280,17 @@ class Run:
                 coarse = self._sites[self._owner.scale_of(step.add)]
                 call.add_at = self._maker.find_parents(site, coarse).ctypes.data
         self._finish_convolution(step.out, layer, call, site, plan)
+
+    def _sum_taps(self, step: ConvolveRows, product: RowConvolution, bias: np.ndarray, site: Site) -> None:
+        layer, rows = self._owner.layer(step), site.rows
+        shares = self._take(_shares(step), FLOAT, site, layer.outputs)
+        product.to = describe_results(shares.ctypes.data, None, None)
+        self._library.call(f"convolve_rows_{layer.form.kind}", self._pool, product)
+        out = self._values[step.out, FLOAT] = self._take(step.out, FLOAT, site, layer.width)
+        addresses = (shares, rows.numbers, rows.place, bias, out)
+        call = RowTaps(*(array.ctypes.data for array in addresses), rows.count)
+        call.x_stride, call.channels, call.wide = layer.outputs, layer.channels, site.wide
+        self._library.call("sum_taps_f32", self._pool, call)
 
     def _describe(self, layer: Layer, x: np.ndarray, site: Site, slope: float) -> RowConvolution:
         rows = site.rows
@@ -282,44 +304,26 @@ class Run:
     def _finish_convolution(self, out: str, layer: Layer, call: RowConvolution, site: Site, plan: Plan) -> None:
         forms = ([FLOAT] if plan.floats else []) + ([plan.fused] if plan.fused is not None else [])
         for form in forms:
-            self._values[out, form] = self._take(out, form, site, layer.outputs)
+            self._values[out, form] = self._take(out, form, site, layer.width)
         floats = self._values[out, FLOAT].ctypes.data if plan.floats else None
         rounded = None if plan.fused is None else self._values[out, plan.fused]
         call.to = describe_results(floats, rounded, plan.fused)
         self._library.call(f"convolve_rows_{layer.form.kind}", self._pool, call)
 
     def _attend(self, step: AttendRows, site: Site) -> None:
-        keys, values = self._project(step)
-        query, depth = self._values[step.x, FLOAT], keys.shape[0]
-        width = round_channels(values.shape[1])
-        # Kernels compute the scores of whole vectors, whose last keys are barred.
-        whole = -(-keys.shape[1] // self._library.lanes) * self._library.lanes
-        packed = self._library.pack(_widened(keys, whole)), self._library.pack(_widened(values, width))
-        barred = np.full(keys.shape[1] + 2 * _VECTOR, _BARRED, np.float32)
-        barred[: keys.shape[1]] = 0.0
-        zeros = np.zeros(width + _VECTOR, np.float32)
-        out = self._values[step.out, FLOAT] = self._take(step.out, FLOAT, site, width)
-        addresses = (query, packed[0], barred, packed[1], zeros, out)
+        packed = pack_keys(self._library, step, self._owner.arrays, self._inputs.context)
+        query = self._values[step.x, FLOAT]
+        out = self._values[step.out, FLOAT] = self._take(step.out, FLOAT, site, packed.width)
+        addresses = (query, packed.keys, packed.barred, packed.values, packed.zeros, out)
         call = RowAttention(*(array.ctypes.data for array in addresses), site.rows.count)
-        call.stride, call.depth, call.keys_count, call.outputs = query.shape[1], depth, keys.shape[1], width
+        call.stride, call.depth, call.keys_count, call.outputs = (
+            query.shape[1],
+            packed.depth,
+            packed.count,
+            packed.width,
+        )
         call.scale = step.factor
         self._library.call("attend_rows_f32", self._pool, call)
-
-    def _project(self, step: AttendRows) -> tuple[np.ndarray, np.ndarray]:
-        """Return the clean keys [A, n] and values [n, A]."""
-        context = self._inputs.context
-        clean = context.key_mask.reshape(-1) > 0
-        if clean.size > MOST_KEYS:
-            raise ValueError(f"the layer {step.name} has {clean.size} keys, expected at most {MOST_KEYS}")
-        features = context.keys[0].reshape(context.keys.shape[1], -1)[:, clean]
-        key, value = (
-            self._owner.array(weight)[:, :, 0, 0] @ _in_steps(features, size) + self._owner.array(bias)[:, None]
-            for weight, bias, size in (
-                (step.key_weight, step.key_bias, step.key_step),
-                (step.value_weight, step.value_bias, step.value_step),
-            )
-        )
-        return key, np.ascontiguousarray(value.T)
 
     def _finish(self, step: AddResidual) -> None:
         site, planes = self._sites[0], self._inputs.planes
@@ -327,14 +331,3 @@ class Run:
         call = Finish(planes.ctypes.data, residual.ctypes.data, site.rows.place.ctypes.data, site.rows.count)
         call.height, call.width, call.stride = site.height, site.width, residual.shape[1]
         self._library.call("finish_planes_f32", self._pool, call)
-
-
-def _in_steps(values: np.ndarray, step: float) -> np.ndarray:
-    """Round to steps of int8, unless the step is 0."""
-    return np.clip(np.rint(values / np.float32(step)), -128, 127) * np.float32(step) if step else values
-
-
-def _widened(values: np.ndarray, width: int) -> np.ndarray:
-    wide = np.zeros((values.shape[0], width), np.float32)
-    wide[:, : values.shape[1]] = values
-    return wide

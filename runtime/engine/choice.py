@@ -6,11 +6,11 @@ import logging
 from typing import NamedTuple
 
 from ..backends.registry import find_backend
-from ..bundle.reader import PLAIN, Bundle
+from ..bundle.reader import Bundle
 from ..cpu.choice import refuse_kernels
 from ..cpu.comparison import RowProgramError
 from ..cpu.opening import BACKEND as CPU
-from ..cpu.opening import HALVES, open_cpu_network
+from ..cpu.opening import open_cpu_network
 from ..errors import UserError
 from ..opening import open_network
 from ..tiling.network import Network
@@ -87,7 +87,6 @@ def _open_kernels(bundle: Bundle, precision: str, threads: int | None, path: Pat
     reason = refuse_kernels(bundle, precision, threads=threads, path=path)
     if reason is None:
         try:
-            precision = HALVES if precision == HALVES else PLAIN
             return Opened(open_cpu_network(bundle, precision, threads=threads, path=path), CPU)
         except RowProgramError as error:
             reason = str(error)

@@ -14,7 +14,7 @@ from spair.runtime import UserError
     [
         ({"pictures": 3}, "the number of pictures is 3, expected 4 or more"),
         ({"side": 31}, "cut to a side of 31 pixels, expected at least the 32 of a tile"),
-        ({"precision": "fp8"}, "the precision is 'fp8', expected one of fp16, bf16, int8"),
+        ({"precision": "fp8"}, "the precision is 'fp8', expected one of fp16, bf16, int8, int8-bf16"),
         ({"calibrator": "best"}, "the calibrator is 'best', expected one of minmax"),
         ({"precision": "fp16", "quantize": "weights"}, "quantize is 'weights' with fp16, expected 'both' or int8"),
         ({"tile": 8}, "the tile has a side of 8 pixels, expected 32 or more"),
@@ -27,7 +27,7 @@ from spair.runtime import UserError
         ({"max_loss": float("nan")}, "the largest loss is nan dB, expected more than 0"),
         ({"assumed_psnr": 90.5}, "the assumed PSNR is 90.5 dB, expected 10 to 90"),
         ({"statistics": "some"}, "the statistics is 'some', expected one of masked, all"),
-        ({"precision": "fp32"}, "the precision is 'fp32', expected one of fp16, bf16, int8"),
+        ({"precision": "fp32"}, "the precision is 'fp32', expected one of fp16, bf16, int8, int8-bf16"),
         ({"assumed_psnr": 1.0}, "the assumed PSNR is 1 dB, expected 10 to 90"),
     ],
 )
@@ -65,10 +65,11 @@ def test_what_lies_on_a_bound_is_allowed(options, change):
         ("fp16", "foreign", 0.02),
         ("bf16", "spair", 0.02),
         ("int8", "spair", 0.10),
+        ("int8-bf16", "spair", 0.10),
         ("int8", "foreign", 0.25),
     ],
 )
 def test_the_gate_is_that_of_the_precision_unless_one_is_given(precision, kind, gate):
-    assert set(GATES_DB) == {"fp16", "bf16", "int8"}
+    assert set(GATES_DB) == {"fp16", "bf16", "int8", "int8-bf16"}
     assert Options(precision).gate(kind) == gate
     assert Options(precision, max_loss=0.5).gate(kind) == 0.5

@@ -30,7 +30,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "list_rows": (_POINTER, _POINTER),
     "find_parents": (_POINTER, _POINTER, _LONG, _INT, _POINTER, _POINTER),
     **dict.fromkeys(("convolve_rows_f32", "convolve_rows_i8", "convolve_rows_bf16"), (_POINTER, _POINTER)),
-    "attend_rows_f32": (_POINTER, _POINTER),
+    **dict.fromkeys(("attend_rows_f32", "sum_taps_f32"), (_POINTER, _POINTER)),
     "measure_moments_f32": (_POINTER, _POINTER),
     "add_keys_f32": (_POINTER, _POINTER),
     "lift_rows_f32": (_POINTER, _POINTER),

@@ -80,6 +80,16 @@ class RowConvolution(ctypes.Structure):
     ]
 
 
+class RowTaps(ctypes.Structure):
+    """Sums of the taps of rows, see plugins/sparse_conv2d/cpu.h."""
+
+    _fields_ = [
+        *_fields(_POINTER, "x", "numbers", "place", "bias", "out"),
+        *_fields(_LONG, "rows"),
+        *_fields(_INT, "x_stride", "channels", "wide"),
+    ]
+
+
 class RowAttention(ctypes.Structure):
     """Attention of rows to keys, see plugins/sparse_non_local/cpu.h."""
 
@@ -180,6 +190,6 @@ class Bytes(ctypes.Structure):
 
 STRUCTURES = (
     *(Compaction, RowConvolution, RowAttention, MapMoments, Keys),
-    *(Lift, MapConvolution, Doubling, Head, Finish, Packing, Rounding, Bytes),
+    *(Lift, MapConvolution, Doubling, Head, Finish, Packing, Rounding, Bytes, RowTaps),
 )
 """All structures, in the order in which the library tells their sizes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -70,6 +70,13 @@ class Layer:
     """Side in pixels."""
     channels: int
     """Channels of the result that carry values; of each position, where it is folded."""
+    tap_bias: np.ndarray | None = None
+    """[STEP] biases of a layer that is computed by taps, see `pack_taps`; None for others."""
+
+    @property
+    def width(self) -> int:
+        """Channels of a row of results in memory."""
+        return self.outputs if self.tap_bias is None else STEP
 
     def describe_factors(self) -> Factors:
         """Describe the factors to a kernel."""
@@ -91,6 +98,31 @@ def pack_rows(library: Library, given: Weights, *, folded: bool = False) -> Laye
     full = step * (4 if folded else 1)
     taps = _place(given.weight, np.asarray(places), full).transpose(2, 3, 1, 0).reshape(kernel * kernel, inputs, full)
     return _pack(library, given, np.asarray(places), taps, inputs, channels)
+
+
+def fits_taps(given: Weights) -> bool:
+    """Tell whether a layer may be computed by taps, see `pack_taps`."""
+    return given.weight.shape[2] == 3 and len(given.weight) < STEP and given.scales is None
+
+
+def pack_taps(library: Library, given: Weights) -> Layer:
+    """Pack a convolution of few outputs by taps.
+
+    The 9 taps stand side by side as outputs of a kernel of 1, so that they share vectors that one of them would leave
+    nearly empty. The shares of the neighbours are added up afterwards.
+
+    Args:
+        library: gives the order.
+        given: weights that `fits_taps` agrees to.
+    """
+    outputs, inputs = given.weight.shape[:2]
+    taps = np.zeros((1, inputs, round_channels(9 * outputs)), np.float32)
+    taps[0, :, : 9 * outputs] = given.weight.transpose(1, 2, 3, 0).reshape(inputs, -1)
+    bias = np.zeros(STEP, np.float32)
+    bias[:outputs] = given.bias
+    without = Weights(np.zeros((taps.shape[2], 1, 1, 1), np.float32), np.zeros(taps.shape[2], np.float32), given.form)
+    layer = _pack(library, without, np.arange(taps.shape[2]), taps, inputs, outputs)
+    return replace(layer, tap_bias=bias)
 
 
 def pack_map(library: Library, given: Weights, stride: int) -> Layer:

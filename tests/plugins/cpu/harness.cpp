@@ -21,7 +21,7 @@ struct SpairPool;
     X(pack_f32) X(pack_i8) X(pack_bf16) X(round_values) X(read_bytes) X(write_bytes) X(list_rows) X(convolve_rows_f32) X(convolve_rows_i8) \
     X(convolve_rows_bf16) X(attend_rows_f32) X(measure_moments_f32) X(add_keys_f32) X(lift_rows_f32) X(convolve_map_f32) \
     X(convolve_map_i8) X(convolve_map_bf16) X(add_doubled_f32) X(find_mask_f32) X(find_mask_i8) X(find_mask_bf16) \
-    X(finish_planes_f32)
+    X(finish_planes_f32) X(sum_taps_f32)
 
 extern "C" {
 SpairPool* spair_pool_open(int);

@@ -112,6 +112,8 @@ def timed(ms: float, graphs_ms: float | None = None, **more) -> dict:
         ({"bf16": timed(6.0)}, "bf16"),
         ({"bf16": timed(6.0), "int8": timed(5.0)}, "int8"),
         ({"bf16": timed(4.0), "int8": timed(5.0)}, "bf16"),
+        ({"int8-bf16": timed(4.0), "int8": timed(5.0)}, "int8-bf16"),
+        ({"int8-bf16": {**timed(4.0), "rows_sha256": "of an earlier program"}, "int8": timed(5.0)}, "int8"),
         ({"bf16": timed(12.0, kept=False)}, "fp32"),
         ({"bf16": timed(6.0, passed=False)}, "fp32"),
         ({"bf16": timed(6.0, machine="another processor")}, "fp32"),

@@ -10,7 +10,7 @@ import pytest
 
 from spair.export.passes.halves import WidenHalves
 from spair.runtime import Restorer
-from spair.runtime.bundle.reader import Bundle
+from spair.runtime.bundle.reader import DERIVED_FROM, Bundle
 from spair.runtime.cpu.comparison import TOLERANCES, Comparison, is_close
 from spair.runtime.cpu.localization import Localizer
 from spair.runtime.cpu.program import read_program
@@ -136,7 +136,7 @@ def test_shapes_differ():
 def open_program(bundle, library, precision, stored):
     files = Bundle.open(bundle).manifest.rows[stored]
     program = read_program(*(Path(bundle) / files[what] for what in ("program", "arrays")))
-    halves = precision == "bf16"
+    halves = precision in DERIVED_FROM
     return program, Localizer(library, program, halves=halves), RowRestorer(library, program, halves=halves)
 
 
@@ -157,8 +157,8 @@ def test_layers_of_int8_have_the_integers_of_the_calibrated_graph(int8_bundle, l
     comparison.check(paths["net_l"], paths["net_r"])
 
 
-@pytest.mark.sampled(3)
-@pytest.mark.parametrize(("precision", "stored"), [("int8", "int8"), ("bf16", "fp32")])
+@pytest.mark.sampled(4)
+@pytest.mark.parametrize(("precision", "stored"), [("int8", "int8"), ("bf16", "fp32"), ("int8-bf16", "int8")])
 @pytest.mark.parametrize(
     "name", ["net_l.bottom.0.first", "net_r.scm.0.pairs.0.second", "net_r.fuse.2", "net_r.snl.out"]
 )
@@ -166,7 +166,7 @@ def test_a_changed_layer_of_a_lower_precision_is_named(int8_bundle, library, poo
     bundle, (program, *_) = Bundle.open(int8_bundle), open_program(int8_bundle, library, precision, stored)
     step = next(step for step in (*program.net_l, *program.net_r) if getattr(step, "name", "") == name)
     program.arrays[step.weight][:] = np.roll(program.arrays[step.weight], 1, axis=1)
-    halves = precision == "bf16"
+    halves = precision in DERIVED_FROM
     parts = Localizer(library, program, halves=halves), RowRestorer(library, program, halves=halves)
     graphs = [bundle.graph(stored, part) for part in ("net_l", "net_r")]
     with pytest.raises(UserError, match=f"in the layer {name};"):

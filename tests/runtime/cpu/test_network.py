@@ -211,14 +211,14 @@ class Rounded:
         return open_cpu_network(self.bundle, self.precision, threads=threads)
 
 
-@pytest.fixture(params=["int8", "bf16"])
+@pytest.fixture(params=["int8", "bf16", "int8-bf16"])
 def rounded(request, int8_bundle, compiler):
     return Rounded(int8_bundle, request.param)
 
 
 @pytest.mark.parametrize("kind", ["found", "few", "all"])
 def test_pictures_in_lower_precisions_are_near_those_of_the_graphs(rounded, kind):
-    stored = "int8" if rounded.precision == "int8" else "fp32"
+    stored = "fp32" if rounded.precision == "bf16" else "int8"
     picture = draw(101, 75)
     with (
         Restorer.open(rounded.bundle.path, backend="onnxruntime", precision=stored, threads=1) as reference,

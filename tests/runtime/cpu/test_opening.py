@@ -88,6 +88,19 @@ def test_auto_takes_the_precision_that_a_calibration_found_fastest(tiny_bundle, 
         assert restorer.network._localizer._halves and asked == [1]
 
 
+@pytest.mark.parametrize("precision", ["int8", "int8-bf16", "bf16", "auto"])
+def test_the_kernels_run_the_precision_that_was_asked_for(int8_bundle, compiler, monkeypatch, precision):
+    """Also where the choice of the backend is left open."""
+    monkeypatch.setattr("spair.runtime.cpu.choice.compare_rows", lambda *arguments: 0.5)
+    monkeypatch.setattr("spair.runtime.cpu.choice.choose_rows", lambda *arguments: "int8")
+    monkeypatch.setattr(opening, "choose_rows", lambda *arguments: "int8")
+    with Restorer.open(int8_bundle, precision=precision, threads=1) as restorer:
+        network = restorer.network
+        kinds = {layer.form.kind for layer in network._restorer._layers.values()}
+        assert restorer.backend == "cpu" and network.precision == ("int8" if precision == "auto" else precision)
+        assert kinds == {"int8": {"i8", "f32"}, "int8-bf16": {"i8", "bf16"}, "bf16": {"bf16"}}[network.precision]
+
+
 def test_bfloat16_needs_no_files_of_its_own(tiny_bundle, compiler):
     with Restorer.open(tiny_bundle, backend="cpu", precision="bf16", threads=1) as restorer:
         assert restorer.network._localizer._halves and restorer.network._restorer._halves

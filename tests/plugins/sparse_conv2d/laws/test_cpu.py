@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spair.plugins.sparse_conv2d.reference import sparse_conv2d
-from spair.runtime.cpu.library.structures import Factors, RowConvolution
+from spair.runtime.cpu.library.structures import Factors, RowConvolution, RowTaps
 from spair.runtime.cpu.memory.forms import FLOAT, HALF, Form, describe_results, to_halves
 from tests.plugins.cpu.machine import pack_words
 from tests.plugins.cpu.rows import MASKS, SIZES, Listed, make_mask
@@ -112,6 +112,24 @@ def test_values_that_are_not_finite_are_not_hidden(processor, memory):
     case.x[:, 1, 2] = np.nan
     found = case.run(Listed(processor, memory, case.mask), slope=0.0, relu=True)
     assert np.isnan(found[:, 1, 2]).all() and np.isfinite(found[:, 0]).all()
+
+
+@pytest.mark.parametrize("outputs", [1, 3, 7])
+@pytest.mark.parametrize("kind", MASKS)
+def test_shares_of_taps_add_up_to_the_layer(processor, memory, kind, outputs):
+    """What stands behind the shares in a row is not added."""
+    case = Case(processor, memory, make_mask(kind, (17, 12)), (11, outputs))
+    rows, stride = Listed(processor, memory, case.mask), round_up(9 * outputs)
+    shares = np.einsum("dcyx,chw->yxdhw", case.weight, case.x).reshape(9 * outputs, *case.mask.shape)
+    x = rows.pick(memory, shares, stride)
+    x[1:, 9 * outputs :] = np.nan
+    bias = memory.put(np.r_[case.bias, np.zeros(8 - outputs)])
+    out = memory.put(np.full((rows.count + 1, 8), np.nan))
+    call = RowTaps(*(array.ctypes.data for array in (x, rows.numbers, rows.place, bias, out)), rows.count)
+    call.x_stride, call.channels, call.wide = stride, outputs, rows.wide
+    processor.run("sum_taps_f32", memory, call)
+    assert (out[0] == 0).all() and (out[:, outputs:] == 0).all()
+    case.check(rows.spread(out)[:outputs], case.expect())
 
 
 class RoundedCase:

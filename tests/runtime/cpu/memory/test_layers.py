@@ -3,8 +3,16 @@
 import numpy as np
 import pytest
 
-from spair.runtime.cpu.memory.forms import HALF, Form, to_halves
-from spair.runtime.cpu.memory.layers import Weights, pack_head, pack_map, pack_rows, round_channels
+from spair.runtime.cpu.memory.forms import FLOAT, HALF, Form, to_halves
+from spair.runtime.cpu.memory.layers import (
+    Weights,
+    fits_taps,
+    pack_head,
+    pack_map,
+    pack_rows,
+    pack_taps,
+    round_channels,
+)
 
 
 class Plain:
@@ -44,6 +52,27 @@ def test_folded_rows_have_one_position_after_the_other():
         np.testing.assert_array_equal(values[position, :5], np.arange(5) * 4 + position)
     assert (values[:, 5:] == 0).all()
     np.testing.assert_array_equal(layer.bias[:32], values.reshape(-1))
+
+
+@pytest.mark.parametrize("form", [FLOAT, HALF])
+def test_the_taps_of_few_outputs_stand_side_by_side(form):
+    weight = np.random.default_rng(0).random((3, 5, 3, 3)).astype(np.float32)
+    bias = np.arange(1, 4, dtype=np.float32)
+    layer = pack_taps(Plain(), Weights(weight, bias, form))
+    expected = to_halves(weight) if form == HALF else weight
+    for tap in range(9):
+        wanted = expected[:, :, tap // 3, tap % 3].T
+        np.testing.assert_array_equal(layer.weight.reshape(5, 32)[:, 3 * tap : 3 * tap + 3], wanted)
+    assert (layer.kernel, layer.inputs, layer.outputs, layer.width, layer.channels) == (1, 5, 32, 8, 3)
+    assert (layer.bias == 0).all() and layer.tap_bias.tolist() == [1, 2, 3, 0, 0, 0, 0, 0]
+
+
+def test_other_layers_are_not_computed_by_taps():
+    ones, steps = np.ones((8, 4, 3, 3), np.float32), np.ones((3, 4, 3, 3), np.int8)
+    assert fits_taps(Weights(ones[:7], ones[:7, 0, 0, 0]))
+    assert not fits_taps(Weights(ones, ones[:, 0, 0, 0]))
+    assert not fits_taps(Weights(ones[:3, :, :1, :1], ones[:3, 0, 0, 0]))
+    assert not fits_taps(Weights(steps, ones[:3, 0, 0, 0], Form("i8", 0.5), ones[:3, 0, 0, 0]))
 
 
 def test_maps_read_line_by_line_with_zeros_behind_the_channels():
