@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from .memory.buffers import Buffers, Use, assign_buffers
 from .memory.forms import FLOAT, Form, Wanted, choose_form, describe_results, describe_rounding
 from .memory.layers import Layer, Weights, pack_head, pack_map, round_channels
 from .memory.maps import Map, floats_of
-from .program import AddDoubled, ConvolveMap, FindMask, MapStep, RowProgram
+from .program import AddDoubled, ConvolveMap, FindMask, MapStep, RowProgram, Watch
 
 PICTURE = "image"
 """Name of the picture among the values."""
@@ -60,6 +61,8 @@ class Localizer:
             ValueError, KeyError: the program's steps do not fit together.
         """
         self._library, self._steps, self._halves = library, program.net_l, halves
+        self.watch: Watch | None = None
+        """What runs the steps in place of a plain call; it is to be set while nothing runs."""
         self._shapes: dict[str, _Shape] = {PICTURE: _Shape(0, _COLOURS)}
         self._layers: dict[str, Layer] = {}
         for step in self._steps:
@@ -156,14 +159,15 @@ class _Run:
     def run(self, planes: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Make all calls, anew or those of this size."""
         key = ("net_l", self._height, self._width)
-        made: _Made | None = None if self._observe is not None else self._buffers.recall(key)
+        anew = self._observe is not None or self._owner.watch is not None
+        made: _Made | None = None if anew else self._buffers.recall(key)
         if made is not None:
             self._read_picture(planes, made.picture)
             for name, call in made.calls:
                 self._library.call(name, self._pool, call)
             return made.mask, made.features
         made = self._run_steps(planes)
-        if self._observe is None:
+        if not anew:
             self._buffers.note(key, made)
         return made.mask, made.features
 
@@ -174,19 +178,25 @@ class _Run:
         self._round(PICTURE, owner._wanted.plan(PICTURE, apart=True).later)
         mask = self._buffers.take("mask", self._height * self._width).reshape(self._height, self._width)
         for step in owner._steps:
-            if isinstance(step, FindMask):
-                self._find_mask(step, mask)
+            if owner.watch is None:
+                self._run_step(step, mask)
             else:
-                self._run_map(step)
-            if observe is not None:
-                observe(getattr(step, "name", step.out), step.out, self._values[step.out, FLOAT].as_planes())
-            self._round(step.out, owner._wanted.plan(step.out, apart=observe is not None).later)
+                owner.watch(step, partial(self._run_step, step, mask))
         if observe is not None:
             observe(owner._head.name, owner._head.mask, mask[None])
         read_later = {self._name(name, FLOAT) for name in owner._features}
         self._buffers.rest({self._name(*value) for value in self._values} - read_later)
         features = {name: self._values[name, FLOAT].as_planes() for name in owner._features}
         return _Made(self._calls, picture, mask, features)
+
+    def _run_step(self, step: MapStep, mask: np.ndarray) -> None:
+        if isinstance(step, FindMask):
+            self._find_mask(step, mask)
+        else:
+            self._run_map(step)
+        if self._observe is not None:
+            self._observe(getattr(step, "name", step.out), step.out, self._values[step.out, FLOAT].as_planes())
+        self._round(step.out, self._owner._wanted.plan(step.out, apart=self._observe is not None).later)
 
     def _call(self, name: str, call: ctypes.Structure) -> None:
         self._library.call(name, self._pool, call)

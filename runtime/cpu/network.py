@@ -20,6 +20,7 @@ from .library import Library, ThreadPool
 from .library.structures import Bytes
 from .localization import Localizer
 from .memory.buffers import Buffers
+from .program import Watch
 from .restoration import Inputs, RowRestorer
 from .statistics import KernelStatistics
 
@@ -62,6 +63,17 @@ class CpuNetwork:
         self.spec, self.tuning, self.paths = spec, TUNING, _PATHS
         self._localizer, self._restorer, self._library, self._pool = localizer, restorer, library, pool
         self._lock, self._idle, self._busy, self._closed = threading.Lock(), list[Buffers](), 0, False
+
+    def watch(self, net_l: Watch | None, net_r: Watch | None) -> None:
+        """Let somebody else run the steps of the stages.
+
+        Nothing may run meanwhile.
+
+        Args:
+            net_l: what runs those of Net_L; None for a plain call.
+            net_r: the same of Net_R.
+        """
+        self._localizer.watch, self._restorer.watch = net_l, net_r
 
     @contextmanager
     def session(self) -> Iterator[Session]:

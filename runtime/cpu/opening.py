@@ -13,7 +13,7 @@ from .comparison import Comparison, RowProgramError
 from .library import load_library
 from .localization import Localizer
 from .network import CpuNetwork
-from .program import read_program
+from .program import RowProgram, read_program
 from .restoration import RowRestorer
 
 BACKEND = "cpu"
@@ -51,11 +51,10 @@ def open_cpu_network(
     library = load_library(instructions)
     precision = choose_rows(bundle, threads) if precision == AUTO else precision
     stored, halves = DERIVED_FROM.get(precision, precision), precision in DERIVED_FROM
-    files = bundle.manifest.rows[stored]
     # Every graph of the precision is hashed, unused ones too, so that a damaged bundle is always refused.
     every = dict.fromkeys(("net_l", "net_r", *bundle.manifest.graphs.get(stored, ())))
     graphs = {part: bundle.graph(stored, part) for part in every}
-    program = read_program(bundle.file(files["program"]), bundle.file(files["arrays"]))
+    program = read_rows(bundle, precision)
     pool = library.open_pool(count_cores() if threads is None else threads)
     try:
         localizer = Localizer(library, program, halves=halves)
@@ -69,6 +68,20 @@ def open_cpu_network(
         raise
     network.tuning = load_tuning(bundle, precision, threads, backend=BACKEND) or network.tuning
     return network
+
+
+def read_rows(bundle: Bundle, precision: str) -> RowProgram:
+    """Read the row program of a precision.
+
+    Args:
+        bundle: the bundle; the hashes of the files are checked.
+        precision: a precision that has a program, or one that is derived from it.
+
+    Raises:
+        UserError: the files were changed, or are no program.
+    """
+    files = bundle.manifest.rows[DERIVED_FROM.get(precision, precision)]
+    return read_program(bundle.file(files["program"]), bundle.file(files["arrays"]))
 
 
 def find_obstacle(bundle: Bundle, precision: str, path: PathChoice) -> str | None:

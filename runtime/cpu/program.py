@@ -7,7 +7,7 @@ names are those of the ONNX graphs. Its two files are JSON and the weights' byte
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,9 @@ MapStep = ConvolveMap | AddDoubled | FindMask
 """Step of Net_L."""
 RowStep = ConvolveAround | ConvolveRows | AttendRows | AddResidual
 """Step of Net_R."""
+
+Watch = Callable[[MapStep | RowStep, Callable[[], None]], None]
+"""Function that gets a step and what runs it, and runs it once; it may time that."""
 
 _MAP_STEPS: Mapping[str, type] = {
     "convolve": ConvolveMap,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from .memory.forms import FLOAT, Form, Plan, Wanted, choose_form, describe_resul
 from .memory.keys import pack_keys
 from .memory.layers import Layer, Weights, fits_taps, pack_rows, pack_taps, round_channels
 from .memory.maps import Map
-from .program import AddResidual, AttendRows, ConvolveAround, ConvolveRows, RowProgram, RowStep
+from .program import AddResidual, AttendRows, ConvolveAround, ConvolveRows, RowProgram, RowStep, Watch
 from .sites import Site, SiteMaker
 
 _COLOURS = 3
@@ -59,6 +60,8 @@ class RowRestorer:
             ValueError, KeyError: the program's steps do not fit together.
         """
         self.library, self._steps, self._arrays, self._halves = library, program.net_r, program.arrays, halves
+        self.watch: Watch | None = None
+        """What runs the steps in place of a plain call; it is to be set while nothing runs."""
         self._makers = {step.out: step for step in self._steps}
         for step in self._steps:
             if isinstance(step, (ConvolveAround, ConvolveRows)):
@@ -211,25 +214,32 @@ class Run:
 
     def run(self, steps: tuple[RowStep, ...]) -> None:
         """Run the steps."""
+        watch = self._owner.watch
         for step in steps:
-            if isinstance(step, AddResidual):
-                self._finish(step)
-                continue
-            site, plan = self._sites[step.scale], self._owner.plan(step, apart=self._observe is not None)
-            if isinstance(step, ConvolveAround):
-                self._convolve_around(step, site, plan)
-            elif isinstance(step, ConvolveRows):
-                self._convolve(step, site, plan)
+            if watch is None:
+                self._run_step(step)
             else:
-                self._attend(step, site)
-            if self._observe is not None:
-                self._show(step, site)
-            for form in plan.later:
-                floats = self._values[step.out, FLOAT]
-                self._values[step.out, form] = self._take(step.out, form, site, floats.shape[1])
-                rounded = self._values[step.out, form]
-                round_values(self._library, self._pool, floats.reshape(-1), rounded, form)
+                watch(step, partial(self._run_step, step))
         self._buffers.rest(self._owner.list_buffers())
+
+    def _run_step(self, step: RowStep) -> None:
+        if isinstance(step, AddResidual):
+            self._finish(step)
+            return
+        site, plan = self._sites[step.scale], self._owner.plan(step, apart=self._observe is not None)
+        if isinstance(step, ConvolveAround):
+            self._convolve_around(step, site, plan)
+        elif isinstance(step, ConvolveRows):
+            self._convolve(step, site, plan)
+        else:
+            self._attend(step, site)
+        if self._observe is not None:
+            self._show(step, site)
+        for form in plan.later:
+            floats = self._values[step.out, FLOAT]
+            self._values[step.out, form] = self._take(step.out, form, site, floats.shape[1])
+            rounded = self._values[step.out, form]
+            round_values(self._library, self._pool, floats.reshape(-1), rounded, form)
 
     def _take(self, name: str, form: Form, site: Site, width: int) -> np.ndarray:
         return self._owner.take(self._buffers, name, form, site.rows.count, width)

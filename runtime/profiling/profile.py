@@ -103,7 +103,7 @@ def measure(
         entries = {
             "tuning": within.tune(store),
             **within.compare(),
-            "layers": within.profile_layers() if layers and setting.backend != CPU else [],
+            "layers": within.profile_layers() if layers else [],
         }
         for size in plan.sizes:
             for key, found in within.time(size).items():
@@ -168,10 +168,7 @@ class _Measurement:
         return {"checks": [found["check"]], "curves": found["curves"]}
 
     def profile_layers(self) -> list[dict[str, Any]]:
-        """Profile the layers of every graph, at about `LAYER_DENSITY`.
-
-        Graphs are ONNX Runtime's; the kernels have none.
-        """
+        """Profile the layers of every graph or stage, at about `LAYER_DENSITY`."""
         from .layers import measure_layers
         from .masks import make_mask
 

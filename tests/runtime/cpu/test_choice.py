@@ -54,7 +54,7 @@ def test_lower_precisions_stay_with_onnx_runtime(tiny_bundle, proven, monkeypatc
 def test_what_a_calibration_found_faster_here_is_taken(tiny_bundle, proven, monkeypatch):
     monkeypatch.setattr(choice, "compare_rows", lambda *arguments: 0.5)
     assert "has no row program in int8" in refuse(tiny_bundle, "int8")
-    monkeypatch.setattr(choice, "choose_rows", lambda *arguments: "int8")
+    monkeypatch.setattr(choice, "choose_rows", lambda *arguments: "bf16")
     assert refuse(tiny_bundle, "auto") is None
 
 

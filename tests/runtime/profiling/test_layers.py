@@ -5,6 +5,8 @@ import pytest
 
 from spair.runtime import Bundle, UserError
 from spair.runtime.backends.onnxruntime import OnnxGraph
+from spair.runtime.cpu.library.compiling import find_compiler
+from spair.runtime.cpu.opening import read_rows
 from spair.runtime.profiling.cases import RunSetting
 from spair.runtime.profiling.layers import measure_layers
 from spair.runtime.profiling.masks import make_mask
@@ -38,6 +40,27 @@ def test_no_time_is_counted_twice_in_graphs_with_bodies_of_their_own(tiny_bundle
     for entry in measure_layers(Bundle.open(tiny_bundle), RunSetting(threads=1), IMAGE, MASK):
         assert sum(layer["ms"] for layer in entry["layers"]) <= entry["ms"] * 1.01, entry["graph"]
         assert 0.1 < sum(layer["share"] for layer in entry["layers"]) <= 1.01, entry["graph"]
+
+
+def test_the_kernels_have_the_layers_of_the_row_program(tiny_bundle):
+    """Each step once, with its share, and as often as there are pieces."""
+    if find_compiler() is None:
+        pytest.skip("a C++ compiler is not installed")
+    bundle = Bundle.open(tiny_bundle)
+    program = read_rows(bundle, "fp32")
+    whole, pieces = (
+        measure_layers(bundle, RunSetting(threads=1, tile=tile, backend="cpu"), IMAGE, MASK) for tile in (None, 32)
+    )
+    assert [entry["graph"] for entry in whole] == ["net_l (kernels)", "net_r (kernels)"]
+    assert [entry["calls"] for entry in whole] == [1, 1] and pieces[1]["calls"] > 1
+    for entry, steps in zip(whole, (program.net_l, program.net_r), strict=True):
+        assert {layer["name"] for layer in entry["layers"]} == {getattr(step, "name", step.out) for step in steps}
+        times = [layer["ms"] for layer in entry["layers"]]
+        assert times == sorted(times, reverse=True) and sum(times) == pytest.approx(entry["ms"])
+        assert sum(layer["share"] for layer in entry["layers"]) == pytest.approx(1.0)
+        assert sum(row["count"] for row in entry["operators"]) == len(steps)
+    first = next(layer for layer in whole[1]["layers"] if layer["name"] == "net_r.scm.0.pairs.0.first")
+    assert first["what"] == "48 -> 48, 3x3" and first["operator"] == "ConvolveRows"
 
 
 def test_an_absent_precision_is_refused(bundles):
