@@ -21,7 +21,7 @@ from .pixels import check_image, check_mask, from_network, to_network
 from .served.network import is_served, open_served
 from .shipped import resolve_model
 from .tiling.memory import check_picture
-from .tiling.network import Network, PaddedPicture, TileCounts
+from .tiling.network import Known, Network, PaddedPicture, Scene, TileCounts
 from .tiling.planning import Limits, PathChoice, check_path
 from .tiling.spec import ForeignNetwork
 from .tiling.two_stage import TwoStageNetwork
@@ -168,7 +168,7 @@ class Restorer:
         """Whether results carry a mask; two-stage networks give one."""
         return self.network.spec.has_mask
 
-    def __call__(self, image: np.ndarray, *, mask: np.ndarray | None = None) -> Result:
+    def __call__(self, image: np.ndarray, *, mask: np.ndarray | None = None, scene: Scene | None = None) -> Result:
         """Restore one picture.
 
         Args:
@@ -176,6 +176,8 @@ class Restorer:
             mask: [H, W] bool, True at distorted pixels, where they are known or made up. None takes the mask of
                 Net_L, which runs in either case for its features; that mask, given back, gives the same picture. A
                 foreign network takes no mask.
+            scene: what earlier frames of a video showed; it is brought up to date. Networks that cannot use it do
+                not.
 
         Raises:
             UserError: the array is not a picture (shape, channels, dtype, range, NaN), or the mask does not fit it.
@@ -190,12 +192,13 @@ class Restorer:
             if mask is not None:
                 check_mask(mask, image, spec.takes_mask)
             self._check_memory(image)
+        known = Known(mask, scene)
         if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] >= 3:
-            direct = self._restore_bytes(image, mask, clock)
+            direct = self._restore_bytes(image, known, clock)
             if direct is not None:
                 return direct
         with clock.stage("pre"):
-            picture = PaddedPicture(to_network(image, spec.multiple), image.shape[:2], mask)
+            picture = PaddedPicture(to_network(image, spec.multiple), image.shape[:2], known)
         output = self.network.restore(picture, self._limits, clock)
         with clock.stage("post"):
             height, width = picture.size
@@ -210,9 +213,9 @@ class Restorer:
         layers = isinstance(self.network, TwoStageNetwork) and self.network.in_main_memory
         check_picture(self.network.spec, self._limits, size, image.nbytes // (size[0] * size[1]), layers=layers)
 
-    def _restore_bytes(self, image: np.ndarray, mask: np.ndarray | None, clock: StageClock) -> Result | None:
+    def _restore_bytes(self, image: np.ndarray, known: Known, clock: StageClock) -> Result | None:
         """Restore an 8-bit picture without a detour through floats."""
-        output = self.network.restore_bytes(image[..., :3], mask, self._limits, clock)
+        output = self.network.restore_bytes(image[..., :3], known, self._limits, clock)
         if output is None:
             return None
         with clock.stage("post"):

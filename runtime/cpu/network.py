@@ -12,7 +12,7 @@ from ..clock import StageClock
 from ..tiling.context import Context, ContextStatistics
 from ..tiling.costs import Tuning
 from ..tiling.geometry import round_up
-from ..tiling.network import BytesOutput, NetworkOutput, PaddedPicture
+from ..tiling.network import BytesOutput, Known, NetworkOutput, PaddedPicture
 from ..tiling.planning import Limits, TilePath
 from ..tiling.spec import SpairNetwork
 from ..tiling.two_stage import Localization, TwoStageNetwork
@@ -102,9 +102,7 @@ class CpuNetwork:
         with self.session() as session:
             return session.restore(picture, limits, clock)
 
-    def restore_bytes(
-        self, image: np.ndarray, mask: np.ndarray | None, limits: Limits, clock: StageClock
-    ) -> BytesOutput | None:
+    def restore_bytes(self, image: np.ndarray, known: Known, limits: Limits, clock: StageClock) -> BytesOutput | None:
         """Restore an 8-bit picture, see `Network.restore_bytes`.
 
         The kernels read and write the bytes.
@@ -123,7 +121,7 @@ class CpuNetwork:
         with self.session() as session:
             with clock.stage("pre"):
                 self._library.call("read_bytes", self._pool, call)
-            output = session.restore(PaddedPicture(planes, (height, width), mask), limits, clock)
+            output = session.restore(PaddedPicture(planes, (height, width), known), limits, clock)
             with clock.stage("post"):
                 assert output.mask is not None
                 found = output.mask[:height, :width].copy()

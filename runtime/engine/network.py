@@ -14,7 +14,7 @@ from ..errors import GateError
 from ..opening import GraphTwoStage
 from ..tiling.costs import Tuning
 from ..tiling.geometry import round_down, round_up
-from ..tiling.network import BytesOutput, NetworkOutput, PaddedPicture, TileCounts
+from ..tiling.network import BytesOutput, Known, NetworkOutput, PaddedPicture, TileCounts
 from ..tiling.planning import Limits
 from ..tiling.spec import SpairNetwork
 from .graph import EngineGraph, GraphOnDemand
@@ -70,14 +70,14 @@ class EngineNetwork(GraphTwoStage):
         height, width = self._located.largest["image"][2:]
         return height, width
 
-    def restore_bytes(
-        self, image: np.ndarray, mask: np.ndarray | None, limits: Limits, clock: StageClock
-    ) -> BytesOutput | None:
+    def restore_bytes(self, image: np.ndarray, known: Known, limits: Limits, clock: StageClock) -> BytesOutput | None:
         """Restore an 8-bit picture with the whole engine.
 
         See `Network.restore_bytes`.
         """
-        if mask is not None or any(side > most for side, most in zip(image.shape[:2], self._largest, strict=True)):
+        if known.mask is not None or any(
+            side > most for side, most in zip(image.shape[:2], self._largest, strict=True)
+        ):
             return None
         with clock.stage("model"):
             values = self._whole.run({"image": image[None]})

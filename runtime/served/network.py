@@ -14,7 +14,7 @@ from ..backends.registry import find_backend
 from ..clock import StageClock
 from ..errors import GateError, UserError, quote
 from ..graphs import list_outside, read_graph
-from ..tiling.network import BytesOutput, NetworkOutput, PaddedPicture, TileCounts
+from ..tiling.network import BytesOutput, Known, NetworkOutput, PaddedPicture, TileCounts
 from ..tiling.planning import Limits, TilePath
 from ..tiling.spec import BytesNetwork
 
@@ -85,9 +85,7 @@ class ServedNetwork:
         found = self._graph.run({"image": images})
         return Batch(found["restored"], found["mask"], found["density"])
 
-    def restore_bytes(
-        self, image: np.ndarray, mask: np.ndarray | None, limits: Limits, clock: StageClock
-    ) -> BytesOutput | None:
+    def restore_bytes(self, image: np.ndarray, known: Known, limits: Limits, clock: StageClock) -> BytesOutput | None:
         """Restore an 8-bit picture.
 
         See `Network.restore_bytes`.
@@ -98,7 +96,7 @@ class ServedNetwork:
         Raises:
             GateError: the network gave values that are not finite.
         """
-        if not self._has_mask or mask is not None:
+        if not self._has_mask or known.mask is not None:
             return None
         found, tiles = self._run(np.moveaxis(image, 2, 0)[None], clock)
         with clock.stage("post"):

@@ -13,6 +13,45 @@ from .planning import Limits, TilePath
 from .spec import BytesNetwork, NetworkSpec
 
 
+class Scene(Protocol):
+    """What earlier frames of a video showed.
+
+    All pictures are [3, Hp, Wp] float32 in 0..1, and masks [Hp, Wp] bool.
+    """
+
+    def find(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
+        """Find the distorted pixels that need not be computed.
+
+        Args:
+            image: the frame.
+            mask: its distorted pixels.
+
+        Returns:
+            A part of the mask; None for no pixel.
+        """
+        ...
+
+    def put(self, image: np.ndarray, taken: np.ndarray) -> np.ndarray:
+        """Return a copy of a frame with what was shown before at some pixels."""
+        ...
+
+    def keep(self, restored: np.ndarray) -> None:
+        """Keep the restored frame for the next one; nobody changes it later."""
+        ...
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a picture before a network sees it."""
+
+    mask: np.ndarray | None = None
+    """[H, W] bool, True at the pixels to restore; None lets the network find them. In the padding, a mask that is found
+    and one that is given repeat their last row and column."""
+    scene: Scene | None = None
+    """What earlier frames of the same video showed; None for a picture of its own. Networks of one stage and engines of
+    the whole network take nothing from it."""
+
+
 @dataclass(frozen=True)
 class PaddedPicture:
     """Input of a network."""
@@ -21,9 +60,8 @@ class PaddedPicture:
     """[1, 3, Hp, Wp] float32 in 0..1, where Hp and Wp are H and W rounded up to the network's multiple."""
     size: tuple[int, int]
     """Height H and width W in pixels, without the padding at the bottom and at the right."""
-    mask: np.ndarray | None = None
-    """[H, W] bool, True at the pixels to restore; None lets the network find them. In the padding, a mask that is found
-    and one that is given repeat their last row and column."""
+    known: Known = Known()
+    """What is known of it."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +136,12 @@ class Network(Protocol):
         """
         ...
 
-    def restore_bytes(
-        self, image: np.ndarray, mask: np.ndarray | None, limits: Limits, clock: StageClock
-    ) -> BytesOutput | None:
+    def restore_bytes(self, image: np.ndarray, known: Known, limits: Limits, clock: StageClock) -> BytesOutput | None:
         """Restore an 8-bit picture without a detour through floats.
 
         Args:
             image: [H, W, 3] uint8.
-            mask: [H, W] bool, True at distorted pixels; None takes the mask that the network finds.
+            known: what is known of the picture.
             limits: sizes of blocks and tiles.
             clock: gets the seconds of the network's own stages.
 

@@ -20,7 +20,7 @@ from .context import Context, ContextStatistics
 from .costs import Tuning
 from .geometry import Box, Tile, round_down, round_up, tile_grid
 from .memory import check_window
-from .network import BytesOutput, NetworkOutput, PaddedPicture, TileCounts
+from .network import BytesOutput, Known, NetworkOutput, PaddedPicture, Scene, TileCounts
 from .planning import Limits, Piece, Planner, TilePath, WorkMap
 from .spec import SpairNetwork
 
@@ -83,9 +83,7 @@ class TwoStageNetwork(ABC):
         """Begin the statistics of a picture of this padded size."""
         return ContextStatistics(self.spec, height, width)
 
-    def restore_bytes(
-        self, image: np.ndarray, mask: np.ndarray | None, limits: Limits, clock: StageClock
-    ) -> BytesOutput | None:
+    def restore_bytes(self, image: np.ndarray, known: Known, limits: Limits, clock: StageClock) -> BytesOutput | None:
         """Leave every picture to `restore`; see `Network.restore_bytes`."""
         return None
 
@@ -110,7 +108,8 @@ class TwoStageRun:
 
     def __init__(self, network: TwoStageNetwork, picture: PaddedPicture, limits: Limits) -> None:
         self._network, self._spec = network, network.spec
-        self._image, self._size, self._given = picture.image, picture.size, picture.mask
+        self._image, self._size, self._given = picture.image, picture.size, picture.known.mask
+        self._scene = picture.known.scene
         self._area = Box(0, 0, *picture.image.shape[2:])
         self._planner = Planner(self._spec, network.tuning, network.paths, limits)
         self._blocks = _block_grid(self._area, limits.block_pixels, self._spec)
@@ -118,6 +117,8 @@ class TwoStageRun:
         self.mask = np.zeros(picture.image.shape[2:], dtype=bool)
         """[Hp, Wp] bool, True at distorted pixels; in the padding it repeats its last row and column. Complete after
         `localize`."""
+        self._open = self.mask
+        """[Hp, Wp] bool, True at the pixels that Net_R computes; those that the scene gives are not among them."""
         self.restored = picture.image
         """[1, 3, Hp, Wp] float32; complete after `restore`."""
         self.counts = TileCounts()
@@ -136,7 +137,19 @@ class TwoStageRun:
         if context is None:
             self.counts = TileCounts(skipped=1)
         else:
+            if self._scene is not None:
+                with clock.stage("scene"):
+                    self._take_from(self._scene)
             self.restore(context, clock)
+        if self._scene is not None:
+            self._scene.keep(self.restored[0])
+
+    def _take_from(self, scene: Scene) -> None:
+        """Take what earlier frames showed in place of computing it."""
+        taken = scene.find(self._image[0], self.mask)
+        if taken is not None:
+            self._open = self.mask & ~taken
+            self._image = scene.put(self._image[0], taken)[None]
 
     def localize(self, clock: StageClock) -> Context | None:
         """Find the mask and the statistics of the whole picture.
@@ -188,7 +201,7 @@ class TwoStageRun:
     def restore(self, context: Context, clock: StageClock) -> None:
         """Repair the pieces whose mask is not empty."""
         self.restored = self._image.copy()
-        work = WorkMap(self.mask, self._spec)
+        work = WorkMap(self._open, self._spec)
         for block in self._blocks:
             pieces, skipped = self._planner.plan(work, block.core, self._area)
             self.counts = self.counts.adding("skipped", skipped)
@@ -226,7 +239,7 @@ class TwoStageRun:
     def _restore_piece(self, piece: Piece, window: Box, located: Localization, context: Context) -> None:
         # Every window takes the mask of stage 1: a pixel at the threshold must not differ between windows.
         tile = piece.tile
-        mask = _cut(self.mask[None, None], tile.window).astype(np.float32)
+        mask = _cut(self._open[None, None], tile.window).astype(np.float32)
         features = _crop_features(located.features, tile.window.relative_to(window))
         image = _cut(self._image, tile.window)
         restored = self._network.restore_window(image, Localization(mask, features), context, piece.path)
@@ -235,7 +248,7 @@ class TwoStageRun:
             raise GateError(
                 "the restoration network gave values that are not finite; use --precision fp32 or another checkpoint"
             )
-        where = tile.core.view(self.mask) if self._spec.gate_output else True
+        where = tile.core.view(self._open) if self._spec.gate_output else True
         np.copyto(tile.core.view(self.restored), core, where=where)
         self.counts = self.counts.adding(piece.path)
 

@@ -15,7 +15,7 @@ from ..clock import StageClock
 from ..errors import GateError, UserError
 from .geometry import Box
 from .memory import check_whole
-from .network import BytesOutput, NetworkOutput, PaddedPicture, TileCounts
+from .network import BytesOutput, Known, NetworkOutput, PaddedPicture, TileCounts
 from .pieces import cut_pieces, enlarge_box
 from .planning import Limits, TilePath
 from .spec import WHOLE_PICTURE, ForeignNetwork
@@ -54,9 +54,7 @@ class WholeNetwork(ABC):
     def close(self) -> None:
         """Release what the network owns; may be called twice."""
 
-    def restore_bytes(
-        self, image: np.ndarray, mask: np.ndarray | None, limits: Limits, clock: StageClock
-    ) -> BytesOutput | None:
+    def restore_bytes(self, image: np.ndarray, known: Known, limits: Limits, clock: StageClock) -> BytesOutput | None:
         """Leave every picture to `restore`; see `Network.restore_bytes`."""
         return None
 

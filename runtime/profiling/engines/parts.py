@@ -15,7 +15,7 @@ from ...engine.graph import GraphOnDemand
 from ...engine.slot import SlotOptions
 from ...pixels import to_network
 from ...restorer import Restorer
-from ...tiling.network import PaddedPicture
+from ...tiling.network import Known, PaddedPicture
 from ...tiling.planning import Limits
 from ...tiling.two_stage import Localization, TwoStageNetwork, TwoStageRun
 from ..cases import COARSE_TOLERANCE, Case
@@ -148,7 +148,7 @@ def run_one_piece(
     Returns:
         The inputs of Net_R; None if no pixel has to be restored.
     """
-    picture = PaddedPicture(to_network(image, network.spec.multiple), mask.shape, mask)
+    picture = PaddedPicture(to_network(image, network.spec.multiple), mask.shape, Known(mask))
     run = TwoStageRun(network, picture, Limits())
     context = run.localize(StageClock())
     if context is None:

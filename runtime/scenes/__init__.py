@@ -1,0 +1,1 @@
+"""Memory of what earlier frames of a video showed."""
