@@ -77,7 +77,7 @@ def digest_rows(bundle: Bundle, precision: str) -> str | None:
 
 
 def _is_current(bundle: Bundle, precision: str, entry: Any) -> bool:
-    """Tell whether a calibration is about the bundle's present row program."""
+    """Tell whether a calibration is about the present row program."""
     if DERIVED_FROM.get(precision, precision) not in bundle.manifest.rows or not isinstance(entry, dict):
         return False
     return entry.get("rows_sha256") in (None, digest_rows(bundle, precision))

@@ -62,7 +62,7 @@ class Localizer:
         """
         self._library, self._steps, self._halves = library, program.net_l, halves
         self.watch: Watch | None = None
-        """What runs the steps in place of a plain call; it is to be set while nothing runs."""
+        """Function that runs the steps; None for a plain call. It is to be set while nothing runs."""
         self._shapes: dict[str, _Shape] = {PICTURE: _Shape(0, _COLOURS)}
         self._layers: dict[str, Layer] = {}
         for step in self._steps:

@@ -61,7 +61,7 @@ class RowRestorer:
         """
         self.library, self._steps, self._arrays, self._halves = library, program.net_r, program.arrays, halves
         self.watch: Watch | None = None
-        """What runs the steps in place of a plain call; it is to be set while nothing runs."""
+        """Function that runs the steps; None for a plain call. It is to be set while nothing runs."""
         self._makers = {step.out: step for step in self._steps}
         for step in self._steps:
             if isinstance(step, (ConvolveAround, ConvolveRows)):

@@ -1,4 +1,4 @@
-"""Times of a bundle's layers, by ONNX Runtime or on the kernels."""
+"""Times of a bundle's layers, in graphs or on kernels."""
 
 from __future__ import annotations
 
@@ -138,7 +138,10 @@ def _watch_kernels(bundle: Bundle, setting: RunSetting, image: np.ndarray, mask:
 
 
 def _describe(program: RowProgram, step: MapStep | RowStep) -> str:
-    """Describe a step by its sizes, such as "48 -> 48, 3x3, int8"."""
+    """Describe a step by its sizes.
+
+    It gives "48 -> 48, 3x3, int8".
+    """
     weight = getattr(step, "weight", "")
     if not weight:
         return ""

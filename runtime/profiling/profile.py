@@ -168,7 +168,10 @@ class _Measurement:
         return {"checks": [found["check"]], "curves": found["curves"]}
 
     def profile_layers(self) -> list[dict[str, Any]]:
-        """Profile the layers of every graph or stage, at about `LAYER_DENSITY`."""
+        """Profile the layers at about `LAYER_DENSITY`.
+
+        They are those of each graph, or of each stage on the kernels.
+        """
         from .layers import measure_layers
         from .masks import make_mask
 

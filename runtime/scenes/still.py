@@ -45,7 +45,10 @@ STILLNESS: Mapping[str, Stillness] = {
 
 
 class StillScene:
-    """Last restored frame of a video, where it may stand for the next one."""
+    """Last restored frame of a video.
+
+    Where the scene stands still, it may stand for the next one.
+    """
 
     def __init__(self, stillness: Stillness) -> None:
         """Begin without a frame.
@@ -58,7 +61,10 @@ class StillScene:
         self._frame = 0
 
     def find(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
-        """Find the distorted pixels of cells that stand still, see `Scene.find`."""
+        """Find the distorted pixels of cells that stand still.
+
+        See `Scene.find`.
+        """
         self._frame += 1
         if self._kept is None or self._kept.shape != image.shape:
             return None
@@ -83,7 +89,7 @@ class StillScene:
         return (seen > 0) & (seen >= enough) & (changed <= self._bounds.share * seen)
 
     def put(self, image: np.ndarray, taken: np.ndarray) -> np.ndarray:
-        """Return a copy with the kept values at some pixels, see `Scene.put`."""
+        """Return a copy with kept values, see `Scene.put`."""
         assert self._kept is not None
         patched = image.copy()
         np.copyto(patched, self._kept, where=taken)

@@ -14,7 +14,7 @@ from .spec import BytesNetwork, NetworkSpec
 
 
 class Scene(Protocol):
-    """What earlier frames of a video showed.
+    """Memory of the earlier frames of a video.
 
     All pictures are [3, Hp, Wp] float32 in 0..1, and masks [Hp, Wp] bool.
     """
@@ -32,24 +32,29 @@ class Scene(Protocol):
         ...
 
     def put(self, image: np.ndarray, taken: np.ndarray) -> np.ndarray:
-        """Return a copy of a frame with what was shown before at some pixels."""
+        """Return a copy with earlier values at some pixels."""
         ...
 
     def keep(self, restored: np.ndarray) -> None:
-        """Keep the restored frame for the next one; nobody changes it later."""
+        """Keep a restored frame.
+
+        Nobody changes it later.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a picture before a network sees it."""
+    """Knowledge of a picture before a network sees it."""
 
     mask: np.ndarray | None = None
     """[H, W] bool, True at the pixels to restore; None lets the network find them. In the padding, a mask that is found
     and one that is given repeat their last row and column."""
     scene: Scene | None = None
-    """What earlier frames of the same video showed; None for a picture of its own. Networks of one stage and engines of
-    the whole network take nothing from it."""
+    """Memory of the earlier frames of the same video; None for a picture of its own.
+
+    Networks of one stage and engines of the whole network take nothing from it.
+    """
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class PaddedPicture:
     size: tuple[int, int]
     """Height H and width W in pixels, without the padding at the bottom and at the right."""
     known: Known = Known()
-    """What is known of it."""
+    """Knowledge of it."""
 
 
 @dataclass(frozen=True)

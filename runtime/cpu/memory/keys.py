@@ -1,4 +1,4 @@
-"""Keys and values of attention in the order of the kernels."""
+"""Keys and values of attention, ordered for the kernels."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class PackedKeys:
     values: np.ndarray
     """Packed [count, width]."""
     barred: np.ndarray
-    """What is added to the scores, 0 at keys."""
+    """Amounts that are added to the scores, 0 at keys."""
     zeros: np.ndarray
-    """What the sums of values begin with."""
+    """Zeros, with which the sums of values begin."""
     depth: int
     count: int
     width: int

@@ -101,7 +101,7 @@ def pack_rows(library: Library, given: Weights, *, folded: bool = False) -> Laye
 
 
 def fits_taps(given: Weights) -> bool:
-    """Tell whether a layer may be computed by taps, see `pack_taps`."""
+    """Tell whether `pack_taps` takes a layer."""
     return given.weight.shape[2] == 3 and len(given.weight) < STEP and given.scales is None
 
 
