@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from spair.serving.deploy import FOLDER
+from tests.patience import PATIENCE
 from tests.serving.network import find_ports
 
 CONFIGURATION = FOLDER / "haproxy.cfg"
@@ -83,7 +84,7 @@ def balanced(
             process.wait()
 
 
-def wait_until(is_true: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+def wait_until(is_true: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
     end = time.monotonic() + seconds
     while not is_true():
         assert time.monotonic() < end, f"waited in vain until {what}"
@@ -99,7 +100,7 @@ def is_open(address: str) -> bool:
 
 def ask(address: str, method: str, path: str, body: bytes = b"", headers: dict | None = None) -> tuple[int, bytes]:
     """Send one request on a connection of its own."""
-    connection = http.client.HTTPConnection(address, timeout=60)
+    connection = http.client.HTTPConnection(address, timeout=PATIENCE)
     with contextlib.closing(connection):
         connection.request(method, path, body, headers or {})
         response = connection.getresponse()
@@ -132,7 +133,7 @@ class StandIn:
                     self.close_connection = True
                     self.connection.shutdown(socket.SHUT_RDWR)
                 elif stand_in.behaviour == "silent":
-                    stand_in.end.wait(60)
+                    stand_in.end.wait(PATIENCE)
                     self.close_connection = True
                 else:
                     is_busy = stand_in.behaviour == "busy"

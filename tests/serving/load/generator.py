@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from tests.patience import PATIENCE
+
 Send = Callable[[], int]
 """Sends one request and returns its status; a wrong answer raises AssertionError."""
 
@@ -96,7 +98,7 @@ def _run(
 def make_http_send(address: str, path: str, headers: dict[str, str], body: bytes, expected: Sequence[bytes]) -> Send:
     """Send a body over one kept connection; an answer of 200 must hold all that is expected."""
     host, _, port = address.rpartition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=300)
+    connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
 
     def send() -> int:
         connection.request("POST", path, body, headers)

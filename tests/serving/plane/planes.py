@@ -17,6 +17,7 @@ from spair.serving.plane.messages import InferAnswer, InferRequest
 from spair.serving.plane.plane import DataPlane
 from spair.serving.plane.workers.opening import OPENER
 from spair.serving.tensors import Tensor, pack_bytes
+from tests.patience import PATIENCE
 
 T = TypeVar("T")
 
@@ -29,7 +30,7 @@ class Running:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end; a lost answer fails the test rather than hang it."""
-        return self._loop.run_until_complete(asyncio.wait_for(work, 60))
+        return self._loop.run_until_complete(asyncio.wait_for(work, PATIENCE))
 
     def infer(self, values: np.ndarray, model: str = "m", **fields: Any) -> InferAnswer:
         """Answer a request with pixels [N, 3, H, W]."""
@@ -105,12 +106,9 @@ async def infer(one: Running, values: np.ndarray, **fields: Any) -> InferAnswer:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition, at most a minute."""
-    for _ in range(30_000):
-        if condition():
-            return
+    """Wait for a condition; one that never comes true fails what runs the wait."""
+    while not condition():
         await asyncio.sleep(0.002)
-    raise AssertionError("the condition did not come true")
 
 
 def is_running(pid: int) -> bool:
