@@ -9,11 +9,13 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from spair.export.engines.child.process import make_environment, run_child
 from tests.export.engines.test_builder import rtx  # noqa: F401
+from tests.patience import PATIENCE
 
 
 def run(folder: Path, code: str, **options: object) -> str:
@@ -64,9 +66,15 @@ with os.fdopen(int(sys.argv[1]), "w") as pipe:
 """Writes its number and that of a process of its own, and waits for that one."""
 
 
-def test_a_child_that_takes_too_long_is_ended_with_its_own_children(tmp_path):
-    lines: list[str] = []
-    assert run(tmp_path, SLEEPER, read_line=lines.append, timeout=3) == "its process was stopped after 3 seconds"
+def test_a_child_that_takes_too_long_is_ended_with_its_own_children(tmp_path, monkeypatch):
+    lines, now = [], [0.0]
+
+    def wait_long(line: str) -> None:
+        lines.append(line)
+        now[0] += 4.0
+
+    monkeypatch.setattr("spair.export.engines.child.process.time", SimpleNamespace(monotonic=lambda: now[0]))
+    assert run(tmp_path, SLEEPER, read_line=wait_long, timeout=3) == "its process was stopped after 3 seconds"
     for number in lines[0].split():
         wait_until_gone(int(number))
 
@@ -104,7 +112,7 @@ def test_a_pipe_that_a_grandchild_holds_does_not_delay_the_end(tmp_path):
         "os.write(int(sys.argv[1]), b'%d\\n' % other.pid)"
     )
     lines: list[str] = []
-    assert run(tmp_path, code, read_line=lines.append, timeout=60) == ""
+    assert run(tmp_path, code, read_line=lines.append, timeout=PATIENCE) == ""
     os.kill(int(lines[0]), signal.SIGKILL)
 
 
