@@ -30,6 +30,7 @@ from spair.runtime.trust import list_code, list_trusted
 from tests.cli.test_build import host, rtx, snapshot, use_builder  # noqa: F401
 from tests.patience import PATIENCE
 from tests.plugins.conftest import kernel_settings, plugins  # noqa: F401
+from tests.processes import is_running
 
 
 def find_no_device() -> Device:
@@ -164,8 +165,7 @@ def test_ctrl_c_ends_the_builder_and_leaves_the_bundle_as_it_was(bundle, host, p
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode not in (0, None) and b"Traceback" not in errors
-    child = Path(f"/proc/{(tmp_path / 'pid').read_text()}/stat")
-    assert not child.exists() or child.read_text().split()[2] == "Z"
+    assert not is_running(int((tmp_path / "pid").read_text()))
     assert snapshot(bundle) == before
 
 

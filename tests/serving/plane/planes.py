@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from spair.serving.plane.plane import DataPlane
 from spair.serving.plane.workers.opening import OPENER
 from spair.serving.tensors import Tensor, pack_bytes
 from tests.patience import PATIENCE
+from tests.processes import is_running
 
 T = TypeVar("T")
 
@@ -111,15 +113,6 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.002)
 
 
-def is_running(pid: int) -> bool:
-    """Whether a process exists and has not ended."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state not in "ZX"
-
-
 def list_descriptors() -> list[str]:
     """List what this process has open."""
     found = []
@@ -127,6 +120,14 @@ def list_descriptors() -> list[str]:
         with contextlib.suppress(OSError):  # the one that lists them is gone by now
             found.append(str(entry.readlink()))
     return sorted(name for name in found if not name.startswith("/proc/"))
+
+
+def list_opened(before: Sequence[str]) -> list[str]:
+    """List what this process has open more than before.
+
+    What other tests have left open, such as connections of gRPC, may be closed meanwhile.
+    """
+    return sorted((Counter(list_descriptors()) - Counter(before)).elements())
 
 
 def list_children() -> list[int]:

@@ -16,8 +16,9 @@ from spair.serving.errors import BusyError, DeadlineError, FailedError
 from spair.serving.options import Limits, ModelOptions
 from spair.serving.plane import supervisor
 from tests.patience import PATIENCE
+from tests.processes import is_running
 from tests.serving.plane import commanded
-from tests.serving.plane.planes import calls, command, infer, is_running, list_children, pictures, running, until
+from tests.serving.plane.planes import calls, command, infer, list_children, pictures, running, until
 
 OPENER = commanded.OPENER
 

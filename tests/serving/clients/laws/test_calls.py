@@ -166,7 +166,7 @@ def test_system_shared_memory_works_where_the_server_has_it(target):
 
     picture = make_picture((7, 5))
     tensor = stack(picture)
-    key = f"/spair-client-suite-{os.getpid()}"
+    key = f"/client-suite-{os.getpid()}"
     handle = shared.create_shared_memory_region("in", key, tensor.nbytes)
     try:
         shared.set_shared_memory_region(handle, [tensor])

@@ -15,8 +15,9 @@ from spair.runtime.children import make_python_command
 from spair.serving.plane.workers.process import WorkerProcess
 from spair.serving.plane.workers.protocol import PIXELS_TASK, Opening, Task
 from tests.patience import PATIENCE
+from tests.processes import is_running
 from tests.serving.plane import commanded
-from tests.serving.plane.planes import command, is_running
+from tests.serving.plane.planes import command
 
 TASK = Task(PIXELS_TASK, (1, 3, 1, 1), ("restored",))
 PARENT = """

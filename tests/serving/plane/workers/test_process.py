@@ -10,8 +10,9 @@ import pytest
 from spair.serving.plane.workers.process import OpeningError, WorkerLostError, WorkerProcess
 from spair.serving.plane.workers.protocol import PIXELS_TASK, Opening, Task
 from tests.patience import PATIENCE
+from tests.processes import is_running
 from tests.serving.plane import commanded
-from tests.serving.plane.planes import command, is_running, list_descriptors
+from tests.serving.plane.planes import command, list_descriptors, list_opened
 
 TASK = Task(PIXELS_TASK, (1, 3, 1, 1), ("restored",))
 
@@ -138,7 +139,7 @@ def test_a_model_that_cannot_be_opened_leaves_nothing_open(tmp_path, file, kind,
         before = list_descriptors()
         with pytest.raises(kind, match=sentence):
             await start(tmp_path)
-        assert list_descriptors() == before
+        assert list_opened(before) == []
 
     run(test)
 
@@ -150,7 +151,7 @@ def test_a_process_that_does_not_get_ready_is_ended(tmp_path):
         before = list_descriptors()
         with pytest.raises(OpeningError, match=r"opening .* took more than 0\.2 seconds"):
             await WorkerProcess.start(order(tmp_path), seconds=0.2)
-        assert list_descriptors() == before
+        assert list_opened(before) == []
 
     run(test)
 
@@ -165,6 +166,6 @@ def test_a_cancelled_start_leaves_nothing(tmp_path):
         starting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await starting
-        assert list_descriptors() == before
+        assert list_opened(before) == []
 
     run(test)
