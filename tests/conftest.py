@@ -1,5 +1,6 @@
 """Fixtures for the whole test suite."""
 
+import contextlib
 import os
 import platform
 import random
@@ -18,6 +19,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of
 ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:  # tests and benchmarks are no installed packages: wherever pytest was started, they import
     sys.path.append(ROOT)
+
+with contextlib.suppress(ImportError):  # the environment of the tests of a cluster is without it
+    from hypothesis import HealthCheck, settings
+
+    # Another run tries the same examples, and none of them has a limit of time, which Hypothesis usually sets.
+    settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("suite")
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TINY_CHECKPOINT = "rain-tiny.safetensors"
