@@ -19,7 +19,7 @@ BODY = json.dumps(
 ).encode()
 INFER = b"POST /v2/models/rain/infer HTTP/1.1\r\nHost: localhost\r\n"
 LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
-BRIEF = Guard(head_seconds=0.2, rest_seconds=0.2)
+BRIEF = Guard(head_seconds=0.2)
 
 
 def post(body=BODY, extra=b""):
@@ -183,7 +183,7 @@ def test_an_announced_body_over_the_limit_is_refused_at_once_and_the_connection_
 
 
 def test_the_rest_of_a_refused_body_must_come_in_time(listen):
-    door = listen(guard=BRIEF, limits=Limits(body_bytes=1000))
+    door = listen(guard=Guard(rest_seconds=0.2), limits=Limits(body_bytes=1000))
     with door.connect() as connection:
         connection.sendall(INFER + b"Content-Length: 300000\r\n\r\n")
         assert read_answer(connection)[0] == 413
