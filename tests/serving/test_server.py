@@ -9,7 +9,6 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ from spair.serving.access_log import AccessLog
 from spair.serving.addresses import resolve_host
 from spair.serving.options import Limits, ModelOptions
 from spair.serving.server import Doors, EndingPlane, Server, list_notes
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_until
 from tests.serving.network import make_certificate
 from tests.serving.process import make_command, served
 
@@ -115,8 +114,7 @@ def test_during_the_grace_the_server_is_not_ready_and_answers(tiny_bundle, image
     with served(tiny_bundle, "--threads", "1", "--grace", "3600") as server:
         assert ask(server.http, "/v2/health/ready")[0] == 200
         server.process.send_signal(signal.SIGTERM)
-        while ask(server.http, "/v2/health/ready")[0] == 200:
-            time.sleep(0.01)
+        wait_until(lambda: ask(server.http, "/v2/health/ready")[0] != 200, "the server is not ready any more")
         status, answer = ask(server.http, "/v2/health/ready")
         assert status == 503 and b"the server is ending" in answer
         assert ask(server.http, "/v2/health/live")[0] == 200

@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from spair.serving.deploy import FOLDER
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_until
 from tests.serving.network import find_ports
 
 CONFIGURATION = FOLDER / "haproxy.cfg"
@@ -82,13 +81,6 @@ def balanced(
         finally:
             process.kill()
             process.wait()
-
-
-def wait_until(is_true: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
-    end = time.monotonic() + seconds
-    while not is_true():
-        assert time.monotonic() < end, f"waited in vain until {what}"
-        time.sleep(0.02)
 
 
 def is_open(address: str) -> bool:

@@ -27,7 +27,7 @@ from spair.serving.options import Limits
 from spair.serving.plane.messages import InferAnswer, InferRequest, ModelMetadata, ModelState, ServerMetadata
 from spair.serving.tensors import Tensor, pack_bytes
 from spair.serving.tokens import Tokens
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_until
 
 CONTRACTS: Mapping[str, Contract] = {"rain": PIXELS, "rain_bytes": ENCODED}
 
@@ -165,8 +165,7 @@ class RunningDoor:
 
     def wait_until_left(self) -> None:
         """Wait until no connection is open on the door's side."""
-        while self.listener._server.server_state.connections:
-            threading.Event().wait(0.01)
+        wait_until(lambda: not self.listener._server.server_state.connections, "the door has closed all connections")
 
     def connect(self) -> socket.socket:
         host, _, port = self.address.rpartition(":")

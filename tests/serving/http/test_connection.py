@@ -12,7 +12,7 @@ import pytest
 from spair.serving.http import body as body_module
 from spair.serving.http.connection import Guard
 from spair.serving.options import Limits
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_until
 
 BODY = json.dumps(
     {"inputs": [{"name": "image", "datatype": "UINT8", "shape": [1, 3, 1, 1], "data": [1, 2, 3]}]}
@@ -339,8 +339,7 @@ def test_a_client_that_does_not_read_its_answer_is_cut_off(listen, plane):
         connection.connect((host, int(port)))
         extra = b"Inference-Header-Content-Length: %d\r\n" % len(head)
         connection.sendall(post(head + bytes(image), extra))
-        while not plane.asked:
-            threading.Event().wait(0.01)
+        wait_until(lambda: plane.asked, "the request has come")
         door.wait_until_left()
         received = 0
         with contextlib.suppress(ConnectionResetError):

@@ -1,7 +1,6 @@
 """A listener answers what has come before it ends, and speaks to unmodified clients."""
 
 import asyncio
-import contextlib
 import errno
 import os
 import threading
@@ -12,16 +11,21 @@ import pytest
 from spair.serving.access_log import AccessLog
 from spair.serving.http.connection import Guard
 from spair.serving.http.listener import LoopErrors, count_connections
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_until
 from tests.serving.http.test_connection import LIVE, is_ended, post, read_answer
 
 
 def wait_until_refused(door):
     """Wait until the door takes no more connections."""
-    with contextlib.suppress(ConnectionError):  # the last one may have been taken by the system, and by nobody else
-        while True:
+
+    def is_refused():
+        try:
             door.connect().close()
-            threading.Event().wait(0.01)
+        except ConnectionError:  # of any kind: the last one may have been taken by the system, and by nobody else
+            return True
+        return False
+
+    wait_until(is_refused, "the door takes no more connections")
 
 
 def test_a_request_at_work_is_answered_before_the_end(listen, plane):

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +14,7 @@ import pytest
 
 from spair.export.engines.child.process import make_environment, run_child
 from tests.export.engines.test_builder import rtx  # noqa: F401
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_until
 from tests.processes import is_running
 
 
@@ -49,8 +48,7 @@ def test_each_kind_of_end_is_told_with_the_last_words(tmp_path, code, reason):
 
 
 def wait_until_gone(number: int) -> None:
-    while is_running(number):
-        time.sleep(0.01)
+    wait_until(lambda: not is_running(number), f"the process {number} has ended")
 
 
 SLEEPER = """

@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from tests.serving.deploy.balancer import CONFIGURATION, ask, balanced, find_haproxy, stand_ins, wait_until
+from tests.patience import wait_until
+from tests.serving.deploy.balancer import CONFIGURATION, ask, balanced, find_haproxy, stand_ins
 
 __all__ = ["stand_ins"]  # a fixture
 BODY = bytes(range(256)) * 600

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from spair.runtime import Restorer
-from tests.patience import PATIENCE
-from tests.serving.deploy.balancer import Balancer, ask, balanced, find_haproxy, wait_until
+from tests.patience import PATIENCE, wait_until
+from tests.serving.deploy.balancer import Balancer, ask, balanced, find_haproxy
 from tests.serving.network import find_ports
 from tests.serving.process import make_command
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ import pytest
 from spair.runtime.children import make_python_command
 from spair.serving.plane.workers.process import WorkerProcess
 from spair.serving.plane.workers.protocol import PIXELS_TASK, Opening, Task
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_until
 from tests.processes import is_running
 from tests.serving.plane import commanded
 from tests.serving.plane.planes import command
@@ -47,19 +46,17 @@ def test_it_ends_with_a_parent_that_is_killed_also_while_it_computes(tmp_path, n
     assert parent.stdout is not None
     try:
         pid = int(parent.stdout.readline())
-        while not (tmp_path / "calls").exists():
-            time.sleep(0.005)
+        wait_until((tmp_path / "calls").exists, "the child computes")
         assert is_running(pid)
     finally:
         parent.kill()
         parent.wait()
         parent.stdout.close()
-    for _ in range(6000):
-        if not is_running(pid):
-            return
-        time.sleep(0.005)
-    os.kill(pid, signal.SIGKILL)
-    pytest.fail("the child lives on without its parent")
+    try:
+        wait_until(lambda: not is_running(pid), "the child has ended with its parent")
+    except AssertionError:
+        os.kill(pid, signal.SIGKILL)
+        raise
 
 
 def test_signals_of_a_terminal_or_a_service_manager_are_left_to_the_parent(tmp_path):
