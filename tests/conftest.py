@@ -1,7 +1,9 @@
 """Fixtures for the whole test suite."""
 
+import contextlib
 import os
 import platform
+import random
 import signal
 import sys
 from collections.abc import Iterator
@@ -18,6 +20,13 @@ ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:  # tests and benchmarks are no installed packages: wherever pytest was started, they import
     sys.path.append(ROOT)
 
+with contextlib.suppress(ImportError):  # the environment of the tests of a cluster is without it
+    from hypothesis import HealthCheck, settings
+
+    # Another run tries the same examples, and none of them has a limit of time, which Hypothesis usually sets.
+    settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("suite")
+
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TINY_CHECKPOINT = "rain-tiny.safetensors"
 
@@ -29,6 +38,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if is_wanted(config.args):
         items[:], left = choose_cases(items)
         config.hook.pytest_deselected(items=left)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let a test and its fixtures draw the same numbers, whatever ran in this process before."""
+    random.seed(0)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].default_generator.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _own_threads() -> Iterator[None]:
+    """No test goes on with the number of threads that another one has set in PyTorch."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch is not None else None
+    yield
+    if torch is not None and torch.get_num_threads() != before:
+        torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session", autouse=True)

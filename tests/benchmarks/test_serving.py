@@ -47,6 +47,19 @@ def test_a_stall_counts_for_every_request_that_should_have_started_meanwhile(mon
     assert report.latencies == pytest.approx([0.5 - number * 0.009 for number in range(20)])
 
 
+def test_requests_of_a_burst_start_together(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(generator, "time", clock)
+    starts = []
+
+    def send():
+        starts.append(clock.now - 100.05)
+        return 200
+
+    run_open(lambda: send, rate=100.0, seconds=0.07, clients=1, burst=3)
+    assert starts == pytest.approx([0.0] * 3 + [0.03] * 3 + [0.06])
+
+
 def test_wrong_answers_and_broken_connections_are_counted_apart():
     made = []
 
@@ -66,8 +79,15 @@ def test_wrong_answers_and_broken_connections_are_counted_apart():
     assert len(made) == 2, "a broken connection is made anew"
 
 
-def test_a_closed_load_keeps_each_client_busy_and_counts_what_was_answered():
-    report = run_closed(lambda: lambda: 200, clients=3, seconds=0.01)
+def test_a_closed_load_keeps_each_client_busy_and_counts_what_was_answered(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(generator, "time", clock)
+
+    def send():
+        clock.sleep(0.001)
+        return 200
+
+    report = run_closed(lambda: send, clients=3, seconds=0.01)
     assert report.statuses[200] == len(report.latencies) >= 3
     assert report.rate == pytest.approx(report.statuses[200] / report.seconds)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from spair.runtime import Picture, Restorer, read_image, write_image
+from tests.patience import PATIENCE
 from tests.serving.process import served
 from tests.test_docs import list_blocks
 
@@ -44,7 +45,7 @@ def run_shell(server, block):
     if shutil.which("curl") is None or shutil.which("bash") is None:
         pytest.skip("the program curl or bash is not installed")
     script = "set -eo pipefail\n" + block.replace("127.0.0.1:8000", server.http)
-    done = subprocess.run(["bash", "-c", script], text=True, capture_output=True, check=False, timeout=120)
+    done = subprocess.run(["bash", "-c", script], text=True, capture_output=True, check=False, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

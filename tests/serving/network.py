@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
 import shutil
 import socket
 import subprocess
@@ -12,14 +14,24 @@ import pytest
 
 from spair.serving.addresses import TlsFiles
 
+PORTS = range(10_000, 30_000)
+"""Ports below those that systems hand out themselves, to clients and for port 0."""
+_NUMBERS = itertools.count(101 * os.getpid())
+
 
 def find_ports(count: int) -> list[int]:
-    """Find ports of the loopback device that are free now, each another one."""
-    with contextlib.ExitStack() as stack:
-        found = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in found:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in found]
+    """Find ports of the loopback device that are free, each another one.
+
+    A program opens them later, so they are none that the system could give to somebody else meanwhile, and tests of
+    another process get others.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = PORTS[next(_NUMBERS) % len(PORTS)]
+        with contextlib.suppress(OSError), socket.socket() as one:
+            one.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
 
 
 def make_certificate(folder: Path, name: str) -> TlsFiles:

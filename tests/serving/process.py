@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-START_SECONDS = 120.0
-STOP_SECONDS = 60.0
+from tests.patience import PATIENCE
 
 
 @dataclass
@@ -66,7 +65,7 @@ class ServeProcess:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(STOP_SECONDS)
+            return self.process.wait(PATIENCE)
         finally:
             self.process.kill()
 
@@ -86,7 +85,7 @@ def served(*arguments: str | Path, environment: dict[str, str] | None = None) ->
     assert process.stderr is not None
     reader = threading.Thread(target=_collect, args=(process.stderr, lines), daemon=True)
     reader.start()
-    watchdog = threading.Timer(START_SECONDS, process.kill)
+    watchdog = threading.Timer(PATIENCE, process.kill)
     watchdog.start()
     try:
         line = process.stdout.readline()
@@ -98,12 +97,12 @@ def served(*arguments: str | Path, environment: dict[str, str] | None = None) ->
         if process.poll() is None:
             process.terminate()
             try:
-                process.wait(STOP_SECONDS)
+                process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
         process.stdout.close()
-        reader.join(STOP_SECONDS)
+        reader.join(PATIENCE)
         process.stderr.close()
 
 

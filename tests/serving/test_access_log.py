@@ -12,6 +12,7 @@ import pytest
 
 from spair.serving import access_log
 from spair.serving.access_log import AccessLog, choose_request_id
+from tests.patience import PATIENCE
 
 
 def test_a_line_has_time_event_and_what_is_known():
@@ -46,6 +47,7 @@ def test_lines_of_many_threads_do_not_mix():
 
 def test_a_stream_that_nobody_reads_holds_up_nobody_and_its_lost_lines_are_counted(monkeypatch):
     monkeypatch.setattr(access_log, "WAITING_LINES", 10)
+    monkeypatch.setattr(access_log, "FLUSH_SECONDS", PATIENCE)
     reader, writer = os.pipe()
     lines = []
     with os.fdopen(reader, "rb") as source:
@@ -67,14 +69,15 @@ def test_the_end_does_not_wait_for_a_stream_that_nobody_reads(monkeypatch):
     monkeypatch.setattr(access_log, "WAITING_LINES", 10)
     monkeypatch.setattr(access_log, "FLUSH_SECONDS", 0.01)
     reader, writer = os.pipe()
-    with os.fdopen(reader, "rb"), os.fdopen(writer, "w") as stream:
+    with os.fdopen(writer, "w") as stream, os.fdopen(reader, "rb"):  # the reader goes first, which ends the writing
         log = AccessLog(stream)
         with log.keep_writing():
             for _ in range(300):
                 log.write("request", text="x" * 10_000)
 
 
-def test_lines_that_wait_are_written_at_the_end():
+def test_lines_that_wait_are_written_at_the_end(monkeypatch):
+    monkeypatch.setattr(access_log, "FLUSH_SECONDS", PATIENCE)
     stream = io.StringIO()
     log = AccessLog(stream)
     with log.keep_writing():

@@ -8,6 +8,8 @@ import onnxruntime
 import pytest
 import torch
 
+from tests.patience import PATIENCE
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -24,7 +26,7 @@ def build(name):
 
 def test_imports_from_the_repository_root():
     code = "from benchmarks.peers.prenet import prenet, prenet_r; prenet(); prenet_r()"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(("name", "tensors", "parameters"), [("prenet", 32, 168_963), ("prenet_r", 16, 94_979)])

@@ -28,7 +28,9 @@ from spair.runtime.errors import UserError
 from spair.runtime.machine.gpu import Device
 from spair.runtime.trust import list_code, list_trusted
 from tests.cli.test_build import host, rtx, snapshot, use_builder  # noqa: F401
+from tests.patience import PATIENCE
 from tests.plugins.conftest import kernel_settings, plugins  # noqa: F401
+from tests.processes import is_running
 
 
 def find_no_device() -> Device:
@@ -137,8 +139,11 @@ def test_a_machine_that_compiles_no_plugins_is_told_where_to_get_them(spair, bun
 def test_ctrl_c_ends_the_builder_and_leaves_the_bundle_as_it_was(bundle, host, plugins, tmp_path):  # noqa: F811
     before = snapshot(bundle)
     worker = tmp_path / "worker.py"
-    worker.write_text(
-        "import os, pathlib, time\n"
+    worker.write_text(  # a builder that tells its number once a line of it was read, so that it is watched
+        "import array, fcntl, os, pathlib, sys, termios, time\n"
+        "pipe, unread = int(sys.argv[3]), array.array('i', [1])\n"
+        "os.write(pipe, b'here\\n')\n"
+        "while unread[0]:\n    time.sleep(0.01)\n    fcntl.ioctl(pipe, termios.FIONREAD, unread)\n"
         f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\n"
         "time.sleep(600)\n"
     )
@@ -158,10 +163,9 @@ def test_ctrl_c_ends_the_builder_and_leaves_the_bundle_as_it_was(bundle, host, p
             assert process.poll() is None, process.communicate()
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode not in (0, None) and b"Traceback" not in errors
-    child = Path(f"/proc/{(tmp_path / 'pid').read_text()}/stat")
-    assert not child.exists() or child.read_text().split()[2] == "Z"
+    assert not is_running(int((tmp_path / "pid").read_text()))
     assert snapshot(bundle) == before
 
 

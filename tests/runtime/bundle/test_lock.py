@@ -14,6 +14,7 @@ from spair.runtime.bundle import lock as bundle_lock
 from spair.runtime.bundle import writer as bundle_writer
 from spair.runtime.bundle.lock import lock_bundle
 from spair.runtime.bundle.writer import extend_bundle, write_bundle
+from tests.patience import PATIENCE
 
 fcntl = pytest.importorskip("fcntl", reason="Windows has no such locks; Linux, where CI runs, has")
 
@@ -75,9 +76,9 @@ def test_a_writer_waits_for_the_one_that_writes(bundles, monkeypatch):
     with lock_bundle(bundle.path):
         monkeypatch.setattr(bundle_lock, "_wait_for", tell)
         thread.start()
-        assert waits.wait(60)
+        assert waits.wait(PATIENCE)
         assert Bundle.open(bundle.path).manifest.targets == {}
-    thread.join(60)
+    thread.join(PATIENCE)
     assert list(Bundle.open(bundle.path).manifest.targets) == ["l4"]
     assert len(started) == 2, "the file that it waited for was removed, so it locks a new one"
     assert [path.name for path in bundle.path.parent.iterdir()] == [bundle.path.name]

@@ -83,7 +83,7 @@ def test_results_equal_the_graphs(network, bundle, kind):
 
 @pytest.mark.sampled(2)
 def test_blocks_and_pieces_change_nothing(network, bundle):
-    picture = draw(170, 210)
+    picture = draw(170, 210, 7)  # no logit of either network is within the rounding of sums of its threshold
     whole = Restorer(network)(picture)
     parts = Restorer(network, tile=64, block_pixels=128 * 128)(picture)
     np.testing.assert_array_equal(parts.mask, whole.mask)

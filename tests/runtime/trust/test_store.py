@@ -17,6 +17,7 @@ from spair.runtime.trust.store import (
     trust_files,
     trusted_list,
 )
+from tests.patience import PATIENCE
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 
@@ -126,9 +127,9 @@ def test_a_writer_waits_for_the_one_that_writes(cache, monkeypatch):
     thread = threading.Thread(target=trust_digests, args=({B: "two.so"},))
     with lock_bundle(trusted_list()):
         thread.start()
-        assert waits.wait(60)
+        assert waits.wait(PATIENCE)
         assert list_trusted() == {A: "one.so"}
-    thread.join(60)
+    thread.join(PATIENCE)
     assert list_trusted() == {A: "one.so", B: "two.so"}
 
 

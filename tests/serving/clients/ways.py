@@ -15,9 +15,9 @@ import tritonclient.http
 import tritonclient.http.aio
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
+from tests.patience import PATIENCE
 from tests.serving.clients.targets import Target
 
-PATIENCE = 120
 """Seconds after which a test fails; none of them is ever waited for."""
 
 

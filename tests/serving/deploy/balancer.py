@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from spair.serving.deploy import FOLDER
+from tests.patience import PATIENCE, wait_until
 from tests.serving.network import find_ports
 
 CONFIGURATION = FOLDER / "haproxy.cfg"
@@ -83,13 +83,6 @@ def balanced(
             process.wait()
 
 
-def wait_until(is_true: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not is_true():
-        assert time.monotonic() < end, f"waited in vain until {what}"
-        time.sleep(0.02)
-
-
 def is_open(address: str) -> bool:
     host, _, port = address.rpartition(":")
     with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 1):
@@ -99,7 +92,7 @@ def is_open(address: str) -> bool:
 
 def ask(address: str, method: str, path: str, body: bytes = b"", headers: dict | None = None) -> tuple[int, bytes]:
     """Send one request on a connection of its own."""
-    connection = http.client.HTTPConnection(address, timeout=60)
+    connection = http.client.HTTPConnection(address, timeout=PATIENCE)
     with contextlib.closing(connection):
         connection.request(method, path, body, headers or {})
         response = connection.getresponse()
@@ -132,7 +125,7 @@ class StandIn:
                     self.close_connection = True
                     self.connection.shutdown(socket.SHUT_RDWR)
                 elif stand_in.behaviour == "silent":
-                    stand_in.end.wait(60)
+                    stand_in.end.wait(PATIENCE)
                     self.close_connection = True
                 else:
                     is_busy = stand_in.behaviour == "busy"

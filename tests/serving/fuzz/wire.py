@@ -8,10 +8,9 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
+from tests.patience import PATIENCE
 from tests.serving.fuzz.mutations import Wire
 
-SECONDS = 60.0
-"""Longest wait for an answer; a server that hangs fails the test."""
 MOST = 64 * 1024**2
 
 
@@ -36,7 +35,7 @@ class Answer:
 def exchange(address: str, wire: Wire) -> Answer | None:
     """Send a request as it says and read the answer; None where there is none, as after a closed connection."""
     host, _, port = address.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=SECONDS) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
         sent = False
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before all was sent
             connection.sendall(wire.encode())

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
@@ -24,6 +25,7 @@ from spair.serving.options import Limits
 from spair.serving.plane.messages import InferAnswer, InferRequest, ModelMetadata, ModelState, ServerMetadata
 from spair.serving.tensors import Tensor
 from spair.serving.tokens import Tokens
+from tests.patience import PATIENCE
 
 ERRORS = {
     "busy": BusyError("the queue is full"),
@@ -34,8 +36,6 @@ ERRORS = {
     "bug": KeyError("secret"),
     "long": FailedError("ä" * 5000),
 }
-PATIENCE = 30
-"""Seconds that a test waits before it fails; none of them is ever waited for."""
 
 
 class FakePlane:
@@ -170,6 +170,18 @@ class Running:
     def open_gate(self) -> None:
         """Let the model `slow` answer."""
         self._loop.call_soon_threadsafe(self.plane.gate.set)
+
+
+def ask_until_answered(call: Callable[..., Any], message: Any) -> Any:
+    """Call a method, again while the door is being opened again; its answer."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return call(message, wait_for_ready=True, timeout=PATIENCE)
+        except grpc.RpcError as error:
+            assert error.code() in {grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE}
+            assert time.monotonic() < end, "the door stays closed"
+            time.sleep(0.01)
 
 
 def make_message(model: str = "echo", **fields: Any) -> Any:

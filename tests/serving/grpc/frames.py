@@ -7,6 +7,7 @@ import struct
 from collections.abc import Sequence
 
 from spair.serving.grpc.methods import PREFIX
+from tests.patience import PATIENCE
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, SETTINGS = 0, 1, 4
@@ -45,7 +46,7 @@ def _make_text(text: bytes) -> bytes:
 def open_call(port: int, path: bytes, extra: Sequence[tuple[bytes, bytes]] = ()) -> socket.socket:
     """Open a connection and begin a call on it, without a message."""
     connection = socket.create_connection(("127.0.0.1", port))
-    connection.settimeout(30)
+    connection.settimeout(PATIENCE)
     connection.sendall(
         PREFACE + make_frame(SETTINGS, 0, 0) + make_frame(HEADERS, END_HEADERS, 1, make_headers(path, extra))
     )

@@ -4,8 +4,9 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2
 
-from tests.serving.grpc.fakes import ERRORS, PATIENCE, Running, make_message
-from tests.serving.grpc.frames import name_method, open_call, read_until
+from tests.patience import PATIENCE
+from tests.serving.grpc.fakes import ERRORS, Running, make_message
+from tests.serving.grpc.frames import name_method, open_call, read_until, send_message
 
 TOKEN = "0123456789abcdef"
 TIMEOUT = {"timeout": PATIENCE}
@@ -165,9 +166,19 @@ def test_a_cancelled_call_is_given_up_by_the_plane(door):
 
 
 def test_a_call_whose_deadline_passes_is_given_up_by_the_plane(door):
-    assert fail(door.stub.ModelInfer, make_message("slow"), timeout=0.2).code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    grpc.channel_ready_future(door.channel).result(PATIENCE)
+    future = door.stub.ModelInfer.future(make_message("slow"), timeout=2)  # ten times longer than it takes to come
+    assert door.plane.entered.acquire(timeout=PATIENCE)
+    assert future.exception(PATIENCE).code() == grpc.StatusCode.DEADLINE_EXCEEDED
     assert door.plane.cancelled.acquire(timeout=PATIENCE)
+
+
+def test_the_line_of_a_call_whose_deadline_passes_says_so(door):
+    """A client library would end the call itself at its deadline, which is earlier than the door's by the way there."""
+    connection = open_call(door.port, name_method("ModelInfer"), [(b"grpc-timeout", b"200m")])
+    send_message(connection, make_message("slow").SerializeToString())
     assert door.wait_for_lines(1)[0]["status"] == "DEADLINE_EXCEEDED"
+    connection.close()
 
 
 def test_the_plane_is_told_the_deadline(door):

@@ -2,6 +2,7 @@ import grpc
 import pytest
 
 from spair.serving.grpc.health import CHECK, NOT_SERVING, SERVING, HealthCheckRequest, HealthCheckResponse
+from tests.patience import PATIENCE
 from tests.serving.grpc.fakes import Running
 
 
@@ -12,7 +13,7 @@ def door():
 
 
 def check(door, raw):
-    return HealthCheckResponse.FromString(door.channel.unary_unary(CHECK)(raw, timeout=30)).status
+    return HealthCheckResponse.FromString(door.channel.unary_unary(CHECK)(raw, timeout=PATIENCE)).status
 
 
 @pytest.mark.parametrize(

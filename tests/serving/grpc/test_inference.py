@@ -5,7 +5,8 @@ import pytest
 from tritonclient.grpc import service_pb2
 
 from spair.serving.grpc.inference import IN_FLIGHT, STATUS_HEADER
-from tests.serving.grpc.fakes import PATIENCE, Running, make_message
+from tests.patience import PATIENCE
+from tests.serving.grpc.fakes import Running, make_message
 
 TIMEOUT = {"timeout": PATIENCE}
 

@@ -4,6 +4,7 @@ from tritonclient.grpc import model_config_pb2, service_pb2
 
 from spair.serving.errors import BadRequestError
 from spair.serving.grpc.methods import METHODS, PREFIX, SERVICE, parse_message, refuse_method
+from tests.patience import PATIENCE
 from tests.serving.grpc.fakes import Running
 
 
@@ -15,7 +16,7 @@ def door():
 
 def fail(call, message):
     with pytest.raises(grpc.RpcError) as caught:
-        call(message, timeout=30)
+        call(message, timeout=PATIENCE)
     return caught.value.code(), caught.value.details()
 
 

@@ -8,7 +8,8 @@ from spair.serving.access_log import AccessLog
 from spair.serving.grpc.service import make_grpc_server
 from spair.serving.options import Limits
 from spair.serving.tokens import Tokens
-from tests.serving.grpc.fakes import PATIENCE, FakePlane, Running, make_message
+from tests.patience import PATIENCE
+from tests.serving.grpc.fakes import FakePlane, Running, ask_until_answered, make_message
 from tests.serving.grpc.frames import open_call, read_until
 
 BREAKING = b"/a/\xff"
@@ -16,7 +17,7 @@ BREAKING = b"/a/\xff"
 
 
 def is_live(door):
-    return door.stub.ServerLive(service_pb2.ServerLiveRequest(), wait_for_ready=True, timeout=PATIENCE).live
+    return ask_until_answered(door.stub.ServerLive, service_pb2.ServerLiveRequest()).live
 
 
 def test_the_door_opens_again_on_its_port_and_finishes_what_it_had_taken():

@@ -6,7 +6,8 @@ from spair.serving.access_log import AccessLog
 from spair.serving.grpc.service import make_grpc_server
 from spair.serving.options import Limits
 from spair.serving.tokens import Tokens
-from tests.serving.grpc.fakes import PATIENCE, FakePlane, Running, make_message
+from tests.patience import PATIENCE
+from tests.serving.grpc.fakes import FakePlane, Running, make_message
 from tests.serving.network import make_certificate
 
 

@@ -27,9 +27,9 @@ from spair.serving.options import Limits
 from spair.serving.plane.messages import InferAnswer, InferRequest, ModelMetadata, ModelState, ServerMetadata
 from spair.serving.tensors import Tensor, pack_bytes
 from spair.serving.tokens import Tokens
+from tests.patience import PATIENCE, wait_until
 
 CONTRACTS: Mapping[str, Contract] = {"rain": PIXELS, "rain_bytes": ENCODED}
-JOIN_SECONDS = 60.0
 
 
 class FakePlane:
@@ -148,12 +148,28 @@ class RunningDoor:
     """A door on a free port, in a thread of its own."""
 
     address: str
-    end: Callable[[], bool]
-    """Drain it; whether all requests were answered."""
+    end: Callable[..., bool]
+    """Drain it, within a number of seconds; whether all requests were answered."""
+    listener: Listener
+    loop: asyncio.AbstractEventLoop
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let the door do nothing in a block; what clients send in it is there when the door looks."""
+        go_on = threading.Event()
+        self.loop.call_soon_threadsafe(go_on.wait, PATIENCE)
+        try:
+            yield
+        finally:
+            go_on.set()
+
+    def wait_until_left(self) -> None:
+        """Wait until no connection is open on the door's side."""
+        wait_until(lambda: not self.listener._server.server_state.connections, "the door has closed all connections")
 
     def connect(self) -> socket.socket:
         host, _, port = self.address.rpartition(":")
-        return socket.create_connection((host, int(port)), timeout=JOIN_SECONDS)
+        return socket.create_connection((host, int(port)), timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -169,26 +185,26 @@ def listen(plane: FakePlane, log: Log) -> Iterator[Callable[..., RunningDoor]]:
             thread.start()
 
             def run(work: Any) -> Any:
-                return asyncio.run_coroutine_threadsafe(work, loop).result(JOIN_SECONDS)
+                return asyncio.run_coroutine_threadsafe(work, loop).result(PATIENCE)
 
             listener = Listener(app, bound, log=access_log, guard=guard)
             ended: list[bool] = []
 
-            def end() -> bool:
+            def end(seconds: float = PATIENCE) -> bool:
                 if not ended:
-                    ended.append(run(listener.drain(1)))
+                    ended.append(run(listener.drain(seconds)))
                 return ended[0]
 
             def close() -> None:
                 if plane.gate is not None:
                     plane.gate.set()
-                end()
+                end(1)
                 loop.call_soon_threadsafe(loop.stop)
-                thread.join(JOIN_SECONDS)
+                thread.join(PATIENCE)
                 loop.close()
 
             stack.callback(close)
             run(listener.start())
-            return RunningDoor(f"127.0.0.1:{bound.getsockname()[1]}", end)
+            return RunningDoor(f"127.0.0.1:{bound.getsockname()[1]}", end, listener, loop)
 
         yield start

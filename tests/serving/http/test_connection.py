@@ -4,18 +4,22 @@ import contextlib
 import json
 import socket
 import threading
+import time
+from types import SimpleNamespace
 
 import pytest
 
+from spair.serving.http import body as body_module
 from spair.serving.http.connection import Guard
 from spair.serving.options import Limits
+from tests.patience import PATIENCE, wait_until
 
 BODY = json.dumps(
     {"inputs": [{"name": "image", "datatype": "UINT8", "shape": [1, 3, 1, 1], "data": [1, 2, 3]}]}
 ).encode()
 INFER = b"POST /v2/models/rain/infer HTTP/1.1\r\nHost: localhost\r\n"
 LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
-BRIEF = Guard(head_seconds=0.2, rest_seconds=0.2)
+BRIEF = Guard(head_seconds=0.2)
 
 
 def post(body=BODY, extra=b""):
@@ -57,8 +61,10 @@ def require_alive(door):
 @pytest.mark.parametrize("start", [b"", b"\r\n", b"POST /v2", INFER, INFER + b"X-Slow: "])
 def test_heads_that_do_not_come_to_an_end_are_cut_off(listen, start):
     door = listen(guard=BRIEF)
-    with door.connect() as connection:
-        connection.sendall(start)
+    with contextlib.ExitStack() as stack:
+        with door.paused():  # the brief time of the head begins when the start of it is there
+            connection = stack.enter_context(door.connect())
+            connection.sendall(start)
         status, headers, _ = read_answer(connection)
         assert status == (408 if start.strip() else 0), "before a request there is nothing to answer"
         assert not status or headers["connection"] == "close"
@@ -78,7 +84,9 @@ def test_a_head_is_cut_off_though_bytes_come_all_the_time(listen):
     require_alive(door)
 
 
-def test_a_body_that_comes_too_slowly_is_answered_408(listen, log):
+def test_a_body_that_comes_too_slowly_is_answered_408(listen, log, monkeypatch):
+    now = time.monotonic()
+    monkeypatch.setattr(body_module, "time", SimpleNamespace(monotonic=lambda: now))  # the wait alone takes time
     door = listen(limits=Limits(seconds=0.2))
     with door.connect() as connection:
         connection.sendall(INFER + b"Content-Length: 100\r\n\r\nhalf")
@@ -175,7 +183,7 @@ def test_an_announced_body_over_the_limit_is_refused_at_once_and_the_connection_
 
 
 def test_the_rest_of_a_refused_body_must_come_in_time(listen):
-    door = listen(guard=BRIEF, limits=Limits(body_bytes=1000))
+    door = listen(guard=Guard(rest_seconds=0.2), limits=Limits(body_bytes=1000))
     with door.connect() as connection:
         connection.sendall(INFER + b"Content-Length: 300000\r\n\r\n")
         assert read_answer(connection)[0] == 413
@@ -229,7 +237,7 @@ def test_a_connection_that_ends_after_a_refusal_is_held_within_bounds(listen, lo
         assert read_answer(connection)[0] == 413
         if guard.quiet_seconds < 1:  # an open connection is closed by the server alone
             assert is_ended(connection)
-            threading.Event().wait(0.3)
+            door.wait_until_left()
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             for _ in range(9000):
                 connection.sendall(bytes(100_000))
@@ -261,9 +269,9 @@ def test_a_client_that_goes_while_it_waits_gives_its_request_up(listen, plane, l
     door = listen()
     with door.connect() as connection:
         connection.sendall(post())
-        assert plane.waiting.wait(60)
+        assert plane.waiting.wait(PATIENCE)
         connection.shutdown(socket.SHUT_RDWR if how == "closed" else socket.SHUT_WR)
-        assert plane.cancelled.wait(60)
+        assert plane.cancelled.wait(PATIENCE)
     door.end()
     assert [line["status"] for line in log.read()] == [499]
 
@@ -304,7 +312,7 @@ def test_connections_at_work_are_not_given_up_for_new_ones(listen, plane):
     door = listen(guard=Guard(connections=1))
     with door.connect() as busy:
         busy.sendall(post())
-        assert plane.waiting.wait(60)  # before another connects, for which it would be given up as idle
+        assert plane.waiting.wait(PATIENCE)  # before another connects, for which it would be given up as idle
         with door.connect() as late, door.connect() as last:
             status, headers, body = read_answer(last)
             assert status in (0, 503)
@@ -314,7 +322,7 @@ def test_connections_at_work_are_not_given_up_for_new_ones(listen, plane):
         assert read_answer(busy)[0] == 200
 
 
-def test_a_client_that_does_not_read_its_answer_is_cut_off(listen, log):
+def test_a_client_that_does_not_read_its_answer_is_cut_off(listen, plane):
     door = listen(guard=Guard(stall_seconds=0.1))
     image = [0] * (3 * 1500 * 1500)
     entry = {"name": "image", "datatype": "UINT8", "shape": [1, 3, 1500, 1500]}
@@ -327,11 +335,12 @@ def test_a_client_that_does_not_read_its_answer_is_cut_off(listen, log):
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         host, _, port = door.address.rpartition(":")
-        connection.settimeout(60)
+        connection.settimeout(PATIENCE)
         connection.connect((host, int(port)))
         extra = b"Inference-Header-Content-Length: %d\r\n" % len(head)
         connection.sendall(post(head + bytes(image), extra))
-        threading.Event().wait(0.5)
+        wait_until(lambda: plane.asked, "the request has come")
+        door.wait_until_left()
         received = 0
         with contextlib.suppress(ConnectionResetError):
             while part := connection.recv(65536):

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from spair.runtime import Picture, Restorer, write_image
+from tests.patience import PATIENCE
 from tests.serving.fuzz.mutations import HTTP2_PREFACE, MUTATIONS, Good, Wire, make_encoded, make_pixels
 from tests.serving.fuzz.wire import Answer, exchange
 from tests.serving.process import ServeProcess, served
@@ -25,6 +26,7 @@ from tests.serving.process import ServeProcess, served
 COUNT = int(os.environ.get("SPAIR_FUZZ", "100"))
 CLIENTS = 6
 SETTLE_SECONDS = 60.0
+"""Time after which what the server still keeps open is its own."""
 STATUSES = {200, 400, 404, 405, 408, 411, 413, 414, 415, 417, 426, 431, 501, 503, 504, 505}
 """Answers that a mutated request may get; 500 is none of them."""
 LEAK_BYTES = 200 * 1024**2
@@ -70,9 +72,9 @@ def require_right(server: ServeProcess, good: Good, expected: bytes) -> None:
     assert answer.body[length : length + len(expected)] == expected
 
 
-def wait_until_quiet(server: ServeProcess, descriptors: int) -> int:
+def wait_until_quiet(server: ServeProcess, descriptors: int, seconds: float = PATIENCE) -> int:
     """Connections that were left open end within the server's own limits."""
-    until = time.monotonic() + SETTLE_SECONDS
+    until = time.monotonic() + seconds
     while (now := server.count_descriptors()) > descriptors and time.monotonic() < until:
         time.sleep(0.2)
     return now
@@ -102,7 +104,7 @@ def test_mutated_requests_are_refused_in_words_and_leave_nothing_behind(server, 
     chance = random.Random(19)
     require_right(server, requests[0], expected)
     send_all(server.http, [MUTATIONS[n % len(MUTATIONS)](requests[n % 2], random.Random(n)) for n in range(40)])
-    descriptors = wait_until_quiet(server, 0)  # what the server keeps open anyway
+    descriptors = wait_until_quiet(server, 0, SETTLE_SECONDS)  # what the server keeps open anyway
     memory, processes = server.measure_memory(), server.list_processes()
     statuses: collections.Counter[object] = collections.Counter()
     for first in range(0, COUNT, 200):
@@ -158,7 +160,7 @@ def test_mutated_messages_are_refused_in_words(server, requests, image, expected
             own = random.Random(number)
             method = channel.unary_unary(f"/inference.GRPCInferenceService/{own.choice(names)}")
             try:
-                method(mutate_message(request.SerializeToString(), own), timeout=60)
+                method(mutate_message(request.SerializeToString(), own), timeout=PATIENCE)
             except grpc.RpcError as error:
                 return error.code().name, error.details() or ""
             return "OK", ""
@@ -171,7 +173,7 @@ def test_mutated_messages_are_refused_in_words(server, requests, image, expected
                 # grpc itself says INTERNAL for bytes that are no message; ours would be "internal error"
                 assert not re.search(r"internal error", words), words
         answer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(
-            request.SerializeToString(), timeout=60
+            request.SerializeToString(), timeout=PATIENCE
         )
     assert expected in answer
     assert codes["INVALID_ARGUMENT"] + codes["INTERNAL"] > sum(codes.values()) // 10, codes
@@ -182,7 +184,7 @@ def test_garbage_on_the_grpc_port_disturbs_nobody(server, requests, expected):
     chance = random.Random(29)
     host, _, port = server.grpc.rpartition(":")
     for number in range(max(COUNT // 20, 30)):
-        with socket.create_connection((host, int(port)), timeout=60) as connection:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
             start = HTTP2_PREFACE if number % 2 else b""
             connection.sendall(start + chance.randbytes(chance.randrange(1, 3000)))
     require_right(server, requests[0], expected)
@@ -191,13 +193,13 @@ def test_garbage_on_the_grpc_port_disturbs_nobody(server, requests, expected):
 
     with grpc.insecure_channel(server.grpc) as channel:
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-        assert stub.ServerReady(service_pb2.ServerReadyRequest(), timeout=60).ready
+        assert stub.ServerReady(service_pb2.ServerReadyRequest(), timeout=PATIENCE).ready
 
 
 def test_slow_writers_hold_up_nobody(server, requests, expected):
     host, _, port = server.http.rpartition(":")
     wire = requests[0].wire().encode()
-    slow = [socket.create_connection((host, int(port)), timeout=60) for _ in range(50)]
+    slow = [socket.create_connection((host, int(port)), timeout=PATIENCE) for _ in range(50)]
     try:
         for number, connection in enumerate(slow):
             connection.sendall(wire[: 10 + 7 * number])

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from tests.patience import PATIENCE
+
 Send = Callable[[], int]
 """Sends one request and returns its status; a wrong answer raises AssertionError."""
 
@@ -45,10 +47,11 @@ def run_closed(make_send: Callable[[], Send], *, clients: int, seconds: float) -
     return _run(make_send, clients, began, lambda: time.monotonic() if time.monotonic() < stop else None)
 
 
-def run_open(make_send: Callable[[], Send], *, rate: float, seconds: float, clients: int) -> LoadReport:
+def run_open(make_send: Callable[[], Send], *, rate: float, seconds: float, clients: int, burst: int = 1) -> LoadReport:
     """Start requests at a steady rate, whatever the server does.
 
-    `clients` bounds the connections; where all are busy, a request starts late and its latency says so.
+    `clients` bounds the connections; where all are busy, a request starts late and its latency says so. As many as
+    `burst` start at a time.
     """
     began = time.monotonic() + 0.05
     turn = iter(range(int(rate * seconds)))
@@ -57,7 +60,7 @@ def run_open(make_send: Callable[[], Send], *, rate: float, seconds: float, clie
     def next_start() -> float | None:
         with lock:
             number = next(turn, None)
-        return None if number is None else began + number / rate
+        return None if number is None else began + (number - number % burst) / rate
 
     return _run(make_send, clients, began, next_start)
 
@@ -96,7 +99,7 @@ def _run(
 def make_http_send(address: str, path: str, headers: dict[str, str], body: bytes, expected: Sequence[bytes]) -> Send:
     """Send a body over one kept connection; an answer of 200 must hold all that is expected."""
     host, _, port = address.rpartition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=300)
+    connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
 
     def send() -> int:
         connection.request("POST", path, body, headers)

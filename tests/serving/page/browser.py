@@ -17,8 +17,9 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-PATIENCE = 60.0
-"""Seconds after which what was awaited is taken to never come."""
+from tests.patience import PATIENCE
+from tests.serving.network import find_ports
+
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -169,7 +170,7 @@ def browsing(programs: Sequence[str], profile: Path) -> Iterator[Browser]:
     for flag in (*FLAGS, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    driver = webdriver.Chrome(options, Service(driver_path))
+    driver = webdriver.Chrome(options, Service(driver_path, port=find_ports(1)[0]))
     driver.set_script_timeout(PATIENCE)
     try:
         yield Browser(driver)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,8 @@ from spair.serving.plane.messages import InferAnswer, InferRequest
 from spair.serving.plane.plane import DataPlane
 from spair.serving.plane.workers.opening import OPENER
 from spair.serving.tensors import Tensor, pack_bytes
+from tests.patience import PATIENCE
+from tests.processes import is_running
 
 T = TypeVar("T")
 
@@ -29,7 +32,7 @@ class Running:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end; a lost answer fails the test rather than hang it."""
-        return self._loop.run_until_complete(asyncio.wait_for(work, 60))
+        return self._loop.run_until_complete(asyncio.wait_for(work, PATIENCE))
 
     def infer(self, values: np.ndarray, model: str = "m", **fields: Any) -> InferAnswer:
         """Answer a request with pixels [N, 3, H, W]."""
@@ -105,21 +108,9 @@ async def infer(one: Running, values: np.ndarray, **fields: Any) -> InferAnswer:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition, at most a minute."""
-    for _ in range(30_000):
-        if condition():
-            return
+    """Wait for a condition; one that never comes true fails what runs the wait."""
+    while not condition():
         await asyncio.sleep(0.002)
-    raise AssertionError("the condition did not come true")
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process exists and has not ended."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state not in "ZX"
 
 
 def list_descriptors() -> list[str]:
@@ -129,6 +120,14 @@ def list_descriptors() -> list[str]:
         with contextlib.suppress(OSError):  # the one that lists them is gone by now
             found.append(str(entry.readlink()))
     return sorted(name for name in found if not name.startswith("/proc/"))
+
+
+def list_opened(before: Sequence[str]) -> list[str]:
+    """List what this process has open more than before.
+
+    What other tests have left open, such as connections of gRPC, may be closed meanwhile.
+    """
+    return sorted((Counter(list_descriptors()) - Counter(before)).elements())
 
 
 def list_children() -> list[int]:

@@ -10,6 +10,7 @@ from spair.serving.errors import BusyError
 from spair.serving.options import Limits
 from spair.serving.plane.queue import Job, JobQueue, Outcome
 from spair.serving.plane.workers.protocol import FILE_TASK, PIXELS_TASK
+from tests.patience import PATIENCE
 
 
 def make(height=2, count=1, model="m", data=None):
@@ -19,7 +20,7 @@ def make(height=2, count=1, model="m", data=None):
         kind=PIXELS_TASK if data is None else FILE_TASK,
         data=values,
         wanted=("restored",),
-        deadline=time.monotonic() + 60,
+        deadline=time.monotonic() + PATIENCE,
         future=asyncio.get_running_loop().create_future(),
     )
 
@@ -35,7 +36,7 @@ async def settle():
 
 
 async def take(queue, pictures=1):
-    return await asyncio.wait_for(queue.take(pictures, lambda: False), 10)
+    return await asyncio.wait_for(queue.take(pictures, lambda: False), PATIENCE)
 
 
 def test_jobs_are_taken_in_the_order_in_which_they_came():
@@ -119,7 +120,7 @@ def test_waiting_for_jobs_ends_when_it_is_over():
         await settle()
         over.append(1)
         queue.wake()
-        assert await asyncio.wait_for(lane, 10) is None
+        assert await asyncio.wait_for(lane, PATIENCE) is None
         queue.put(make())
         assert await queue.take(1, lambda: True) is None and len(queue) == 1
 

@@ -15,8 +15,10 @@ from spair.serving.access_log import AccessLog
 from spair.serving.errors import BusyError, DeadlineError, FailedError
 from spair.serving.options import Limits, ModelOptions
 from spair.serving.plane import supervisor
+from tests.patience import PATIENCE
+from tests.processes import is_running
 from tests.serving.plane import commanded
-from tests.serving.plane.planes import calls, command, infer, is_running, list_children, pictures, running, until
+from tests.serving.plane.planes import calls, command, infer, list_children, pictures, running, until
 
 OPENER = commanded.OPENER
 
@@ -103,15 +105,16 @@ def test_neighbours_of_a_request_that_ends_the_process_are_computed_at_most_twic
 
 def test_a_stuck_process_is_killed_and_the_requests_behind_are_answered(tmp_path):
     async def work(one):
-        stuck = asyncio.create_task(infer(one, command(commanded.HANG), deadline=time.monotonic() + 0.1))
+        stuck = asyncio.create_task(infer(one, command(commanded.HANG), deadline=time.monotonic() + PATIENCE))
         await until(lambda: calls(tmp_path, commanded.HANG) == 1)
-        behind = asyncio.create_task(infer(one, pictures(), deadline=time.monotonic() + 50))
+        behind = asyncio.create_task(infer(one, pictures(), deadline=time.monotonic() + PATIENCE))
         with pytest.raises(DeadlineError, match=r"was not answered within .* seconds; send smaller pictures"):
             await stuck
         return await behind
 
-    # The limit is short, so that the process counts as stuck soon; the request behind waits as long as it may.
-    with running({"m": tmp_path}, limits=Limits(seconds=0.5), opener=OPENER) as one:
+    # The limit is short, so that the process counts as stuck soon, yet long enough for a request to begin and for an
+    # answer of a process that is not stuck. The request behind waits as long as it may.
+    with running({"m": tmp_path}, limits=Limits(seconds=1.5), opener=OPENER) as one:
         old = one.pid()
         with pytest.raises(DeadlineError):  # it waited for the stuck one for all the time that the limit gives it
             one.run(work(one))

@@ -7,21 +7,23 @@ import http.client
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.patience import PATIENCE
 from tests.serving.network import find_ports
 from tests.serving.triton.setup import find_packages, make_environment, write_backends, write_interpreter
 
-START_SECONDS = 120.0
 STOP_SECONDS = 30.0
+"""Time after which a server that was told to end is killed."""
 EXIT_SECONDS = 2
 """Time that the server gives to clients that keep their connections."""
 CRASH_SECONDS = 2.0
-"""Time in which a server that refuses connections is seen to end."""
+"""Time in which a server whose doors are open still is seen to end."""
 CRASH_LINES = 30
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -57,22 +59,30 @@ class RunningServer:
             What became of it; None for a server that runs.
         """
         try:
-            code = self.process.wait(CRASH_SECONDS)  # a core is written while its doors are closed already
+            code = self.process.wait(CRASH_SECONDS)
         except subprocess.TimeoutExpired:
-            return None
+            if self._is_open():
+                return None
+            code = self.process.wait(PATIENCE)  # a core is written while its doors are closed already
         end = "\n".join(self.read_log().splitlines()[-CRASH_LINES:])
         self.stop()
         self.process = self._start()
         self.wait()
         return f"tritonserver ended with {code}, and was started again; the end of its log:\n{end}"
 
+    def _is_open(self) -> bool:
+        host, _, port = self.http_address.rpartition(":")
+        with contextlib.suppress(ConnectionRefusedError), socket.create_connection((host, int(port)), PATIENCE):
+            return True
+        return False
+
     def wait(self) -> None:
         """Wait until the server is ready."""
-        end = time.monotonic() + START_SECONDS
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             assert self.process.poll() is None, "tritonserver ended:\n" + self.read_errors()
             with contextlib.suppress(OSError, http.client.HTTPException):
-                connection = http.client.HTTPConnection(self.http_address, timeout=5)
+                connection = http.client.HTTPConnection(self.http_address, timeout=PATIENCE)
                 try:
                     connection.request("GET", self._question)
                     if connection.getresponse().status == 200:

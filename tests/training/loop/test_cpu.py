@@ -9,6 +9,7 @@ import torch
 
 from spair.training import run
 from spair.training.loop import cpu
+from tests.patience import PATIENCE
 
 FAULTS = """
 import resource, torch
@@ -32,7 +33,7 @@ GLIBC = platform.libc_ver()[0] == "glibc"
 def count_faults(*, keep: bool) -> int:
     """Pages that the kernel hands to a process that takes and frees 64 MiB forty times, after a first few."""
     done = subprocess.run(
-        [sys.executable, "-c", FAULTS.format(keep=keep)], check=True, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", FAULTS.format(keep=keep)], check=True, capture_output=True, text=True, timeout=PATIENCE
     )
     return int(done.stdout)
 

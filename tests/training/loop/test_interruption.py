@@ -78,7 +78,8 @@ def test_a_sigterm_that_workers_get_too_ends_alike(configure, folder, steps):
     def terminate_all():
         os.kill(os.getpid(), signal.SIGTERM)
         workers = [str(worker.pid) for worker in multiprocessing.active_children()]
-        subprocess.run(["kill", *workers], check=True)  # from outside: of its parent's a worker ends without complaint
+        # From outside: of its parent's a worker ends without complaint. Not every system has a program kill.
+        subprocess.run(["sh", "-c", 'kill "$@"', "sh", *workers], check=True)
         time.sleep(10.0)  # a long step: the loader notices the dead worker in it
 
     steps(2, terminate_all)

@@ -10,6 +10,7 @@ import pytest
 from spair.plugins.compiler.kernels import workers as workers_module
 from spair.plugins.compiler.kernels.workers import Workers
 from spair.plugins.errors import PluginError
+from tests.patience import PATIENCE
 
 FAKE = """
 import json, os, sys
@@ -83,7 +84,7 @@ def test_results_come_in_the_order_of_the_items_and_are_told_as_they_finish():
 
     def call(item: int) -> int:
         if item == 0:
-            assert late.wait(60)
+            assert late.wait(PATIENCE)
         return 10 * item
 
     def finished(result: int) -> None:
@@ -108,7 +109,7 @@ def test_no_more_calls_run_at_a_time_than_there_are_processes(count):
         with lock:
             running.add(item)
             most.append(len(running))
-        together.wait(60)
+        together.wait(PATIENCE)
         with lock:
             running.discard(item)
 
@@ -133,7 +134,7 @@ def test_the_first_failure_stops_the_calls_that_have_not_begun(monkeypatch):
         begun.append(item)
         if item == 0:
             raise PluginError("the first one")
-        assert release.wait(60)
+        assert release.wait(PATIENCE)
 
     with pytest.raises(PluginError, match="the first one"):
         Workers(1).map(call, range(5), lambda result: None)

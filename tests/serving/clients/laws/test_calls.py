@@ -1,6 +1,7 @@
 """Calls beside inference: health, metadata, configurations, statistics, the index, and what is not served."""
 
 import asyncio
+import os
 import time
 
 import numpy as np
@@ -11,8 +12,9 @@ import tritonclient.http
 import tritonclient.http.aio
 from tritonclient.utils import InferenceServerException
 
+from tests.patience import PATIENCE
 from tests.serving.clients.pictures import make_picture, stack
-from tests.serving.clients.ways import PATIENCE, Ask, ask_grpc, ask_http, make_arguments
+from tests.serving.clients.ways import Ask, ask_grpc, ask_http, make_arguments
 
 DOORS = ("http", "grpc")
 
@@ -164,11 +166,12 @@ def test_system_shared_memory_works_where_the_server_has_it(target):
 
     picture = make_picture((7, 5))
     tensor = stack(picture)
-    handle = shared.create_shared_memory_region("in", "/spair-client-suite", tensor.nbytes)
+    key = f"/client-suite-{os.getpid()}"
+    handle = shared.create_shared_memory_region("in", key, tensor.nbytes)
     try:
         shared.set_shared_memory_region(handle, [tensor])
         with tritonclient.grpc.InferenceServerClient(target.grpc_address) as client:
-            client.register_system_shared_memory("in", "/spair-client-suite", tensor.nbytes)
+            client.register_system_shared_memory("in", key, tensor.nbytes)
             try:
                 one = tritonclient.grpc.InferInput("image", list(tensor.shape), "UINT8")
                 one.set_shared_memory("in", tensor.nbytes)

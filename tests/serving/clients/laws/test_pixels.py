@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from tests.patience import PATIENCE
 from tests.serving.clients.pictures import SIZES, find_with_density, make_picture, stack
-from tests.serving.clients.ways import PATIENCE, WAYS, Ask, ask_grpc, ask_http, ask_http_aio
+from tests.serving.clients.ways import WAYS, Ask, ask_grpc, ask_http, ask_http_aio
 
 NAMES = ("restored", "mask", "density")
 

@@ -92,7 +92,8 @@ def test_a_stream_goes_on_after_an_error(target):
 
     import tritonclient.grpc as package
 
-    from tests.serving.clients.ways import PATIENCE, make_arguments
+    from tests.patience import PATIENCE
+    from tests.serving.clients.ways import make_arguments
 
     found = queue.Queue()
     good, bad = Ask(target.name, {"image": TENSOR}), CASES["another name"][0](target)

@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from tests.serving.deploy.balancer import CONFIGURATION, ask, balanced, find_haproxy, stand_ins, wait_until
+from tests.patience import wait_until
+from tests.serving.deploy.balancer import CONFIGURATION, ask, balanced, find_haproxy, stand_ins
 
 __all__ = ["stand_ins"]  # a fixture
 BODY = bytes(range(256)) * 600
@@ -68,6 +69,7 @@ def test_a_slow_request_is_not_sent_to_the_other_as_well(stand_ins, tmp_path):
     change = lambda text: text.replace("timeout server 75s", "timeout server 300ms")  # noqa: E731
     with balanced(tmp_path, [one.address for one in stand_ins], change=change) as balancer:
         assert send(balancer)[0] == 504
+        wait_until(lambda: any(one.requests for one in stand_ins), "one has read the request")
     assert sum(len(one.requests) for one in stand_ins) == 1
 
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from spair.serving.deploy import FOLDER
+from tests.patience import PATIENCE
 from tests.serving.network import find_ports
 from tests.serving.process import served
 
@@ -167,10 +168,10 @@ def probe(tmp_path):
     file = tmp_path / "probe.py"
     file.write_text(find("triton.yaml", "ConfigMap")["data"]["probe.py"], encoding="utf-8")
     command = find_container("triton.yaml")["readinessProbe"]["exec"]["command"]
-    assert command[:3] == ["python3", "/probe/probe.py", "rain"]
+    assert command[:3] == ["python3", "/probe/probe.py", "rain"] and len(command) == 5
 
     def run(address: str) -> int:
-        words = [sys.executable, str(file), command[2], address, *command[4:]]
+        words = [sys.executable, str(file), command[2], address, str(PATIENCE)]
         return subprocess.run(words, capture_output=True, check=False).returncode
 
     return run

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from spair.runtime import Restorer
-from tests.serving.deploy.balancer import Balancer, ask, balanced, find_haproxy, wait_until
+from tests.patience import PATIENCE, wait_until
+from tests.serving.deploy.balancer import Balancer, ask, balanced, find_haproxy
 from tests.serving.network import find_ports
 from tests.serving.process import make_command
 
@@ -48,7 +49,7 @@ class Replica:
     def drain(self) -> int:
         """End it as a service manager does; the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(PATIENCE)
 
     def count(self) -> int:
         """Requests that it has answered since its start, those over gRPC included."""
@@ -95,7 +96,7 @@ def over_http(balancer: Balancer) -> Iterator[Infer]:
     """Yield a client that keeps its connection."""
     from tritonclient.http import InferenceServerClient, InferInput
 
-    connection = http.client.HTTPConnection(balancer.http, timeout=120)
+    connection = http.client.HTTPConnection(balancer.http, timeout=PATIENCE)
 
     def infer(picture: np.ndarray) -> np.ndarray:
         given = InferInput("image", list(picture.shape), "UINT8")
@@ -144,7 +145,7 @@ class Load:
     def pass_requests(self, count: int) -> None:
         """Wait until so many more were answered."""
         goal = self.right + count
-        wait_until(lambda: self.right >= goal or bool(self.errors), f"{count} more answers", 120)
+        wait_until(lambda: self.right >= goal or bool(self.errors), f"{count} more answers")
 
     def stop(self) -> None:
         self._end.set()
@@ -174,10 +175,10 @@ def test_no_client_sees_that_a_replica_is_killed_or_restarted(replicas, cases, t
     with balanced(tmp_path, *addresses) as balancer:
 
         def wait_for(name: str) -> None:
-            wait_until(lambda: balancer.is_up(backend, name), f"{name} is up", 120)
+            wait_until(lambda: balancer.is_up(backend, name), f"{name} is up")
 
         for one in replicas:
-            wait_until(lambda one=one: is_ready(one.http), "the server is ready", 120)
+            wait_until(lambda one=one: is_ready(one.http), "the server is ready")
         for name in ("first", "second"):
             wait_for(name)
         load = Load(balancer, cases, connect)

@@ -2,14 +2,14 @@
 
 import random
 import socket
-import time
 
 import grpc
 import pytest
 from tritonclient.grpc import service_pb2
 
 from spair.serving.grpc.methods import SERVICE
-from tests.serving.grpc.fakes import PATIENCE, Running, make_message
+from tests.patience import PATIENCE
+from tests.serving.grpc.fakes import Running, ask_until_answered, make_message
 from tests.serving.grpc.frames import (
     DATA,
     HEADERS,
@@ -37,13 +37,7 @@ def door():
 def _answers_the_next_caller(door):
     yield
     message = make_message(id="next")
-    for _ in range(100):
-        try:
-            response = door.stub.ModelInfer(message, wait_for_ready=True, timeout=PATIENCE)
-            break
-        except grpc.RpcError as error:  # it came while the door was opened again
-            assert error.code() in {grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE}
-            time.sleep(0.01)
+    response = ask_until_answered(door.stub.ModelInfer, message)
     assert (response.id, response.raw_output_contents[0]) == ("next", message.raw_input_contents[0])
 
 

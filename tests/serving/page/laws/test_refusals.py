@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.serving.page.browser import PATIENCE
+from tests.patience import PATIENCE
 from tests.serving.page.fake import cut, draw_photo, encode, hold, refuse, reply, restore
 
 TOKEN = "correct-horse-battery"

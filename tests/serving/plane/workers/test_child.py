@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -14,8 +13,10 @@ import pytest
 from spair.runtime.children import make_python_command
 from spair.serving.plane.workers.process import WorkerProcess
 from spair.serving.plane.workers.protocol import PIXELS_TASK, Opening, Task
+from tests.patience import PATIENCE, wait_until
+from tests.processes import is_running
 from tests.serving.plane import commanded
-from tests.serving.plane.planes import command, is_running
+from tests.serving.plane.planes import command
 
 TASK = Task(PIXELS_TASK, (1, 3, 1, 1), ("restored",))
 PARENT = """
@@ -45,19 +46,17 @@ def test_it_ends_with_a_parent_that_is_killed_also_while_it_computes(tmp_path, n
     assert parent.stdout is not None
     try:
         pid = int(parent.stdout.readline())
-        while not (tmp_path / "calls").exists():
-            time.sleep(0.005)
+        wait_until((tmp_path / "calls").exists, "the child computes")
         assert is_running(pid)
     finally:
         parent.kill()
         parent.wait()
         parent.stdout.close()
-    for _ in range(6000):
-        if not is_running(pid):
-            return
-        time.sleep(0.005)
-    os.kill(pid, signal.SIGKILL)
-    pytest.fail("the child lives on without its parent")
+    try:
+        wait_until(lambda: not is_running(pid), "the child has ended with its parent")
+    except AssertionError:
+        os.kill(pid, signal.SIGKILL)
+        raise
 
 
 def test_signals_of_a_terminal_or_a_service_manager_are_left_to_the_parent(tmp_path):
@@ -66,11 +65,11 @@ def test_signals_of_a_terminal_or_a_service_manager_are_left_to_the_parent(tmp_p
         assert os.getsid(worker.pid) != os.getsid(0)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             os.kill(worker.pid, number)
-        reply = await worker.ask(worker.lanes[0], TASK, [command(5)], 50)
+        reply = await worker.ask(worker.lanes[0], TASK, [command(5)], PATIENCE)
         assert reply.reports[0].failure == "" and is_running(worker.pid)
         await worker.close()
 
-    asyncio.run(asyncio.wait_for(test(), 60))
+    asyncio.run(asyncio.wait_for(test(), PATIENCE))
 
 
 def test_modules_in_the_current_folder_do_not_replace_those_of_python(tmp_path, monkeypatch):
@@ -81,7 +80,7 @@ def test_modules_in_the_current_folder_do_not_replace_those_of_python(tmp_path, 
         worker = await WorkerProcess.start(Opening("m", str(tmp_path), commanded.OPENER, {}))
         await worker.close()
 
-    asyncio.run(asyncio.wait_for(test(), 60))
+    asyncio.run(asyncio.wait_for(test(), PATIENCE))
 
 
 def test_what_libraries_print_is_no_output_of_the_server(tmp_path, monkeypatch):
@@ -94,7 +93,7 @@ def test_what_libraries_print_is_no_output_of_the_server(tmp_path, monkeypatch):
         make_python_command(PARENT.replace("    time.sleep(600)\n", ""), str(tmp_path), "noisy:open", "1"),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
     assert done.stdout.strip().isdigit() and "noise" in done.stderr
@@ -111,7 +110,7 @@ def test_it_is_the_first_to_go_when_memory_runs_out(tmp_path):
         await worker.close()
         return score
 
-    assert asyncio.run(asyncio.wait_for(test(), 60)) == 500
+    assert asyncio.run(asyncio.wait_for(test(), PATIENCE)) == 500
 
 
 def test_a_crash_leaves_a_traceback_in_the_log(tmp_path, capfd):
@@ -121,7 +120,7 @@ def test_a_crash_leaves_a_traceback_in_the_log(tmp_path, capfd):
         with pytest.raises(Exception, match="SIGSEGV"):
             await WorkerProcess.start(Opening("m", str(tmp_path), commanded.OPENER, {}))
 
-    asyncio.run(asyncio.wait_for(test(), 60))
+    asyncio.run(asyncio.wait_for(test(), PATIENCE))
     assert "open_commanded" in capfd.readouterr().err
 
 
@@ -140,7 +139,7 @@ def test_options_reach_the_opener_as_they_were(tmp_path, monkeypatch):
         worker = await WorkerProcess.start(Opening("m", str(tmp_path), "telling:open", given))
         await worker.close()
 
-    asyncio.run(asyncio.wait_for(test(), 60))
+    asyncio.run(asyncio.wait_for(test(), PATIENCE))
     assert json.loads((tmp_path / "options").read_text()) == given
 
 
@@ -150,10 +149,10 @@ def test_pictures_that_are_larger_than_all_before_are_computed(tmp_path):
         lane = worker.lanes[0]
         for side in (2, 1200, 3, 1300):
             values = np.random.default_rng(side).integers(0, 256, (1, 3, side, side), np.uint8)
-            reply = await worker.ask(lane, Task(PIXELS_TASK, values.shape, ("restored", "mask")), [values], 50)
+            reply = await worker.ask(lane, Task(PIXELS_TASK, values.shape, ("restored", "mask")), [values], PATIENCE)
             place, shape = reply.places["restored"]
             np.testing.assert_array_equal(lane.arena.read(place, shape), 255 - values)
             lane.arena.trim()
         await worker.close()
 
-    asyncio.run(asyncio.wait_for(test(), 60))
+    asyncio.run(asyncio.wait_for(test(), PATIENCE))

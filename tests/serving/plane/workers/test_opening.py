@@ -8,6 +8,7 @@ import pytest
 from spair.runtime import Bundle, Restorer, UserError
 from spair.serving.options import ModelOptions
 from spair.serving.plane.workers.opening import OPENER, WARM_SIZES, count_lanes, find_opener, open_restorer, warm
+from tests.patience import PATIENCE
 from tests.serving.plane import commanded
 
 
@@ -49,7 +50,7 @@ def test_all_lanes_are_warmed_at_the_same_time():
         backend, facts = "tensorrt", {}
 
         def __call__(self, image):
-            meeting.wait(30)  # ends only when three pictures are computed at a time
+            meeting.wait(PATIENCE)  # ends only when three pictures are computed at a time
             sizes.append(image.shape)
             assert image.dtype == np.uint8 and image.std() > 30
 

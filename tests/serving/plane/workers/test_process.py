@@ -9,8 +9,10 @@ import pytest
 
 from spair.serving.plane.workers.process import OpeningError, WorkerLostError, WorkerProcess
 from spair.serving.plane.workers.protocol import PIXELS_TASK, Opening, Task
+from tests.patience import PATIENCE
+from tests.processes import is_running
 from tests.serving.plane import commanded
-from tests.serving.plane.planes import command, is_running, list_descriptors
+from tests.serving.plane.planes import command, list_descriptors, list_opened
 
 TASK = Task(PIXELS_TASK, (1, 3, 1, 1), ("restored",))
 
@@ -20,7 +22,7 @@ def order(folder, opener=commanded.OPENER, **options):
 
 
 def run(test):
-    asyncio.run(asyncio.wait_for(test(), 60))
+    asyncio.run(asyncio.wait_for(test(), PATIENCE))
 
 
 async def start(folder, **fields):
@@ -32,7 +34,7 @@ def test_tasks_are_answered_in_memory_lane_by_lane(tmp_path):
         worker = await start(tmp_path, opener=commanded.SLOTS_OPENER, threads=3)
         assert worker.opened.facts["backend"] == "tensorrt" and len(worker.lanes) == worker.opened.lanes == 3
         for number, lane in enumerate(worker.lanes):
-            reply = await worker.ask(lane, TASK, [command(number)], 50)
+            reply = await worker.ask(lane, TASK, [command(number)], PATIENCE)
             place, shape = reply.places["restored"]
             assert lane.arena.read(place, shape).ravel().tolist() == [255 - number] * 3
         memory = worker.read_memory()
@@ -48,8 +50,8 @@ def test_lanes_compute_at_the_same_time(tmp_path):
     async def test():
         worker = await start(tmp_path, opener=commanded.SLOTS_OPENER)
         first, second = worker.lanes
-        waiting = asyncio.create_task(worker.ask(first, TASK, [command(commanded.WAIT)], 50))
-        await worker.ask(second, TASK, [command(1)], 50)  # while the first one waits
+        waiting = asyncio.create_task(worker.ask(first, TASK, [command(commanded.WAIT)], PATIENCE))
+        await worker.ask(second, TASK, [command(1)], PATIENCE)  # while the first one waits
         assert not waiting.done()
         (tmp_path / "go").touch()
         await waiting
@@ -74,7 +76,7 @@ def test_pieces_of_a_task_lie_one_behind_the_other(tmp_path):
 def test_a_killed_process_is_lost_with_its_signal(tmp_path):
     async def test():
         worker = await start(tmp_path)
-        waiting = asyncio.create_task(worker.ask(worker.lanes[0], TASK, [command(commanded.HANG)], 50))
+        waiting = asyncio.create_task(worker.ask(worker.lanes[0], TASK, [command(commanded.HANG)], PATIENCE))
         end = asyncio.create_task(worker.wait_lost())
         await asyncio.sleep(0.01)
         os.kill(worker.pid, signal.SIGKILL)
@@ -83,7 +85,7 @@ def test_a_killed_process_is_lost_with_its_signal(tmp_path):
             await waiting
         assert await end == sentence
         with pytest.raises(WorkerLostError, match=sentence):
-            await worker.ask(worker.lanes[0], TASK, [command(1)], 50)
+            await worker.ask(worker.lanes[0], TASK, [command(1)], PATIENCE)
         assert worker.is_lost
         await worker.close()
 
@@ -116,7 +118,7 @@ def test_a_lost_gpu_is_the_end_of_the_process(tmp_path):
     async def test():
         worker = await start(tmp_path)
         with pytest.raises(WorkerLostError, match=r"the GPU was lost \(made up\)"):
-            await worker.ask(worker.lanes[0], TASK, [command(commanded.LOSE_GPU_ONCE)], 50)
+            await worker.ask(worker.lanes[0], TASK, [command(commanded.LOSE_GPU_ONCE)], PATIENCE)
         await worker.close()
 
     run(test)
@@ -137,7 +139,7 @@ def test_a_model_that_cannot_be_opened_leaves_nothing_open(tmp_path, file, kind,
         before = list_descriptors()
         with pytest.raises(kind, match=sentence):
             await start(tmp_path)
-        assert list_descriptors() == before
+        assert list_opened(before) == []
 
     run(test)
 
@@ -149,7 +151,7 @@ def test_a_process_that_does_not_get_ready_is_ended(tmp_path):
         before = list_descriptors()
         with pytest.raises(OpeningError, match=r"opening .* took more than 0\.2 seconds"):
             await WorkerProcess.start(order(tmp_path), seconds=0.2)
-        assert list_descriptors() == before
+        assert list_opened(before) == []
 
     run(test)
 
@@ -164,6 +166,6 @@ def test_a_cancelled_start_leaves_nothing(tmp_path):
         starting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await starting
-        assert list_descriptors() == before
+        assert list_opened(before) == []
 
     run(test)

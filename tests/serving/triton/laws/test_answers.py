@@ -17,6 +17,7 @@ from tritonclient.utils import InferenceServerException
 from spair.runtime import Restorer
 from spair.runtime.backends.onnxruntime import OnnxGraph
 from spair.runtime.images import Picture, decode_image, encode_image
+from tests.patience import PATIENCE
 from tests.serving.triton.fixtures import PIXELS, USUAL, TritonServer
 
 SIZES = [(1, 1, 1), (1, 1, 7), (1, 13, 17), (2, 9, 8), (3, 5, 23), (1, *reversed(USUAL))]
@@ -197,7 +198,7 @@ def test_raw_bytes_of_the_protocol_are_taken(triton_server):
                                    "parameters": {"binary_data_size": image.nbytes}}]}).encode()  # fmt: skip
     url = f"http://{triton_server.http_address}/v2/models/{triton_server.name}/infer"
     headers = {"Inference-Header-Content-Length": str(len(head))}
-    with urlopen(Request(url, head + image.tobytes(), headers), timeout=60) as answer:
+    with urlopen(Request(url, head + image.tobytes(), headers), timeout=PATIENCE) as answer:
         told = json.load(answer)
     data = {one["name"]: np.array(one["data"], np.float32).reshape(one["shape"]) for one in told["outputs"]}
     with OnnxGraph(triton_server.graph, threads=1) as graph:

@@ -4,6 +4,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.patience import PATIENCE
+
 
 @pytest.mark.filterwarnings("ignore:.*is run again.*tritonserver ended with -9")
 def test_the_server_is_started_again_after_a_crash(triton_server, tmp_path):
@@ -12,7 +14,7 @@ def test_the_server_is_started_again_after_a_crash(triton_server, tmp_path):
         mark.touch()
         server.process.kill()
         server.process.wait()
-    with urlopen(f"http://{server.http_address}/v2/health/ready", timeout=30) as reply:
+    with urlopen(f"http://{server.http_address}/v2/health/ready", timeout=PATIENCE) as reply:
         assert reply.status == 200
 
 
