@@ -6,8 +6,9 @@ from picture to picture, under made masks. FP32 is held against the fastest dens
 against the fastest of all. Every result is compared with PyTorch before it is timed.
 
 `--rain` names a folder of degraded pictures, whose masks Net_L finds, and `--clean` that of the clean ones with the
-same names: each precision has its change of PSNR beside its speed. Without a calibrated bundle the shipped weights run
-in FP32 and bf16. It takes ten minutes on two cores.
+same names: each precision has its change of PSNR beside its speed. `--ranges` names a folder of other degraded
+pictures, on which NNCF quantizes the dense network for OpenVINO; since that loses quality, it is no peer that ratios
+refer to. Without a calibrated bundle the shipped weights run in FP32 and bf16. It takes ten minutes on two cores.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ from benchmarks.common.measuring import (
 from benchmarks.common.regression import Figure, compare, keep
 from benchmarks.network import plan_masks
 from benchmarks.peers.graphs import ROUNDED
+from benchmarks.peers.install import PeerAbsentError
+from benchmarks.peers.nncf import NAME as NNCF
+from benchmarks.peers.nncf import NncfPeer
 from benchmarks.subjects.network import OpenedNetwork, check_adaptive, check_dense, make_picture, open_network, run_with
 from benchmarks.subjects.versus import open_versus
 from spair.calibration.accuracy.measures import measure_psnr
@@ -46,6 +50,8 @@ from spair.runtime.bundle.reader import DERIVED_FROM, Bundle
 from spair.runtime.profiling.masks import SHAPES
 
 PEERS = ("openvino", "openvino-bf16")
+RANGES = 16
+"""Largest number of pictures for the ranges of NNCF."""
 LARGEST_ERROR = {"bf16": 0.02, "int8": 0.05, "int8-bf16": 0.05}
 """Largest mean error of distorted pixels in a lower precision; leaving Net_R out errs by more than twice that."""
 Restorers = Mapping[str, Restorer]
@@ -84,7 +90,7 @@ def check_lower(precision: str, restorer: Restorer, exact: Restorer, image: np.n
 
 
 def measure_masks(
-    network: OpenedNetwork, restorers: Restorers, arguments: argparse.Namespace
+    network: OpenedNetwork, restorers: Restorers, nncf: NncfPeer | None, arguments: argparse.Namespace
 ) -> Iterator[dict[str, Any]]:
     """Measure precisions and peers in turns, by mask."""
     width, height = arguments.size
@@ -101,7 +107,7 @@ def measure_masks(
                 if name != "fp32"
             }
             ours: dict[str, Run] = {name: partial(one, image, mask=mask) for name, one in restorers.items()}
-            times = take_turns({**ours, **peers}, arguments.repeat)
+            times = take_turns({**ours, **peers, **_open_nncf(nncf, image)}, arguments.repeat)
             row = {"mask": shape, "density": float(mask.mean()), "errors": errors, **describe_times(times, ours)}
             print_progress(", ".join(f"{name} {value:.0f} ms" for name, value in row["ms"].items()))
             yield row
@@ -126,14 +132,19 @@ def rate(times: Mapping[str, Times], ours: Mapping[str, object]) -> dict[str, Fi
 
     Returns the figures by precision.
     """
-    peers = {name: value for name, value in times.items() if name not in ours}
+    peers = {name: value for name, value in times.items() if name not in ours and name != NNCF}
     exact = [value for name, value in peers.items() if name not in ROUNDED]
     best, fastest = (min(some, key=lambda one: one.median) for some in (exact, peers.values()))
     return {name: Figure.of(times[name], best if name == "fp32" else fastest) for name in ours}
 
 
+def _open_nncf(nncf: NncfPeer | None, image: np.ndarray) -> dict[str, Run]:
+    """Compile the quantized network for pictures of one size."""
+    return {} if nncf is None else {NNCF: partial(run_with(nncf.open(image.shape[:2])), image)}
+
+
 def measure_rain(
-    network: OpenedNetwork, restorers: Restorers, arguments: argparse.Namespace
+    network: OpenedNetwork, restorers: Restorers, nncf: NncfPeer | None, arguments: argparse.Namespace
 ) -> Iterator[dict[str, Any]]:
     """Measure real pictures of one size, a row a picture."""
     files = sorted(arguments.rain.glob("*.png"))[: arguments.files]
@@ -146,13 +157,18 @@ def measure_rain(
         with contextlib.ExitStack() as stack:
             peers = {"dense": partial(run_with(network.dense), image), **open_versus(network, image, PEERS, stack)}
             ours: dict[str, Run] = {name: partial(one, image) for name, one in restorers.items()}
-            row = describe_times(take_turns({**ours, **peers}, arguments.repeat), ours)
+            quantized = _open_nncf(nncf, image)
+            row = describe_times(take_turns({**ours, **peers, **quantized}, arguments.repeat), ours)
         row |= {"file": file.name, "density": restorers["fp32"](image).density}
-        yield row | {"psnr_delta_db": compare_psnr(restorers, image, arguments.clean, file)}
+        yield row | {"psnr_delta_db": compare_psnr(restorers, quantized, image, arguments.clean, file)}
 
 
-def compare_psnr(restorers: Restorers, image: np.ndarray, clean: Path | None, file: Path) -> dict[str, float] | None:
+def compare_psnr(
+    restorers: Restorers, quantized: Mapping[str, Run], image: np.ndarray, clean: Path | None, file: Path
+) -> dict[str, float] | None:
     """Measure the change of luma PSNR against FP32.
+
+    The quantized network gives 8-bit pictures, which are compared with those of FP32.
 
     Returns dB by precision; None without a clean picture.
     """
@@ -161,7 +177,11 @@ def compare_psnr(restorers: Restorers, image: np.ndarray, clean: Path | None, fi
     target = read_image(clean / file.name).pixels[..., :3].astype(np.float32) / np.float32(255)
     real = image.astype(np.float32) / np.float32(255)
     found = {name: measure_psnr(one(real).image, target)[0] for name, one in restorers.items()}
-    return {name: value - found["fp32"] for name, value in found.items() if name != "fp32"}
+    changes = {name: value - found["fp32"] for name, value in found.items() if name != "fp32"}
+    exact = measure_psnr(restorers["fp32"](image).image / np.float32(255), target)[0]
+    for name, run in quantized.items():
+        changes[name] = measure_psnr(run() / np.float32(255), target)[0] - exact
+    return changes
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -177,9 +197,22 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         network = stack.enter_context(open_network("tiny", Path(folder), arguments.threads))
         bundle = network.bundle if arguments.bundle is None else Bundle.open(arguments.bundle)
         restorers = stack.enter_context(open_precisions(bundle, arguments.threads))
-        report["rows"] = list(measure_masks(network, restorers, arguments))
-        report["rain"] = [] if arguments.rain is None else list(measure_rain(network, restorers, arguments))
+        nncf = quantize(network, arguments)
+        report["rows"] = list(measure_masks(network, restorers, nncf, arguments))
+        report["rain"] = [] if arguments.rain is None else list(measure_rain(network, restorers, nncf, arguments))
     return report
+
+
+def quantize(network: OpenedNetwork, arguments: argparse.Namespace) -> NncfPeer | None:
+    """Quantize the dense network with NNCF, where that is asked for."""
+    if arguments.ranges is None:
+        return None
+    pictures = [read_image(file).pixels[..., :3] for file in sorted(arguments.ranges.glob("*.png"))[:RANGES]]
+    try:
+        return NncfPeer(network.bundle.graph("fp32", "model"), pictures, arguments.threads)
+    except PeerAbsentError as reason:
+        print_progress(f"no {NNCF}: {reason}")
+        return None
 
 
 def show(report: Mapping[str, Any]) -> None:
@@ -208,9 +241,12 @@ def _cells(row: Mapping[str, Any], name: str) -> list[str]:
 
 def show_rain(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print the speed of each precision beside its PSNR."""
-    for name in rows[0]["ratios"] if rows else ():
-        ratio = statistics.median(row["ratios"][name] for row in rows)
-        line = f"{name}: {ratio:.2f} times as fast as the best dense peer, median of {len(rows)} files"
+    for name in (*rows[0]["ratios"], *([NNCF] if NNCF in rows[0]["ms"] else [])) if rows else ():
+        if name == NNCF:
+            line = f"{name}: {statistics.median(row['ms'][name] for row in rows):.0f} ms, median of {len(rows)} files"
+        else:
+            ratio = statistics.median(row["ratios"][name] for row in rows)
+            line = f"{name}: {ratio:.2f} times as fast as the best dense peer, median of {len(rows)} files"
         if name != "fp32" and rows[0]["psnr_delta_db"] is not None:
             changes = [row["psnr_delta_db"][name] for row in rows]
             line += f"; PSNR {statistics.mean(changes):+.3f} dB, worst {min(changes):+.3f} dB"
@@ -228,6 +264,7 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--repeat", type=parse_count, default=5, help="turns; medians are reported")
     parser.add_argument("--rain", type=Path, metavar="DIR", help="degraded pictures, masks as found")
     parser.add_argument("--clean", type=Path, metavar="DIR", help="their clean pictures, of the same names")
+    parser.add_argument("--ranges", type=Path, metavar="DIR", help="degraded pictures for NNCF's ranges")
     parser.add_argument("--files", type=parse_count, default=10, help="pictures of --rain")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--against", type=Path, metavar="FILE", help="figures of an earlier run, see --keep")

@@ -57,6 +57,24 @@ class PeerPackage:
 PACKAGES = (
     PeerPackage("openvino", "2026.4.1", "openvino"),
     PeerPackage(
+        "nncf",
+        "3.4.0",
+        "nncf",
+        (
+            "joblib==1.6.0",
+            "narwhals==2.29.0",
+            "networkx==3.6.1",
+            "ninja==1.13.2",
+            "openvino-telemetry==2025.2.0",
+            "psutil==7.2.2",
+            "pydot==4.0.1",
+            "pyparsing==3.3.3",
+            "scikit-learn==1.9.1",
+            "tabulate==0.10.0",
+            "threadpoolctl==3.8.0",
+        ),
+    ),
+    PeerPackage(
         "spconv",  # without a suffix it is the build for the CPU
         "2.3.8",
         "spconv.pytorch",

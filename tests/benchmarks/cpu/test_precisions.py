@@ -1,6 +1,7 @@
 """Precisions are checked, timed and held against the best dense peer."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from benchmarks.common.measuring import Times
 from benchmarks.cpu import precisions as benchmark
 from benchmarks.cpu.precisions import check_lower, hold, measure, open_precisions, parse_arguments, rate, show
+from benchmarks.peers.install import PeerAbsentError
 from benchmarks.subjects.network import make_picture
 from spair.runtime import Bundle, GateError, Restorer, UserError, write_image
 from spair.runtime.cpu.library import unavailable
@@ -42,6 +44,37 @@ def test_exact_precisions_are_held_against_exact_peers():
     assert {name: figure.value for name, figure in figures.items()} == {"fp32": 3.0, "int8": 5.0}
 
 
+def test_a_quantized_peer_has_its_quality_beside_its_speed(tmp_path, capsys, monkeypatch):
+    """It is no peer that ratios refer to, since it loses quality."""
+
+    class Quantized:
+        def open(self, size):
+            return lambda feeds: {"restored": feeds["image"] * np.float32(0.5), "mask": feeds["image"][:, :1]}
+
+    monkeypatch.setattr(benchmark, "NncfPeer", lambda graph, pictures, threads: Quantized())
+    write_image(tmp_path / "1.png", Picture(make_picture(32, 40)))
+    words = ["--size", "44x28", "--densities", "1", "--threads", "1", "--repeat", "1"]
+    for role in ("rain", "clean", "ranges"):
+        words += [f"--{role}", str(tmp_path)]
+    report = measure(parse_arguments(words))
+    row = report["rain"][0]
+    assert "openvino-nncf" in row["ms"] and "openvino-nncf" not in row["ratios"]
+    assert row["ratios"]["fp32"] == row["ms"]["dense"] / row["ms"]["fp32"]
+    assert row["psnr_delta_db"]["openvino-nncf"] < -1
+    show(report)
+    assert "openvino-nncf: " in capsys.readouterr().out
+
+
+def test_an_absent_quantizer_is_left_out(tmp_path, capsys, monkeypatch):
+    def refuse(*arguments):
+        raise PeerAbsentError("no network")
+
+    monkeypatch.setattr(benchmark, "NncfPeer", refuse)
+    network = SimpleNamespace(bundle=SimpleNamespace(graph=lambda *names: None))
+    assert benchmark.quantize(network, parse_arguments(["--ranges", str(tmp_path)])) is None
+    assert "no openvino-nncf: no network" in capsys.readouterr().err
+
+
 def test_a_run_is_held_to_an_earlier_one(tmp_path, capsys):
     row = {"mask": "streak", "density": 0.1, "ratios": {"fp32": 4.0}, "spreads": {"fp32": 0.01}}
     report = {"size": [44, 28], "threads": 1, "machine": {"cpu": "EPYC"}, "rows": [row]}
@@ -72,4 +105,4 @@ def test_a_wrong_picture_has_no_times(tiny_bundle, monkeypatch):
 
 def test_a_folder_without_pictures_is_refused(tmp_path, monkeypatch, capsys):
     with pytest.raises(UserError, match="has no PNG files"):
-        list(benchmark.measure_rain(None, {}, parse_arguments(["--rain", str(tmp_path)])))
+        list(benchmark.measure_rain(None, {}, None, parse_arguments(["--rain", str(tmp_path)])))
