@@ -66,7 +66,7 @@ def describe_board(root: Path = ROOT) -> dict[str, Any] | None:
         "memory": asdict(facts.memory),
         "state": describe_state(root),
         "packages": facts.software.packages,
-        "camera": asdict(facts.camera),
+        "camera": {**asdict(facts.camera), "devices": list(facts.camera.devices)},
         "findings": [finding._asdict() for finding in list_findings(facts)],
     }
 

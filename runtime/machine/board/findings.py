@@ -1,4 +1,4 @@
-"""Findings about a board, each with the command that mends it."""
+"""Findings about a board, with commands that mend them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Finding(NamedTuple):
 
 
 def list_findings(facts: BoardFacts) -> list[Finding]:
-    """List what is wrong or could be better on a board, faults first."""
+    """List faults of a board, and then advice."""
     found = [finding for rule in RULES if (finding := rule(facts)) is not None]
     return sorted(found, key=lambda finding: not finding.fault)
 

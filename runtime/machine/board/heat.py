@@ -18,7 +18,7 @@ class Heat:
     temperatures: dict[str, float] = field(default_factory=dict)
     """Degrees Celsius by zone; zones whose part is off are left out."""
     overcurrents: dict[str, int] = field(default_factory=dict)
-    """Events since the start by counter: oc1 is low voltage, oc2 and oc3 are too much current, on average and at once."""
+    """Events since the start by counter: oc1 is low voltage, oc2 and oc3 too much current, on average and at once."""
     throttled: list[str] = field(default_factory=list)
     """Alerts of heat that slow the board down right now."""
 

@@ -32,6 +32,8 @@ class Stack:
     def l4t(self) -> str:
         """Versions of L4T in words."""
         names = list(self.releases)
+        if not names:
+            return "an upgrade"
         return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
 
 

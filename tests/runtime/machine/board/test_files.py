@@ -7,7 +7,8 @@ from spair.runtime.machine.board.files import list_folders, read_number, read_te
 
 @pytest.mark.parametrize(
     ("content", "text", "number"),
-    [("a\0b\0", "a b", None), ("42\n", "42", 42), ("32760 mA", "32760 mA", 32760), (" \n", None, None), ("1.5", "1.5", None)],
+    [("a\0b\0", "a b", None), ("42\n", "42", 42), ("32760 mA", "32760 mA", 32760), (" \n", None, None),
+     ("1.5", "1.5", None)],
 )  # fmt: skip
 def test_files_are_read_without_zeros_and_blanks(tmp_path, content, text, number):
     (tmp_path / "file").write_text(content)
