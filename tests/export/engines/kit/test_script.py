@@ -64,7 +64,11 @@ class Board:
         script = self.folder / "rain of mine.spair" / "plugins" / "t" / SCRIPT
         script.parent.mkdir(parents=True, exist_ok=True)
         script.write_text(text)
-        environment = {**os.environ, "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}", "HOME": str(self.folder)}
+        environment = {
+            **os.environ,
+            "PATH": os.pathsep.join([str(self.folder / "bin"), *os.get_exec_path()]),
+            "HOME": str(self.folder),
+        }
         given = arguments or (str(self.wheel), str(self.folder / "environment"))
         return subprocess.run(["sh", str(script), *given], env=environment, capture_output=True, text=True, check=False)
 

@@ -1,10 +1,11 @@
-"""Meters that are made up."""
+"""Meters that are made up, and engines on the emulated GPU."""
 
 import pytest
 
 from spair.runtime.machine.power.meter import Meter
 from spair.runtime.profiling.energy import report
 from spair.runtime.profiling.energy.window import Window
+from tests.runtime.engine.conftest import *  # noqa: F403
 
 
 @pytest.fixture

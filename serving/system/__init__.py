@@ -1,0 +1,1 @@
+"""What the service manager of the system wants to know."""
