@@ -99,6 +99,7 @@ def build_engine(
     model = _load(graph)
     package, _ = builder_of(target)
     nodes = read_nodes(model, graph)
+    memory = care.memory if options.workspace is None else options.workspace << 20
     timing = None if target.rtx else care.timing  # where RTX has none
     with scratch_folder("engine") as folder, _place_beside(timing) as timing_part:
         job = {
@@ -111,14 +112,14 @@ def build_engine(
             "outputs": list(outputs),
             "tf32": options.tf32,
             "level": options.level,
-            "memory": care.memory if options.workspace is None else options.workspace << 20,
+            "memory": memory,
             "timing": str(timing) if timing else None,
             "timing_part": str(timing_part) if timing_part else None,
             "bodies": _has_bodies(model),
         }
         answer = run_worker(job, folder, care)
         if "error" in answer:
-            advice = advise_memory(answer["error"], job["memory"])
+            advice = advise_memory(answer["error"], memory)
             raise UserError(f"{package} builds no engine from {graph}: {answer['error']}{advice}")
         plugins = check_layers(nodes, answer["layers"], answer["bodies"]) if library else 0
         return Engine((folder / "engine").read_bytes(), len(answer["layers"]), plugins, tuple(answer["notes"]))

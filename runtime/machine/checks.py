@@ -39,7 +39,7 @@ def check_gpu_software() -> dict[str, Probe]:
     """
     jetson = find_jetson()
     driver, gpu = probe_driver()
-    found = {"driver": driver, "gpu": gpu, "jetson": check_jetson(jetson and read_facts(jetson))}
+    found = {"driver": driver, "gpu": gpu, "jetson": check_jetson(None if jetson is None else read_facts(jetson))}
     for name in _PACKAGES:
         found[name] = check_package(name, jetson)
     for name, other in (("pycuda", "cuda-bindings"), ("cuda-bindings", "pycuda")):

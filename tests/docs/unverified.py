@@ -16,11 +16,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "unverified.md"
 SKIPS = ("pytest.skip", "pytest.mark.skip", "pytest.mark.skipif", "pytest.importorskip")
-ENGINES, PLUGINS, PROVIDER, JETSON, PROGRAMS, TRAINING, MACHINES, TRITON, PROCESSORS = (
+ENGINES, PLUGINS, PROVIDER, JETSON, POWER, PROGRAMS, TRAINING, MACHINES, TRITON, PROCESSORS = (
     "Engines on a GPU",
     "Plugins on GPUs other than an H100",
     "ONNX Runtime's CUDA provider",
     "Jetson",
+    "Power and energy",
     "Programs whose sources were only read",
     "Training on a GPU",
     "Several machines",
@@ -87,10 +88,32 @@ AREAS = (
     ),
     Area(
         JETSON,
-        "Nothing ran on a Jetson: no installation, library, engine or time.",
-        "The plugin libraries for Jetson are compiled and linked, and the library that registers them is opened on an "
-        "emulated processor (QEMU). The pages follow NVIDIA's documentation and the reports of others.",
-        ("spair doctor", "spair build rain.spair --target local --library FILE", "python -m pytest tests/gpu"),
+        "Nothing ran on a Jetson: no installation, library, engine or time; neither `spair doctor` with its findings, "
+        "nor the script of a kit, nor the unit. The two images were not even built.",
+        "The plugin libraries for Jetson are compiled and linked, and the library that registers them is opened on "
+        "an emulated processor (QEMU). What boards say of themselves is read from trees of files, made of what "
+        "owners published of Orin Nano, Orin NX, AGX Orin and Thor, in and out of containers. The script of a kit "
+        "runs on doubles of boards, systemd takes the unit, and hadolint the images. The packages that the script "
+        "installs exist for Python 3.10 and 3.12 on ARM (looked up in November 2026). The pages follow NVIDIA's "
+        "documentation and the reports of others.",
+        (
+            "sh rain.spair/plugins/jetson-orin-jp6/install.sh spair_rt-0.1.0-py3-none-linux_aarch64.whl",
+            "spair doctor",
+            "docker build -f serving/deploy/Containerfile.l4t -t spair-board:0.1.0 .",
+            "python -m pytest tests/gpu",
+        ),
+    ),
+    Area(
+        POWER,
+        "No real meter was read: neither sensors of a board nor counters of a card or a processor. So nobody has seen "
+        "joules of a picture, how finely the counters move, and what reading them costs.",
+        "Sensors and counters are files as boards and processors have them, and a module with the names of NVIDIA's "
+        "package, which the real package has too. How watts and counts become joules is tested on made-up ones.",
+        (
+            "pip install 'spair-rt[power]'",
+            "spair profile rain.spair --html profile.html",
+            "python -m pytest tests/gpu/test_energy.py",
+        ),
     ),
     Area(
         PROGRAMS,
@@ -151,6 +174,8 @@ PLACES = {
     "tests/gpu/": ENGINES,
     "tests/gpu/plugins/": PLUGINS,
     "tests/gpu/test_plugins.py": PLUGINS,
+    "tests/gpu/test_board.py": JETSON,
+    "tests/gpu/test_energy.py": POWER,
     "tests/gpu/test_training.py": TRAINING,
 }
 """Areas of the tests that need a GPU; the longest place that fits counts."""

@@ -35,8 +35,16 @@ def make_build_command(
         options: how the engines are built.
         served: build the engine of the served contract too.
     """
-    words = ["spair", "build", bundle, "--target", target.name, "--library", library]
-    return quote(*words, *list_build_words(precisions, options, served=served))
+    return quote(
+        "spair",
+        "build",
+        bundle,
+        "--target",
+        target.name,
+        "--library",
+        library,
+        *list_build_words(precisions, options, served=served),
+    )
 
 
 def list_build_words(precisions: Sequence[str], options: EngineOptions, *, served: bool) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .meter import Meter
@@ -50,7 +51,7 @@ def read_card(place: str | None = None) -> dict[str, Any] | None:
     if isinstance(opened, str):
         return None
     pynvml, card = opened
-    questions = {
+    questions: dict[str, Callable[[], Any]] = {
         "temperature_c": lambda: pynvml.nvmlDeviceGetTemperature(card, pynvml.NVML_TEMPERATURE_GPU),
         "graphics_mhz": lambda: pynvml.nvmlDeviceGetClockInfo(card, pynvml.NVML_CLOCK_GRAPHICS),
         "memory_mhz": lambda: pynvml.nvmlDeviceGetClockInfo(card, pynvml.NVML_CLOCK_MEM),

@@ -42,7 +42,7 @@ def find_rails(root: Path = ROOT) -> Meter | str:
 
 def _list_rails(root: Path) -> dict[str, tuple[Path, int]]:
     """List the folder and channel of each rail by its name."""
-    rails = {}
+    rails: dict[str, tuple[Path, int]] = {}
     for folder in list_folders(root / _SENSORS, "hwmon*"):
         chip = read_text(folder / "name")
         if chip not in _CHIPS:
