@@ -46,13 +46,18 @@ class LineChart:
         if self.mark is not None:
             parts.append(self._render_mark(axes, self.mark))
         looks = [name if name in _DOTS else f"line{index % len(_OTHERS)}" for index, name in enumerate(self.series)]
-        step = min(100.0, (WIDTH - LEFT) / max(len(looks), 1))
         for index, (look, (name, line)) in enumerate(zip(looks, self.series.items(), strict=True)):
-            parts += [_render_line(name, look, line, axes), _render_legend(name, look, LEFT + 14 + step * index)]
+            parts += [_render_line(name, look, line, axes), _render_legend(name, look, *self._place_legend(index))]
         return (
             f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(self.title, quote=True)}">'
             f"{''.join(parts)}</svg>"
         )
+
+    def _place_legend(self, index: int) -> tuple[float, float]:
+        """Place a name in one row of short names, or in two columns."""
+        if len(self.series) <= 3 and all(len(name) <= 9 for name in self.series):
+            return LEFT + 14 + 100 * index, TOP - 16
+        return LEFT + 14 + 180 * (index % 2), TOP - 29 + 13 * (index // 2)
 
     def _render_mark(self, axes: _Axes, density: float) -> str:
         x = axes.x(density)
@@ -161,8 +166,7 @@ def _render_line(name: str, look: str, line: Sequence[Point], axes: _Axes) -> st
     return f'<polyline class="{look} line" points="{path}"/>{dots}'
 
 
-def _render_legend(name: str, look: str, left: float) -> str:
-    middle = TOP - 16
+def _render_legend(name: str, look: str, left: float, middle: float) -> str:
     return (
         f'<line class="{look} line" x1="{left:g}" x2="{left + 22:g}" y1="{middle}" y2="{middle}"/>'
         f"{_render_dot(look, (left + 11, middle), '')}"
