@@ -54,7 +54,7 @@ class LineChart:
         )
 
     def _place_legend(self, index: int) -> tuple[float, float]:
-        """Place a name in one row of short names, or in two columns."""
+        """Place a name, in one row or in two columns."""
         if len(self.series) <= 3 and all(len(name) <= 9 for name in self.series):
             return LEFT + 14 + 100 * index, TOP - 16
         return LEFT + 14 + 180 * (index % 2), TOP - 29 + 13 * (index // 2)

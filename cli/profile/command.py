@@ -83,7 +83,9 @@ def profile(
 
 
 def read_picture(image: Path | None) -> Source:
-    """Read the picture that is restored; a photograph of ours where none is given.
+    """Read the picture that is restored.
+
+    A photograph of ours stands in where none is given.
 
     Raises:
         UserError: see `read_source`.

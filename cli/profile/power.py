@@ -76,7 +76,7 @@ def list_cells(row: Row) -> list[str]:
 
 
 def describe_power(power: Row) -> list[str]:
-    """Say what was measured with what, and what is not known."""
+    """Say what was measured, and what is not known."""
     lines = [f"{meter['name']} measures {meter['scope']}" for meter in power["meters"]]
     if not power["meters"]:
         lines.append("power unknown: this machine has no meter that can be read here")

@@ -100,7 +100,7 @@ def read_free_memory(library: str = DRIVER) -> int:
 
 
 def read_place(library: str = DRIVER) -> str | None:
-    """Return the place of the first GPU on the PCI bus.
+    """Return the first GPU's place on the PCI bus.
 
     Args:
         library: library of the NVIDIA driver.
@@ -116,9 +116,9 @@ def read_place(library: str = DRIVER) -> str | None:
 
 
 def ask_place(driver: ctypes.CDLL) -> str | None:
-    """Ask a driver that was started for the place of its first GPU.
+    """Ask a driver for the place of its first GPU.
 
-    The order of NVIDIA's other programs and libraries is another one than that of CUDA.
+    The driver was started before. The order of NVIDIA's other programs and libraries is another one than that of CUDA.
     """
     name = ctypes.create_string_buffer(32)
     code = driver.cuDeviceGetPCIBusId(name, ctypes.c_int(len(name)), ctypes.c_int(0))

@@ -1,1 +1,1 @@
-"""What the service manager of the system wants to know."""
+"""Messages to the system's service manager."""

@@ -32,7 +32,10 @@ class ServiceManager:
         """Seconds between two signs of life, half of those after which systemd acts; None: none is expected."""
 
     def tell(self, message: str) -> None:
-        """Send a message; without a service manager, or when it does not listen, nothing happens."""
+        """Send a message.
+
+        Without a service manager, or when it does not listen, nothing happens.
+        """
         if not self._place:
             return
         address = "\0" + self._place[1:] if self._place.startswith("@") else self._place
@@ -40,7 +43,7 @@ class ServiceManager:
             door.sendto(message.encode(), address)
 
     async def stay_alive(self) -> None:
-        """Give signs of life as long as the event loop turns."""
+        """Give signs of life while the event loop turns."""
         while self.interval:
             self.tell(ALIVE)
             await asyncio.sleep(self.interval)

@@ -7,17 +7,12 @@ import re
 
 import pytest
 
+from tests.docs.areas import AREAS, ENGINES, MACHINES, PROGRAMS, TRAINING, TRITON
 from tests.docs.unverified import (
-    AREAS,
-    ENGINES,
     HERE,
-    MACHINES,
     PAGE,
     PLACES,
-    PROGRAMS,
     REASONS,
-    TRAINING,
-    TRITON,
     Skip,
     collect_tests,
     find_area,

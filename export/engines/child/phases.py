@@ -73,9 +73,9 @@ class PhaseProgress:
             self._report(words)
 
     def _estimate(self, share: float) -> str:
-        """Say how long the outermost phase still takes if it goes on as so far.
+        """Say how long the outermost phase still takes.
 
-        Nothing is said before there is enough to tell from.
+        It is taken to go on at its pace so far. Nothing is said before there is enough to tell from.
         """
         seconds = self._clock() - self._start
         if seconds < LEAST_SECONDS or not LEAST_SHARE <= share < 1.0:

@@ -25,7 +25,7 @@ class KitOrder:
 
     @property
     def stacks(self) -> list[Stack]:
-        """Stacks that the target runs on; none for machines that are no Jetson."""
+        """Stacks of the target; none for other machines than boards."""
         return list_stacks(self.target.name)
 
     @property
@@ -47,7 +47,7 @@ class KitOrder:
 
     @property
     def requirements(self) -> list[str]:
-        """Packages that are installed in versions that the board's stack takes."""
+        """Packages in the versions that the board's stack takes."""
         twelve = self.stacks[0].cuda < (13, 0)
         return ["numpy<2", "cuda-bindings==12.9.*"] if twelve else ["cuda-bindings==13.*"]
 

@@ -48,7 +48,7 @@ def make_build_command(
 
 
 def list_build_words(precisions: Sequence[str], options: EngineOptions, *, served: bool) -> list[str]:
-    """List the options of `spair build` that its engines are built with.
+    """List the options of `spair build` for its engines.
 
     Args:
         precisions: engines to build.

@@ -87,7 +87,7 @@ def find_jetson(root: Path = ROOT) -> Jetson | None:
 
 
 def _read_release(root: Path) -> str | None:
-    """Read the version of L4T, from the release or the packages."""
+    """Read the version of L4T from release or packages."""
     found = _PATTERN.search(read_text(root / _RELEASE) or "")
     if found:
         return f"{found[1]}.{found[2]}"

@@ -1,4 +1,7 @@
-"""Energy counter and state of an NVIDIA card, by its management library."""
+"""Energy counter and state of an NVIDIA card.
+
+Both come from NVIDIA's management library.
+"""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def find_rails(root: Path = ROOT) -> Meter | str:
 
 
 def _list_rails(root: Path) -> dict[str, tuple[Path, int]]:
-    """List the folder and channel of each rail by its name."""
+    """List folder and channel of each rail by name."""
     rails: dict[str, tuple[Path, int]] = {}
     for folder in list_folders(root / _SENSORS, "hwmon*"):
         chip = read_text(folder / "name")
@@ -56,9 +56,9 @@ def _list_rails(root: Path) -> dict[str, tuple[Path, int]]:
 
 
 def _read_watts(folder: Path, channel: int) -> float | None:
-    """Read the power of a channel, or compute it from voltage and current.
+    """Read the power of a channel.
 
-    Files are in microwatts, millivolts and milliamperes.
+    Without a file of its own it is voltage times current. Files are in microwatts, millivolts and milliamperes.
     """
     power = read_number(folder / f"power{channel}_input")
     if power is not None:

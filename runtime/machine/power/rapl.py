@@ -45,7 +45,7 @@ class _Counters:
         self._turns = dict.fromkeys(zones, 0)
 
     def read(self) -> dict[str, float]:
-        """Read the joules of each zone, as if the counters had no end."""
+        """Read the joules of each zone, from endless counters."""
         joules = {}
         for name, folder in self._zones.items():
             value, most = read_number(folder / "energy_uj"), read_number(folder / "max_energy_range_uj")

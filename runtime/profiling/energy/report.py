@@ -52,7 +52,7 @@ class EnergyReport:
 
 @contextmanager
 def report_energy(window: Window | None = None) -> Iterator[EnergyReport]:
-    """Open the meters of this machine for the body of a `with` block.
+    """Open the meters for the body of a `with` block.
 
     Without meters the report says why, and nothing is to be added.
 

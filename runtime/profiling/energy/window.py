@@ -56,7 +56,7 @@ class Spent:
 
 
 def spend(meters: Sequence[Meter], run: Callable[[], Any], window: Window) -> Spent:
-    """Run a function until the window is over, and measure its energy.
+    """Measure the energy of a function during a window.
 
     Args:
         meters: the meters.
@@ -89,7 +89,10 @@ def rest(meters: Sequence[Meter], window: Window, wait: Callable[[float], Any] =
 
 @contextmanager
 def _watching(meter: Meter, window: Window) -> Iterator[list[Sample]]:
-    """Read a meter at the start and the end of the block, and in between where it does not count."""
+    """Read a meter at both ends of the block.
+
+    One that does not count is read in between as well.
+    """
     samples: list[Sample] = []
 
     def sample() -> None:
