@@ -132,6 +132,7 @@ def _report(bundle: Bundle, target: Target, build: Build, found: TargetFiles) ->
         "gate": found.gates,
         "estimate": found.estimate.to_json() if found.estimate else None,
         "on_target": list(found.commands),
+        "install": str(bundle.path / found.entry["install"]) if "install" in found.entry else None,
         "notes": list(found.notes),
         "kernels": list(build.report["kernels"]) if build.report else [],
     }

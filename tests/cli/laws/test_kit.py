@@ -25,6 +25,7 @@ def test_a_jetson_gets_a_kit(spair, bundle, plugins, monkeypatch, engines):  # n
     run = spair("build", bundle, "--target", board.name, "--library", plugins.path, "--batch", "2", *choice, "--json")
     assert run.code == 0, run.err
     opened = Bundle.open(bundle)
+    assert run.json["install"] == str(bundle / "plugins/jetson-thor/install.sh")
     entry = opened.manifest.targets[board.name]
     assert {entry["install"], entry["page"]} <= set(opened.contents())
     script, page = ((bundle / entry[key]).read_text() for key in ("install", "page"))
@@ -37,5 +38,6 @@ def test_a_jetson_gets_a_kit(spair, bundle, plugins, monkeypatch, engines):  # n
 
 
 def test_a_server_gets_no_kit(spair, bundle, host):  # noqa: F811
-    assert spair("build", bundle, "--target", host, "--no-engines").code == 0
+    run = spair("build", bundle, "--target", host, "--no-engines", "--json")
+    assert run.code == 0 and run.json["install"] is None, run.err
     assert not {"install", "page"} & set(Bundle.open(bundle).manifest.targets[host])
