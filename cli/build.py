@@ -133,6 +133,8 @@ def _show(report: dict[str, Any], console: Console) -> None:
             f"gate       {precision}: at least {worst:.1f} dB to ONNX Runtime on {len(gate['samples'])} pictures"
         )
     lines += [f"note       {note}" for note in report["notes"]]
+    if report["install"]:
+        lines.append(f"kit        copy the bundle to the board, then run there: sh {report['install']} WHEEL")
     for command in report["on_target"]:
         lines.append(f"on target  {command}")
     for line in lines:

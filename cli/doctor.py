@@ -45,7 +45,7 @@ def doctor(folders: Folders = None, clean: Clean = False, as_json: Json = False)
     from ..runtime.cpu import probe as kernels
     from ..runtime.machine import checks
     from ..runtime.machine.probes import PROBES
-    from ..runtime.machine.report import describe_machine
+    from ..runtime.machine.report import describe_board, describe_machine
     from ..runtime.trust import describe_trusted
 
     with working("asking the backends") as progress:
@@ -60,6 +60,7 @@ def doctor(folders: Folders = None, clean: Clean = False, as_json: Json = False)
             "auto": auto,
             "machine": describe_machine(),
             "checks": found,
+            "board": describe_board(),
             "trusted": describe_trusted(),
         }
     report["leftovers"] = list_abandoned()
@@ -87,7 +88,7 @@ def _show_cleaning(report: dict[str, Any], console: Console) -> None:
 
 
 def _show(report: dict[str, Any], console: Console) -> None:
-    from ..runtime.machine.report import machine_line
+    from ..runtime.machine.report import board_lines, machine_line
 
     console.print(_make_table("backend", report["backends"]))
     auto = report["auto"]
@@ -97,6 +98,8 @@ def _show(report: dict[str, Any], console: Console) -> None:
     rows = {k: v for k, v in report["checks"].items() if k != "jetson" or v["version"]}
     console.print(_make_table("for GPUs", rows))
     console.print()
+    if report["board"]:
+        _show_board(board_lines(report["board"]), report["board"]["findings"], console)
     trusted = report["trusted"]
     files = (
         f"{trusted['files']} trusted file{'' if trusted['files'] == 1 else 's'} with code, listed in {trusted['list']}"
@@ -107,6 +110,17 @@ def _show(report: dict[str, Any], console: Console) -> None:
         line = f"{count} leftover{'' if count == 1 else 's'} of killed processes; remove with: spair doctor --clean"
         console.print(line, soft_wrap=True)
     console.print(machine_line(report["machine"]))
+
+
+def _show_board(lines: list[str], findings: list[dict[str, Any]], console: Console) -> None:
+    """Print a Jetson board, and each finding with its command."""
+    for finding in findings:
+        lines.append(f"{'fault' if finding['fault'] else 'advice'}, {finding['name']}: {finding['sentence']}")
+        if finding["command"]:
+            lines.append(f"    {finding['command']}")
+    for line in lines:
+        console.print(line, soft_wrap=True, markup=False)
+    console.print()
 
 
 def _make_table(title: str, probes: dict[str, dict[str, Any]]) -> Table:

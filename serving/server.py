@@ -22,6 +22,7 @@ from .http.listener import Listener
 from .options import Limits, ModelOptions
 from .origins import Origins
 from .plane.plane import DataPlane
+from .system.notification import READY, STOPPING, ServiceManager
 from .tokens import Tokens
 
 MARGIN_SECONDS = 5.0
@@ -129,6 +130,7 @@ class Server:
         self._refuse_open_doors()
         self._tls = None if doors.tls is None else doors.tls.load()
         self._bound = bind_socket(self._address, doors.http_port, "--port")
+        self._manager = ServiceManager()
         self._http: Listener | None = None
         self._grpc: Any = None
         self._end = asyncio.Event()
@@ -139,14 +141,18 @@ class Server:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._take_signal, number)
+        life = asyncio.ensure_future(self._manager.stay_alive())
         try:
             report = await self._open_doors(say)
             if await self._open_models():
                 self._log.write("ready", **report)
+                self._manager.tell(READY)
                 tell_ready(report)
                 await self._end.wait()
+            self._manager.tell(STOPPING)
             return await self._close()
         finally:
+            life.cancel()
             await self._release()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)

@@ -19,30 +19,45 @@ Point = tuple[float, float]
 _DOTS = {"dense": "square", "adaptive": "circle", "packed": "diamond", "engine": "circle", "cpu": "square"}
 
 
+_OTHERS = {"line0": "circle", "line1": "square", "line2": "diamond", "line3": "circle"}
+"""Looks of series with other names, by their place."""
+
+
 @dataclass(frozen=True)
 class LineChart:
-    """Times against the density of the mask."""
+    """Times, or other values, against the density of the mask."""
 
     title: str
     """Words for readers who do not see the plot."""
     series: Mapping[str, Sequence[Point]]
-    """Name ("dense", "adaptive", "packed", "engine" or "cpu") -> (density 0..1, ms), by ascending density."""
+    """Name -> (density 0..1, value), by ascending density. "dense", "adaptive", "packed", "engine" and "cpu" have looks
+    of their own, others one by their place."""
     mark: float | None = None
     """Density at which a cross-over is marked."""
+    unit: str = "ms"
+    """Unit of the values; long times in milliseconds are shown in seconds."""
 
     def render(self) -> str:
         """Render the SVG element."""
         points = [point for line in self.series.values() for point in line]
-        axes = _Axes(max((x for x, _ in points), default=1.0) or 1.0, max((y for _, y in points), default=1.0) or 1.0)
+        axes = _Axes(max((x for x, _ in points), default=1.0) or 1.0, max((y for _, y in points), default=1.0) or 1.0,
+                     self.unit)  # fmt: skip
         parts = [axes.render()]
         if self.mark is not None:
             parts.append(self._render_mark(axes, self.mark))
-        parts += [_render_line(name, line, axes) for name, line in self.series.items()]
-        parts += [_render_legend(name, index) for index, name in enumerate(self.series)]
+        looks = [name if name in _DOTS else f"line{index % len(_OTHERS)}" for index, name in enumerate(self.series)]
+        for index, (look, (name, line)) in enumerate(zip(looks, self.series.items(), strict=True)):
+            parts += [_render_line(name, look, line, axes), _render_legend(name, look, *self._place_legend(index))]
         return (
             f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(self.title, quote=True)}">'
             f"{''.join(parts)}</svg>"
         )
+
+    def _place_legend(self, index: int) -> tuple[float, float]:
+        """Place a name, in one row or in two columns."""
+        if len(self.series) <= 3 and all(len(name) <= 9 for name in self.series):
+            return LEFT + 14 + 100 * index, TOP - 16
+        return LEFT + 14 + 180 * (index % 2), TOP - 29 + 13 * (index // 2)
 
     def _render_mark(self, axes: _Axes, density: float) -> str:
         x = axes.x(density)
@@ -105,54 +120,57 @@ def list_ticks(largest: float, count: int = 5) -> list[float]:
 
 
 class _Axes:
-    """Axes for densities and times.
+    """Axes for densities and values.
 
-    Times are given in milliseconds; long ones are shown in seconds.
+    Long times, which are given in milliseconds, are shown in seconds.
     """
 
-    def __init__(self, density: float, milliseconds: float) -> None:
+    def __init__(self, density: float, largest: float, unit: str) -> None:
         self._densities = list_ticks(100 * density)
-        self._unit, self._scale = ("s", 1000.0) if milliseconds >= 2000 else ("ms", 1.0)
-        self._times = list_ticks(milliseconds / self._scale)
+        self.unit = unit
+        self._shown, self._scale = ("s", 1000.0) if unit == "ms" and largest >= 2000 else (unit, 1.0)
+        self._values = list_ticks(largest / self._scale)
 
     def x(self, density: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * 100 * density / self._densities[-1]
 
-    def y(self, milliseconds: float) -> float:
-        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * milliseconds / self._scale / self._times[-1]
+    def y(self, value: float) -> float:
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * value / self._scale / self._values[-1]
 
     def render(self) -> str:
         parts = []
-        for time in self._times:
-            y = self.y(time * self._scale)
+        for value in self._values:
+            y = self.y(value * self._scale)
             parts.append(
                 f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-                f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{time:,g}</text>'
+                f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:,g}</text>'
             )
         for percent in self._densities:
             place = f'x="{self.x(percent / 100):.1f}" y="{HEIGHT - BOTTOM + 16}"'
             parts.append(f'<text {place} text-anchor="middle">{percent:g}</text>')
-        parts.append(f'<text x="{LEFT - 6}" y="{TOP - 12}" text-anchor="end">{self._unit}</text>')
+        parts.append(f'<text x="{LEFT - 6}" y="{TOP - 12}" text-anchor="end">{escape(self._shown)}</text>')
         middle = (LEFT + WIDTH - RIGHT) / 2
         parts.append(f'<text x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">distorted pixels, %</text>')
         return "".join(parts)
 
 
-def _render_line(name: str, line: Sequence[Point], axes: _Axes) -> str:
+def _render_line(name: str, look: str, line: Sequence[Point], axes: _Axes) -> str:
     places = [(axes.x(x), axes.y(y)) for x, y in line]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     dots = "".join(
-        _render_dot(name, place, f"{name}, {100 * x:g} %: {format_ms(y)}")
+        _render_dot(
+            look, place, f"{name}, {100 * x:g} %: {format_ms(y) if axes.unit == 'ms' else f'{y:.3g} {axes.unit}'}"
+        )
         for place, (x, y) in zip(places, line, strict=True)
     )
-    return f'<polyline class="{name} line" points="{path}"/>{dots}'
+    return f'<polyline class="{look} line" points="{path}"/>{dots}'
 
 
-def _render_legend(name: str, index: int) -> str:
-    left, middle = LEFT + 14 + 100 * index, TOP - 16
+def _render_legend(name: str, look: str, left: float, middle: float) -> str:
     return (
-        f'<line class="{name} line" x1="{left}" x2="{left + 22}" y1="{middle}" y2="{middle}"/>'
-        f'{_render_dot(name, (left + 11, middle), "")}<text class="name" x="{left + 28}" y="{middle + 4}">{name}</text>'
+        f'<line class="{look} line" x1="{left:g}" x2="{left + 22:g}" y1="{middle}" y2="{middle}"/>'
+        f"{_render_dot(look, (left + 11, middle), '')}"
+        f'<text class="name" x="{left + 28:g}" y="{middle + 4}">{escape(name)}</text>'
     )
 
 
@@ -160,7 +178,8 @@ def _render_dot(name: str, place: Point, tip: str) -> str:
     """Render a marker, whose form tells the series without colours."""
     x, y = place
     words = f"<title>{escape(tip)}</title>" if tip else ""
-    if _DOTS[name] == "circle":
+    form = _DOTS.get(name, _OTHERS.get(name))
+    if form == "circle":
         return f'<circle class="{name} dot" cx="{x:.1f}" cy="{y:.1f}" r="4">{words}</circle>'
-    turn = f' transform="rotate(45 {x:.1f} {y:.1f})"' if _DOTS[name] == "diamond" else ""
+    turn = f' transform="rotate(45 {x:.1f} {y:.1f})"' if form == "diamond" else ""
     return f'<rect class="{name} dot" x="{x - 3.5:.1f}" y="{y - 3.5:.1f}" width="7" height="7"{turn}>{words}</rect>'

@@ -17,6 +17,7 @@ from .engine_options import EngineChoice, check_choice, make_setting
 from .engine_page import render_engine_report
 from .engine_tables import show_engine_profile
 from .page import render_report
+from .power import show_power
 from .tables import show_profile
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def profile(
     image: options.Image = None,
     check_size: options.CheckSize = options.CHECK_SIZE,
     layers: options.LayersToo = True,
+    power: options.PowerToo = True,
     no_store: options.NoStore = False,
     tile: Tile = None,
     trust_code: engine_options.TrustCode = False,
@@ -63,12 +65,11 @@ def profile(
     With --backend tensorrt, times the engines of the bundle in the terms of trtexec instead.
     """
     from ...runtime.profiling import profile as work
-    from ...training.data.photos import read_default_photo
 
     choice = EngineChoice(backend, trust_code, spin, nsys, export_times, export_profile, export_layer_info)
     check_choice(choice)
     check_page(html)
-    source = work.Source(*read_default_photo(), ".jpg") if image is None else work.read_source(image)
+    source = read_picture(image)
     plan = options.make_plan(
         size=options.DEFAULT_SIZE if size is None and image is None else size, check_size=check_size,
         densities=densities, masks=masks, precision=precision, threads=threads, tile=tile, repeat=repeat,
@@ -76,9 +77,23 @@ def profile(
     )  # fmt: skip
     bundle = open_bundle(model, plan, read_expected(expect_digest))
     report = {"model": str(model), **work.describe_run(bundle, source, plan), "repeat": repeat, "backend": backend}
-    report |= measure(bundle, source, plan, choice, layers=layers, repeat=repeat, store=not no_store)
+    report |= measure(bundle, source, plan, choice, layers=layers, repeat=repeat, store=not no_store, power=power)
     write_page(report, html)
     deliver({**report, "html": html and str(html)}, as_json, show_report)
+
+
+def read_picture(image: Path | None) -> Source:
+    """Read the picture that is restored.
+
+    A photograph of ours stands in where none is given.
+
+    Raises:
+        UserError: see `read_source`.
+    """
+    from ...runtime.profiling.profile import Source, read_source
+    from ...training.data.photos import read_default_photo
+
+    return Source(*read_default_photo(), ".jpg") if image is None else read_source(image)
 
 
 def open_bundle(model: Path, plan: ProfilePlan, expect_digest: tuple[str, ...]) -> Bundle:
@@ -103,6 +118,7 @@ def measure(
     layers: bool,
     repeat: int | None,
     store: bool,
+    power: bool,
 ) -> dict[str, Any]:
     """Measure on the backend that was chosen.
 
@@ -112,10 +128,9 @@ def measure(
     from ...runtime.profiling import profile as work
 
     if choice.wanted:
-        return measure_on_engines(bundle, source, plan, choice, layers=layers, repeat=repeat)
-    return measure_on_cpu(
-        bundle, source, work.choose_backends(bundle, plan, choice.backend), layers=layers, store=store
-    )
+        return measure_on_engines(bundle, source, plan, choice, layers=layers, repeat=repeat, power=power)
+    chosen = work.choose_backends(bundle, plan, choice.backend)
+    return measure_on_cpu(bundle, source, chosen, layers=layers, store=store, power=power)
 
 
 def write_page(report: dict[str, Any], html: Path | None) -> None:
@@ -131,23 +146,34 @@ def write_page(report: dict[str, Any], html: Path | None) -> None:
         write_atomically(html, render(report).encode())
 
 
-def measure_on_cpu(bundle: Bundle, source: Source, plan: ProfilePlan, *, layers: bool, store: bool) -> dict[str, Any]:
+def measure_on_cpu(
+    bundle: Bundle, source: Source, plan: ProfilePlan, *, layers: bool, store: bool, power: bool
+) -> dict[str, Any]:
     """Measure on the processor.
 
     Raises:
         UserError, GateError: see `measure`.
     """
     from ...runtime.profiling import profile as work
+    from ...runtime.profiling.energy.cpu import measure_energy
 
     if store and any(bundle.has_graph(setting.precision, "net_r_packed") for setting in plan.settings):
         check_cache()
     with working("profiling") as progress:
         found = work.measure(bundle, source, plan, progress, layers=layers, store=store)
-    return {**found, "engine": None, "files": {}, "backend": plan.settings[0].backend}
+        energy = measure_energy(bundle, source, plan, progress) if power else None
+    return {**found, "engine": None, "files": {}, "backend": plan.settings[0].backend, "power": energy}
 
 
 def measure_on_engines(
-    bundle: Bundle, source: Source, plan: ProfilePlan, choice: EngineChoice, *, layers: bool, repeat: int | None
+    bundle: Bundle,
+    source: Source,
+    plan: ProfilePlan,
+    choice: EngineChoice,
+    *,
+    layers: bool,
+    repeat: int | None,
+    power: bool,
 ) -> dict[str, Any]:
     """Measure the engines of the bundle.
 
@@ -155,6 +181,7 @@ def measure_on_engines(
         UserError, GateError, EngineError, MemoryError: see `measure_engines`.
     """
     from ...runtime.profiling import profile as work
+    from ...runtime.profiling.energy.engines import measure_engine_energy
     from ...runtime.profiling.engines.profile import check_plan, check_source, measure_engines
 
     setting = make_setting(choice, layers=layers, repeat=repeat)
@@ -162,17 +189,20 @@ def measure_on_engines(
     checked = check_source(source)
     with working("profiling") as progress:
         engine = measure_engines(bundle, checked, plan, setting, progress)
+        energy = measure_engine_energy(bundle, checked, plan, setting, progress) if power else None
     files = {
         "times": choice.export_times,
         "profile": choice.export_profile,
         "layer_info": choice.export_layer_info,
     }
-    return {**work.EMPTY, "engine": engine, "files": {name: file and str(file) for name, file in files.items()}}
+    named = {name: file and str(file) for name, file in files.items()}
+    return {**work.EMPTY, "engine": engine, "files": named, "power": energy}
 
 
 def show_report(report: dict[str, Any], console: Console) -> None:
     """Print a report for people."""
     (show_profile if report["engine"] is None else show_engine_profile)(report, console)
+    show_power(report["power"], console)
 
 
 def refuse_checkpoint(path: Path) -> None:

@@ -25,6 +25,7 @@ from .engine_tables import (
     list_step_rows,
     picture_cells,
 )
+from .power import render_power
 from .tables import Row, percent
 
 TOP_LAYERS = 40
@@ -53,7 +54,7 @@ def render_engine_report(report: dict[str, Any]) -> str:
         intro=escape(INTRODUCTION),
         machine=escape(f"{'; '.join(names)}. {machine_line(report['machine'])}."),
         tiles="\n".join(_tiles(engine)),
-        sections="\n".join(_sections(engine)),
+        sections="\n".join([*_sections(engine), *render_power(report["power"])]),
         notes=render_items(conclude_engines(report)),
         footer="Percentiles of the engine are times that were measured, without interpolation.",
     )

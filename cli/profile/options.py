@@ -95,6 +95,10 @@ CheckSize = Annotated[
 LayersToo = Annotated[
     bool, typer.Option("--layers/--no-layers", help="Profile the layers of each graph too.", rich_help_panel=CASES)
 ]
+PowerToo = Annotated[
+    bool,
+    typer.Option("--power/--no-power", help="Measure joules too, where a meter can be read.", rich_help_panel=CASES),
+]
 NoStore = Annotated[
     bool, typer.Option("--no-store", help="Do not store this machine's tuning.", rich_help_panel=OUTPUT)
 ]

@@ -10,6 +10,7 @@ from typing import Any
 from ..pages.charts import BarChart, LineChart
 from ..pages.parts import render_items, render_page, render_table, render_tile
 from ..shared.output import number
+from .power import render_power
 from .tables import (
     Row,
     conclusions,
@@ -46,7 +47,7 @@ def render_report(report: dict[str, Any]) -> str:
         intro=escape(_introduction(report)),
         machine=escape(f"{machine_line(report['machine'])}. {versions}."),
         tiles="\n".join(_tiles(report)),
-        sections="\n".join(_sections(report)),
+        sections="\n".join([*_sections(report), *render_power(report["power"])]),
         notes=render_items(conclusions(report)),
         footer=FOOTER,
     )

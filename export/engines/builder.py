@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -33,6 +34,8 @@ Profile = Mapping[str, list[list[int]]]
 """Least, usual and largest shape of each input by its name."""
 PLUGIN_LAYER = "PLUGIN_V3"
 """TensorRT's name of the type of a plugin layer."""
+_MEMORY = re.compile(r"SIGKILL|memory ran out|out of memory|OutOfMemory|insufficient memory", re.IGNORECASE)
+"""Words of ends and messages whose reason is memory."""
 _WORKER = Path(__file__).with_name("child") / "worker.py"
 _RUN = "import runpy; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
 """Python statements that run a file. Its folder is not on the module path, where our files would hide other modules."""
@@ -96,6 +99,7 @@ def build_engine(
     model = _load(graph)
     package, _ = builder_of(target)
     nodes = read_nodes(model, graph)
+    memory = care.memory if options.workspace is None else options.workspace << 20
     timing = None if target.rtx else care.timing  # where RTX has none
     with scratch_folder("engine") as folder, _place_beside(timing) as timing_part:
         job = {
@@ -108,16 +112,36 @@ def build_engine(
             "outputs": list(outputs),
             "tf32": options.tf32,
             "level": options.level,
-            "memory": care.memory if options.workspace is None else options.workspace << 20,
+            "memory": memory,
             "timing": str(timing) if timing else None,
             "timing_part": str(timing_part) if timing_part else None,
             "bodies": _has_bodies(model),
         }
         answer = run_worker(job, folder, care)
         if "error" in answer:
-            raise UserError(f"{package} builds no engine from {graph}: {answer['error']}")
+            advice = advise_memory(answer["error"], memory)
+            raise UserError(f"{package} builds no engine from {graph}: {answer['error']}{advice}")
         plugins = check_layers(nodes, answer["layers"], answer["bodies"]) if library else 0
         return Engine((folder / "engine").read_bytes(), len(answer["layers"]), plugins, tuple(answer["notes"]))
+
+
+def advise_memory(error: str, limit: int | None) -> str:
+    """Say how a build gets along with less memory.
+
+    Args:
+        error: reason why there is no engine.
+        limit: bytes that the layers could use; None where TensorRT set its own limit.
+
+    Returns:
+        The end of a sentence; empty where memory was not the reason.
+    """
+    if not _MEMORY.search(error):
+        return ""
+    had = "" if limit is None else f", whose layers could use {limit / 2**30:.1f} GiB"
+    return (
+        f"{had}; give less to them (--workspace MIB), take a smaller --max-size, close other programs, or add swap, "
+        "which takes what those hold (on a Jetson, spair doctor has the commands); nothing was changed"
+    )
 
 
 def _load(graph: Path) -> onnx.ModelProto:

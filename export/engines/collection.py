@@ -20,10 +20,14 @@ from ...runtime.bundle.engines import SERVED, WHOLE
 from ...runtime.bundle.reader import Bundle
 from ...runtime.bundle.writer import Content
 from ...runtime.clock import ReportProgress
+from ...runtime.machine.board.stacks import list_stacks
 from ..passes.pixels import Layout
 from .builder import Engine, Supervision
 from .estimate import BuildTimes, Estimate
 from .graph import prepare_engine_graph
+from .kit.order import KitOrder
+from .kit.page import PAGE, write_page
+from .kit.script import SCRIPT, write_script
 from .options import EngineOptions
 from .packages import ElsewhereError, builder_of, find_memory_limit, find_target_device
 from .parts import Order, build_order, load_order, make_orders
@@ -120,6 +124,8 @@ def collect_target(
         found.files[f"{folder}/kernels.json"] = (json.dumps(build.report, indent=1) + "\n").encode()
         found.files[f"{folder}/kernels.txt"] = format_report(build.report).encode()
         found.entry["report"] = f"{folder}/kernels.json"
+    if list_stacks(target.name):
+        _add_kit(found, KitOrder(target, tuple(precisions), options or EngineOptions(), served))
     if options is None:
         return found
     try:
@@ -133,6 +139,13 @@ def collect_target(
     orders = make_orders(bundle, target, build.library, precisions, options, builder, served=served)
     _build_orders(found, orders, target, build.library, options, around)
     return found
+
+
+def _add_kit(found: TargetFiles, order: KitOrder) -> None:
+    """Add the script and the page for a Jetson board."""
+    for key, name, text in (("install", SCRIPT, write_script(order)), ("page", PAGE, write_page(order))):
+        found.entry[key] = f"plugins/{order.target.name}/{name}"
+        found.files[found.entry[key]] = text.encode()
 
 
 def _build_orders(

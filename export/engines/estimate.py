@@ -11,6 +11,7 @@ from typing import Any
 from ...runtime.bounds.files import read_text
 from ...runtime.bounds.values import parse_json
 from ...runtime.bundle.engine_key import EngineKey
+from ...runtime.clock import format_seconds
 from ...runtime.files import write_atomically
 
 
@@ -105,8 +106,3 @@ def _read(file: Path | None) -> dict[str, float]:
         return {str(name): float(seconds) for name, seconds in found.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
-
-
-def format_seconds(seconds: float) -> str:
-    """Format a time for people."""
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -7,10 +7,10 @@ import importlib.metadata
 import importlib.util
 import platform
 import re
-from pathlib import Path
 
 from ...plugins.compiler.targets import Target
 from ...runtime.errors import UserError
+from ...runtime.machine.board.memory import SMALL, read_board_memory
 from ...runtime.machine.gpu import Device, find_device, read_free_memory
 
 NAMES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
@@ -18,6 +18,8 @@ NAMES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
 _SHARE, _SHARE_OF_SHARED = 0.8, 0.5
 """Shares of the free memory that a builder's layers may use. Where processor and GPU have the same memory, the builder
 itself needs some of it, and the system ends processes when none is left."""
+_MOST_ON_SMALL = 2 << 30
+"""Most bytes that layers may use in a build on a board of 8 GB, where TensorRT and the system need the rest."""
 
 
 class ElsewhereError(UserError):
@@ -131,20 +133,9 @@ def find_memory_limit(device: Device, free: int | None = None) -> int:
     free = read_free_memory() if free is None else free
     if not device.integrated:
         return int(_SHARE * free)
-    available = _read_available()
-    return int(_SHARE_OF_SHARED * (free if available is None else min(free, available)))
-
-
-def _read_available(path: Path = Path("/proc/meminfo")) -> int | None:
-    """Return the bytes of main memory that programs can have.
-
-    It is None where Linux does not say.
-    """
-    try:
-        found = re.search(r"^MemAvailable:\s+(\d+) kB$", path.read_text(), re.MULTILINE)
-    except OSError:
-        return None
-    return 1024 * int(found[1]) if found else None
+    available = read_board_memory().available
+    share = int(_SHARE_OF_SHARED * (free if available is None else min(free, available)))
+    return min(share, _MOST_ON_SMALL) if device.memory <= SMALL else share
 
 
 def _check_versions(target: Target, package: str, version: str, device: Device | None) -> None:

@@ -22,13 +22,12 @@ from ...runtime.bundle.engines import WHOLE
 from ...runtime.bundle.reader import Bundle
 from ...runtime.bundle.writer import check_extendable, extend_bundle
 from ...runtime.cache import cache_folder
-from ...runtime.clock import ReportProgress
+from ...runtime.clock import ReportProgress, format_seconds
 from ...runtime.errors import GateError, UserError
 from ...runtime.files import sha256
 from ...runtime.trust import trust_digests
 from ..operators.table import DOMAIN
 from .collection import Circumstances, TargetFiles, collect_target
-from .estimate import format_seconds
 from .gate.staging import gate_target
 from .local import LOCAL, advise_library, make_local_target
 from .options import EngineOptions
@@ -133,6 +132,7 @@ def _report(bundle: Bundle, target: Target, build: Build, found: TargetFiles) ->
         "gate": found.gates,
         "estimate": found.estimate.to_json() if found.estimate else None,
         "on_target": list(found.commands),
+        "install": str(bundle.path / found.entry["install"]) if "install" in found.entry else None,
         "notes": list(found.notes),
         "kernels": list(build.report["kernels"]) if build.report else [],
     }

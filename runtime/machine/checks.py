@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import platform
-import sys
-from pathlib import Path
 
+from .board.facts import BoardFacts, read_facts
+from .board.findings import list_findings
+from .board.identity import Jetson, find_jetson
 from .driver import probe_driver
-from .jetson import ALLOCATION_BUG, Jetson, find_jetson
 from .packages import ask_package, list_onnxruntimes
 from .probes import Probe
-from .remedies import SYSTEM_PACKAGES, explain_failure
+from .remedies import explain_failure
 
 _PACKAGES = {
     "tensorrt": ("tensorrt", "str(module.__version__)"),
@@ -30,9 +29,6 @@ _LOAD_PROVIDER = """
 ]]
 """
 
-_SYSTEM_PYTHONS = {6: (3, 10), 7: (3, 12)}
-"""JetPack: version of the Python that its packages are for."""
-
 
 def check_gpu_software() -> dict[str, Probe]:
     """Check driver, GPUs and packages for engines.
@@ -43,7 +39,7 @@ def check_gpu_software() -> dict[str, Probe]:
     """
     jetson = find_jetson()
     driver, gpu = probe_driver()
-    found = {"driver": driver, "gpu": gpu, "jetson": check_jetson(jetson)}
+    found = {"driver": driver, "gpu": gpu, "jetson": check_jetson(None if jetson is None else read_facts(jetson))}
     for name in _PACKAGES:
         found[name] = check_package(name, jetson)
     for name, other in (("pycuda", "cuda-bindings"), ("cuda-bindings", "pycuda")):
@@ -67,47 +63,21 @@ def check_package(name: str, jetson: Jetson | None) -> Probe:
     return Probe(True, answer.value, None)
 
 
-def check_jetson(jetson: Jetson | None, environment: Path = Path(sys.prefix)) -> Probe:
-    """Check a Jetson's software for known traps.
+def check_jetson(facts: BoardFacts | None) -> Probe:
+    """Check a Jetson for known traps.
 
     Args:
-        jetson: the board; None on other machines.
-        environment: folder of the Python environment.
+        facts: the board; None on other machines.
+
+    Returns:
+        The first fault with its remedy, else the board. `list_findings` has all.
     """
-    if jetson is None:
+    if facts is None:
         return Probe(True, None, "this machine is no Jetson")
-    if jetson.l4t == ALLOCATION_BUG:
-        return Probe(
-            False,
-            jetson.l4t,
-            f"L4T {ALLOCATION_BUG} fails large allocations on the GPU (NvMapMemAllocInternalTagged, error 12): upgrade "
-            "to L4T 36.5, which is JetPack 6.2.2",
-        )
-    if importlib.util.find_spec("tensorrt") is None:
-        wanted = _SYSTEM_PYTHONS.get(jetson.jetpack or 0, sys.version_info[:2])
-        if wanted != sys.version_info[:2]:
-            return Probe(
-                False,
-                jetson.l4t,
-                f"JetPack's packages are for Python {wanted[0]}.{wanted[1]}, this is {platform.python_version()}: make "
-                f"the environment with /usr/bin/{SYSTEM_PACKAGES}",
-            )
-        if _is_isolated(environment):
-            return Probe(
-                False,
-                jetson.l4t,
-                f"this Python environment does not see the packages of JetPack: make it with {SYSTEM_PACKAGES}",
-            )
-    return Probe(True, jetson.l4t, str(jetson))
-
-
-def _is_isolated(environment: Path) -> bool:
-    try:
-        text = (environment / "pyvenv.cfg").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False  # the system's own Python
-    entries = dict(line.replace(" ", "").lower().split("=", 1) for line in text.splitlines() if "=" in line)
-    return entries.get("include-system-site-packages") != "true"
+    fault = next((finding for finding in list_findings(facts) if finding.fault), None)
+    if fault is None:
+        return Probe(True, facts.board.l4t, str(facts.board))
+    return Probe(False, facts.board.l4t, fault.sentence + (f": {fault.command}" if fault.command else ""))
 
 
 def check_onnxruntime_gpu() -> Probe:

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
-from .gpu import DRIVER
+from .gpu import DRIVER, ask_place
 
 SECONDS = 10.0
 """Seconds after which nvidia-smi is given up."""
@@ -57,17 +57,7 @@ def read_clocks(library: str = DRIVER) -> Clocks:
         return Clocks()
     if driver.cuInit(ctypes.c_uint(0)):
         return Clocks()
-    return _ask_program(_read_place(driver)) or _ask_driver(driver)
-
-
-def _read_place(driver: ctypes.CDLL) -> str | None:
-    """Return the place on the PCI bus.
-
-    The order of nvidia-smi is another one than that of CUDA.
-    """
-    name = ctypes.create_string_buffer(32)
-    code = driver.cuDeviceGetPCIBusId(name, ctypes.c_int(len(name)), ctypes.c_int(0))
-    return None if code else name.value.decode()
+    return _ask_program(ask_place(driver)) or _ask_driver(driver)
 
 
 def _ask_program(place: str | None) -> Clocks | None:

@@ -99,6 +99,32 @@ def read_free_memory(library: str = DRIVER) -> int:
     return free.value
 
 
+def read_place(library: str = DRIVER) -> str | None:
+    """Return the first GPU's place on the PCI bus.
+
+    Args:
+        library: library of the NVIDIA driver.
+
+    Returns:
+        None where there is no driver, or no GPU.
+    """
+    try:
+        driver = ctypes.CDLL(library)
+    except OSError:
+        return None
+    return None if driver.cuInit(ctypes.c_uint(0)) else ask_place(driver)
+
+
+def ask_place(driver: ctypes.CDLL) -> str | None:
+    """Ask a driver for the place of its first GPU.
+
+    The driver was started before. The order of NVIDIA's other programs and libraries is another one than that of CUDA.
+    """
+    name = ctypes.create_string_buffer(32)
+    code = driver.cuDeviceGetPCIBusId(name, ctypes.c_int(len(name)), ctypes.c_int(0))
+    return None if code else name.value.decode()
+
+
 def list_gpus() -> tuple[list[str], str | None]:
     """List the names of the NVIDIA GPUs.
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from .board.identity import find_jetson
 from .gpu import list_gpus
-from .jetson import find_jetson
 from .packages import ask_package
 from .remedies import explain_failure
 

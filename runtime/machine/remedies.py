@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from .jetson import Jetson
+from .board.findings import SYSTEM_PACKAGES
+from .board.identity import Jetson
 from .packages import Answer
 
 NO_DRIVER = (
@@ -15,9 +16,6 @@ NO_DRIVER = (
     "(on a Jetson --runtime nvidia)"
 )
 """Remedy for a machine without libcuda.so.1."""
-
-SYSTEM_PACKAGES = "python3 -m venv --system-site-packages"
-"""Command that makes an environment which sees the packages of JetPack."""
 
 _CAUSES = (
     (

@@ -8,9 +8,14 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from .board.facts import describe_state, read_facts
+from .board.files import ROOT
+from .board.findings import list_findings
+from .board.identity import find_jetson
 from .gpu import list_gpus
 from .packages import list_onnxruntimes
 from .processor import count_cores, read_cpu_name, read_features
@@ -34,6 +39,65 @@ def describe_machine() -> dict[str, Any]:
         "gpus": gpus,
         "gpu_reason": reason,
     }
+
+
+def describe_board(root: Path = ROOT) -> dict[str, Any] | None:
+    """Describe a Jetson board with what is found about it.
+
+    Args:
+        root: root folder of the system.
+
+    Returns:
+        {"model", "part", "l4t", "jetpack", "stack", "container", "memory", "state", "packages", "camera", "findings"};
+        None on other machines.
+    """
+    board = find_jetson(root)
+    if board is None:
+        return None
+    facts, stack = read_facts(board, root), board.stack
+    return {
+        "model": board.model,
+        "part": board.part,
+        "l4t": board.l4t,
+        "jetpack": board.release,
+        "stack": stack
+        and {"cuda": _join(stack.cuda), "tensorrt": _join(stack.tensorrt), "python": _join(stack.python)},
+        "container": board.container,
+        "memory": asdict(facts.memory),
+        "state": describe_state(root),
+        "packages": facts.software.packages,
+        "camera": {**asdict(facts.camera), "devices": list(facts.camera.devices)},
+        "findings": [finding._asdict() for finding in list_findings(facts)],
+    }
+
+
+def board_lines(board: dict[str, Any]) -> list[str]:
+    """Say the board and its state in a few lines.
+
+    Args:
+        board: description by `describe_board`.
+    """
+    state, memory = board["state"], board["memory"]
+    mode, gpu = state["power_mode"], state["clocks"]["gpu"]
+    jetpack = f"JetPack {board['jetpack']}" if board["jetpack"] else "an unknown JetPack"
+    names = [board["model"] or "a Jetson of unknown model", f"L4T {board['l4t'] or 'unknown'}", jetpack]
+    power = "unknown" if mode["number"] is None else f"{mode['name'] or 'without a name'} (mode {mode['number']})"
+    clock = "unknown"
+    if gpu and None not in gpu.values():
+        clock = f"{gpu['mhz']:.0f} MHz of {gpu['least_mhz']:.0f} to {gpu['most_mhz']:.0f} MHz"
+    sizes = ", ".join(
+        f"{name} {'unknown' if memory[key] is None else f'{memory[key] / 2**30:.1f} GiB'}"
+        for name, key in (("memory", "total"), ("available", "available"), ("zram", "zram"), ("swap", "swap"))
+    )
+    return [
+        ", ".join([*names, *(["in a container"] if board["container"] else [])]),
+        f"power mode {power}, GPU {clock}",
+        sizes,
+    ]
+
+
+def _join(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"
 
 
 def machine_line(machine: dict[str, Any]) -> str:

@@ -7,7 +7,10 @@ import pytest
 from spair.runtime.bundle import cleaning
 from spair.runtime.cpu import probe as kernels
 from spair.runtime.machine import checks, probes
+from spair.runtime.machine import report as machine_report
 from spair.runtime.machine.probes import Probe
+from spair.runtime.machine.report import describe_board
+from tests.runtime.machine.board.trees import ORIN_NX, write
 from tests.temporary.dead import left_by_the_dead
 
 
@@ -97,3 +100,24 @@ def test_a_cleaning_that_fails_has_an_exit_code(spair, monkeypatch, tmp_path):
 def test_folders_are_for_cleaning(spair, tmp_path):
     spair("doctor", tmp_path).refused("is for cleaning; add --clean")
     spair("doctor", "--clean", tmp_path / "absent").refused("it is not a folder")
+
+
+def test_a_board_is_shown_with_its_findings_and_their_commands(spair, monkeypatch, tmp_path):
+    monkeypatch.setattr(probes, "PROBES", {})
+    root = write(tmp_path / "board", ORIN_NX)
+    monkeypatch.setattr(machine_report, "describe_board", lambda: describe_board(root))
+    lines = spair("doctor").out.splitlines()
+    assert "NVIDIA Jetson Orin NX Engineering Reference Developer Kit, L4T 36.4.7, JetPack 6.2.1" in lines
+    assert "power mode MAXN (mode 0), GPU 306 MHz of 306 to 1020 MHz" in lines
+    assert "memory 14.9 GiB, available 7.5 GiB, zram 0.0 GiB, swap 16.0 GiB" in lines
+    place = next(index for index, line in enumerate(lines) if line.startswith("fault, allocation: L4T 36.4.7 fails"))
+    assert lines[place + 1].startswith("    sudo sed -i s/r36.4/r36.5/ ")
+    board = spair("doctor", "--json").json["board"]
+    assert (board["jetpack"], board["part"], board["stack"]["tensorrt"]) == ("6.2.1", "p3767-0000", "10.3")
+    assert {"name", "fault", "sentence", "command"} == set(board["findings"][0])
+
+
+def test_another_machine_has_no_board(spair, monkeypatch, tmp_path):
+    monkeypatch.setattr(probes, "PROBES", {})
+    monkeypatch.setattr(machine_report, "describe_board", lambda: describe_board(tmp_path))
+    assert spair("doctor", "--json").json["board"] is None and "advice" not in spair("doctor").out

@@ -13,35 +13,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.docs.areas import (
+    AREAS,
+    ENGINES,
+    JETSON,
+    PLUGINS,
+    POWER,
+    PROCESSORS,
+    PROGRAMS,
+    PROVIDER,
+    TRAINING,
+)
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "unverified.md"
 SKIPS = ("pytest.skip", "pytest.mark.skip", "pytest.mark.skipif", "pytest.importorskip")
-ENGINES, PLUGINS, PROVIDER, JETSON, PROGRAMS, TRAINING, MACHINES, TRITON, PROCESSORS = (
-    "Engines on a GPU",
-    "Plugins on GPUs other than an H100",
-    "ONNX Runtime's CUDA provider",
-    "Jetson",
-    "Programs whose sources were only read",
-    "Training on a GPU",
-    "Several machines",
-    "Triton on a GPU",
-    "Kernels for AVX-512 and VNNI",
-)
-"""Titles of the areas."""
-
-
-@dataclass(frozen=True)
-class Area:
-    """Part of the project that needs a machine which was not at hand."""
-
-    title: str
-    unknown: str
-    """Sentences on what is not known."""
-    known: str
-    """Sentences on what is checked in its place."""
-    commands: tuple[str, ...]
-    """Command lines that verify it, in a clone."""
-
 
 _INTRODUCTION = (
     "No GPU with TensorRT and no Jetson was at hand while this was written. This page says what therefore ran nowhere, "
@@ -51,106 +37,13 @@ _ORIGIN = (
     "The page is made from the tests that wait for such a machine, by `python -m tests.docs.unverified`. A test fails "
     "when it is out of date, or when a new skip is in none of its areas."
 )
-AREAS = (
-    Area(
-        ENGINES,
-        "No engine has run on a real GPU, neither of TensorRT nor of TensorRT-RTX. So nobody has seen whether engines "
-        "restore pictures as ONNX Runtime does, how fast they are, and how memory, streams and CUDA graphs behave. The "
-        "command lines of `spair inspect --polygraphy` that run engines have not run either.",
-        "Engines of TensorRT-RTX are built, and each node of the network is found in them. The code that runs engines "
-        "runs on an emulated GPU, see tests/emulated. `spair build` compares each engine with ONNX Runtime before it "
-        "stores it, on a machine that can run it.",
-        (
-            "spair export rain --out rain.spair",
-            "spair build rain.spair --target local",
-            "python -m pytest tests/gpu",
-            "python -m benchmarks.gpu.latency",
-        ),
-    ),
-    Area(
-        PLUGINS,
-        "The plugins ran on an H100, without TensorRT ([results](results/gpu.md)). They ran on no other GPU, and in no "
-        "engine.",
-        "The code for every architecture is compiled, and checked for spilled registers and known faults of the "
-        "compiler.",
-        ("python -m pytest tests/gpu/plugins", "python -m benchmarks.gpu.plugins"),
-    ),
-    Area(
-        PROVIDER,
-        "`--backend cuda` never ran. So nobody has seen whether ONNX Runtime's CUDA provider takes the graphs and "
-        "restores the same pictures.",
-        "The refusals are tested with a provider that gives a node back to the CPU.",
-        (
-            "pip uninstall -y onnxruntime && pip install --no-deps onnxruntime-gpu",
-            "python -m pytest tests/runtime/laws/test_contract.py tests/runtime/backends",
-        ),
-    ),
-    Area(
-        JETSON,
-        "Nothing ran on a Jetson: no installation, library, engine or time.",
-        "The plugin libraries for Jetson are compiled and linked, and the library that registers them is opened on an "
-        "emulated processor (QEMU). The pages follow NVIDIA's documentation and the reports of others.",
-        ("spair doctor", "spair build rain.spair --target local --library FILE", "python -m pytest tests/gpu"),
-    ),
-    Area(
-        PROGRAMS,
-        "How these programs take the plugin library is known from their sources alone.",
-        "The library that registers the plugins is opened as these programs open it, under TensorRT-RTX and beside "
-        "doubles of TensorRT's registry.",
-        (),
-    ),
-    Area(
-        TRAINING,
-        "Training ran on an H100 ([results](results/training.md)) before masks were chosen in the compiled graph. "
-        "That, and training on several GPUs or machines, has not run.",
-        "The same steps run on the CPU, and on two processes.",
-        ("python -m pytest tests/gpu/test_training.py", "python -m benchmarks.gpu.training"),
-    ),
-    Area(
-        TRITON,
-        "No repository for ONNX Runtime's CUDA provider or for engines has served a request: Triton's own backends for "
-        "them, batches and warm-ups on a GPU, and the container of a release never ran. Of most releases in the table "
-        "the version of TensorRT is not proven.",
-        "A real Triton, of the package nvidia-pytriton, answers on the CPU through a backend that runs the same graph "
-        "in ONNX Runtime. It takes the configurations for a GPU up to the backend or the GPU that it lacks.",
-        (
-            "spair build rain.spair --target local --served",
-            "spair repository rain.spair --out repository --device tensorrt",
-            "docker build -t spair-triton repository",
-        ),
-    ),
-    Area(
-        MACHINES,
-        "Neither `spair restore --ray` nor servers behind a load balancer ran on more than one machine, on shared "
-        "folders of a network, or with a GPU for each actor. The manifests for Kubernetes and the dashboard were in no "
-        "cluster and no Grafana, and the image was not built.",
-        "`make ray` runs a cluster of two nodes on one machine and loses one of them. HAProxy runs before two real "
-        "servers, one of which is killed and one restarted. The manifests fit the schemas of Kubernetes, systemd takes "
-        "the unit, and the dashboard names only metrics that a server has.",
-        (
-            "make ray",
-            "python -m pytest tests/serving/deploy",
-            "podman build -f serving/deploy/Containerfile -t spair-serve:0.1.0 .",
-            "kubectl apply -f serving/deploy/kubernetes.yaml",
-        ),
-    ),
-    Area(
-        PROCESSORS,
-        "The kernels of `--backend cpu` for AVX-512, VNNI and AVX-512 BF16 run only where the processor has them, so a "
-        "run of the tests on another processor says nothing of them. How fast those for NEON are is not known. The "
-        "wheel for ARM was never installed on an ARM processor. Matrix units (AMX) are not used.",
-        "All tests of the kernels passed on a Xeon with AVX-512, VNNI and BF16. Those for NEON with and without dot "
-        "products and BF16 run on an emulated processor (QEMU), where the library of the wheel loads too. Opening a "
-        "bundle compares every layer with ONNX Runtime, so that wrong kernels are not used.",
-        ("spair doctor", "python -m pytest tests/plugins/cpu tests/runtime/cpu"),
-    ),
-)
-"""Areas in the order of the page."""
 
 PLACES = {
     "tests/gpu/": ENGINES,
     "tests/gpu/plugins/": PLUGINS,
     "tests/gpu/test_plugins.py": PLUGINS,
+    "tests/gpu/test_board.py": JETSON,
+    "tests/gpu/test_energy.py": POWER,
     "tests/gpu/test_training.py": TRAINING,
 }
 """Areas of the tests that need a GPU; the longest place that fits counts."""

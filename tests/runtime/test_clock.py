@@ -3,7 +3,7 @@
 import pytest
 
 from spair.runtime import clock as clock_module
-from spair.runtime.clock import StageClock
+from spair.runtime.clock import StageClock, format_seconds
 
 
 @pytest.fixture
@@ -45,3 +45,7 @@ def test_clocks_do_not_share_their_seconds(readings):
     with first.stage("net_l"):
         pass
     assert second.seconds == {}
+
+
+def test_times_are_short():
+    assert [format_seconds(value) for value in (0.4, 89, 90, 3600)] == ["0 s", "89 s", "2 min", "60 min"]

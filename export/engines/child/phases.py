@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from ....runtime.clock import ReportProgress
+from ....runtime.clock import ReportProgress, format_seconds
+
+LEAST_SECONDS, LEAST_SHARE = 20.0, 0.05
+"""Seconds and share of a phase from which on the rest is estimated."""
 
 
 @dataclass
@@ -23,14 +28,16 @@ class PhaseProgress:
     `["start", name, parent, steps]`, `["step", name, number]`, `["finish", name]`.
     """
 
-    def __init__(self, what: str, report: ReportProgress) -> None:
+    def __init__(self, what: str, report: ReportProgress, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin without phases.
 
         Args:
             what: words for the whole work, the beginning of every report.
-            report: called when the percentage or the outermost phase changes.
+            report: called when the percentage, the time that is left or the outermost phase changes.
+            clock: returns the seconds.
         """
-        self._what, self._report = what, report
+        self._what, self._report, self._clock = what, report, clock
+        self._start = 0.0
         self._phases: list[_Phase] = []
         self._told = ""
 
@@ -44,6 +51,8 @@ class PhaseProgress:
         except ValueError:
             return
         if event == "start":
+            if not self._phases:
+                self._start = self._clock()
             self._phases.append(_Phase(name, more[0], max(int(more[1]), 1)))
         elif event == "step":
             for phase in self._phases:
@@ -57,10 +66,21 @@ class PhaseProgress:
         if not self._phases:
             return
         outer = self._phases[0]
-        words = f"{self._what}: {outer.name}, {100 * self._share(outer):.0f} %"
+        share = self._share(outer)
+        words = f"{self._what}: {outer.name}, {100 * share:.0f} %{self._estimate(share)}"
         if words != self._told:
             self._told = words
             self._report(words)
+
+    def _estimate(self, share: float) -> str:
+        """Say how long the outermost phase still takes.
+
+        It is taken to go on at its pace so far. Nothing is said before there is enough to tell from.
+        """
+        seconds = self._clock() - self._start
+        if seconds < LEAST_SECONDS or not LEAST_SHARE <= share < 1.0:
+            return ""
+        return f", {format_seconds(seconds * (1 - share) / share)} left at this pace"
 
     def _share(self, phase: _Phase) -> float:
         """Return the done share of a phase, 0..1.

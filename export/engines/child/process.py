@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -43,6 +44,7 @@ def run_child(
         Nothing for a child that ended well. Else the reason, with the last words of the log.
     """
     reader, writer = os.pipe()
+    kills = count_kills()
     try:
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
@@ -57,6 +59,7 @@ def run_child(
             )
         os.close(writer)
         writer = -1
+        _offer(process.pid)
         with _ended(process):
             late = not _follow(process, reader, read_line, None if timeout is None else time.monotonic() + timeout)
             code = None if late else process.wait()
@@ -64,7 +67,9 @@ def run_child(
         for number in (reader, writer):
             if number >= 0:
                 os.close(number)
-    reason = f"its process was stopped after {timeout:g} seconds" if code is None else _describe(code)
+    reason = (
+        f"its process was stopped after {timeout:g} seconds" if code is None else _describe(code, count_kills() - kills)
+    )
     return reason and reason + _read_tail(folder / "log")
 
 
@@ -150,8 +155,36 @@ def _wait(process: subprocess.Popen[bytes], deadline: float | None) -> bool:
     return True
 
 
-def _describe(code: int) -> str:
-    """Describe a bad end of a process."""
+def _offer(process: int) -> None:
+    """Let the system end a child before all other processes.
+
+    Where memory runs out, Linux takes the process of the highest score. This one, which waits for the child and says
+    what became of it, must not be taken.
+    """
+    with contextlib.suppress(OSError):  # the child has ended already, or this is not Linux
+        Path(f"/proc/{process}/oom_score_adj").write_text("1000")
+
+
+def count_kills(statistics: Path = Path("/proc/vmstat")) -> int:
+    """Count the processes that Linux ended for want of memory.
+
+    Args:
+        statistics: file of Linux; 0 where it does not tell.
+    """
+    try:
+        found = re.search(r"^oom_kill (\d+)$", statistics.read_text(), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0
+
+
+def _describe(code: int, kills: int) -> str:
+    """Describe a bad end of a process.
+
+    Args:
+        code: its exit code, negative after a signal.
+        kills: number of processes that the system ended meanwhile, for want of memory.
+    """
     if code == 0:
         return ""
     if code > 0:
@@ -160,6 +193,8 @@ def _describe(code: int) -> str:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
+    if name == "SIGKILL" and kills:
+        return "the system ended its process because memory ran out"
     hint = ", as the system does when memory runs out" if name == "SIGKILL" else ""
     return f"its process was ended by {name}{hint}"
 

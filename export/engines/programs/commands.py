@@ -35,12 +35,33 @@ def make_build_command(
         options: how the engines are built.
         served: build the engine of the served contract too.
     """
-    sizes = (("--usual-size", options.usual), ("--max-size", options.largest))
-    words: list[str | Path] = ["spair", "build", bundle, "--target", target.name, "--library", library]
-    words += [word for precision in precisions for word in ("--precision", precision)]
-    words += [word for name, (width, height) in sizes for word in (name, f"{width}x{height}")]
+    return quote(
+        "spair",
+        "build",
+        bundle,
+        "--target",
+        target.name,
+        "--library",
+        library,
+        *list_build_words(precisions, options, served=served),
+    )
+
+
+def list_build_words(precisions: Sequence[str], options: EngineOptions, *, served: bool) -> list[str]:
+    """List the options of `spair build` for its engines.
+
+    Args:
+        precisions: engines to build.
+        options: how the engines are built.
+        served: build the engine of the served contract too.
+    """
+    words = [word for precision in precisions for word in ("--precision", precision)]
+    for name, (width, height) in (("--usual-size", options.usual), ("--max-size", options.largest)):
+        words += [name, f"{width}x{height}"]
     words += ["--batch", str(options.batch)] + ["--served"] * served
-    return quote(*words)
+    for name, number in (("--optimization-level", options.level), ("--workspace", options.workspace)):
+        words += [] if number is None else [name, str(number)]
+    return words + [word for pattern in options.keep_outputs for word in ("--keep-outputs", pattern)]
 
 
 def make_trtexec_command(

@@ -55,6 +55,29 @@ def test_long_times_are_in_seconds():
     assert "s" in texts and "10" in texts and "ms" not in texts
 
 
+def test_other_values_keep_their_unit_and_other_names_get_looks():
+    series = {name: [(0.1, 2500.0), (1.0, 0.125)] for name in ("VDD_IN", "a<b", "c", "d", "e")}
+    root = parse(LineChart("joules", series, unit="J").render())
+    texts = [text.text for text in root.iter("text")]
+    assert "J" in texts and "s" not in texts and "a<b" in texts
+    assert [title.text for title in root.iter("title")][:2] == ["VDD_IN, 10 %: 2.5e+03 J", "VDD_IN, 100 %: 0.125 J"]
+    assert len(find(root, "polyline", "line0")) == 2, "the fifth looks as the first"
+    assert [len(find(root, "polyline", f"line{index}")) for index in (1, 2, 3)] == [1, 1, 1]
+    names = [text for text in root.iter("text") if text.text in series]
+    assert max(float(text.get("x")) for text in names) < charts.WIDTH
+
+
+def test_long_names_do_not_lie_on_each_other():
+    names = ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0", "VDDQ_VDD2_1V8AO")
+    root = parse(LineChart("joules", {name: [(1.0, 1.0)] for name in names}, unit="J").render())
+    places = [(float(text.get("x")), float(text.get("y"))) for text in root.iter("text") if text.text in names]
+    letter, height = 7.5, 11  # a little more than those of 12 pixels
+    for (x0, y0), first in zip(places, names, strict=True):
+        assert x0 + letter * len(first) < charts.WIDTH and 0 < y0 < charts.TOP
+        others = [place for place in places if place != (x0, y0)]
+        assert all(abs(y - y0) >= height or x < x0 or x0 + letter * len(first) < x for x, y in others)
+
+
 @pytest.mark.parametrize("series", [{}, {"dense": []}, {"dense": [(0.0, 0.0)]}])
 def test_nothing_to_show_is_no_error(series):
     assert parse(LineChart("times", series).render()).tag == "svg"

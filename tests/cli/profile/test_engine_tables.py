@@ -64,6 +64,7 @@ def make_engine_report(text="x", refused=None, crossover=None, detailed=True):
     return {
         "model": f"/a/{text.replace('/', '')}", "picture": text, "files": {"times": text, "profile": None},
         "machine": {"cpu": text, "cores": 2, "memory_gb": None, "system": text, "python": text, "gpus": []},
+        "power": None,
         "engine": {
             "engines": [engine],
             "latency": [{**sized, "density": 0.25, "differing_from_cpu": 0.0005, "plain": plain, "graph": graph,

@@ -48,7 +48,7 @@ def make_report(text=EVIL, kind="spair", crossover=0.55):
         "versions": {"onnxruntime": text}, "size": [64, 48], "sizes": [[64, 48]], "check_size": [32, 24], "threads": 2,
         "tile": None, "repeat": None, "rows": rows, "stages": [stages], "layers": [layers],
         "checks": [check] * sparse, "curves": curves * sparse, "tuning": [tuning] * sparse,
-        "crossover_density": crossover if sparse else None, "peak_memory_mb": 1389.2,
+        "crossover_density": crossover if sparse else None, "peak_memory_mb": 1389.2, "power": None,
     }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from spair.export.engines.estimate import BuildTimes, Estimate, format_seconds, name_build
+from spair.export.engines.estimate import BuildTimes, Estimate, name_build
 from spair.runtime.bundle.engine_key import EngineKey
 
 KEY = EngineKey(
@@ -72,7 +72,3 @@ def test_the_sentence_says_what_it_is_from(estimate, words, seconds):
 
     assert re.search(f"{words}$", str(estimate))
     assert estimate.to_json()["seconds"] == seconds
-
-
-def test_times_are_short():
-    assert [format_seconds(value) for value in (0.4, 89, 90, 3600)] == ["0 s", "89 s", "2 min", "60 min"]

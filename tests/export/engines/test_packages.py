@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 
@@ -19,6 +18,7 @@ from spair.export.engines.packages import (
 )
 from spair.plugins.compiler.targets import find_target
 from spair.runtime.errors import UserError
+from spair.runtime.machine.board.memory import BoardMemory
 from spair.runtime.machine.gpu import Device
 
 L4 = Device("NVIDIA L4", 89, (12, 6), 58, 22 << 30)
@@ -112,16 +112,18 @@ def test_versions_are_compared_by_two_numbers():
 
 def test_memory_of_a_build_is_a_share_of_what_is_free(monkeypatch):
     assert find_memory_limit(L4, 10 << 30) == 8 << 30
-    monkeypatch.setattr(packages, "_read_available", lambda: 2 << 30)
+    monkeypatch.setattr(packages, "read_board_memory", lambda: BoardMemory(8 << 30, 2 << 30))
     assert find_memory_limit(ORIN, 6 << 30) == 1 << 30, "the builder itself needs the other half"
-    monkeypatch.setattr(packages, "_read_available", lambda: None)
-    assert find_memory_limit(ORIN, 6 << 30) == 3 << 30
+    monkeypatch.setattr(packages, "read_board_memory", lambda: BoardMemory(None, None))
+    assert find_memory_limit(ORIN, 3 << 30) == 3 << 29
 
 
-def test_available_memory_is_read_as_linux_writes_it(tmp_path: Path):
-    (tmp_path / "meminfo").write_text("MemTotal:  7990000 kB\nMemFree: 100 kB\nMemAvailable:    2048 kB\n")
-    assert packages._read_available(tmp_path / "meminfo") == 2 << 20
-    assert packages._read_available(tmp_path / "absent") is None
+@pytest.mark.parametrize(("gigabytes", "limit"), [(7, 2 << 30), (8, 2 << 30), (15, 3 << 30), (62, 3 << 30)])
+def test_a_board_of_8_gb_gives_a_build_two_of_them_at_most(monkeypatch, gigabytes, limit):
+    monkeypatch.setattr(packages, "read_board_memory", lambda: BoardMemory(None, None))
+    assert find_memory_limit(dataclasses.replace(ORIN, memory=gigabytes << 30), 6 << 30) == limit
+    card = dataclasses.replace(ORIN, memory=gigabytes << 30, integrated=False)
+    assert find_memory_limit(card, 5 << 30) == 4 << 30, "a card's memory is its own"
 
 
 def test_engines_run_where_the_gpu_is_one_of_the_targets(tensorrt, monkeypatch):

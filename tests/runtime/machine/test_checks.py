@@ -2,20 +2,22 @@
 
 import shutil
 import subprocess
-import sys
 
 import pytest
 
 from spair.runtime.machine import checks
+from spair.runtime.machine.board.facts import read_facts
+from spair.runtime.machine.board.identity import find_jetson
+from spair.runtime.machine.board.software import Environment
 from spair.runtime.machine.checks import (
     check_gpu_software,
     check_jetson,
     check_onnxruntime_gpu,
     check_package,
 )
-from spair.runtime.machine.jetson import Jetson
 from spair.runtime.machine.packages import Answer
 from spair.runtime.machine.probes import Probe
+from tests.runtime.machine.board.trees import ORIN_NANO, ORIN_NX, RELEASE, write
 
 NAMES = ("driver", "gpu", "jetson", "tensorrt", "tensorrt_rtx", "pycuda", "cuda-bindings", "polygraphy")
 ABSENT = Answer(None, "No module named 'x'", True)
@@ -80,57 +82,31 @@ def test_questions_read_the_versions_of_the_real_packages(tmp_path, monkeypatch)
 # Jetson
 
 
-@pytest.fixture
-def no_tensorrt(monkeypatch):
-    monkeypatch.setattr(checks.importlib.util, "find_spec", lambda name: None)
-
-
-@pytest.fixture
-def environment(tmp_path):
-    def write(text):
-        (tmp_path / "pyvenv.cfg").write_text(f"home = /usr/bin\n{text}\nversion = 3.10.12\n")
-        return tmp_path
-
-    return write
-
-
-def of_this_python(monkeypatch, l4t="36.4.3"):
-    monkeypatch.setitem(checks._SYSTEM_PYTHONS, Jetson(l4t).jetpack, sys.version_info[:2])
-    return Jetson(l4t)
+def describe(root, python=(3, 10)):
+    jetson = find_jetson(root)
+    return read_facts(jetson, root, Environment(python, False, {"numpy": "1.26.4", "cuda-bindings": "12.9.2"}))
 
 
 def test_another_machine_is_no_jetson():
     assert check_jetson(None) == Probe(True, None, "this machine is no Jetson")
 
 
-def test_the_release_that_fails_allocations_is_named():
-    found = check_jetson(Jetson("36.4.7"))
+def test_the_first_fault_of_a_board_is_named_with_its_command(tmp_path):
+    found = check_jetson(describe(write(tmp_path, ORIN_NX)))
     assert not found.ok and found.version == "36.4.7"
     assert "NvMapMemAllocInternalTagged" in found.reason and "upgrade to L4T 36.5" in found.reason
-    assert check_jetson(None).ok
+    assert found.reason.endswith("dist-upgrade")
 
 
-def test_an_environment_that_hides_jetpack_is_named(monkeypatch, no_tensorrt, environment, tmp_path):
-    board = of_this_python(monkeypatch)
-    hidden = check_jetson(board, environment("include-system-site-packages = false"))
-    assert not hidden.ok and hidden.reason.endswith("make it with python3 -m venv --system-site-packages")
-    assert check_jetson(board, environment("include-system-site-packages = true")).ok
-    assert check_jetson(board, tmp_path / "no environment").ok
-    monkeypatch.setattr(checks.importlib.util, "find_spec", lambda name: name)
-    assert check_jetson(board, environment("include-system-site-packages = false")).ok, "TensorRT is there all the same"
+def test_advice_alone_is_no_fault(tmp_path):
+    found = check_jetson(describe(write(tmp_path, ORIN_NANO)))
+    assert (found.ok, found.version) == (True, "36.4.3")
+    assert found.reason.endswith(", L4T 36.4.3 of JetPack 6.2")
 
 
-def test_another_python_than_jetpacks_is_named(monkeypatch, no_tensorrt, environment):
-    monkeypatch.setitem(checks._SYSTEM_PYTHONS, 6, (3, 2))
-    found = check_jetson(Jetson("36.4.3"), environment("include-system-site-packages = true"))
-    assert "JetPack's packages are for Python 3.2, this is " in found.reason
-    assert found.reason.endswith("/usr/bin/python3 -m venv --system-site-packages")
-
-
-def test_a_board_without_a_trap_is_named_with_its_jetpack(monkeypatch, no_tensorrt, tmp_path):
-    assert check_jetson(of_this_python(monkeypatch, "39.2.0"), tmp_path) == Probe(
-        True, "39.2.0", "L4T 39.2.0 of JetPack 7"
-    )
+def test_a_fault_without_a_command_has_none(tmp_path):
+    found = check_jetson(describe(write(tmp_path, {"etc/nv_tegra_release": RELEASE.format(35, "4.1")})))
+    assert found.reason.endswith("flash the board with one of them")
 
 
 # ONNX Runtime

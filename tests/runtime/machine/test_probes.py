@@ -5,7 +5,7 @@ import importlib.metadata
 import pytest
 
 from spair.runtime.machine import probes
-from spair.runtime.machine.jetson import Jetson
+from spair.runtime.machine.board.identity import Jetson
 from spair.runtime.machine.packages import Answer
 from spair.runtime.machine.probes import Probe
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spair.runtime.machine.jetson import Jetson
+from spair.runtime.machine.board.identity import Jetson
 from spair.runtime.machine.packages import Answer
 from spair.runtime.machine.remedies import advise_installation, advise_pycuda, explain_failure, find_toolkit
 

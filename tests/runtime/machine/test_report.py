@@ -1,11 +1,13 @@
 """Facts about a machine and the line that tells them."""
 
 import importlib.metadata
+import json
 
 import pytest
 
 from spair.runtime.machine import report
-from spair.runtime.machine.report import machine_line, read_memory_gb, read_versions
+from spair.runtime.machine.report import board_lines, describe_board, machine_line, read_memory_gb, read_versions
+from tests.runtime.machine.board.trees import write
 
 
 def test_memory_is_read_in_kibibytes(tmp_path):
@@ -36,3 +38,19 @@ def test_onnxruntime_is_reported_under_one_name_whichever_is_installed(monkeypat
     monkeypatch.setattr(report, "list_onnxruntimes", dict)
     with pytest.raises(importlib.metadata.PackageNotFoundError):
         read_versions(["onnxruntime"])
+
+
+def test_a_board_of_which_little_is_known_is_described_without_guesses(tmp_path):
+    files = {"proc/device-tree/model": "NVIDIA Jetson Orin NX\0", ".dockerenv": ""}
+    described = describe_board(write(tmp_path, files))
+    assert (described["l4t"], described["jetpack"], described["stack"]) == (None, None, None)
+    assert board_lines(described) == [
+        "NVIDIA Jetson Orin NX, L4T unknown, an unknown JetPack, in a container",
+        "power mode unknown, GPU unknown",
+        "memory unknown, available unknown, zram 0.0 GiB, swap 0.0 GiB",
+    ]
+    assert json.loads(json.dumps(described)) == described
+
+
+def test_another_machine_has_no_board(tmp_path):
+    assert describe_board(tmp_path) is None

@@ -33,6 +33,21 @@ def test_a_step_that_is_under_way_counts_by_the_phase_inside():
     assert told == [f"fp16: Build, {share} %" for share in ("0", "50", "62", "69", "62", "50", "100")]
 
 
+def test_the_time_that_is_left_follows_the_pace_so_far():
+    told: list[str] = []
+    moments = iter([0.0, 0.0, 19.0, 100.0, 150.0, 400.0])
+    progress = PhaseProgress("fp16", told.append, lambda: next(moments))
+    for event in (["start", "Build", None, 40], *(["step", "Build", step] for step in (0, 1, 9, 39))):
+        progress.read_line(json.dumps(event))
+    assert told == [
+        "fp16: Build, 0 %",
+        "fp16: Build, 2 %",
+        "fp16: Build, 5 %, 32 min left at this pace",
+        "fp16: Build, 25 %, 8 min left at this pace",
+        "fp16: Build, 100 %",
+    ]
+
+
 def test_equal_reports_are_not_repeated_and_phases_may_come_again():
     told = read(*[["start", "Timing", None, 1], ["finish", "Timing"]] * 2, ["start", "Other", None, 0])
     assert told == ["fp16: Timing, 0 %", "fp16: Other, 0 %"]

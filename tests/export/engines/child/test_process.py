@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from spair.export.engines.child import process
 from spair.export.engines.child.process import make_environment, run_child
 from tests.export.engines.test_builder import rtx  # noqa: F401
 from tests.patience import PATIENCE, wait_until
@@ -45,6 +46,34 @@ def test_a_child_that_ends_well_says_nothing_and_its_lines_arrive(tmp_path):
 )
 def test_each_kind_of_end_is_told_with_the_last_words(tmp_path, code, reason):
     assert run(tmp_path, code) == reason
+
+
+def test_a_child_that_the_system_ended_for_memory_is_told_as_such(tmp_path, monkeypatch):
+    """Nothing here runs out of memory: the file of Linux that counts such ends is replaced by numbers."""
+    counts = iter([41, 42])
+    monkeypatch.setattr(process, "count_kills", lambda: next(counts))
+    reason = run(tmp_path, "print('tactic 7', flush=True); os.kill(os.getpid(), 9)")
+    assert reason == "the system ended its process because memory ran out (tactic 7)"
+
+
+@pytest.mark.skipif(not Path("/proc/self/oom_score_adj").exists(), reason="Linux alone ranks processes for memory")
+def test_linux_would_end_the_child_before_all_others(tmp_path):
+    """The parent has raised the score by the time that it reads the child's lines."""
+    code = (
+        "import time\nfile = '/proc/self/oom_score_adj'\n"
+        "while open(file).read() != '1000\\n':\n    time.sleep(0.01)\n"
+        "os.write(int(sys.argv[1]), b'raised\\n')"
+    )
+    lines: list[str] = []
+    assert run(tmp_path, code, read_line=lines.append, timeout=60) == "" and lines == ["raised"]
+    assert Path("/proc/self/oom_score_adj").read_text() != "1000\n", "its own score stays"
+
+
+def test_kills_are_counted_as_linux_writes_them(tmp_path):
+    (tmp_path / "vmstat").write_text("nr_free_pages 1\noom_kill 12\noom_kill_x 3\n")
+    assert process.count_kills(tmp_path / "vmstat") == 12
+    (tmp_path / "vmstat").write_text("nr_free_pages 1\n")
+    assert process.count_kills(tmp_path / "vmstat") == 0 and process.count_kills(tmp_path / "absent") == 0
 
 
 def wait_until_gone(number: int) -> None:

@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from spair.export.engines import builder as engine_module
-from spair.export.engines.builder import Supervision, build_engine
+from spair.export.engines.builder import Supervision, advise_memory, build_engine
 from spair.runtime.errors import UserError
 from tests.export.engines.test_builder import SMALL, make_graph, rtx  # noqa: F401
 
@@ -27,6 +27,35 @@ def test_a_builder_that_ends_its_process_is_told(plugins, tmp_path, monkeypatch)
     words = r"tensorrt_rtx builds no engine from .*: its process was ended by SIGABRT \(.*terminate called"
     with pytest.raises(UserError, match=words):
         build_engine(make_graph(tmp_path / "g.onnx"), plugins.path, plugins.target, SMALL)
+
+
+def test_a_builder_that_is_killed_for_memory_is_told_with_what_helps(plugins, tmp_path, monkeypatch):
+    replace_worker(monkeypatch, tmp_path, "import os\nos.kill(os.getpid(), 9)\n")
+    words = (
+        r"its process was ended by SIGKILL, as the system does when memory runs out, whose layers could use 2\.0 GiB; "
+        r"give less to them \(--workspace MIB\), take a smaller --max-size, .*nothing was changed$"
+    )
+    with pytest.raises(UserError, match=words):
+        build_engine(
+            make_graph(tmp_path / "g.onnx"),
+            plugins.path,
+            plugins.target,
+            SMALL,
+            supervision=Supervision(memory=2 << 30),
+        )
+
+
+@pytest.mark.parametrize(
+    ("error", "limit", "words"),
+    [
+        ("Error Code 2: OutOfMemory (Requested size was 4 bytes)", None, "; give less to them (--workspace MIB)"),
+        ("the system ended its process because memory ran out", 1 << 29, ", whose layers could use 0.5 GiB; give less"),
+        ("its process was ended by SIGSEGV", 1 << 30, ""),
+    ],
+)
+def test_memory_is_advised_on_where_it_was_the_reason(error, limit, words):
+    advice = advise_memory(error, limit)
+    assert advice.startswith(words) if words else advice == ""
 
 
 def test_a_builder_that_takes_too_long_is_stopped(plugins, tmp_path, monkeypatch):

@@ -29,15 +29,15 @@ UNIT = (FOLDER / "spair.service").read_text(encoding="utf-8")
 IMAGE = (FOLDER / "Containerfile").read_text(encoding="utf-8")
 
 
-def verify(folder: Path, text: str) -> str:
+def verify(folder: Path, text: str, name: str = "spair.service") -> str:
     """Return what systemd says about a unit, empty if nothing; its program is replaced by one that exists."""
     program = shutil.which("systemd-analyze")
     if program is None:
         pytest.skip("systemd-analyze is not installed: apt-get install systemd")
-    file = folder / "spair.service"
+    file = folder / name
     file.write_text(text.replace("/opt/spair/bin/spair", sys.executable), encoding="utf-8")
     done = subprocess.run([program, "verify", "--man=no", str(file)], capture_output=True, text=True, check=False)
-    return "\n".join(line for line in (done.stdout + done.stderr).splitlines() if "spair.service" in line)
+    return "\n".join(line for line in (done.stdout + done.stderr).splitlines() if name in line)
 
 
 def test_systemd_finds_no_fault_in_the_unit(tmp_path):
@@ -103,6 +103,6 @@ def test_the_image_copies_what_make_wheel_builds():
 
 
 def test_the_folder_is_that_of_the_package():
-    named = set(re.findall(r"\w+(?:\.\w+)?", (FOLDER / "__init__.py").read_text().partition("the files: ")[2]))
+    named = set(re.findall(r"[\w-]+(?:\.\w+)?", (FOLDER / "__init__.py").read_text().partition("the files: ")[2]))
     files = {path.name for path in FOLDER.iterdir() if path.suffix != ".py" and path.is_file()}
     assert files <= named

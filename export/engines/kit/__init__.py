@@ -1,0 +1,1 @@
+"""Kit for a Jetson board, packed on another machine."""

@@ -1,0 +1,1 @@
+"""Facts about Jetson boards, and findings with remedies."""

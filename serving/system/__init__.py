@@ -1,0 +1,1 @@
+"""Messages to the system's service manager."""
