@@ -84,10 +84,12 @@ class FrameConverter:
         self._type = np.dtype(np.uint8 if depth <= 8 else np.uint16)
         self._rgb = "rgb24" if depth <= 8 else "rgb48le"
         self._matrix = Colorspace[_MATRICES[colour.matrix]]
-        flags = Interpolation.BILINEAR | Interpolation.ACCURATE_RND
-        if depth <= 8:  # with more bits, FFmpeg 8 gives wrong colours by these two
-            flags |= Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
-        self._flags = flags
+        self._flags = (
+            Interpolation.BILINEAR | Interpolation.ACCURATE_RND
+            | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+        )  # fmt: skip
+        # With more than 8 bits, FFmpeg 8 gives wrong colours where it enlarges colour differences on the way to RGB.
+        self._enlarged = f"yuv444p{depth}le" if depth > 8 else format
 
     def settle(self, frame: Any) -> Any:
         """Bring a decoded frame to the format of results.
@@ -110,7 +112,9 @@ class FrameConverter:
         Returns:
             [H, W, 3] uint8, or uint16 for more than 8 bits, black 0 and white the largest value.
         """
-        rgb: np.ndarray = self._convert(frame, self._rgb, self._colour.range, FULL).to_ndarray()
+        own = self._colour.range
+        enlarged = self._convert(frame, self._enlarged, own, own)
+        rgb: np.ndarray = self._convert(enlarged, self._rgb, own, FULL).to_ndarray()
         return rgb
 
     def to_frame(self, frame: Any, pixels: np.ndarray, restored: np.ndarray) -> Any:

@@ -62,7 +62,7 @@ def plan_encoding(facts: VideoFacts, options: VideoOptions, suffix: str) -> Enco
     Raises:
         UserError: the options do not fit the container, or this PyAV lacks the encoder.
     """
-    codec = options.choose(suffix, facts.samples.depth)
+    codec = options.choose(suffix, facts.samples.depth, min(facts.width, facts.height))
     encoder = _find_encoder(codec)
     format = choose_format(facts.samples, [one.name for one in encoder.video_formats or ()], codec.encoder)
     depth = int(load_av().VideoFormat(format).components[0].bits)

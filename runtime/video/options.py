@@ -28,6 +28,8 @@ class VideoCodec(NamedTuple):
     presets: tuple[str, ...] = ()
     """The option's value for each of `PRESETS`."""
     needs_even_sides: bool = False
+    smallest_side: int = 1
+    """Pixels of the smallest width and height. x265 writes outside of its memory at some widths below 64."""
     extra: tuple[tuple[str, str], ...] = ()
     """Further options of the encoder."""
 
@@ -49,7 +51,7 @@ class VideoCodec(NamedTuple):
 
 CODECS = (
     VideoCodec("h264", "libx264", 17, 51, "preset", PRESETS, True),
-    VideoCodec("hevc", "libx265", 18, 51, "preset", PRESETS, True, (("x265-params", "log-level=error"),)),
+    VideoCodec("hevc", "libx265", 18, 51, "preset", PRESETS, True, 64, (("x265-params", "log-level=error"),)),
     VideoCodec(
         "vp9", "libvpx-vp9", 20, 63, "cpu-used", ("8", "7", "6", "5", "4", "2", "1", "1", "0"),
         extra=(("deadline", "good"), ("row-mt", "1")),
@@ -108,26 +110,32 @@ class VideoOptions:
         if self.codec is not None:
             self._check_codec(find_codec(self.codec))
 
-    def choose(self, suffix: str, depth: int) -> VideoCodec:
+    def choose(self, suffix: str, depth: int, side: int) -> VideoCodec:
         """Choose the codec of a result.
 
-        It is H.264, HEVC for more than 8 bits, which few players take as H.264, and VP9 for WebM.
+        It is H.264, or HEVC for more than 8 bits, which few players take as H.264. In WebM it is VP9 or AV1.
 
         Args:
             suffix: one of `CONTAINERS`.
             depth: bits of a sample of the input.
+            side: its width or height, whichever is smaller, in pixels.
 
         Raises:
-            UserError: the container does not hold the codec, or the codec does not have the quality.
+            UserError: the container does not hold the codec, or the codec does not have the quality or the size.
         """
         container = CONTAINERS[suffix]
-        usual = "h264" if depth <= 8 else "hevc"
-        codec = find_codec(self.codec or (usual if usual in container.codecs else container.codecs[0]))
+        shallow, deep = ("vp9", "av1") if container.format == "webm" else ("h264", "hevc")
+        is_deep = depth > 8 and side >= find_codec(deep).smallest_side
+        codec = find_codec(self.codec or (deep if is_deep else shallow))
         if codec.name not in container.codecs:
             able = ", ".join(one for one, kind in CONTAINERS.items() if codec.name in kind.codecs)
             raise UserError(
                 f"a {suffix} file holds no {codec.name}; name the result {able}, or give --codec "
                 f"{' or '.join(container.codecs)}"
+            )
+        if side < codec.smallest_side:
+            raise UserError(
+                f"{codec.name} takes sides of {codec.smallest_side} pixels or more, and one has {side}; give another --codec"
             )
         self._check_codec(codec)
         return codec
