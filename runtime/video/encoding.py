@@ -6,10 +6,12 @@ those of the result are put in when segments are joined.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -98,7 +100,7 @@ class RestoredFrame:
 
 
 class SegmentWriter:
-    """Sink that encodes frames into a folder of segments."""
+    """Context manager, and sink that encodes frames into a folder of segments."""
 
     def __init__(self, folder: SegmentFolder, encoding: Encoding) -> None:
         self._folder, self._encoding = folder, encoding
@@ -122,6 +124,15 @@ class SegmentWriter:
         if self._open is not None:
             self._folder.add(self._open.finish())
             self._open = None
+
+    def __enter__(self) -> SegmentWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._open is not None:
+            self._open.abandon()
 
     def _pad(self, frame: Any) -> Any:
         """Repeat the last row and column where the codec takes even sides alone."""
@@ -180,6 +191,11 @@ class _OpenSegment:
         places = {time: place for place, time in enumerate(sorted(self._times))}
         delay = max(place - places[time] for place, time in enumerate(self._times))
         return replace(self._entry, size=self._path.stat().st_size, delay=delay)
+
+    def abandon(self) -> None:
+        """Close the file of a segment that is not whole."""
+        with contextlib.suppress(load_av().error.FFmpegError):  # such as a full disk, which was said before
+            self._container.close()
 
     def _mux(self, packets: Any) -> None:
         assert self._entry is not None

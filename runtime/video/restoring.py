@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import UserError
-from ..files import replace_atomically
+from ..files import explaining_failure, replace_atomically
 from ..restorer import Result
 from .encoding import Encoding, RestoredFrame, SegmentWriter, plan_encoding
 from .formats import list_losses
@@ -99,7 +99,8 @@ def restore_video(
         progress: called after each frame.
 
     Raises:
-        UserError: PyAV is not installed, the video or an option cannot be used, or the container cannot hold a stream.
+        UserError: PyAV is not installed, the video or an option cannot be used, the container cannot hold a stream, or
+            the disk is full.
     """
     started = time.perf_counter()
     options = options or VideoOptions()
@@ -108,7 +109,7 @@ def restore_video(
     encoding = plan_encoding(facts, options, suffix)
     dropped = [*list_losses(facts.samples, encoding.format), *facts.dropped, *check_streams(facts, encoding, suffix)]
     key = None if causes is None else _make_key(facts, encoding, causes)
-    with keep_segments(output, key) as folder:
+    with explaining_failure(output), keep_segments(output, key) as folder:
         resumed = folder.frames
         notes, timings = _restore_frames(restorer, facts, encoding, folder, progress)
         joining = time.perf_counter()
@@ -152,8 +153,10 @@ def _restore_frames(
         return restored
 
     report(done)
-    writer = SegmentWriter(folder, encoding)
-    with VideoSource(facts, encoding.format, encoding.depth, encoding.colour) as source:
+    with (
+        VideoSource(facts, encoding.format, encoding.depth, encoding.colour) as source,
+        SegmentWriter(folder, encoding) as writer,
+    ):
         seconds = run_stages(source.frames(done), restore, writer.write)
         writer.finish()
         notes = list(_note_frames(facts, encoding, source, folder.frames))
