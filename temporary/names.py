@@ -2,7 +2,7 @@
 
 They are `.NAME.OWNER.tmp` beside NAME, and `spair-PURPOSE.OWNER.tmp` in the folder for temporary files. OWNER says
 which process made them, so that a later one can remove what a dead one left. An older folder that is being replaced is
-called `.NAME.OWNER.old` for a moment. `.NAME.OWNER.part` holds finished parts of NAME, which a later process goes on with.
+called `.NAME.OWNER.old` for a moment. `.NAME.OWNER.part` holds finished parts of NAME, for a later process to go on.
 """
 
 from __future__ import annotations

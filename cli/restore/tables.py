@@ -12,10 +12,12 @@ from ..shared.output import note, number, tell
 
 
 def describe_failure(file: str, error: str) -> str:
+    """Say in a line why a file failed."""
     return f"error: {error if file in error else f'{file}: {error}'}"
 
 
 def show_report(report: dict[str, Any], console: Console) -> None:
+    """Print the report of a batch for people."""
     table = Table(box=None, pad_edge=False)
     table.add_column("picture", overflow="fold")
     for title in ("size", "distorted", "seconds", "skipped", "packed", "dense"):

@@ -104,6 +104,4 @@ class _Bars:
         """Move the bar of frames."""
         if self._frames is None:
             self._frames = self._bar.add_task(make_visible(Path(name).name), total=total, words="")
-        self._bar.update(
-            self._frames, completed=done, total=total, words=self._rate.describe(done, total, name)
-        )
+        self._bar.update(self._frames, completed=done, total=total, words=self._rate.describe(done, total, name))

@@ -99,9 +99,7 @@ def list_pictures(folder: Path, *, recursive: bool = False) -> list[Path]:
     return found
 
 
-def _search(
-    folder: Path, recursive: bool, is_video: IsVideo | None
-) -> tuple[list[Path], list[tuple[Path, str]]]:
+def _search(folder: Path, recursive: bool, is_video: IsVideo | None) -> tuple[list[Path], list[tuple[Path, str]]]:
     """Find pictures, videos and the folders that cannot be searched.
 
     Both are sorted; a folder comes with the system's reason.

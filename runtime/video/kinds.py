@@ -75,8 +75,10 @@ def _is_movie(head: bytes) -> bool:
     if head[4:8] in _ATOMS:
         return True
     brand = head[8:12]
-    return head[4:8] == b"ftyp" and brand not in _AUDIO_BRANDS and (
-        brand in _MOVIE_BRANDS or brand.startswith(_MOVIE_FAMILIES)
+    return (
+        head[4:8] == b"ftyp"
+        and brand not in _AUDIO_BRANDS
+        and (brand in _MOVIE_BRANDS or brand.startswith(_MOVIE_FAMILIES))
     )
 
 

@@ -135,7 +135,8 @@ class VideoOptions:
             )
         if side < codec.smallest_side:
             raise UserError(
-                f"{codec.name} takes sides of {codec.smallest_side} pixels or more, and one has {side}; give another --codec"
+                f"{codec.name} takes sides of {codec.smallest_side} pixels or more, and one has {side}; give another "
+                "--codec"
             )
         self._check_codec(codec)
         return codec

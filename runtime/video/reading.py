@@ -157,9 +157,7 @@ def _check_progressive(frame: Any, path: Path) -> None:
 
 
 def _make_facts(path: Path, container: Any, stream: Any, frame: Any) -> VideoFacts:
-    rate = next(
-        (rate for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate), _UNUSUAL_RATE
-    )
+    rate = next((rate for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate), _UNUSUAL_RATE)
     components = frame.format.components
     palette = frame.format.has_palette
     samples = parse_format(

@@ -86,8 +86,8 @@ def restore_video(
 ) -> VideoRecord:
     """Restore a video file.
 
-    The result is written whole or not at all. A run that ends before leaves its finished segments beside it, and a later
-    run of the same input, model and options goes on behind them.
+    The result is written whole or not at all. A run that ends before leaves its finished segments beside it, and a
+    later run of the same input, model and options goes on behind them.
 
     Args:
         restorer: a `Restorer`, or any function with its signature.

@@ -56,8 +56,10 @@ def test_rgb_is_what_the_standard_says(format, depth, matrix, range):
         planes = [min(round(value), largest) for value in samples]
         pixels = converter.to_rgb(make_frame(converter, format, planes))
         white = np.iinfo(pixels.dtype).max
-        steps = (0.5 + 0.5 * 1.9 + 2) / (255 if depth == 8 else 219 * unit) + (1 / 255 if depth > 8 and range == LIMITED else 0)
-        assert np.abs(pixels / white - np.array(rgb)).max() <= steps
+        bound = (0.5 + 0.5 * 1.9 + 2) / (255 if depth == 8 else 219 * unit)
+        if depth > 8 and range == LIMITED:
+            bound += 1 / 255
+        assert np.abs(pixels / white - np.array(rgb)).max() <= bound
 
 
 def test_range_and_matrix_make_a_difference():

@@ -2,6 +2,7 @@
 
 import struct
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -167,6 +168,4 @@ def test_a_change_of_size_ends_with_a_sentence(tmp_path):
 def test_a_name_is_never_taken_for_a_protocol(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_clip(tmp_path / "plain.mp4", 2).rename(tmp_path / "concat:http:%d.mp4")
-    from pathlib import Path
-
     assert read_facts(Path("concat:http:%d.mp4"), ALL).frames == 2

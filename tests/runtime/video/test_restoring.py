@@ -64,9 +64,7 @@ def test_uneven_times_are_kept_exactly(tmp_path, monkeypatch, out, preset):
     monkeypatch.setattr("spair.runtime.video.encoding.SEGMENT_FRAMES", 7)
     times = [51200, 51712, 52000, 52001, 60000, 60512, 60513, 90000, 90100, 90200, 90300, 500000]
     options = {"bf": "3", "crf": "9"}
-    clip = write_clip(
-        tmp_path / "a.mp4", times=times, time_base=Fraction(1, 12800), options=options, draw=draw_still
-    )
+    clip = write_clip(tmp_path / "a.mp4", times=times, time_base=Fraction(1, 12800), options=options, draw=draw_still)
     restore(clip, tmp_path / out, preset=preset)
     found = read_times(tmp_path / out)
     assert found == read_times(clip) and found[1] - found[0] == Fraction(512, 12800)
@@ -231,8 +229,8 @@ def test_damaged_frames_are_passed_on_and_reported(tmp_path):
 
 
 def test_a_truncated_file_is_restored_as_far_as_it_goes(tmp_path):
-    clip = restored = tmp_path / "a.mp4"
-    restore(write_clip(tmp_path / "a.mkv", 24, options={"bf": "0"}), restored, crf=10)  # its index stands before the frames
+    clip = tmp_path / "a.mp4"
+    restore(write_clip(tmp_path / "a.mkv", 24), clip, crf=10)  # its index stands before the frames
     clip.write_bytes(clip.read_bytes()[: -clip.stat().st_size // 6])
     record = restore(clip, tmp_path / "b.mp4")
     assert 0 < record.frames < 24 and "the file says that it has 24 frames" in record.note

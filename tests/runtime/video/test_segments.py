@@ -85,9 +85,9 @@ def test_a_result_that_another_process_writes_is_refused(tmp_path, monkeypatch):
     place = name_beside(target, PARTIAL)
     place.mkdir()
     monkeypatch.setattr("spair.runtime.video.segments.os.getpid", lambda: -1)
-    with pytest.raises(UserError, match=r"another process, \d+, is writing .*a\.mp4; wait for it"):
-        with keep_segments(target, "key"):
-            pass
+    refusal = pytest.raises(UserError, match=r"another process, \d+, is writing .*a\.mp4; wait for it")
+    with refusal, keep_segments(target, "key"):
+        pass
     assert place.is_dir()
 
 

@@ -82,8 +82,6 @@ def test_a_full_disk_is_a_refusal_and_leaves_the_older_result(clip):
 
 def test_a_disk_that_is_full_is_told_as_such(clip, monkeypatch):
     """The batch then stops, since nothing else could be written either."""
-    monkeypatch.setattr(
-        "spair.runtime.video.segments.SegmentFolder.next_file", lambda folder: Path("/dev/full")
-    )
+    monkeypatch.setattr("spair.runtime.video.segments.SegmentFolder.next_file", lambda folder: Path("/dev/full"))
     with pytest.raises(DiskFullError, match=r"cannot write .*b\.mkv: No space left on device; free some space"):
         restore(clip, clip.with_name("b.mkv"), brighten, codec="ffv1", causes=CAUSES)
