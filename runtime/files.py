@@ -57,7 +57,7 @@ def replace_atomically(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def explaining_failure(target: Path) -> Iterator[None]:
-    """Turn the system's errors in a `with` block that writes a file into sentences.
+    """Turn errors of a block that writes into sentences.
 
     Raises:
         UserError: the folder does not exist or cannot be written, or the disk is full.

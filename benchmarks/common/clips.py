@@ -19,7 +19,9 @@ WIDTH, HEIGHT = 6 * SQUARE, 4 * SQUARE
 
 
 def burn_number(pixels: np.ndarray, number: int) -> np.ndarray:
-    """Write a number into a picture in place, as black and white squares.
+    """Write a number into a picture in place.
+
+    It becomes black and white squares.
 
     Args:
         pixels: [H, W, 3], at least `HEIGHT` x `WIDTH`.
@@ -47,13 +49,13 @@ def read_numbers(path: Path) -> list[int]:
 
 
 def read_times(path: Path) -> list[Fraction]:
-    """Read the times of all frames of a clip in seconds."""
+    """Read the times of all frames in seconds."""
     with av.open(str(path)) as container:
         return [frame.pts * frame.time_base for frame in container.decode(video=0)]
 
 
 def draw_frame(number: int, width: int, height: int, type: Any = np.uint8) -> np.ndarray:
-    """Draw a soft picture that moves a little, with its number."""
+    """Draw a soft picture with its number."""
     rows, columns = np.mgrid[0:height, 0:width]
     phase = number / 10
     waves = [0.5 + 0.4 * np.sin(columns / 9 + rows / 7 + phase + shift) for shift in (0.0, 1.0, 2.0)]
@@ -104,7 +106,7 @@ def write_clip(
 
 
 def list_packets(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
-    """List times and contents of the packets of the first stream of a kind."""
+    """List times and contents of the packets of a kind."""
     return [(pts * base, data) for pts, base, data in _read_packets(path, kind)]
 
 

@@ -106,10 +106,8 @@ def restore(
     execution = Execution(precision, backend, threads, tile, path, trust_code, read_expected(expect_digest))
     report, facts = _run(model, execution, jobs, folder, cluster, save_mask, skip_existing)
     deliver({**report.to_json(), **facts}, as_json, show_report)
-    if report.stopped == INTERRUPTED_BATCH:
-        raise typer.Exit(INTERRUPTED)
     if not report.ok:
-        raise typer.Exit(FAILED)
+        raise typer.Exit(INTERRUPTED if report.stopped == INTERRUPTED_BATCH else FAILED)
 
 
 def _run(
@@ -210,7 +208,9 @@ def _plan(
 
 
 def _find_folder(out: Path) -> Path:
-    """Return the folder of the results, which can be made and written.
+    """Return the folder of the results.
+
+    It can be made and written.
 
     Raises:
         UserError: it cannot.

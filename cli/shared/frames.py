@@ -1,4 +1,4 @@
-"""Progress of files, and of the frames of videos among them."""
+"""Progress of files and of the frames of videos."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class FrameRate:
-    """Frames a second of the video at hand, and the time that it still takes."""
+    """Pace of the video at hand."""
 
     def __init__(self) -> None:
         self._name, self._first, self._started = "", 0, 0.0

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -20,19 +20,11 @@ from ..files import DiskFullError, write_atomically
 from ..images import Picture, find_format_of, list_dropped, read_image, write_image
 from ..restorer import Result
 from ..tiling.network import TileCounts
-from ..video.restoring import FrameProgress, VideoRecord, restore_video
+from ..video.restoring import FrameProgress, RestoreFunction, VideoRecord, restore_video
 from .ledger import Ledger
 from .planning import Job
 from .ranges import from_unit, to_unit
 from .saving import choose_output
-
-
-class RestoreFunction(Protocol):
-    """Part of a `Restorer` that a batch needs."""
-
-    def __call__(self, image: np.ndarray) -> Result:
-        """Restore one array."""
-        ...
 
 
 @dataclass(frozen=True)

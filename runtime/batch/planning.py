@@ -18,7 +18,7 @@ from .saving import Saving, list_candidates
 
 @dataclass(frozen=True)
 class Job:
-    """Picture or video to restore, with the paths of its results."""
+    """Picture or video to restore, with its results."""
 
     source: Path
     output: Path
@@ -110,7 +110,7 @@ def find_folder(out: Path) -> Path:
 
 
 def _check_targets(jobs: Sequence[Job], inputs: Sequence[InputFile]) -> None:
-    """Refuse results of one path, and such as overwrite an input."""
+    """Refuse results that overwrite an input or each other."""
     sources = {Path(os.path.realpath(item.path)) for item in inputs}
     owners: dict[Path, Path] = {}
     for job in jobs:

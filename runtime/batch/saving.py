@@ -68,7 +68,9 @@ class Saving:
         return relative.with_name(f"{relative.stem}{self.suffix}{suffix}")
 
     def rename_video(self, relative: Path) -> Path:
-        """Return the name of a video's result below the output folder.
+        """Return the name of a video's result.
+
+        It is below the output folder.
 
         Args:
             relative: name of the input below its folder. A suffix that is not written becomes .mkv.

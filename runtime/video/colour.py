@@ -142,7 +142,7 @@ class FrameConverter:
         return frame
 
     def planes(self, frame: Any) -> list[np.ndarray]:
-        """Return the planes of a frame as arrays on its memory."""
+        """Return the planes of a frame, on its memory."""
         size = self._type.itemsize
         return [
             np.frombuffer(plane, self._type).reshape(plane.height, plane.line_size // size)[:, : plane.width]

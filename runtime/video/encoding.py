@@ -100,7 +100,9 @@ class RestoredFrame:
 
 
 class SegmentWriter:
-    """Context manager, and sink that encodes frames into a folder of segments."""
+    """Sink that encodes frames into a folder of segments.
+
+    It is a context manager, which closes the file of a segment that is not whole."""
 
     def __init__(self, folder: SegmentFolder, encoding: Encoding) -> None:
         self._folder, self._encoding = folder, encoding
@@ -120,7 +122,7 @@ class SegmentWriter:
             self.finish()
 
     def finish(self) -> None:
-        """Finish the segment at hand; whatever is lost without it is made again."""
+        """Finish the segment at hand, if there is one."""
         if self._open is not None:
             self._folder.add(self._open.finish())
             self._open = None
@@ -135,7 +137,7 @@ class SegmentWriter:
             self._open.abandon()
 
     def _pad(self, frame: Any) -> Any:
-        """Repeat the last row and column where the codec takes even sides alone."""
+        """Repeat the edge where the codec needs even sides."""
         width, height = self._encoding.pad(frame.width, True), self._encoding.pad(frame.height, False)
         if (width, height) == (frame.width, frame.height):
             return frame
@@ -223,7 +225,9 @@ def open_encoder(container: Any, encoding: Encoding, width: int, height: int) ->
 
 
 def set_colour(stream: Any, encoding: Encoding) -> None:
-    """Say in a stream what its samples mean, and the shape of its pixels."""
+    """Write into a stream what its samples mean.
+
+    That is their colours, and the shape of pixels."""
     context, colour = stream.codec_context, encoding.colour
     context.color_range, context.colorspace = colour.range, colour.named_matrix
     context.color_primaries, context.color_trc = colour.primaries, colour.transfer

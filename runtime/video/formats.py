@@ -1,4 +1,4 @@
-"""Formats of decoded samples, and those that results keep them in."""
+"""Formats of samples, decoded and in results."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def choose_format(found: SampleFormat, taken: Sequence[str], encoder: str) -> st
 
 
 def list_losses(found: SampleFormat, kept: str) -> list[str]:
-    """Name what a result's format does not hold of the input's."""
+    """Name what a result's format does not hold."""
     losses = ["alpha"] if found.alpha else []
     planar = _PLANAR.fullmatch(kept)
     assert planar is not None  # `choose_format` gives no other name

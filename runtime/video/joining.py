@@ -25,7 +25,7 @@ _COPYABLE = ("video", "audio", "subtitle", "attachment", "data")
 
 
 def check_streams(facts: VideoFacts, encoding: Encoding, suffix: str) -> list[str]:
-    """Try out whether a container holds all streams of a video.
+    """Try out whether a container holds all streams.
 
     Args:
         facts: facts of the input.
@@ -127,7 +127,7 @@ def _copy_stream(container: Any, stream: Any) -> Any:
 
 
 def _add_video(result: Any, facts: VideoFacts, encoding: Encoding, folder: SegmentFolder, stream: Any) -> Any:
-    """Add the restored video, with the facts of the first segment."""
+    """Add the restored video as the first segment describes it."""
     av = load_av()
     with av.open(f"file:{(folder.place / folder.segments[0].file).absolute()}", format="nut") as first:
         video = result.add_stream_from_template(first.streams.video[0], opaque=True)
@@ -143,7 +143,7 @@ def _add_video(result: Any, facts: VideoFacts, encoding: Encoding, folder: Segme
 
 
 def _list_video(folder: SegmentFolder, facts: VideoFacts, video: Any) -> Iterator[tuple[Fraction, Any]]:
-    """Yield the packets of all segments with the times of the input.
+    """Yield the packets of all segments with their times.
 
     The time to decode a packet is the time to show that many frames before it.
     """

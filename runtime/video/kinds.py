@@ -83,7 +83,7 @@ def _is_movie(head: bytes) -> bool:
 
 
 def _is_transport(head: bytes) -> bool:
-    """Tell an MPEG transport stream by the first byte of each packet."""
+    """Tell an MPEG transport stream by its packets' first bytes."""
     for start in (0, 4):  # 4 bytes of time before each packet, as cameras write
         step = _TS_PACKET + start
         marks = head[start::step]

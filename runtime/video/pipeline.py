@@ -1,4 +1,4 @@
-"""Three threads that decode, restore and encode at the same time.
+"""Three threads that decode, restore and encode at once.
 
 Frames keep their order. Few are under way at a time, so memory does not depend on their number.
 """
@@ -25,7 +25,9 @@ class _AbandonedError(Exception):
 
 
 class Channel(Generic[T]):
-    """Queue of few items between two threads, which either end can close."""
+    """Queue of few items between two threads.
+
+    Either end can close it."""
 
     def __init__(self, depth: int = DEPTH) -> None:
         self._items: deque[T] = deque()
@@ -72,7 +74,10 @@ class Channel(Generic[T]):
             raise self._error
 
     def end(self, error: BaseException | None = None) -> None:
-        """Say that no item follows, and why where that is an error."""
+        """Say that no item follows.
+
+        Args:
+            error: why, where that is one."""
         with self._changed:
             self._ended, self._error = True, error
             self._changed.notify_all()
@@ -87,7 +92,7 @@ class Channel(Generic[T]):
 
 
 def run_stages(source: Iterable[T], work: Callable[[T], U], sink: Callable[[U], None]) -> dict[str, float]:
-    """Pass items from a source through some work to a sink.
+    """Pass items from a source through work to a sink.
 
     The source and the sink run in a thread each, the work in this one, where Ctrl-C arrives. Whatever one of them
     raises ends the others and is raised here.

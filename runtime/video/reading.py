@@ -1,4 +1,4 @@
-"""Reading of video files: facts first, then frame by frame."""
+"""Reading of video files, frame by frame."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def find_stream(container: Any, path: Path) -> Any:
 
 
 def read_facts(path: Path, max_pixels: int) -> VideoFacts:
-    """Read the facts of a video from its head and its first frame.
+    """Read the facts of a video.
 
     Raises:
         UserError: the file is no video, no frame can be decoded, its frames are too large or interlaced, or its colours

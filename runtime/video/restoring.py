@@ -31,7 +31,7 @@ TIMES_NAMED = 10
 
 
 class RestoreFunction(Protocol):
-    """Part of a `Restorer` that frames need."""
+    """Part of a `Restorer` that pictures and frames need."""
 
     def __call__(self, image: np.ndarray) -> Result:
         """Restore one array."""
@@ -123,7 +123,7 @@ def restore_video(
 
 
 def _make_key(facts: VideoFacts, encoding: Encoding, causes: Mapping[str, Any]) -> str:
-    """Compute the SHA-256 of all that decides the frames of a result."""
+    """Compute the SHA-256 of all that decides a result."""
     stamp = facts.path.stat()
     own = [str(encoding), str(facts), stamp.st_size, stamp.st_mtime_ns, load_av().__version__]
     return hashlib.sha256(json.dumps([dict(causes), own], sort_keys=True).encode()).hexdigest()

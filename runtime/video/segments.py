@@ -1,4 +1,6 @@
-"""Segments of an unfinished video, by which a later run goes on.
+"""Segments of an unfinished video.
+
+A later run goes on with them.
 
 They lie in a hidden folder beside the result, `.NAME.OWNER.part`, with a line in a journal for each. A process that is
 killed loses the segment at hand.
@@ -134,7 +136,7 @@ def _adopt(target: Path, key: str | None) -> tuple[Path, list[Segment]]:
 
 
 def _read(place: Path, key: str) -> list[Segment]:
-    """Read the segments that are whole, up to the first that is not."""
+    """Read the segments up to the first that is damaged."""
     try:
         first, *lines = read_bounded(place / JOURNAL, MOST_BYTES).decode("ascii", "replace").splitlines()
         if json.loads(first) != {"key": key}:
