@@ -92,7 +92,8 @@ def write_clip(
         convert: turns a frame of RGB into what is encoded.
         draw: draws the picture of (number, width, height).
     """
-    with av.open(str(path), "w") as container:
+    movie = {"movie_timescale": str(time_base.denominator)} if path.suffix in (".mp4", ".mov") else {}
+    with av.open(str(path), "w", container_options=movie) as container:
         stream = container.add_stream(codec, rate=Fraction(25), options=options or {"crf": "10"})
         stream.width, stream.height, stream.pix_fmt = *size, format
         stream.codec_context.time_base = stream.time_base = time_base

@@ -84,10 +84,10 @@ def _note_video(video: dict[str, Any]) -> None:
     """Print what was wrong with a video."""
     name = video["output"]
     if video["resumed"]:
-        note(f"{name}: {video['resumed']} frames were there from an interrupted run")
+        note(f"{name}: frames from an interrupted run: {video['resumed']}")
     if video["damaged"]:
         times = ", ".join(f"{time:.2f} s" for time in video["damaged_times"])
         more = " and more" if video["damaged"] > len(video["damaged_times"]) else ""
-        note(f"{name}: {video['damaged']} frames are damaged, and were passed on as decoded (at {times}{more})")
+        note(f"{name}: damaged frames, passed on as decoded: {video['damaged']} (at {times}{more})")
     if video["lost"]:
-        note(f"{name}: {video['lost']} frames could not be decoded, and are missing")
+        note(f"{name}: frames that could not be decoded, and are missing: {video['lost']}")

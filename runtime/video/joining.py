@@ -92,7 +92,7 @@ def join(facts: VideoFacts, encoding: Encoding, folder: SegmentFolder, target: P
     """
     av = load_av()
     name, format = f"file:{target.absolute()}", CONTAINERS[suffix].format
-    options = {"movflags": _choose_flags(facts.path)} if format in ("mp4", "mov") else {}
+    options = _list_options(facts) if format in ("mp4", "mov") else {}
     with open_container(facts.path) as source, av.open(name, "w", format=format, container_options=options) as result:
         copies, video = {}, None
         for stream in source.streams:
@@ -109,14 +109,15 @@ def join(facts: VideoFacts, encoding: Encoding, folder: SegmentFolder, target: P
             result.mux(packet)
 
 
-def _choose_flags(path: Path) -> str:
-    """Choose flags of MP4 and MOV.
+def _list_options(facts: VideoFacts) -> dict[str, str]:
+    """List options of MP4 and MOV.
 
     The index comes first, so that players can begin at once. Names with dots, as cameras give, need a table of their
-    own.
+    own. A late start is written in units of the movie, which would be milliseconds.
     """
-    with open_container(path) as source:
-        return "+faststart" + ("+use_metadata_tags" if any("." in key for key in source.metadata) else "")
+    with open_container(facts.path) as source:
+        flags = "+faststart" + ("+use_metadata_tags" if any("." in key for key in source.metadata) else "")
+    return {"movflags": flags, "movie_timescale": str(facts.time_base.denominator)}
 
 
 def _copy_stream(container: Any, stream: Any) -> Any:

@@ -120,7 +120,7 @@ def _adopt(target: Path, key: str | None) -> tuple[Path, list[Segment]]:
     for one in list_temporary(target.parent):
         if one.target_stem != stem or one.name.kind != PARTIAL:
             continue
-        # One of another machine, or from before a restart, is taken too; a writer that still runs will miss it and fail.
+        # One of another machine, or from before a restart, is taken too; whoever still writes there fails.
         if one.alive and one.name.owner.process != os.getpid():
             raise UserError(
                 f"another process, {one.name.owner.process}, is writing {target}; wait for it, or choose another --out"

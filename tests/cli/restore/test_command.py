@@ -378,8 +378,8 @@ def test_a_damaged_video_is_reported(spair, tiny_bundle, tmp_path):
     damage(clip, 8, "whole")
     done = spair("restore", tiny_bundle, clip, "--out", tmp_path / "out")
     assert done.code == 0
-    assert "1 frames are damaged, and were passed on as decoded (at 0.16 s)" in done.err
-    assert "1 frames could not be decoded, and are missing" in done.err
+    assert "damaged frames, passed on as decoded: 1 (at 0.16 s)" in done.err
+    assert "frames that could not be decoded, and are missing: 1" in done.err
 
 
 @pytest.mark.parametrize(
@@ -426,7 +426,7 @@ def test_ctrl_c_ends_a_video_and_the_same_command_goes_on(spair, tiny_bundle, tm
     done = spair(*arguments)
     assert done.code == 130 and "interrupted: 0 restored, 0 failed, 1 left" in done.err
     done = spair(*arguments)
-    assert done.code == 0 and "frames were there from an interrupted run" in done.err
+    assert done.code == 0 and "frames from an interrupted run: " in done.err
     assert len(read_numbers(tmp_path / "r.mp4")) == 12 and len(calls) < 9 + 12
 
 
