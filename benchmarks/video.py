@@ -1,9 +1,9 @@
 """Measure videos: overlap of the stages, memory by length, frames that are lost.
 
-Run from the repository root: `python -m benchmarks.video [MODEL] [--size 1920x1080] [--frames 48] [--hour 90000] [--count
-10000]`. It first measures decoding, restoring and encoding one after the other, then all at once. It exits 1 when the
-run takes longer than its slowest stage over `OVERLAP`, when an hour takes more memory than a minute, or when one of the
-counted frames is missing, doubled or at another time. It takes some ten minutes on two cores.
+Run from the repository root: `python -m benchmarks.video [MODEL] [--size 1920x1080] [--frames 48] [--hour 90000]
+[--count 10000]`. It first measures decoding, restoring and encoding one after the other, then all at once. It exits 1
+when the run takes longer than its slowest stage over `OVERLAP`, when an hour takes more memory than a minute, or when
+one of the counted frames is missing, doubled or at another time. It takes some ten minutes on two cores.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from spair.runtime.video.options import VideoOptions
 from spair.runtime.video.reading import VideoSource, read_facts
 from spair.runtime.video.restoring import restore_video
 from spair.runtime.video.segments import keep_segments
+from spair.training.simulators.rain import simulate_rain
 
 OVERLAP = 0.95
 """Share of the slowest stage's own pace that the whole reaches."""
@@ -59,6 +60,14 @@ def pass_on(image: np.ndarray) -> Result:
     mask = np.zeros(image.shape[:2], bool)
     mask[-1, -1] = True
     return Result(restored, mask, float(mask.mean()), {}, TileCounts(0, 1, 0))
+
+
+def draw_rain(number: int, width: int, height: int) -> np.ndarray:
+    """Draw a frame in light rain, the same each time."""
+    clear = draw_frame(number, width, height).astype(np.float32) / 255
+    rained = simulate_rain(clear, np.random.default_rng(number), kind="light")
+    pixels: np.ndarray = (rained.image * 255).round().astype(np.uint8)
+    return pixels
 
 
 def time_stages(clip: Path, restorer: Callable[[np.ndarray], Result], folder: Path) -> dict[str, float]:
@@ -153,23 +162,30 @@ def count_faults(frames: int, folder: Path) -> int:
     return faults
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Measure, and judge.
-
-    Returns:
-        The exit code.
-    """
+def read_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?", default="rain")
     parser.add_argument("--size", default="1920x1080", help="width and height of the timed clip")
     parser.add_argument("--frames", type=int, default=48, help="its number of frames")
     parser.add_argument("--hour", type=int, default=60 * MINUTE, help="frames of the long clip")
     parser.add_argument("--count", type=int, default=10_000, help="numbered frames")
-    given = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, and judge.
+
+    Returns:
+        The exit code.
+    """
+    given = read_arguments(arguments)
     width, height = (int(side) for side in given.size.split("x"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        clip = write_clip(folder / "timed.mp4", given.frames, size=(width, height), options={"crf": "18"})
+        clip = write_clip(
+            folder / "timed.mp4", given.frames, size=(width, height), options={"crf": "18"}, draw=draw_rain
+        )
         share = measure_overlap(given.model, clip, folder)
         more = compare_lengths(min(MINUTE, given.hour), given.hour, folder)
         faults = count_faults(given.count, folder)

@@ -104,7 +104,7 @@ class Ledger:
 
     def _digest(self, job: Job) -> str:
         """Compute the SHA-256 of model and options."""
-        own = {
+        own: dict[str, Any] = {
             "quality": job.quality, "strict": job.strict, "damaged": job.accept_damaged,
             "range": None if job.range is None else list(job.range),
         }  # fmt: skip

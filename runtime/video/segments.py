@@ -115,8 +115,8 @@ def _adopt(target: Path, key: str | None) -> tuple[Path, list[Segment]]:
     Returns:
         Path of this process's folder, and the segments that are in it already.
     """
-    place, segments = name_beside(target, PARTIAL), []
-    stem = stem_of(target)
+    place, stem = name_beside(target, PARTIAL), stem_of(target)
+    segments: list[Segment] = []
     for one in list_temporary(target.parent):
         if one.target_stem != stem or one.name.kind != PARTIAL:
             continue
