@@ -1,4 +1,4 @@
-"""Measure videos: overlap of the stages, memory by length, frames that are lost.
+"""Measure overlap, memory and lost frames of videos.
 
 Run from the repository root: `python -m benchmarks.video [MODEL] [--size 1920x1080] [--frames 48] [--hour 90000]
 [--count 10000]`. It first measures decoding, restoring and encoding one after the other, then all at once. It exits 1
@@ -63,7 +63,7 @@ def pass_on(image: np.ndarray) -> Result:
 
 
 def draw_rain(number: int, width: int, height: int) -> np.ndarray:
-    """Draw a frame in light rain, the same each time."""
+    """Draw a frame in light rain."""
     clear = draw_frame(number, width, height).astype(np.float32) / 255
     rained = simulate_rain(clear, np.random.default_rng(number), kind="light")
     pixels: np.ndarray = (rained.image * 255).round().astype(np.uint8)
