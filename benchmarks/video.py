@@ -54,7 +54,10 @@ print(json.dumps({"peak_mb": read_peak_memory(), "frames": record.frames, "secon
 
 
 def pass_on(image: np.ndarray) -> Result:
-    """Change one pixel, so that every frame is converted there and back."""
+    """Change one pixel.
+
+    So every frame is converted there and back.
+    """
     restored = image.copy()
     restored[-1, -1] = 255 - restored[-1, -1]
     mask = np.zeros(image.shape[:2], bool)

@@ -17,8 +17,11 @@ LIMITED, FULL = 1, 2
 """FFmpeg's numbers of ranges: black is 16 of 255, or 0."""
 _UNKNOWN = 2
 """FFmpeg's number of a colour matrix, primaries or curve that the file does not name."""
-_MATRICES = {1: "ITU709", 4: "FCC", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M", 9: "BT2020"}
-"""Number of a matrix in a file -> its name in PyAV."""
+_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
+"""Number of a matrix in a file -> number of the same one in FFmpeg's scaler."""
+_BILINEAR, _FULL_INSIDE, _FULL_INPUT, _ACCURATE = 2, 0x2000, 0x4000, 0x40000
+"""Flags of FFmpeg's scaler: SWS_BILINEAR, SWS_FULL_CHR_H_INT, SWS_FULL_CHR_H_INP, SWS_ACCURATE_RND. PyAV has names for
+the last three only since 18.0."""
 _REFUSED = {8: "YCgCo", 10: "BT.2020 with constant luminance", 11: "SMPTE 2085", 14: "ICtCp", 15: "IPT-C2"}
 _LARGEST_SD = (1024, 576)
 """Largest sides of pictures that players take for BT.601 where a file does not say; larger ones are BT.709."""
@@ -76,18 +79,15 @@ class FrameConverter:
             kind: kind of decoded samples, "yuv", "gray" or "rgb".
         """
         av = load_av()
-        from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+        from av.video.reformatter import VideoReformatter
 
         self._frame, self._reformatter = av.VideoFrame, VideoReformatter()
         self._format, self._colour, self._kind = format, colour, kind
         self._largest = (1 << depth) - 1
         self._type = np.dtype(np.uint8 if depth <= 8 else np.uint16)
         self._rgb = "rgb24" if depth <= 8 else "rgb48le"
-        self._matrix = Colorspace[_MATRICES[colour.matrix]]
-        self._flags = (
-            Interpolation.BILINEAR | Interpolation.ACCURATE_RND
-            | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
-        )  # fmt: skip
+        self._matrix = _MATRICES[colour.matrix]
+        self._flags = _BILINEAR | _FULL_INSIDE | _FULL_INPUT | _ACCURATE
         # With more than 8 bits, FFmpeg 8 gives wrong colours where it enlarges colour differences on the way to RGB.
         self._enlarged = f"yuv444p{depth}le" if depth > 8 else format
 
@@ -159,6 +159,7 @@ class FrameConverter:
         return self._convert(rgb, self._format, FULL, self._colour.range)
 
     def _convert(self, frame: Any, format: str, source: int, target: int) -> Any:
+        frame.colorspace = self._colour.matrix  # PyAV 17 takes no number of BT.2020 as an argument
         return self._reformatter.reformat(
             frame, format=format, src_colorspace=self._matrix, dst_colorspace=self._matrix, src_color_range=source,
             dst_color_range=target, interpolation=self._flags, threads=1,
