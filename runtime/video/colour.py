@@ -188,5 +188,4 @@ def _shrink(changed: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     down, across = -(-height // shape[0]), -(-width // shape[1])
     padded = np.zeros((shape[0] * down, shape[1] * across), bool)
     padded[:height, :width] = changed
-    touched: np.ndarray = padded.reshape(shape[0], down, shape[1], across).any(axis=(1, 3))
-    return touched
+    return np.asarray(padded.reshape(shape[0], down, shape[1], across).any(axis=(1, 3)))
