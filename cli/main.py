@@ -9,12 +9,13 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from . import build, doctor, export, inspect, models, restore, serve, train, trust
+from . import build, doctor, export, inspect, models, serve, train, trust
 from .calibrate import command as calibrate
 from .demo import command as demo
 from .evaluate import command as evaluate
 from .profile import command as profile
 from .repository import command as repository
+from .restore import command as restore
 from .shared.help import PanelCommand, PanelGroup
 from .shared.output import accept_all_text
 from .shared.process.ending import open_streams

@@ -50,10 +50,20 @@ def replace_atomically(target: Path) -> Iterator[Path]:
     Raises:
         UserError: the folder does not exist or cannot be written, or the disk is full.
     """
+    with explaining_failure(target), place_beside(target) as temporary:
+        yield temporary
+        temporary.replace(target)
+
+
+@contextmanager
+def explaining_failure(target: Path) -> Iterator[None]:
+    """Turn errors of a block that writes into sentences.
+
+    Raises:
+        UserError: the folder does not exist or cannot be written, or the disk is full.
+    """
     try:
-        with place_beside(target) as temporary:
-            yield temporary
-            temporary.replace(target)
+        yield
     except OSError as error:
         if error.errno in _FULL:
             raise DiskFullError(

@@ -2,7 +2,7 @@
 
 They are `.NAME.OWNER.tmp` beside NAME, and `spair-PURPOSE.OWNER.tmp` in the folder for temporary files. OWNER says
 which process made them, so that a later one can remove what a dead one left. An older folder that is being replaced is
-called `.NAME.OWNER.old` for a moment.
+called `.NAME.OWNER.old` for a moment. `.NAME.OWNER.part` holds finished parts of NAME, for a later process to go on.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import NamedTuple
 
 from .owners import Owner, this_process
 
-TEMPORARY, BACKUP = "tmp", "old"
-"""Kinds of names: half-written content, and an older folder that is being replaced."""
+TEMPORARY, BACKUP, PARTIAL = "tmp", "old", "part"
+"""Kinds of names: half-written content, an older folder that is being replaced, and finished parts."""
 SCRATCH = "spair-"
 """Beginning of names in the folder for temporary files."""
 
 _NAME = re.compile(
     r"(?P<stem>.+)\.(?P<process>[0-9a-f]{1,8})-(?P<start>[0-9a-f]{1,16})-(?P<place>[0-9a-f]{8})-[0-9a-f]{8}"
-    rf"\.(?P<kind>{TEMPORARY}|{BACKUP})",
+    rf"\.(?P<kind>{TEMPORARY}|{BACKUP}|{PARTIAL})",
     re.DOTALL,
 )
 _ADDED = 64
@@ -46,7 +46,7 @@ def name_beside(target: Path, kind: str = TEMPORARY) -> Path:
 
     Args:
         target: the file or folder, which need not exist.
-        kind: TEMPORARY or BACKUP.
+        kind: TEMPORARY, BACKUP or PARTIAL.
     """
     return target.with_name(f".{stem_of(target)}.{_make_token()}.{kind}")
 

@@ -33,6 +33,7 @@ EXTRA_OF_PACKAGE = {
     "tritonclient": "serve",
     "prometheus_client": "serve",
     "google": "serve",
+    "av": "video",
 }
 """Importable package -> the extra of spair-rt that brings it."""
 

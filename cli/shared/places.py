@@ -7,8 +7,10 @@ import tempfile
 from pathlib import Path
 
 
-def read_folder(text: str) -> Path:
-    """Read the folder of results from the command line.
+def read_place(text: str) -> Path:
+    """Read the place of results from the command line.
+
+    It is a folder, or the file of one video.
 
     Raises:
         UserError: the text ends like a picture file.

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -20,18 +20,11 @@ from ..files import DiskFullError, write_atomically
 from ..images import Picture, find_format_of, list_dropped, read_image, write_image
 from ..restorer import Result
 from ..tiling.network import TileCounts
+from ..video.restoring import FrameProgress, RestoreFunction, VideoRecord, restore_video
 from .ledger import Ledger
 from .planning import Job
 from .ranges import from_unit, to_unit
 from .saving import choose_output
-
-
-class RestoreFunction(Protocol):
-    """Part of a `Restorer` that a batch needs."""
-
-    def __call__(self, image: np.ndarray) -> Result:
-        """Restore one array."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -82,7 +75,7 @@ class SkipRecord:
     input: str
 
 
-Outcome: TypeAlias = ImageRecord | FailureRecord | SkipRecord
+Outcome: TypeAlias = ImageRecord | VideoRecord | FailureRecord | SkipRecord
 """Record of what became of a job."""
 
 
@@ -98,6 +91,7 @@ class BatchReport:
     """Reason why the batch ended early, "interrupted" or "disk full"; empty if it did not."""
     left: list[str] = field(default_factory=list)
     """Inputs that a stopped batch did not come to."""
+    videos: list[VideoRecord] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -108,6 +102,8 @@ class BatchReport:
         """Take in what became of a job."""
         if isinstance(outcome, ImageRecord):
             self.images.append(outcome)
+        elif isinstance(outcome, VideoRecord):
+            self.videos.append(outcome)
         elif isinstance(outcome, FailureRecord):
             self.failed.append(outcome)
         else:
@@ -129,6 +125,7 @@ def run_jobs(
     resume: bool = False,
     ledger: Ledger | None = None,
     progress: CountProgress | None = None,
+    frames: FrameProgress | None = None,
     announce: Callable[[FailureRecord], None] = lambda failure: None,
 ) -> BatchReport:
     """Run planned jobs in order.
@@ -142,12 +139,13 @@ def run_jobs(
         resume: leave jobs alone whose results are complete, see `run_job`; otherwise results are replaced.
         ledger: record of the results, which is kept up to date; None for none.
         progress: called after each job.
+        frames: called after each frame of a video.
         announce: called with each failure as it comes.
     """
     report, done = BatchReport(), 0
     try:
         for job in jobs:
-            outcome = run_job(restorer, job, resume=resume, ledger=ledger)
+            outcome = run_job(restorer, job, resume=resume, ledger=ledger, frames=frames)
             report.add(outcome)
             done += 1
             if isinstance(outcome, FailureRecord):
@@ -162,7 +160,14 @@ def run_jobs(
     return report
 
 
-def run_job(restorer: RestoreFunction, job: Job, *, resume: bool = False, ledger: Ledger | None = None) -> Outcome:
+def run_job(
+    restorer: RestoreFunction,
+    job: Job,
+    *,
+    resume: bool = False,
+    ledger: Ledger | None = None,
+    frames: FrameProgress | None = None,
+) -> Outcome:
     """Run one job.
 
     Whatever one picture makes fail is recorded, so that the others are not lost.
@@ -173,6 +178,7 @@ def run_job(restorer: RestoreFunction, job: Job, *, resume: bool = False, ledger
         resume: leave the job alone if its results are complete: by the ledger, see `Ledger.is_done`, or without one by
             their files, see `Job.is_done`.
         ledger: record of the results, to which this one is added; None for none.
+        frames: called after each frame of a video.
     """
     if job.obstacle is not None:
         return FailureRecord(str(job.source), job.obstacle)
@@ -180,7 +186,10 @@ def run_job(restorer: RestoreFunction, job: Job, *, resume: bool = False, ledger
         return SkipRecord(str(job.source))
     stamp = None if ledger is None else ledger.begin(job)
     try:
-        record = _restore_one(restorer, job)
+        if job.video is None:
+            record: ImageRecord | VideoRecord = _restore_one(restorer, job)
+        else:
+            record = _restore_video(restorer, job, ledger, frames)
     except DiskFullError as error:
         return FailureRecord(str(job.source), str(error), disk_full=True)
     except (UserError, GateError, MemoryError, OSError) as error:
@@ -223,6 +232,16 @@ def _restore_one(restorer: RestoreFunction, job: Job) -> ImageRecord:
         copied=copied,
         dropped=[] if copied else _list_dropped(picture, output),
         note=note,
+    )
+
+
+def _restore_video(
+    restorer: RestoreFunction, job: Job, ledger: Ledger | None, frames: FrameProgress | None
+) -> VideoRecord:
+    job.output.parent.mkdir(parents=True, exist_ok=True)
+    causes = None if ledger is None else ledger.model
+    return restore_video(
+        restorer, job.source, job.output, job.video, causes=causes, max_pixels=job.max_pixels, progress=frames
     )
 
 

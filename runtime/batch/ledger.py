@@ -65,6 +65,11 @@ class Ledger:
             return False
         return all(_has_size(job.output.with_name(name), size) for name, size in files.items())
 
+    @property
+    def model(self) -> dict[str, Any]:
+        """Facts of the model that decide results."""
+        return dict(self._model)
+
     def begin(self, job: Job) -> Stamp | None:
         """Take back what is recorded of a job.
 
@@ -99,10 +104,12 @@ class Ledger:
 
     def _digest(self, job: Job) -> str:
         """Compute the SHA-256 of model and options."""
-        own = {
+        own: dict[str, Any] = {
             "quality": job.quality, "strict": job.strict, "damaged": job.accept_damaged,
             "range": None if job.range is None else list(job.range),
         }  # fmt: skip
+        if job.video is not None:
+            own["video"] = job.video.to_json()
         return hashlib.sha256(json.dumps([self._model, own], sort_keys=True).encode()).hexdigest()
 
     def _append(self, key: str, entry: dict[str, Any] | None) -> None:

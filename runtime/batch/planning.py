@@ -11,13 +11,14 @@ from pathlib import Path
 from ..errors import UserError
 from ..images import MAX_PIXELS
 from ..images.finding import InputFile
+from ..video.options import CONTAINERS, VideoOptions
 from .names import check_inside, refuse_twins, say_too_long
 from .saving import Saving, list_candidates
 
 
 @dataclass(frozen=True)
 class Job:
-    """Picture to restore, with the paths of its results."""
+    """Picture or video to restore, with its results."""
 
     source: Path
     output: Path
@@ -35,6 +36,8 @@ class Job:
     """Whether a picture is restored of which the decoder says that bytes are lost."""
     range: tuple[float, float] | None = None
     """Lowest and highest value of float samples; None for 0 and 1."""
+    video: VideoOptions | None = None
+    """Codec and quality of a video; None for a picture."""
 
     @property
     def targets(self) -> tuple[Path, ...]:
@@ -69,8 +72,8 @@ def plan_jobs(
     the output, or `<name>.mask.png` where two pictures have the same stem.
 
     Args:
-        inputs: pictures to restore.
-        out: folder of the results.
+        inputs: pictures and videos to restore.
+        out: folder of the results, or the result itself of a single video.
         save_mask: whether to write the masks too.
         saving: formats and names of the results; None for those of the inputs.
         max_pixels: largest number of pixels of a picture.
@@ -80,13 +83,34 @@ def plan_jobs(
             result would overwrite an input or lie outside of `out`.
     """
     saving = saving or Saving()
+    named = _name_file(inputs, out) if is_file(out) else _name_results(inputs, out, save_mask, saving)
     jobs = [
         Job(
             *(item.path, output, mask, item.obstacle or say_too_long(output, mask), max_pixels),
             *(saving.quality, saving.format is not None, saving.accept_damaged, saving.range),
+            saving.video if item.video else None,
         )
-        for item, output, mask in _name_results(inputs, out, save_mask, saving)
+        for item, output, mask in named
     ]
+    _check_targets(jobs, inputs)
+    refuse_twins(
+        [(target, job.source) for job in jobs if job.obstacle is None for target in job.targets], find_folder(out)
+    )
+    return jobs
+
+
+def is_file(out: Path) -> bool:
+    """Tell whether a place for results is one video file."""
+    return out.suffix.lower() in CONTAINERS and not out.is_dir()
+
+
+def find_folder(out: Path) -> Path:
+    """Return the folder that results lie in."""
+    return out.parent if is_file(out) else out
+
+
+def _check_targets(jobs: Sequence[Job], inputs: Sequence[InputFile]) -> None:
+    """Refuse results that overwrite an input or each other."""
     sources = {Path(os.path.realpath(item.path)) for item in inputs}
     owners: dict[Path, Path] = {}
     for job in jobs:
@@ -99,8 +123,14 @@ def plan_jobs(
                 raise UserError(
                     f"{owner} and {job.source} would both be written to {target}; restore them into different folders"
                 )
-    refuse_twins([(target, job.source) for job in jobs if job.obstacle is None for target in job.targets], out)
-    return jobs
+
+
+def _name_file(inputs: Sequence[InputFile], out: Path) -> list[tuple[InputFile, Path, Path | None]]:
+    """Name the result of a single video."""
+    if len(inputs) != 1 or not inputs[0].video:
+        found = f"{len(inputs)} inputs" if len(inputs) != 1 else f"{inputs[0].path}, which is no video"
+        raise UserError(f"{out} is the name of one video, and the input is {found}; give a folder with --out")
+    return [(inputs[0], out, None)]
 
 
 def _name_results(
@@ -109,7 +139,7 @@ def _name_results(
     """Name the output and the mask of each picture."""
     for item in inputs:
         check_inside(item.relative, out)
-    plain = [saving.rename(item.relative) for item in inputs]
+    plain = [saving.rename_video(item.relative) if item.video else saving.rename(item.relative) for item in inputs]
     count = Counter(plain)
     outputs = [
         name if count[name] == 1 or name.suffix == item.relative.suffix else _keep_suffix(item.relative, name)
@@ -123,7 +153,10 @@ def _name_results(
         mask if taken[mask] == 1 else name.with_name(f"{name.name}.mask.png")
         for name, mask in zip(outputs, masks, strict=True)
     ]
-    return [(item, out / name, out / mask) for item, name, mask in zip(inputs, outputs, clear, strict=True)]
+    return [
+        (item, out / name, None if item.video else out / mask)
+        for item, name, mask in zip(inputs, outputs, clear, strict=True)
+    ]
 
 
 def _keep_suffix(relative: Path, renamed: Path) -> Path:

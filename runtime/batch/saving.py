@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import UserError
 from ..images import FORMATS, Picture, check_encodable, find_format_of, writable_suffixes
+from ..video.options import ANY_CONTAINER, CONTAINERS, VideoOptions
 
 QUALITY_FORMATS = ("JPEG", "WebP")
 """Names of the formats that have a quality."""
@@ -32,6 +33,8 @@ class Saving:
     """Whether pictures are restored of which the decoder says that bytes are lost."""
     range: tuple[float, float] | None = None
     """Lowest and highest value of float pictures; None for 0 and 1."""
+    video: VideoOptions = field(default_factory=VideoOptions)
+    """Codec and quality of videos."""
 
     def __post_init__(self) -> None:
         names = {form.name.lower(): form.name for form in FORMATS}
@@ -62,6 +65,17 @@ class Saving:
                 suffix = next(form.suffixes[0] for form in FORMATS if form.name == self.format)
         elif suffix.lower() not in writable_suffixes():
             suffix = ".png"
+        return relative.with_name(f"{relative.stem}{self.suffix}{suffix}")
+
+    def rename_video(self, relative: Path) -> Path:
+        """Return the name of a video's result.
+
+        It is below the output folder.
+
+        Args:
+            relative: name of the input below its folder. A suffix that is not written becomes .mkv.
+        """
+        suffix = relative.suffix if relative.suffix.lower() in CONTAINERS else ANY_CONTAINER
         return relative.with_name(f"{relative.stem}{self.suffix}{suffix}")
 
 

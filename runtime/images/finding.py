@@ -9,7 +9,7 @@ import errno
 import glob
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...temporary.names import parse_name
@@ -19,6 +19,8 @@ from .writer import writable_suffixes
 
 READABLE_SUFFIXES = (*writable_suffixes(), ".gif", ".avif")
 """Suffixes of pictures that can be read. Other files of folders are recognised by their content."""
+IsVideo = Callable[[Path], bool]
+"""Function that tells whether a file is a video."""
 MASK = ".mask.png"
 """End of the names of masks, which are results and no inputs."""
 
@@ -32,6 +34,8 @@ class InputFile:
     """Path below the folder or pattern that the picture was found by; the output folder keeps this layout."""
     obstacle: str | None = None
     """Sentence why a folder at `path` could not be searched; None for a picture."""
+    video: bool = False
+    """Whether it is a video."""
 
 
 def find_inputs(
@@ -40,6 +44,7 @@ def find_inputs(
     recursive: bool = False,
     exclude: Path | None = None,
     announce: Callable[[str], None] = lambda sentence: None,
+    is_video: IsVideo | None = None,
 ) -> list[InputFile]:
     """Find pictures by files, folders and glob patterns.
 
@@ -51,9 +56,10 @@ def find_inputs(
         recursive: look into the subfolders of folders too.
         exclude: folder to leave out of searches, usually the output folder, whose results are no inputs.
         announce: called with a sentence on what was left out: masks beside their pictures, and links to folders.
+        is_video: tells videos, which are found too; None finds pictures alone.
 
     Returns:
-        The pictures, and with an obstacle each folder that could not be searched for more of them.
+        The pictures and videos, and with an obstacle each folder that could not be searched for more of them.
 
     Raises:
         UserError: an entry of `specs` does not exist, holds or matches no picture, or is a pattern with ".." after a
@@ -62,10 +68,16 @@ def find_inputs(
     found: dict[str, InputFile] = {}
     hidden = Path(os.path.realpath(exclude)) if exclude else None
     for spec in specs:
-        for item in _expand(Path(spec), recursive, hidden, announce):
+        for item in _expand(Path(spec), recursive, hidden, announce, is_video):
             # A link and its target are two pictures, so the key is the absolute path with links in it.
             found.setdefault(os.path.abspath(item.path), item)  # noqa: PTH100
-    return list(found.values())
+    return [_mark_video(item, is_video) for item in found.values()]
+
+
+def _mark_video(item: InputFile, is_video: IsVideo | None) -> InputFile:
+    if is_video is None or item.obstacle is not None or not is_video(item.path):
+        return item
+    return replace(item, video=True)
 
 
 def list_pictures(folder: Path, *, recursive: bool = False) -> list[Path]:
@@ -81,14 +93,14 @@ def list_pictures(folder: Path, *, recursive: bool = False) -> list[Path]:
     Raises:
         UserError: a folder cannot be searched, so pictures could be missing.
     """
-    found, closed = _search(folder, recursive)
+    found, closed = _search(folder, recursive, None)
     if closed:
         raise UserError(_say_closed(*closed[0]))
     return found
 
 
-def _search(folder: Path, recursive: bool) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """Find pictures and the folders that cannot be searched.
+def _search(folder: Path, recursive: bool, is_video: IsVideo | None) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """Find pictures, videos and the folders that cannot be searched.
 
     Both are sorted; a folder comes with the system's reason.
     """
@@ -104,7 +116,7 @@ def _search(folder: Path, recursive: bool) -> tuple[list[Path], list[tuple[Path,
             closed.append((place, os.strerror(errno.EACCES)))
             continue
         # A link to a picture counts among the folders when it leads to a folder, and is none then.
-        found += [place / file for file in files if _is_picture(place / file)]
+        found += [place / file for file in files if _is_wanted(place / file, is_video)]
         folders[:] = [one for one in folders if recursive and parse_name(one) is None]
     return sorted(found), sorted(closed)
 
@@ -113,15 +125,18 @@ def _say_closed(folder: Path, reason: str) -> str:
     return f"cannot look for pictures in the folder {folder}: {reason}; make it readable, or name the other folders"
 
 
-def _is_picture(path: Path) -> bool:
+def _is_wanted(path: Path, is_video: IsVideo | None) -> bool:
     if path.name.startswith(".") or not path.is_file():
         return False
-    return path.suffix.lower() in READABLE_SUFFIXES or find_kind(path) is not None
+    is_picture = path.suffix.lower() in READABLE_SUFFIXES or find_kind(path) is not None
+    return is_picture or (is_video is not None and is_video(path))
 
 
-def _expand(spec: Path, recursive: bool, hidden: Path | None, announce: Callable[[str], None]) -> list[InputFile]:
+def _expand(
+    spec: Path, recursive: bool, hidden: Path | None, announce: Callable[[str], None], is_video: IsVideo | None
+) -> list[InputFile]:
     if spec.is_dir():
-        return _in_folder(spec, recursive, hidden, announce)
+        return _in_folder(spec, recursive, hidden, announce, is_video)
     if spec.is_file():
         return [InputFile(spec, Path(spec.name))]
     if spec.exists():
@@ -131,8 +146,10 @@ def _expand(spec: Path, recursive: bool, hidden: Path | None, announce: Callable
     raise UserError(f"the input {spec} does not exist; give a picture, a folder or a pattern like 'in/*.png'")
 
 
-def _in_folder(folder: Path, recursive: bool, hidden: Path | None, announce: Callable[[str], None]) -> list[InputFile]:
-    found, closed = _search(folder, recursive)
+def _in_folder(
+    folder: Path, recursive: bool, hidden: Path | None, announce: Callable[[str], None], is_video: IsVideo | None
+) -> list[InputFile]:
+    found, closed = _search(folder, recursive, is_video)
     files = [file for file in found if not _inside(file, hidden)]
     if not files and not closed:
         remedy = "give another" if recursive else "subfolders are not looked into: give one of them, or another folder"

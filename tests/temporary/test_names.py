@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spair.temporary.names import BACKUP, TEMPORARY, name_beside, name_scratch, parse_name, stem_of
+from spair.temporary.names import BACKUP, PARTIAL, TEMPORARY, name_beside, name_scratch, parse_name, stem_of
 from spair.temporary.owners import this_process
 
 LONG = [
@@ -24,7 +24,7 @@ LONG = [
 ]
 
 
-@pytest.mark.parametrize("kind", [TEMPORARY, BACKUP])
+@pytest.mark.parametrize("kind", [TEMPORARY, BACKUP, PARTIAL])
 @pytest.mark.parametrize("name", LONG, ids=range(len(LONG)))
 def test_a_name_fits_beside_its_target_and_is_read_back(tmp_path, name, kind):
     target = tmp_path / name
@@ -55,7 +55,7 @@ def test_a_file_system_with_short_names_is_asked(tmp_path, monkeypatch):
         ".a.png.tmp",
         ".a.png.0123456789ab.tmp",
         ".a.1-2-0123456-01234567.tmp",
-        ".a.1-2-01234567-01234567.part",
+        ".a.1-2-01234567-01234567.temp",
         ".a.G-2-01234567-01234567.tmp",
     ],
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spair.cli.shared.places import check_page, read_folder
+from spair.cli.shared.places import check_page, read_place
 from spair.runtime import UserError
 
 
@@ -26,10 +26,10 @@ def test_the_option_that_names_the_file_is_said(tmp_path):
 
 def test_a_folder_of_results_is_no_file():
     with pytest.raises(UserError, match="is the name of a file"):
-        read_folder("a/result.PNG")
+        read_place("a/result.PNG")
 
 
 def test_a_folder_that_ends_like_a_picture_may_be_there(tmp_path):
     (tmp_path / "album.png").mkdir()
-    assert read_folder(str(tmp_path / "album.png")) == tmp_path / "album.png"
-    assert str(read_folder(".")) == "."
+    assert read_place(str(tmp_path / "album.png")) == tmp_path / "album.png"
+    assert str(read_place(".")) == "."

@@ -1,0 +1,1 @@
+"""Verb `restore`, its options and tables."""
