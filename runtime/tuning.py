@@ -19,6 +19,10 @@ from .files import write_atomically
 from .machine.processor import count_cores, read_cpu_name
 from .tiling.costs import Tuning
 
+_FORM = 2
+"""Number of the form in which graphs are computed, see `spair.runtime.graphs.lean`; it rises when costs change with the
+same files."""
+
 
 def save_tuning(
     bundle: Bundle, precision: str, threads: int | None, tuning: Tuning, *, backend: str = "onnxruntime"
@@ -46,7 +50,8 @@ def save_tuning(
 def load_tuning(bundle: Bundle, precision: str, threads: int | None, *, backend: str = "onnxruntime") -> Tuning | None:
     """Load the costs that were measured in exactly this situation.
 
-    The graphs, the backend, the processor, the number of threads and the version of ONNX Runtime must be equal.
+    The graphs and their form, the backend, the processor, the number of threads and the version of ONNX Runtime must be
+    equal.
 
     Returns:
         The costs; None where they were not measured, or where their file is damaged.
@@ -64,6 +69,7 @@ def _path(bundle: Bundle, precision: str, threads: int | None, backend: str) -> 
     key = {
         "graphs": {part: bundle.manifest.files[path] for part, path in graphs.items()},
         "backend": backend,
+        "form": _FORM,
         "machine": [platform.machine(), read_cpu_name(), count_cores()],
         "threads": threads,
         "onnxruntime": onnxruntime.__version__,

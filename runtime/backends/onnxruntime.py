@@ -14,6 +14,7 @@ import numpy as np
 
 from ..arrays import make_native
 from ..errors import UserError
+from ..graphs import make_lean
 from .placement import RECORD, list_cpu_work
 
 if TYPE_CHECKING:
@@ -67,14 +68,18 @@ class OnnxGraph:
         threads: int | None = None,
         device: str = "cpu",
         trace: Path | None = None,
+        as_written: bool = False,
     ) -> None:
         """Load a graph.
+
+        On the CPU it is computed in its lean form, where it has one; see `spair.runtime.graphs.lean`.
 
         Args:
             path: the .onnx file.
             threads: number of threads inside an operator, >= 1; None lets ONNX Runtime use every core.
             device: "cpu" or "cuda".
             trace: existing folder for ONNX Runtime's profile of this session, see `end_trace`; None writes no profile.
+            as_written: compute the nodes of the file instead, to compare both.
 
         Raises:
             UserError: threads is less than 1; the device is not available; ONNX Runtime silently does not use it, or
@@ -102,7 +107,8 @@ class OnnxGraph:
         self._traced = trace is not None
         if device != "cpu":
             _load_cuda()
-        self._session: ort.InferenceSession | None = _session(self.path, options, _PROVIDERS[device])
+        lean = _read_lean(self.path) if device == "cpu" and not as_written else None
+        self._session: ort.InferenceSession | None = _session(self.path, lean, options, _PROVIDERS[device])
         self._check_provider(device)
         self.inputs = {i.name: i.type for i in self._session.get_inputs()}
         """ONNX types of the inputs by name."""
@@ -212,12 +218,23 @@ def _load_cuda() -> None:
             load()
 
 
-def _session(path: Path, options: ort.SessionOptions, provider: str) -> ort.InferenceSession:
+def _read_lean(path: Path) -> bytes | None:
+    """Read the lean form of a graph.
+
+    It is None for a graph that has none. A file that is no ONNX file has none, and ONNX Runtime says so.
+    """
+    try:
+        return make_lean(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _session(path: Path, lean: bytes | None, options: ort.SessionOptions, provider: str) -> ort.InferenceSession:
     import onnxruntime as ort
 
     try:
         # Without its fallback, which prints to stdout before it tries the same provider again.
-        return ort.InferenceSession(os.fspath(path), options, providers=[provider], enable_fallback=0)
+        return ort.InferenceSession(lean or os.fspath(path), options, providers=[provider], enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions share no base class
         line = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
         if isinstance(error, MemoryError) or any(word in line.lower() for word in _MEMORY_WORDS):

@@ -86,12 +86,17 @@ def read_graph(path: Path) -> GraphFacts:
         OSError: it cannot be read.
     """
     try:
-        return _read_model(memoryview(path.read_bytes()))
+        return read_facts(memoryview(path.read_bytes()))
     except ValueError as error:
         raise UserError(f"{path} is no ONNX file: {error}; export it again") from error
 
 
-def _read_model(data: memoryview) -> GraphFacts:
+def read_facts(data: memoryview) -> GraphFacts:
+    """Read the facts about the bytes of an ONNX file.
+
+    Raises:
+        ValueError: they are no ONNX file.
+    """
     inputs: dict[str, ArrayType] = {}
     outputs: dict[str, ArrayType] = {}
     constants: dict[str, ArrayType] = {}
@@ -110,6 +115,26 @@ def _read_model(data: memoryview) -> GraphFacts:
                 _add(outputs, _read_value(to_bytes(part)))
     free = {name: tensor for name, tensor in inputs.items() if name not in constants}
     return GraphFacts(free, outputs, tuple(nodes), constants)
+
+
+def list_nodes(data: memoryview) -> list[memoryview]:
+    """List the bytes of a graph's nodes.
+
+    They stand in the order of `GraphFacts.nodes`.
+
+    Args:
+        data: bytes of an ONNX file.
+
+    Raises:
+        ValueError: they are no ONNX file.
+    """
+    return [
+        to_bytes(part)
+        for number, value in read_fields(data)
+        if number == _MODEL_GRAPH
+        for place, part in read_fields(to_bytes(value))
+        if place == _GRAPH_NODE
+    ]
 
 
 def _add(table: dict[str, ArrayType], entry: tuple[str, ArrayType]) -> None:

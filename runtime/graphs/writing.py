@@ -1,0 +1,83 @@
+"""Writer of nodes and constants in ONNX's format."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from .facts import FLOAT, Attribute
+from .wire import Value
+
+_NUMBER, _BYTES, _FOUR_BYTES = 0, 2, 5
+"""Ways in which a field is stored."""
+
+# Numbers of fields and of attribute types, from onnx.proto3.
+_NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _NODE_TYPE, _NODE_ATTRIBUTE = 1, 2, 3, 4, 5
+_NAME, _FLOAT, _INT, _INTS, _TYPE = 1, 2, 3, 8, 20
+_TYPE_FLOAT, _TYPE_INT, _TYPE_INTS = 1, 2, 7
+_TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 8, 9
+
+
+def write_field(number: int, value: Value | bytes) -> bytes:
+    """Write a field of a message.
+
+    Args:
+        number: number of the field.
+        value: a whole number, or the bytes of a text or a message.
+    """
+    if isinstance(value, int):
+        return _varint(number << 3 | _NUMBER) + _varint(value & (1 << 64) - 1)
+    return _varint(number << 3 | _BYTES) + _varint(len(value)) + bytes(value)
+
+
+def write_node(
+    operator: str, inputs: Iterable[str], output: str, name: str, attributes: Mapping[str, Attribute] | None = None
+) -> bytes:
+    """Write a standard node with one output.
+
+    Args:
+        operator: type of the node.
+        inputs: names of its inputs.
+        output: name of its output.
+        name: its own name.
+        attributes: whole numbers, lists of them, and floats by name.
+    """
+    parts = [write_field(_NODE_INPUT, one.encode()) for one in inputs]
+    parts.append(write_field(_NODE_OUTPUT, output.encode()))
+    parts.append(write_field(_NODE_NAME, name.encode()))
+    parts.append(write_field(_NODE_TYPE, operator.encode()))
+    parts += [write_field(_NODE_ATTRIBUTE, _write_attribute(*entry)) for entry in (attributes or {}).items()]
+    return b"".join(parts)
+
+
+def write_constant(name: str, values: np.ndarray) -> bytes:
+    """Write a constant of float32."""
+    parts = [write_field(_TENSOR_DIMS, size) for size in values.shape]
+    parts.append(write_field(_TENSOR_TYPE, FLOAT))
+    parts.append(write_field(_TENSOR_NAME, name.encode()))
+    parts.append(write_field(_TENSOR_RAW, np.ascontiguousarray(values, "<f4").tobytes()))
+    return b"".join(parts)
+
+
+def _write_attribute(name: str, value: Attribute) -> bytes:
+    named = write_field(_NAME, name.encode())
+    if isinstance(value, float):
+        stored = _varint(_FLOAT << 3 | _FOUR_BYTES) + struct.pack("<f", value)
+        return named + stored + write_field(_TYPE, _TYPE_FLOAT)
+    if isinstance(value, int):
+        return named + write_field(_INT, value) + write_field(_TYPE, _TYPE_INT)
+    if isinstance(value, tuple):
+        return named + b"".join(write_field(_INTS, one) for one in value) + write_field(_TYPE, _TYPE_INTS)
+    raise TypeError(f"the attribute {name} is {value!r}, expected a number or whole numbers")
+
+
+def _varint(number: int) -> bytes:
+    """Write a number of 64 bits without a sign."""
+    parts = bytearray()
+    while number > 0x7F:
+        parts.append(number & 0x7F | 0x80)
+        number >>= 7
+    parts.append(number)
+    return bytes(parts)
