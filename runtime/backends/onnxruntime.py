@@ -14,8 +14,9 @@ import numpy as np
 
 from ..arrays import make_native
 from ..errors import UserError
-from ..graphs import make_lean
+from ..graphs import make_integer, make_lean
 from .placement import RECORD, list_cpu_work
+from .products import has_exact_products
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -72,7 +73,8 @@ class OnnxGraph:
     ) -> None:
         """Load a graph.
 
-        On the CPU it is computed in its lean form, where it has one; see `spair.runtime.graphs.lean`.
+        On the CPU it is computed in a faster form, where it has one: see `spair.runtime.graphs.lean` and
+        `spair.runtime.graphs.integers`.
 
         Args:
             path: the .onnx file.
@@ -107,8 +109,8 @@ class OnnxGraph:
         self._traced = trace is not None
         if device != "cpu":
             _load_cuda()
-        lean = _read_lean(self.path) if device == "cpu" and not as_written else None
-        self._session: ort.InferenceSession | None = _session(self.path, lean, options, _PROVIDERS[device])
+        faster = _read_faster(self.path) if device == "cpu" and not as_written else None
+        self._session: ort.InferenceSession | None = _session(self.path, faster, options, _PROVIDERS[device])
         self._check_provider(device)
         self.inputs = {i.name: i.type for i in self._session.get_inputs()}
         """ONNX types of the inputs by name."""
@@ -218,23 +220,25 @@ def _load_cuda() -> None:
             load()
 
 
-def _read_lean(path: Path) -> bytes | None:
-    """Read the lean form of a graph.
+def _read_faster(path: Path) -> bytes | None:
+    """Read the faster form of a graph.
 
     It is None for a graph that has none. A file that is no ONNX file has none, and ONNX Runtime says so.
     """
     try:
-        return make_lean(path.read_bytes())
+        content = path.read_bytes()
+        lean, integer = make_lean(content), make_integer(content)
     except (OSError, ValueError):
         return None
+    return integer if integer is not None and has_exact_products() else lean
 
 
-def _session(path: Path, lean: bytes | None, options: ort.SessionOptions, provider: str) -> ort.InferenceSession:
+def _session(path: Path, faster: bytes | None, options: ort.SessionOptions, provider: str) -> ort.InferenceSession:
     import onnxruntime as ort
 
     try:
         # Without its fallback, which prints to stdout before it tries the same provider again.
-        return ort.InferenceSession(lean or os.fspath(path), options, providers=[provider], enable_fallback=0)
+        return ort.InferenceSession(faster or os.fspath(path), options, providers=[provider], enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions share no base class
         line = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
         if isinstance(error, MemoryError) or any(word in line.lower() for word in _MEMORY_WORDS):

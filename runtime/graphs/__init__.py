@@ -1,8 +1,9 @@
-"""Facts about ONNX files, and their lean form, without a package for them."""
+"""Facts about ONNX files, and faster forms of them, without a package for them."""
 
 from .facts import GraphFacts, read_graph
+from .integers import make_integer
 from .lean import make_lean
 from .outside import list_outside
 from .reach import Reach, find_reach
 
-__all__ = ["GraphFacts", "Reach", "find_reach", "list_outside", "make_lean", "read_graph"]
+__all__ = ["GraphFacts", "Reach", "find_reach", "list_outside", "make_integer", "make_lean", "read_graph"]

@@ -7,17 +7,19 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from .facts import FLOAT, Attribute
+from .facts import FLOAT, INT8, UINT8, Attribute
 from .wire import Value
 
 _NUMBER, _BYTES, _FOUR_BYTES = 0, 2, 5
 """Ways in which a field is stored."""
 
 # Numbers of fields and of attribute types, from onnx.proto3.
-_NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _NODE_TYPE, _NODE_ATTRIBUTE = 1, 2, 3, 4, 5
+_NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _NODE_TYPE, _NODE_ATTRIBUTE, _NODE_DOMAIN = 1, 2, 3, 4, 5, 7
 _NAME, _FLOAT, _INT, _INTS, _TYPE = 1, 2, 3, 8, 20
 _TYPE_FLOAT, _TYPE_INT, _TYPE_INTS = 1, 2, 7
 _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 8, 9
+_ELEMENTS = {"float32": FLOAT, "int8": INT8, "uint8": UINT8}
+"""Element types by numpy's names."""
 
 
 def write_field(number: int, value: Value | bytes) -> bytes:
@@ -33,9 +35,15 @@ def write_field(number: int, value: Value | bytes) -> bytes:
 
 
 def write_node(
-    operator: str, inputs: Iterable[str], output: str, name: str, attributes: Mapping[str, Attribute] | None = None
+    operator: str,
+    inputs: Iterable[str],
+    output: str,
+    name: str,
+    attributes: Mapping[str, Attribute] | None = None,
+    *,
+    domain: str = "",
 ) -> bytes:
-    """Write a standard node with one output.
+    """Write a node with one output.
 
     Args:
         operator: type of the node.
@@ -43,21 +51,25 @@ def write_node(
         output: name of its output.
         name: its own name.
         attributes: whole numbers, lists of them, and floats by name.
+        domain: domain of its type; empty for standard operators.
     """
     parts = [write_field(_NODE_INPUT, one.encode()) for one in inputs]
     parts.append(write_field(_NODE_OUTPUT, output.encode()))
     parts.append(write_field(_NODE_NAME, name.encode()))
     parts.append(write_field(_NODE_TYPE, operator.encode()))
     parts += [write_field(_NODE_ATTRIBUTE, _write_attribute(*entry)) for entry in (attributes or {}).items()]
+    if domain:
+        parts.append(write_field(_NODE_DOMAIN, domain.encode()))
     return b"".join(parts)
 
 
 def write_constant(name: str, values: np.ndarray) -> bytes:
-    """Write a constant of float32."""
+    """Write a constant of float32, int8 or uint8."""
+    element = _ELEMENTS[values.dtype.name]
     parts = [write_field(_TENSOR_DIMS, size) for size in values.shape]
-    parts.append(write_field(_TENSOR_TYPE, FLOAT))
+    parts.append(write_field(_TENSOR_TYPE, element))
     parts.append(write_field(_TENSOR_NAME, name.encode()))
-    parts.append(write_field(_TENSOR_RAW, np.ascontiguousarray(values, "<f4").tobytes()))
+    parts.append(write_field(_TENSOR_RAW, values.astype(values.dtype.newbyteorder("<")).tobytes()))
     return b"".join(parts)
 
 
