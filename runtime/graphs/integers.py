@@ -24,7 +24,7 @@ import numpy as np
 from .facts import FLOAT, INT8, GraphFacts, Node, list_nodes, read_facts, read_node
 from .outside import find_outside
 from .wire import Value, read_fields, to_bytes, to_text
-from .writing import write_constant, write_field, write_node
+from .writing import replace_graph, write_constant, write_field, write_node
 
 DOMAIN = "com.microsoft"
 """ONNX domain of ONNX Runtime's own operators."""
@@ -33,7 +33,7 @@ PRODUCT = "MatMulIntegerToFloat"
 ZERO = 128
 """Value of uint8 that stands for zero."""
 _ZERO_NAME = "integer_zero"
-_MODEL_OPSET, _MODEL_GRAPH = 8, 7
+_MODEL_OPSET = 8
 _GRAPH_NODE, _GRAPH_CONSTANT = 1, 5
 _NODE_ATTRIBUTE, _ATTRIBUTE_NAME, _ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS = 5, 1, 6, 11
 _OPSET_DOMAIN, _OPSET_VERSION = 1, 2
@@ -64,11 +64,7 @@ def make_integer(content: bytes) -> bytes | None:
         return None
     constant = write_field(_GRAPH_CONSTANT, write_constant(_ZERO_NAME, np.array(ZERO, np.uint8)))
     opset = write_field(_OPSET_DOMAIN, DOMAIN.encode()) + write_field(_OPSET_VERSION, 1)
-    fields = [
-        (number, _replace(to_bytes(value), nodes) + constant if number == _MODEL_GRAPH else value)
-        for number, value in read_fields(data)
-    ]
-    return b"".join(write_field(number, value) for number, value in [*fields, (_MODEL_OPSET, opset)])
+    return replace_graph(data, lambda graph: _replace(graph, nodes) + constant) + write_field(_MODEL_OPSET, opset)
 
 
 @dataclass

@@ -19,17 +19,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from .facts import FLOAT, FLOAT16, INT64, GraphFacts, Node, list_nodes, read_facts
+from .facts import FLOAT, FLOAT16, INT64, Attribute, GraphFacts, Node, list_nodes, read_facts
 from .open_masks import CONVOLUTION, DOMAIN, OpenMasks, is_shuffle
 from .outside import find_outside
-from .wire import Value, read_fields, to_bytes
-from .writing import write_constant, write_field, write_node
+from .wire import Value, read_fields
+from .writing import replace_graph, write_constant, write_field, write_node
 
 _BODIES = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 """Operators with subgraphs, which may read any tensor."""
 _PREFIX = "lean_"
 """First letters of the tensors that are added."""
-_MODEL_GRAPH, _GRAPH_NODE, _GRAPH_CONSTANT = 7, 1, 5
+_GRAPH_NODE, _GRAPH_CONSTANT = 1, 5
 """Numbers of fields, from onnx.proto3."""
 _WIDER = (FLOAT, INT64)
 """Element types of constants in graphs that compute in float32."""
@@ -59,10 +59,7 @@ def make_lean(content: bytes) -> bytes | None:
     if not rewriting.changed:
         return None
     constants = [write_constant(name, values) for name, values in rewriting.constants.items()]
-    return b"".join(
-        write_field(number, _replace(to_bytes(value), nodes, constants) if number == _MODEL_GRAPH else value)
-        for number, value in read_fields(data)
-    )
+    return replace_graph(data, lambda graph: _replace(graph, nodes, constants))
 
 
 def _is_plain(graph: GraphFacts) -> bool:
@@ -106,7 +103,7 @@ class _Rewriting:
         made = self._lean(node)
         self._sparse += node.domain == DOMAIN
         self.changed |= bool(made)
-        return b"".join(write_field(_GRAPH_NODE, one) for one in made or [raw])
+        return b"".join(write_field(_GRAPH_NODE, one) for one in made or [bytes(raw)])
 
     def _lean(self, node: Node) -> list[bytes]:
         """Write the lean form of a node.
@@ -133,6 +130,7 @@ class _Rewriting:
                 self._masked[x, mask] = f"{_PREFIX}{x}_{mask}"
                 made.append(write_node("Mul", [x, mask], self._masked[x, mask], f"{name} mask"))
             x = self._masked[x, mask]
+        chain: list[tuple[str, list[str], dict[str, Attribute]]]
         chain = [("Conv", [weight, bias], {"pads": node.attributes["pads"]})]
         if slope == 0.0:  # ONNX Runtime computes it faster than a LeakyRelu without a slope
             chain.append(("Relu", [], {}))
@@ -158,7 +156,7 @@ class _Rewriting:
             return []
         kernel = f"{_PREFIX}shuffle_{channels}"
         self.constants[kernel] = np.tile(np.eye(4, dtype=np.float32).reshape(4, 1, 2, 2), (channels // 4, 1, 1, 1))
-        attributes = {"group": channels // 4, "kernel_shape": (2, 2), "strides": (2, 2)}
+        attributes: dict[str, Attribute] = {"group": channels // 4, "kernel_shape": (2, 2), "strides": (2, 2)}
         return [write_node("ConvTranspose", [node.inputs[0], kernel], node.outputs[0], node.outputs[0], attributes)]
 
     def _shape(self, name: str) -> tuple[int, ...]:

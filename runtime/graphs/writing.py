@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
 from .facts import FLOAT, INT8, UINT8, Attribute
-from .wire import Value
+from .wire import Value, read_fields, to_bytes
 
 _NUMBER, _BYTES, _FOUR_BYTES = 0, 2, 5
 """Ways in which a field is stored."""
 
 # Numbers of fields and of attribute types, from onnx.proto3.
+_MODEL_GRAPH = 7
 _NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _NODE_TYPE, _NODE_ATTRIBUTE, _NODE_DOMAIN = 1, 2, 3, 4, 5, 7
 _NAME, _FLOAT, _INT, _INTS, _TYPE = 1, 2, 3, 8, 20
 _TYPE_FLOAT, _TYPE_INT, _TYPE_INTS = 1, 2, 7
@@ -32,6 +33,19 @@ def write_field(number: int, value: Value | bytes) -> bytes:
     if isinstance(value, int):
         return _varint(number << 3 | _NUMBER) + _varint(value & (1 << 64) - 1)
     return _varint(number << 3 | _BYTES) + _varint(len(value)) + bytes(value)
+
+
+def replace_graph(model: memoryview, make: Callable[[memoryview], bytes]) -> bytes:
+    """Write a model with another graph.
+
+    Args:
+        model: bytes of an ONNX file. Its graph may lie in several parts, which readers join.
+        make: makes the new graph from the joined parts.
+    """
+    fields = list(read_fields(model))
+    graph = b"".join(bytes(to_bytes(value)) for number, value in fields if number == _MODEL_GRAPH)
+    others = b"".join(write_field(number, value) for number, value in fields if number != _MODEL_GRAPH)
+    return others + write_field(_MODEL_GRAPH, make(memoryview(graph)))
 
 
 def write_node(

@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from spair.runtime import Bundle
+from spair.runtime.backends.values import expose_values
 from spair.runtime.graphs import make_lean
 
 PARTS = ("net_l", "net_r", "model")
@@ -128,6 +129,19 @@ def test_inputs_outputs_and_weights_stay(tiny_bundle):
     assert list(lean.graph.initializer)[: len(written.graph.initializer)] == list(written.graph.initializer)
     assert lean.opset_import == written.opset_import and lean.ir_version == written.ir_version
     assert make_lean(lean.SerializeToString()) is None, "a second call changes nothing"
+
+
+def test_values_that_became_outputs_have_their_zeros(tiny_bundle):
+    content = Bundle.open(tiny_bundle).graph("fp32", "net_r").read_bytes()
+    names = ["_symbolic_3", "_symbolic_10", "mul_144", "relu_1", "_symbolic_18"]
+    exposed = expose_values(content, names)
+    lean = make_lean(exposed)
+    assert lean is not None
+    forms = open_session(exposed), open_session(lean)
+    feeds = make_feeds(forms[0], MASKS["lone pixels"](16, 24))
+    values = assert_equal(forms, feeds)
+    assert len(values) == 1 + len(names)
+    assert all((value == 0).any() for value in values[1:])
 
 
 def make_model(nodes, constants=(), kind=TensorProto.FLOAT) -> bytes:
