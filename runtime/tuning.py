@@ -28,7 +28,7 @@ _CROSSOVERS = {"avx512f": 0.82, "avx2": 0.95}
 """Share of the work at which packed and dense graphs cost the same, by the widest vectors of the processor.
 
 Each is the geometric mean of what `python -m benchmarks.cpu.forms` measured for two presets in FP32, which is the
-least-squares fit of the logarithm; both lie within 7 % of it. Dense graphs in FP16 are no faster, so it is safe there."""
+least-squares fit of the logarithm. Both lie within 7 % of it. Dense graphs of FP16 are no faster, so it serves them."""
 _INTEGERS = 1.1
 """Share for INT8 on any processor: dense INT8 graphs are computed in floats, and packed ones always cost less.
 

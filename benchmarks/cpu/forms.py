@@ -1,4 +1,6 @@
-"""Compare the graphs of a bundle as they are written with the forms that the runtime computes.
+"""Compare graphs as written with their faster forms.
+
+The runtime computes these forms on the CPU, see `spair.runtime.graphs`.
 
 Run from the repository root: `python -m benchmarks.cpu.forms [--bundle NAME.spair --threads 1 --size 480x272]`. FP32
 graphs must give equal values in both forms before they are timed. Packed INT8 graphs are made here with one scale for
@@ -123,7 +125,12 @@ def compare_packed(
 
 
 def make_feeds(file: Path, mask: np.ndarray) -> Feeds:
-    """Make random inputs of a graph for a mask [H, W]."""
+    """Make random inputs of a graph.
+
+    Args:
+        file: the graph.
+        mask: mask [H, W], which also gives the size of the picture.
+    """
     random, (height, width) = np.random.default_rng(0), mask.shape
     sizes = {"height": height, "width": width, "batch": 1}
     feeds: Feeds = {}

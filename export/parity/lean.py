@@ -14,7 +14,7 @@ from .measures import ModuleParity
 
 
 class BothForms:
-    """Session of a graph as it is written, held to its lean form.
+    """Session of a written graph, held to its lean form.
 
     The backend of ONNX Runtime computes the lean form, and other programs compute the file. Every run takes both, and
     counts the values that are not equal.

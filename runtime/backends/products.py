@@ -44,7 +44,7 @@ def has_exact_products() -> bool:
 
 
 def _make_product(weights: np.ndarray) -> bytes:
-    """Write a graph from uint8 rows to their products with weights."""
+    """Write a graph that multiplies uint8 rows by weights."""
     # Numbers of fields are those of onnx.proto3.
     inputs = ["rows", "weights", "one", "one", "zero"]
     constants = {"weights": weights, "one": np.float32(1), "zero": np.array(ZERO, np.uint8)}
@@ -56,7 +56,7 @@ def _make_product(weights: np.ndarray) -> bytes:
 
 
 def _make_value(name: str, element: int) -> bytes:
-    """Write an input or output with two axes of any size."""
+    """Write an input or output of two axes."""
     shape = write_field(1, b"") * 2
     tensor = write_field(1, element) + write_field(2, shape)
     return write_field(1, name.encode()) + write_field(2, write_field(1, tensor))

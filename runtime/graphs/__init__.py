@@ -1,4 +1,7 @@
-"""Facts about ONNX files, and faster forms of them, without a package for them."""
+"""Facts about ONNX files and faster forms of graphs.
+
+No package for ONNX is needed.
+"""
 
 from .facts import GraphFacts, read_graph
 from .integers import make_integer

@@ -43,7 +43,7 @@ _UNSCALED = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}
 
 
 def make_integer(content: bytes) -> bytes | None:
-    """Make the form of a packed graph with products of integers.
+    """Make the form of a packed graph on integers.
 
     Args:
         content: bytes of an ONNX file.
@@ -69,7 +69,7 @@ def make_integer(content: bytes) -> bytes | None:
 
 @dataclass
 class _Level:
-    """Nodes of the graph, or of the body of a loop."""
+    """Nodes of the graph or of a loop's body."""
 
     nodes: list[Node]
     raw: list[memoryview]

@@ -73,7 +73,7 @@ def _is_plain(graph: GraphFacts) -> bool:
 
 
 def _narrows(node: Node) -> bool:
-    """Tell whether a node makes halves or whole numbers of floats."""
+    """Tell whether a node makes floats less precise."""
     return "Quantize" in node.operator or (node.operator == "Cast" and node.attributes.get("to") == FLOAT16)
 
 

@@ -24,7 +24,7 @@ class OpenMasks:
     """Search for the masks that may stay away."""
 
     def __init__(self, graph: GraphFacts) -> None:
-        """Take the facts about a graph whose nodes have no subgraphs."""
+        """Take the facts about a graph without subgraphs."""
         self._graph = graph
         self._makers = {name: node for node in graph.nodes for name in node.outputs}
         self._readers: dict[str, list[tuple[Node, int]]] = {}

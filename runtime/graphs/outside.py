@@ -45,7 +45,7 @@ def list_outside(path: Path) -> tuple[str, ...]:
 
 
 def find_outside(content: bytes) -> tuple[str, ...]:
-    """Find the files in which the bytes of an ONNX file leave weights.
+    """Find the files in which a graph leaves weights.
 
     Returns:
         Places as the file states them, each once; empty for a file that holds all its weights.
