@@ -223,12 +223,13 @@ def _load_cuda() -> None:
 def _read_faster(path: Path) -> bytes | None:
     """Read the faster form of a graph.
 
-    It is None for a graph that has none. A file that is no ONNX file has none, and ONNX Runtime says so.
+    It is None for a graph that has none. A file that is no ONNX file, or whose nodes lack inputs or attributes, has
+    none, and ONNX Runtime says what is wrong.
     """
     try:
         content = path.read_bytes()
         lean, integer = make_lean(content), make_integer(content)
-    except (OSError, ValueError):
+    except (OSError, ValueError, LookupError, TypeError):
         return None
     return integer if integer is not None and has_exact_products() else lean
 

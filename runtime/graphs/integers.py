@@ -34,7 +34,7 @@ ZERO = 128
 """Value of uint8 that stands for zero."""
 _ZERO_NAME = "integer_zero"
 _MODEL_OPSET = 8
-_GRAPH_NODE, _GRAPH_CONSTANT = 1, 5
+_GRAPH_NODE, _GRAPH_CONSTANT, _GRAPH_OUTPUT, _VALUE_NAME = 1, 5, 12, 1
 _NODE_ATTRIBUTE, _ATTRIBUTE_NAME, _ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS = 5, 1, 6, 11
 _OPSET_DOMAIN, _OPSET_VERSION = 1, 2
 """Numbers of fields, from onnx.proto3."""
@@ -73,13 +73,15 @@ class _Level:
 
     nodes: list[Node]
     raw: list[memoryview]
+    outputs: list[str]
+    """Names of the values that the graph or body gives."""
     makers: dict[str, Node] = field(init=False)
     reads: Counter[str] = field(init=False)
-    """Number of reads of each value by nodes of this level."""
+    """Number of reads of each value by nodes of this level; an output is one more."""
 
     def __post_init__(self) -> None:
         self.makers = {name: node for node in self.nodes for name in node.outputs}
-        self.reads = Counter(name for node in self.nodes for name in node.inputs)
+        self.reads = Counter([*self.outputs, *(name for node in self.nodes for name in node.inputs)])
 
 
 class _Rewriting:
@@ -87,14 +89,14 @@ class _Rewriting:
 
     def __init__(self, graph: GraphFacts, raw: list[memoryview]) -> None:
         self._graph = graph
-        self._top = _Level(list(graph.nodes), raw)
+        self._top = _Level(list(graph.nodes), raw, list(graph.outputs))
         self._bodies: dict[int, _Level] = {}
-        self._reads = Counter(self._top.reads) + Counter(graph.outputs.keys())
+        self._reads = Counter(self._top.reads)
         for place, (node, data) in enumerate(zip(graph.nodes, raw, strict=True)):
             bodies = list(_find_bodies(data))
             if node.operator == "Scan" and len(bodies) == 1:
                 inner = [to_bytes(part) for number, part in read_fields(bodies[0]) if number == _GRAPH_NODE]
-                self._bodies[place] = _Level([read_node(one) for one in inner], inner)
+                self._bodies[place] = _Level([read_node(one) for one in inner], inner, list(_list_outputs(bodies[0])))
             self._reads.update(name for body in bodies for name in _names_read(body))
 
     def rewrite(self) -> list[bytes]:
@@ -102,22 +104,22 @@ class _Rewriting:
 
         The result is empty if no layer has the form.
         """
-        found = [self._find_products(level) for level in (self._top, *self._bodies.values())]
+        levels = (self._top, *self._bodies.values())
+        found = [self._find_products(level) for level in levels]
         chains = Counter(source for products in found for source in products.values())
         usable = {source for source, count in chains.items() if count == self._reads[source]}
         if not usable:
             return []
-        chosen = {name for products in found for name, source in products.items() if source in usable}
-        made = self._write(self._top, chosen, usable | self._list_unread(chosen))
-        for place, body in self._bodies.items():
-            made[place] = _replace_body(made[place], self._write(body, chosen, usable))
+        # By level, because bodies may use the same names for values of their own.
+        chosen = [{name for name, source in products.items() if source in usable} for products in found]
+        read = Counter(
+            level.makers[name].inputs[1] for level, names in zip(levels, chosen, strict=True) for name in names
+        )
+        unread = {name for name, count in read.items() if count == self._reads[name]}
+        made = self._write(self._top, chosen[0], usable | unread)
+        for (place, body), names in zip(self._bodies.items(), chosen[1:], strict=True):
+            made[place] = _replace_body(made[place], self._write(body, names, set()))
         return [data for data in made if data]
-
-    def _list_unread(self, chosen: set[str]) -> set[str]:
-        """List the scaled weights that only chosen products read."""
-        levels = (self._top, *self._bodies.values())
-        reads = Counter(level.makers[name].inputs[1] for level in levels for name in chosen & level.makers.keys())
-        return {name for name, count in reads.items() if count == self._reads[name]}
 
     def _find_products(self, level: _Level) -> dict[str, str]:
         """Find the products of a level whose rows are quantized.
@@ -172,7 +174,7 @@ class _Rewriting:
         Args:
             level: the level.
             chosen: results of the products that take integers.
-            changed: quantized rows, and scaled weights that nothing reads any more.
+            changed: quantized rows, and scaled weights that nothing reads any more; bodies have none.
 
         Returns:
             The nodes in their places; one that goes is empty.
@@ -180,7 +182,7 @@ class _Rewriting:
         unread = {node.inputs[0] for node in level.nodes if chosen & {*node.outputs}}
         made = []
         for node, raw in zip(level.nodes, level.raw, strict=True):
-            output = node.outputs[0]
+            output = next(iter(node.outputs), "")
             if output in chosen:
                 made.append(self._multiply(node, level.makers[node.inputs[0]]))
             elif output in changed and node.operator == "QuantizeLinear":
@@ -205,11 +207,20 @@ def _find_bodies(node: memoryview) -> Iterator[memoryview]:
                     yield to_bytes(part)
 
 
+def _list_outputs(graph: memoryview) -> Iterator[str]:
+    """Yield the names of a subgraph's outputs."""
+    for number, value in read_fields(graph):
+        if number == _GRAPH_OUTPUT:
+            yield from (to_text(part) for kind, part in read_fields(to_bytes(value)) if kind == _VALUE_NAME)
+
+
 def _names_read(graph: memoryview) -> Iterator[str]:
     """Yield the names that a subgraph reads, at any depth."""
     waiting = [graph]
     while waiting:
-        for number, part in read_fields(waiting.pop()):
+        body = waiting.pop()
+        yield from _list_outputs(body)
+        for number, part in read_fields(body):
             if number == _GRAPH_NODE:
                 yield from read_node(to_bytes(part)).inputs
                 waiting += _find_bodies(to_bytes(part))

@@ -212,3 +212,20 @@ def test_a_file_that_is_no_graph_is_refused_by_name(tmp_path):
     (tmp_path / "g.onnx").write_bytes(b"\x0bDepthToSpace")
     with pytest.raises(UserError, match=r"cannot load .*g\.onnx.*export it again"):
         OnnxGraph(tmp_path / "g.onnx")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "attributes"),
+    [(["x", "x", "w", "w"], {}), (["x", "x"], {"clean_input": 0.0, "negative_slope": 0.0, "pads": [0, 0, 0, 0]})],
+    ids=["no attributes", "two inputs"],
+)
+def test_a_graph_with_a_broken_node_is_refused_by_name(tmp_path, inputs, attributes):
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, 4, 4]) for name in ("x", "y")]
+    weight = helper.make_tensor("w", TensorProto.FLOAT, [1, 1, 3, 3], [1.0] * 9)
+    node = helper.make_node("SparseConv2d", inputs, ["y"], domain="spair", **attributes)
+    graph = helper.make_graph([node], "broken", value[:1], value[1:], [weight])
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("spair", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    (tmp_path / "g.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(UserError, match=r"cannot load .*g\.onnx.*export it again"):
+        OnnxGraph(tmp_path / "g.onnx")

@@ -161,6 +161,39 @@ def test_rows_that_others_read_stay_as_they_are(model):
     assert make_integer(model.SerializeToString()) is None
 
 
+@pytest.mark.parametrize("name", ["near", "values"])
+def test_a_body_that_gives_its_rows_keeps_them(name):
+    model = make_graph(more=TensorProto.FLOAT if name == "values" else TensorProto.INT8)
+    loop = next(node for node in model.graph.node if node.op_type == "Scan")
+    body = next(part.g for part in loop.attribute if part.name == "body")
+    given = helper.make_tensor_value_info(name, model.graph.output[-1].type.tensor_type.elem_type, None)
+    loop.output.append("more")
+    body.output.append(given)
+    assert make_integer(model.SerializeToString()) is None
+
+
+def test_bodies_may_share_the_names_of_their_values():
+    """A second loop over rows that an output shows stays, beside one with the same names that changes."""
+    model = make_graph()
+    loop = next(node for node in model.graph.node if node.op_type == "Scan")
+    other = onnx.NodeProto.FromString(loop.SerializeToString())
+    other.output[0] = "other"
+    body = next(part.g for part in other.attribute if part.name == "body")
+    body.node[0].input[0] = "shown"
+    model.graph.node.extend([helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["shown"]), other])
+    for name, kind, rank in (("other", TensorProto.FLOAT, 3), ("shown", TensorProto.INT8, 2)):
+        model.graph.output.append(helper.make_tensor_value_info(name, kind, [None] * rank))
+    integer = onnx.load_from_string(make_integer(model.SerializeToString()))
+    loops = [node for node in integer.graph.node if node.op_type == "Scan"]
+    products = [
+        [inner.op_type for inner in loop.attribute[0].g.node if inner.op_type[:2] in ("Ge", "Ma")] for loop in loops
+    ]
+    assert products == [["MatMulIntegerToFloat"], ["Gemm"]]
+    session = ort.InferenceSession(integer.SerializeToString(), providers=["CPUExecutionProvider"])
+    wide, other = session.run(["wide", "other"], {"x": make_rows(0), "tables": TABLES})
+    np.testing.assert_allclose(wide, other, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["point.values", "point.matrix"])
 def test_a_layer_whose_values_others_read_keeps_its_rows(name):
     """The rows are those of both layers, so both stay."""
