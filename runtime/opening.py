@@ -18,7 +18,7 @@ from .tiling.planning import PathChoice, TilePath, check_path
 from .tiling.spec import ForeignNetwork, SpairNetwork
 from .tiling.two_stage import Localization, TwoStageNetwork
 from .tiling.whole import WholeNetwork
-from .tuning import load_tuning
+from .tuning import assume_tuning, load_tuning
 
 
 class GraphTwoStage(TwoStageNetwork):
@@ -184,7 +184,7 @@ def open_network(
     net_r: dict[TilePath, Graph] = {"dense": graphs["net_r"]} if "net_r" in graphs else {}
     if "net_r_packed" in graphs:
         net_r["packed"] = graphs["net_r_packed"]
-    tuning = load_tuning(bundle, precision, threads, backend=backend) or Tuning.assumed(spec.crossover)
+    tuning = load_tuning(bundle, precision, threads, backend=backend) or assume_tuning(spec, precision, backend)
     return GraphTwoStage(spec, graphs["net_l"], net_r, tuning, in_main_memory=backend == "onnxruntime")
 
 

@@ -49,9 +49,9 @@ OpenPeer = Callable[[Workload], contextlib.AbstractContextManager[Compute]]
 def open_onnxruntime(workload: Workload, *, masks: bool = True) -> Iterator[Compute]:
     """Open the graph on ONNX Runtime.
 
-    Without `masks` all masks are removed from it.
+    It is computed as it is written, like in other programs. Without `masks` all masks are removed from it.
     """
-    with _graph_file(workload, masks) as file, OnnxGraph(file, threads=workload.threads) as graph:
+    with _graph_file(workload, masks) as file, OnnxGraph(file, threads=workload.threads, as_written=True) as graph:
         yield graph.run
 
 

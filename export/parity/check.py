@@ -17,10 +17,10 @@ from torch.utils._pytree import tree_leaves
 
 from ...network import SPAIR
 from ...network.spair import Localized, pad_to_multiple
-from ...runtime.backends.onnxruntime import OnnxGraph
 from ...runtime.clock import ReportProgress
 from ...temporary.places import scratch_folder
 from ..graphs import GraphSpec
+from .lean import BothForms
 from .measures import TOLERANCE, Errors, ModuleParity, unit_of
 from .samples import DENSITIES, SIZES, STEERED, find_threshold, make_inputs, make_picture, pad_inputs
 
@@ -32,6 +32,8 @@ def check_parity(
     specs: dict[str, GraphSpec], files: dict[str, Path], model: SPAIR | None, progress: ReportProgress
 ) -> dict[str, Any]:
     """Compare every graph on ONNX Runtime with PyTorch.
+
+    The graphs are computed as they are written. Their lean forms, which the runtime computes, must give equal values.
 
     Args:
         specs: descriptions of the exported graphs, by part.
@@ -48,7 +50,7 @@ def check_parity(
         for part, spec in specs.items():
             progress(f"parity of {part}")
             result = ModuleParity()
-            with OnnxGraph(files[part]) as graph:
+            with BothForms(files[part], result) as graph:
                 if model is None:
                     _check_module(spec, graph, result)
                 elif part == "model":
@@ -76,7 +78,7 @@ def _summary(modules: dict[str, ModuleParity]) -> dict[str, Any]:
     }
 
 
-def _check_whole(model: SPAIR, graph: OnnxGraph, result: ModuleParity) -> None:
+def _check_whole(model: SPAIR, graph: BothForms, result: ModuleParity) -> None:
     """Compare the whole network under the masks that it finds."""
     result.sparse = True
     for case, (height, width) in enumerate(SIZES):
@@ -96,7 +98,7 @@ def _check_densities(model: SPAIR, file: Path, result: ModuleParity) -> None:
     exported = bias.clone()
     with scratch_folder("parity") as folder:
         name = _release(file, "net_l.head.bias", folder / file.name)
-        with OnnxGraph(folder / file.name) as graph:
+        with BothForms(folder / file.name, result) as graph:
             for case, shape in enumerate(STEERED):
                 image = make_picture(shape, seed=100 + case)
                 logits = model.localize(pad_to_multiple(image)).logits
@@ -165,7 +167,7 @@ def _count_wrong(model: SPAIR, found: Localized, mask: Tensor) -> int:
     return int(((found.mask[..., :height, :width] != mask) & decided[..., :height, :width]).sum())
 
 
-def _check_localize(model: SPAIR, spec: GraphSpec, graph: OnnxGraph, result: ModuleParity) -> None:
+def _check_localize(model: SPAIR, spec: GraphSpec, graph: BothForms, result: ModuleParity) -> None:
     """Compare the features and the mask of Net_L.
 
     The logit is not an output of the graph. Masks are compared where PyTorch's logit is not near the threshold.
@@ -179,7 +181,7 @@ def _check_localize(model: SPAIR, spec: GraphSpec, graph: OnnxGraph, result: Mod
         result.cases += 1
 
 
-def _check_restore(spec: GraphSpec, graph: OnnxGraph, result: ModuleParity) -> None:
+def _check_restore(spec: GraphSpec, graph: BothForms, result: ModuleParity) -> None:
     """Compare Net_R, dense or packed, on equal tiles and masks."""
     result.sparse = True
     for inputs in make_inputs(spec):
@@ -189,7 +191,7 @@ def _check_restore(spec: GraphSpec, graph: OnnxGraph, result: ModuleParity) -> N
         result.cases += 1
 
 
-def _check_module(spec: GraphSpec, graph: OnnxGraph, result: ModuleParity) -> None:
+def _check_module(spec: GraphSpec, graph: BothForms, result: ModuleParity) -> None:
     """Compare a foreign network on equal inputs.
 
     All its pixels count as clean. Errors are relative to what the network does, see `unit_of`.

@@ -90,6 +90,8 @@ class ModuleParity:
     """Number of pixels whose mask differs although the logit is not near the threshold."""
     misshapen: str = ""
     """Words that say which output has a wrong shape; empty where none has."""
+    unlike: int = 0
+    """Number of values that ONNX Runtime's lean form of the graph computes otherwise."""
     densities: set[float] = dataclasses.field(default_factory=set)
     """Shares of distorted pixels among the cases, 0..1."""
 
@@ -127,6 +129,8 @@ class ModuleParity:
             return f"{self.wrong_mask} wrong mask pixels"
         if self.misshapen:
             return self.misshapen
+        if self.unlike:
+            return f"{self.unlike} values differ in the lean form for ONNX Runtime"
         if self.cases == 0:
             return "nothing was compared"
         if self.sparse and not (self.masked.count and self.clean.count):

@@ -14,7 +14,9 @@ import numpy as np
 
 from ..arrays import make_native
 from ..errors import UserError
+from ..graphs import make_integer, make_lean
 from .placement import RECORD, list_cpu_work
+from .products import has_exact_products
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -67,14 +69,19 @@ class OnnxGraph:
         threads: int | None = None,
         device: str = "cpu",
         trace: Path | None = None,
+        as_written: bool = False,
     ) -> None:
         """Load a graph.
+
+        On the CPU it is computed in a faster form, where it has one: see `spair.runtime.graphs.lean` and
+        `spair.runtime.graphs.integers`.
 
         Args:
             path: the .onnx file.
             threads: number of threads inside an operator, >= 1; None lets ONNX Runtime use every core.
             device: "cpu" or "cuda".
             trace: existing folder for ONNX Runtime's profile of this session, see `end_trace`; None writes no profile.
+            as_written: compute the nodes of the file instead, to compare both.
 
         Raises:
             UserError: threads is less than 1; the device is not available; ONNX Runtime silently does not use it, or
@@ -102,7 +109,8 @@ class OnnxGraph:
         self._traced = trace is not None
         if device != "cpu":
             _load_cuda()
-        self._session: ort.InferenceSession | None = _session(self.path, options, _PROVIDERS[device])
+        faster = _read_faster(self.path) if device == "cpu" and not as_written else None
+        self._session: ort.InferenceSession | None = _session(self.path, faster, options, _PROVIDERS[device])
         self._check_provider(device)
         self.inputs = {i.name: i.type for i in self._session.get_inputs()}
         """ONNX types of the inputs by name."""
@@ -212,12 +220,26 @@ def _load_cuda() -> None:
             load()
 
 
-def _session(path: Path, options: ort.SessionOptions, provider: str) -> ort.InferenceSession:
+def _read_faster(path: Path) -> bytes | None:
+    """Read the faster form of a graph.
+
+    It is None for a graph that has none. A file that is no ONNX file, or whose nodes lack inputs or attributes, has
+    none, and ONNX Runtime says what is wrong.
+    """
+    try:
+        content = path.read_bytes()
+        lean, integer = make_lean(content), make_integer(content)
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return integer if integer is not None and has_exact_products() else lean
+
+
+def _session(path: Path, faster: bytes | None, options: ort.SessionOptions, provider: str) -> ort.InferenceSession:
     import onnxruntime as ort
 
     try:
         # Without its fallback, which prints to stdout before it tries the same provider again.
-        return ort.InferenceSession(os.fspath(path), options, providers=[provider], enable_fallback=0)
+        return ort.InferenceSession(faster or os.fspath(path), options, providers=[provider], enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions share no base class
         line = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
         if isinstance(error, MemoryError) or any(word in line.lower() for word in _MEMORY_WORDS):

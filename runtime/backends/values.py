@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-_GRAPH = b"\x3a"  # ModelProto.graph, field 7, of varying length
-_OUTPUT = b"\x62"  # GraphProto.output, field 12
-_NAME = b"\x0a"  # ValueInfoProto.name, field 1
+from ..graphs.writing import write_field
+
+_GRAPH, _OUTPUT, _NAME = 7, 12, 1
+"""Numbers of the fields ModelProto.graph, GraphProto.output and ValueInfoProto.name, from onnx.proto3."""
 
 
 def expose_values(model: bytes, names: Iterable[str]) -> bytes:
@@ -22,18 +23,5 @@ def expose_values(model: bytes, names: Iterable[str]) -> bytes:
     Returns:
         Content of a .onnx file whose outputs are the old ones and the named values.
     """
-    outputs = b"".join(_field(_OUTPUT, _field(_NAME, name.encode())) for name in names)
-    return model + _field(_GRAPH, outputs)
-
-
-def _field(tag: bytes, content: bytes) -> bytes:
-    return tag + _varint(len(content)) + content
-
-
-def _varint(number: int) -> bytes:
-    digits = bytearray()
-    while number > 0x7F:
-        digits.append(number & 0x7F | 0x80)
-        number >>= 7
-    digits.append(number)
-    return bytes(digits)
+    outputs = b"".join(write_field(_OUTPUT, write_field(_NAME, name.encode())) for name in names)
+    return model + write_field(_GRAPH, outputs)

@@ -211,7 +211,7 @@ def run_exposed(graph: Path, feeds: Mapping[str, np.ndarray], names: Sequence[st
         exposed = folder / graph.name
         exposed.write_bytes(expose_values(graph.read_bytes(), inner))
         try:
-            with OnnxGraph(exposed, threads=1) as opened:
+            with OnnxGraph(exposed, threads=1, as_written=True) as opened:
                 return opened.run(feeds)
         except UserError as error:
             raise _refusal(graph, "the names of its values") from error

@@ -1,7 +1,12 @@
-"""Facts about ONNX files, read without a package for them."""
+"""Facts about ONNX files and faster forms of graphs.
+
+No package for ONNX is needed.
+"""
 
 from .facts import GraphFacts, read_graph
+from .integers import make_integer
+from .lean import make_lean
 from .outside import list_outside
 from .reach import Reach, find_reach
 
-__all__ = ["GraphFacts", "Reach", "find_reach", "list_outside", "read_graph"]
+__all__ = ["GraphFacts", "Reach", "find_reach", "list_outside", "make_integer", "make_lean", "read_graph"]

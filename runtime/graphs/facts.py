@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import UserError
 from .wire import Value, read_fields, read_numbers, to_bytes, to_number, to_text
 
-FLOAT, INT8, INT64, FLOAT16, DOUBLE, BFLOAT16 = 1, 3, 7, 10, 11, 16
+FLOAT, UINT8, INT8, INT64, FLOAT16, DOUBLE, BFLOAT16 = 1, 2, 3, 7, 10, 11, 16
 """Element types of `TensorProto.DataType`."""
 SMALL = 8
 """Number of values up to which a constant is read."""
@@ -31,8 +31,8 @@ _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 1, 5, 11, 12
 _NODE_INPUT, _NODE_OUTPUT, _NODE_TYPE, _NODE_ATTRIBUTE, _NODE_DOMAIN = 1, 2, 4, 5, 7
 _ATTRIBUTE_NAME, _ATTRIBUTE_FLOAT, _ATTRIBUTE_INT, _ATTRIBUTE_TEXT, _ATTRIBUTE_INTS = 1, 2, 3, 4, 8
 _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 8, 9
-_TENSOR_VALUES = {FLOAT: 4, INT64: 7}
-_FORMATS = {FLOAT: "f", INT64: "q"}
+_TENSOR_VALUES = {FLOAT: 4, INT8: 5, INT64: 7}
+_FORMATS = {FLOAT: "f", INT8: "b", INT64: "q"}
 _VALUE_NAME, _VALUE_TYPE = 1, 2
 _TYPE_TENSOR, _TENSOR_TYPE_ELEMENT, _TENSOR_TYPE_SHAPE = 1, 1, 2
 _SHAPE_DIM, _DIM_VALUE, _DIM_PARAM = 1, 1, 2
@@ -47,7 +47,7 @@ class ArrayType:
     shape: tuple[int | str, ...] | None
     """Sizes; a name or "" for a free one. None where the file does not say."""
     values: tuple[float, ...] = ()
-    """Values of a constant of float32 or int64 that has at most `SMALL`; empty for any other."""
+    """Values of a constant of float32, int8 or int64 that has at most `SMALL`; empty for any other."""
 
     @property
     def element_name(self) -> str:
@@ -86,12 +86,17 @@ def read_graph(path: Path) -> GraphFacts:
         OSError: it cannot be read.
     """
     try:
-        return _read_model(memoryview(path.read_bytes()))
+        return read_facts(memoryview(path.read_bytes()))
     except ValueError as error:
         raise UserError(f"{path} is no ONNX file: {error}; export it again") from error
 
 
-def _read_model(data: memoryview) -> GraphFacts:
+def read_facts(data: memoryview) -> GraphFacts:
+    """Read the facts about the bytes of an ONNX file.
+
+    Raises:
+        ValueError: they are no ONNX file.
+    """
     inputs: dict[str, ArrayType] = {}
     outputs: dict[str, ArrayType] = {}
     constants: dict[str, ArrayType] = {}
@@ -101,7 +106,7 @@ def _read_model(data: memoryview) -> GraphFacts:
             continue
         for place, part in read_fields(to_bytes(value)):
             if place == _GRAPH_NODE:
-                nodes.append(_read_node(to_bytes(part)))
+                nodes.append(read_node(to_bytes(part)))
             elif place == _GRAPH_INITIALIZER:
                 _add(constants, _read_constant(to_bytes(part)))
             elif place == _GRAPH_INPUT:
@@ -110,6 +115,26 @@ def _read_model(data: memoryview) -> GraphFacts:
                 _add(outputs, _read_value(to_bytes(part)))
     free = {name: tensor for name, tensor in inputs.items() if name not in constants}
     return GraphFacts(free, outputs, tuple(nodes), constants)
+
+
+def list_nodes(data: memoryview) -> list[memoryview]:
+    """List the bytes of a graph's nodes.
+
+    They stand in the order of `GraphFacts.nodes`.
+
+    Args:
+        data: bytes of an ONNX file.
+
+    Raises:
+        ValueError: they are no ONNX file.
+    """
+    return [
+        to_bytes(part)
+        for number, value in read_fields(data)
+        if number == _MODEL_GRAPH
+        for place, part in read_fields(to_bytes(value))
+        if place == _GRAPH_NODE
+    ]
 
 
 def _add(table: dict[str, ArrayType], entry: tuple[str, ArrayType]) -> None:
@@ -136,8 +161,8 @@ def _read_values(element: int, stored: Mapping[int, Sequence[Value]]) -> tuple[f
     """Return the values of a constant."""
     if _TENSOR_RAW in stored:
         raw = bytes(to_bytes(stored[_TENSOR_RAW][-1]))
-    elif element == INT64:
-        return tuple(number for value in stored.get(_TENSOR_VALUES[INT64], ()) for number in read_numbers(value))
+    elif element in (INT8, INT64):
+        return tuple(number for value in stored.get(_TENSOR_VALUES[element], ()) for number in read_numbers(value))
     else:
         raw = b"".join(bytes(to_bytes(value)) for value in stored.get(_TENSOR_VALUES[element], ()))
     size = struct.calcsize(_FORMATS[element])
@@ -177,7 +202,12 @@ def _read_size(value: Value) -> int | str:
     return size
 
 
-def _read_node(data: memoryview) -> Node:
+def read_node(data: memoryview) -> Node:
+    """Read the facts about the bytes of a node.
+
+    Raises:
+        ValueError: they are no node.
+    """
     inputs, outputs, operator, domain = list[str](), list[str](), "", ""
     attributes: dict[str, Attribute] = {}
     for number, value in read_fields(data):

@@ -38,13 +38,24 @@ def list_outside(path: Path) -> tuple[str, ...]:
         UserError: it is no ONNX file.
         OSError: it cannot be read.
     """
-    data = path.read_bytes()
-    if _LOCATION.encode() not in data:  # the key of every such place; most files are done here
-        return ()
     try:
-        return tuple(dict.fromkeys(_find_places(memoryview(data))))
+        return find_outside(path.read_bytes())
     except ValueError as error:
         raise UserError(f"{path} is no ONNX file: {error}; export it again") from error
+
+
+def find_outside(content: bytes) -> tuple[str, ...]:
+    """Find the files in which a graph leaves weights.
+
+    Returns:
+        Places as the file states them, each once; empty for a file that holds all its weights.
+
+    Raises:
+        ValueError: it is no ONNX file.
+    """
+    if _LOCATION.encode() not in content:  # the key of every such place; most files are done here
+        return ()
+    return tuple(dict.fromkeys(_find_places(memoryview(content))))
 
 
 def _find_places(data: memoryview) -> list[str]:

@@ -63,13 +63,14 @@ def is_gated(bundle: Bundle) -> bool:
 def open_baseline(bundle: Bundle, setting: RunSetting) -> Iterator[Run]:
     """Open the baseline, which computes every pixel in one piece.
 
-    It is the bundle's graph of the whole network.
+    It is the bundle's graph of the whole network, as other programs compute it.
 
     Raises:
         UserError: the bundle has no such graph.
     """
     gated = is_gated(bundle)
-    with OnnxGraph(bundle.graph(setting.precision, "model"), threads=setting.threads) as graph:
+    file = bundle.graph(setting.precision, "model")
+    with OnnxGraph(file, threads=setting.threads, as_written=True) as graph:
 
         def run(image: np.ndarray) -> np.ndarray:
             outputs = graph.run({"image": to_network(image, 1)})

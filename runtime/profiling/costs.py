@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -22,7 +23,7 @@ from ..tiling.costs import Tuning
 from ..tiling.spec import SpairNetwork
 from ..tiling.two_stage import Localization
 from .masks import make_mask
-from .timing import Repeats, take_turns
+from .timing import Clock, Repeats, take_turns
 
 SIDE = 512
 """Side in pixels of the picture that is measured on."""
@@ -35,7 +36,13 @@ _SHAPE = "blob"
 
 
 def measure_tuning(
-    bundle: Bundle, precision: str, threads: int | None, *, backend: str = "auto", repeats: int = 3
+    bundle: Bundle,
+    precision: str,
+    threads: int | None,
+    *,
+    backend: str = "auto",
+    repeats: int = 3,
+    clock: Clock = time.perf_counter,
 ) -> Tuning:
     """Time Net_R of a bundle.
 
@@ -48,12 +55,13 @@ def measure_tuning(
         threads: number of threads inside an operator; None takes all cores.
         backend: name of the backend.
         repeats: number of timed runs of each case; the median counts.
+        clock: returns the seconds.
 
     Raises:
         UserError: the bundle has no dense or no packed graph of Net_R, or no row program, in this precision.
     """
     if backend == CPU:
-        seconds = _time_kernels(open_cpu_network(bundle, precision, threads=threads), repeats)
+        seconds = _time_kernels(open_cpu_network(bundle, precision, threads=threads), repeats, clock)
         spec = bundle.manifest.network
         assert isinstance(spec, SpairNetwork)
         return _fit(seconds, _share(spec))
@@ -71,19 +79,19 @@ def measure_tuning(
         graph = open_graph(bundle.graph(precision, part), threads)
         try:
             for name, (side, density) in cases.items():
-                seconds[name] = _median_seconds(partial(graph.run, _feeds(spec, side, density)), repeats)
+                seconds[name] = _median_seconds(partial(graph.run, _feeds(spec, side, density)), repeats, clock)
         finally:
             graph.close()
     return _fit(seconds, _share(spec))
 
 
-def _time_kernels(network: CpuNetwork, repeats: int) -> dict[str, float]:
+def _time_kernels(network: CpuNetwork, repeats: int, clock: Clock) -> dict[str, float]:
     seconds = {}
     try:
         with network.session() as session:
             for name, (side, density) in {**_PACKED_CASES, "dense": (SIDE, 1.0)}.items():
                 run = _prepare(session, _feeds(network.spec, side, density))
-                seconds[name] = _median_seconds(run, repeats)
+                seconds[name] = _median_seconds(run, repeats, clock)
     finally:
         network.close()
     return seconds
@@ -134,6 +142,6 @@ def _feeds(spec: SpairNetwork, side: int, density: float) -> dict[str, np.ndarra
     return feeds
 
 
-def _median_seconds(run: Callable[[], Any], repeats: int) -> float:
-    times = take_turns({"run": run}, lambda name: Repeats(repeats), warm_first=True)
+def _median_seconds(run: Callable[[], Any], repeats: int, clock: Clock) -> float:
+    times = take_turns({"run": run}, lambda name: Repeats(repeats), warm_first=True, clock=clock)
     return statistics.median(times["run"])

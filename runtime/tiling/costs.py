@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+CROSSOVER = 0.5
+"""Share of the work at which both paths cost the same on a processor that nothing is known of."""
+
 
 @dataclass(frozen=True)
 class Tuning:
@@ -28,15 +31,16 @@ class Tuning:
             raise ValueError(f"costs must be positive and finite, got {self}")
 
     @classmethod
-    def assumed(cls, crossover: float) -> Tuning:
+    def assumed(cls, crossover: float | None) -> Tuning:
         """Assume the costs of the development machine.
 
         They stand in where nothing was measured.
 
         Args:
-            crossover: share of the work at which both paths cost the same.
+            crossover: share of the work at which both paths cost the same; None for `CROSSOVER`.
         """
         dense, window = 3000.0, 120.0
+        crossover = CROSSOVER if crossover is None else crossover
         return cls(dense, (dense - window) / max(crossover, 1e-6), window, 1e6)
 
     @property

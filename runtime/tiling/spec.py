@@ -51,15 +51,17 @@ class SpairNetwork:
     """Numbers of channels of the feature maps; empty if the bundle does not say."""
     work: tuple[float, ...] = (1.0, 0.0, 0.0)
     """Share of each scale in the multiply-adds of Net_R where all pixels are distorted; the sum is 1."""
-    crossover: float = 0.5
-    """Share of the work below which the packed graph is assumed to be cheaper if nothing was measured, see `Tuning`."""
+    crossover: float | None = None
+    """Share of the work below which the packed graph is assumed to be cheaper if nothing was measured, see `Tuning`.
+    None if the bundle does not say; it is then predicted from the processor."""
 
     def __post_init__(self) -> None:
         _check_numbers(self, _WHOLE_OF_SPAIR)
         _check_numbers(self, _OTHERS_OF_SPAIR)
         if min(self.halo_l, self.halo_r) < 0 or self.multiple < 1 or self.grid < 1 or self.eps <= 0:
             raise ValueError(f"halos must be >= 0, multiple and grid >= 1 and eps > 0, got {self}")
-        if not (isinstance(self.crossover, (int, float)) and 0.0 <= self.crossover <= 10.0):  # not NaN either
+        given = self.crossover is not None
+        if given and not (isinstance(self.crossover, (int, float)) and 0.0 <= self.crossover <= 10.0):  # nor NaN
             raise ValueError(f"crossover must be a number from 0 to 10, got {self.crossover!r}")
         used = {*self.modulated, self.key_scale}
         if not used <= set(self.scales) or self.multiple % 2 ** max(self.scales):

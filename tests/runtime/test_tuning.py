@@ -5,8 +5,9 @@ import json
 import pytest
 
 from spair.runtime import Restorer, UserError
-from spair.runtime.tiling.costs import Tuning
-from spair.runtime.tuning import load_tuning, save_tuning
+from spair.runtime.tiling.costs import CROSSOVER, Tuning
+from spair.runtime.tiling.spec import SpairNetwork
+from spair.runtime.tuning import assume_tuning, load_tuning, save_tuning
 
 KNOWN = Tuning(dense_ns=3000.0, packed_ns=5000.0, window_ns=100.0, call_ns=1e6)
 ENDLESS = '{"dense_ns": 1, "packed_ns": Infinity, "window_ns": 0, "call_ns": 0}'
@@ -67,3 +68,38 @@ def test_a_user_without_a_home_restores_all_the_same(bundles, monkeypatch):
         match="^cannot find the cache folder: .*home directory; set SPAIR_CACHE to a folder that can be written$",
     ):
         save_tuning(bundle, "fp32", 1, KNOWN)
+
+
+def make_spec(crossover=None):
+    return SpairNetwork(multiple=8, halo_l=1, halo_r=1, grid=4, crossover=crossover)
+
+
+@pytest.mark.parametrize(
+    ("features", "precision", "backend", "expected"),
+    [
+        (["avx2", "fma", "avx512f"], "fp32", "onnxruntime", 0.82),
+        (["avx2", "fma"], "fp32", "onnxruntime", 0.95),
+        (["avx2", "fma"], "fp16", "onnxruntime", 0.95),
+        (["asimd"], "fp32", "onnxruntime", CROSSOVER),
+        ([], "fp32", "onnxruntime", CROSSOVER),
+        (["avx2"], "fp32", "cuda", CROSSOVER),
+        (["avx2"], "int8", "cuda", CROSSOVER),
+    ],
+)
+def test_the_cross_over_is_predicted_from_the_processor(monkeypatch, features, precision, backend, expected):
+    monkeypatch.setattr("spair.runtime.tuning.read_features", lambda: features)
+    assert assume_tuning(make_spec(), precision, backend).crossover == pytest.approx(expected)
+    assert assume_tuning(make_spec(0.3), precision, backend).crossover == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("features", [["asimd"], ["avx2", "avx_vnni"]])
+def test_packed_int8_is_cheaper_at_any_share(monkeypatch, features):
+    monkeypatch.setattr("spair.runtime.tuning.read_features", lambda: features)
+    tuning = assume_tuning(make_spec(), "int8", "onnxruntime")
+    assert tuning.packed_cost(10_000, 10_000) < tuning.dense_cost(10_000)
+
+
+def test_a_bundle_that_states_no_cross_over_is_planned_for_this_processor(bundles, monkeypatch, own_cache):
+    monkeypatch.setattr("spair.runtime.tuning.read_features", lambda: ["avx2"])
+    with Restorer.open(bundles.spair().path, threads=1, backend="onnxruntime") as restorer:
+        assert restorer.network.tuning.crossover == pytest.approx(0.95)

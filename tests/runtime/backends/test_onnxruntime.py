@@ -1,12 +1,14 @@
 """Sessions run, close, and refuse what they cannot do; a silent fall-back to the CPU is noticed."""
 
+import json
+
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from spair.runtime import UserError
+from spair.runtime import Bundle, UserError
 from spair.runtime.backends.onnxruntime import OnnxGraph, unavailable
 from spair.runtime.backends.registry import find_backend
 
@@ -194,3 +196,36 @@ def test_a_graph_that_cannot_be_loaded_prints_nothing(doubler, capfd):
     with pytest.raises(UserError, match="cannot load"):
         OnnxGraph(doubler)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("as_written", [False, True])
+def test_the_lean_form_is_computed_unless_asked_otherwise(tiny_bundle, tmp_path, as_written):
+    file = Bundle.open(tiny_bundle).graph("fp32", "net_l")
+    with OnnxGraph(file, threads=1, trace=tmp_path, as_written=as_written) as graph:
+        graph.run({"image": np.zeros((1, 3, 8, 8))})
+        events = json.loads(graph.end_trace().read_text())
+    used = {event["args"].get("op_name") for event in events if event["cat"] == "Node"}
+    assert used & {"DepthToSpace", "ConvTranspose"} == {"DepthToSpace" if as_written else "ConvTranspose"}
+
+
+def test_a_file_that_is_no_graph_is_refused_by_name(tmp_path):
+    (tmp_path / "g.onnx").write_bytes(b"\x0bDepthToSpace")
+    with pytest.raises(UserError, match=r"cannot load .*g\.onnx.*export it again"):
+        OnnxGraph(tmp_path / "g.onnx")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "attributes"),
+    [(["x", "x", "w", "w"], {}), (["x", "x"], {"clean_input": 0.0, "negative_slope": 0.0, "pads": [0, 0, 0, 0]})],
+    ids=["no attributes", "two inputs"],
+)
+def test_a_graph_with_a_broken_node_is_refused_by_name(tmp_path, inputs, attributes):
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, 4, 4]) for name in ("x", "y")]
+    weight = helper.make_tensor("w", TensorProto.FLOAT, [1, 1, 3, 3], [1.0] * 9)
+    node = helper.make_node("SparseConv2d", inputs, ["y"], domain="spair", **attributes)
+    graph = helper.make_graph([node], "broken", value[:1], value[1:], [weight])
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("spair", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    (tmp_path / "g.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(UserError, match=r"cannot load .*g\.onnx.*export it again"):
+        OnnxGraph(tmp_path / "g.onnx")
