@@ -1,4 +1,4 @@
-"""Verb `restore`, which restores picture and video files."""
+"""Verb `restore`, which restores pictures, videos, cameras and streams."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ from ..shared.options import (
 )
 from ..shared.output import counting, deliver, note, tell
 from ..shared.places import check_writable, make_folder
+from .live import find_source, refuse, restore_source
 from .options import (
     AcceptDamaged,
     Actors,
     Crf,
     Format,
+    Frames,
     Inputs,
     MaxPixels,
     Out,
@@ -40,7 +42,9 @@ from .options import (
     Range,
     Ray,
     Recursive,
+    Retries,
     SaveMask,
+    Seconds,
     SkipExisting,
     Suffix,
     VideoCodec,
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
     from ...runtime.batch.jobs import BatchReport, FailureRecord
     from ...runtime.batch.planning import Job
     from ...runtime.batch.saving import Saving
+    from ...runtime.live.restoring import LiveOptions
     from ...serving.cluster.setting import ClusterSetting, ModelSetting
 
 INTERRUPTED_BATCH = "interrupted"
@@ -62,6 +67,8 @@ Examples:
   spair restore rain-tiny.spair photos 'more/*.png' --out restored --recursive --save-mask --skip-existing
   spair restore rain clip.mp4 --out clip-restored.mp4 --crf 15
   spair restore rain-tiny.spair photos --out restored --ray auto
+  spair restore rain camera:0,size=640x480 --out camera.mkv --seconds 60
+  spair restore rain rtsp://192.168.1.7:554/stream --out rtmp://192.168.1.8/live/restored
 """
 
 
@@ -91,19 +98,32 @@ def restore(
     preset: Preset = None,
     ray: Ray = None,
     actors: Actors = None,
+    retries: Retries = None,
+    frames: Frames = None,
+    seconds: Seconds = None,
     as_json: Json = False,
 ) -> None:
-    """Restore picture and video files.
+    """Restore picture and video files, or a camera or stream.
 
-    The exit code is 0 only when none failed, and 130 after Ctrl-C, which ends the batch with its report.
+    The exit code is 0 only when none failed, and 130 after Ctrl-C, which ends the batch or the camera with its report.
     """
-    cluster = _read_cluster(ray, actors)
-    folder = _find_folder(out)
-    saving = _read_saving(format, quality, suffix, float_range, accept_damaged, (codec, crf, preset))
-    jobs = _plan(inputs, out, recursive, save_mask, saving, max_pixels)
-    _check_videos(jobs, cluster, save_mask)
+    limits = {"--retries": retries, "--frames": frames, "--seconds": seconds}
+    source = find_source(inputs, out, limits)
     path = choose_path(force_dense, force_packed)
     execution = Execution(precision, backend, threads, tile, path, trust_code, read_expected(expect_digest))
+    if source is not None:
+        own = {"--recursive": recursive, "--save-mask": save_mask, "--skip-existing": skip_existing, "--ray": ray}
+        own |= {"--format": format, "--quality": quality, "--suffix": suffix, "--range": float_range}
+        refuse({**own, "--accept-damaged": accept_damaged, "--actors": actors}, "for files", f"{source.shown} is none")
+        live = _read_limits(limits, (codec, crf, preset))
+        restore_source(model, execution, source, out, live, max_pixels, as_json)
+        return
+    cluster = _read_cluster(ray, actors)
+    place = Path(out)
+    folder = _find_folder(place)
+    saving = _read_saving(format, quality, suffix, float_range, accept_damaged, (codec, crf, preset))
+    jobs = _plan(inputs, place, recursive, save_mask, saving, max_pixels)
+    _check_videos(jobs, cluster, save_mask)
     report, facts = _run(model, execution, jobs, folder, cluster, save_mask, skip_existing)
     deliver({**report.to_json(), **facts}, as_json, show_report)
     if not report.ok:
@@ -155,6 +175,19 @@ def _run(
     for failure in found.failed:
         _announce(failure)
     return found, facts
+
+
+def _read_limits(limits: dict[str, Any], video: tuple[str | None, int | None, str | None]) -> LiveOptions:
+    """Check the options of a camera or stream before long work.
+
+    Raises:
+        UserError: one is out of range.
+    """
+    from ...runtime.live.restoring import LiveOptions
+    from ...runtime.video.options import VideoOptions
+
+    given = {name.removeprefix("--"): value for name, value in limits.items() if value is not None}
+    return LiveOptions(**given, video=VideoOptions(*video))
 
 
 def _read_saving(

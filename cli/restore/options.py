@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,13 +14,23 @@ CLUSTER = "Cluster"
 VIDEO = "Video"
 """Panel of the help."""
 
-Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help="Pictures, videos, folders or patterns.")]
+LIVE = "Cameras and streams"
+"""Panel of the help."""
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT...",
+        help="Pictures, videos, folders or patterns; or one camera or stream: camera:0, csi:0, rtsp://HOST/PATH.",
+    ),
+]
 Out = Annotated[
-    Path,
+    str,
     typer.Option(
         parser=read_place,
         metavar="FOLDER",
-        help="Folder for the results; made when missing. For one video also a file: .mp4, .mov, .mkv or .webm.",
+        help="Folder for the results; made when missing. For one video also a file: .mp4, .mov, .mkv or .webm. "
+        "For a camera or stream a file, an address such as rtsp://HOST/PATH, or - for raw frames on stdout.",
         rich_help_panel=OUTPUT,
     ),
 ]
@@ -116,4 +125,21 @@ Preset = Annotated[
         help="Effort of the encoder, ultrafast to veryslow; medium when left out.",
         rich_help_panel=VIDEO,
     ),
+]
+Retries = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="COUNT",
+        help="Attempts to open a lost camera or stream before it is given up; 10 when left out.",
+        rich_help_panel=LIVE,
+    ),
+]
+Frames = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="COUNT", help="Restored frames after which to stop.", rich_help_panel=LIVE),
+]
+Seconds = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Time after which to stop.", rich_help_panel=LIVE),
 ]

@@ -6,13 +6,13 @@ import contextlib
 import datetime
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, Progress, TextColumn
 
-from .output import LINE_SECONDS, Terminal, make_visible, tell
+from .output import LINE_SECONDS, Terminal, make_visible, tell, working
 
 if TYPE_CHECKING:
     from ...runtime.clock import CountProgress
@@ -62,6 +62,34 @@ def counting_frames(what: str) -> Iterator[tuple[CountProgress, FrameProgress]]:
         with Progress(*columns, console=Terminal(stderr=True)) as bar:
             bars = _Bars(bar, what)
             yield bars.count_file, bars.count_frame
+
+
+@contextlib.contextmanager
+def watching(what: str) -> Iterator[Callable[[Callable[[], str]], None]]:
+    """Show on stderr how a run without an end is going.
+
+    Yields the function to call at any time with one that says it, which is asked once a second on a terminal, and
+    every few seconds elsewhere.
+    """
+    if not sys.stderr.isatty():
+        with contextlib.redirect_stdout(sys.stderr):
+            yield _pace(LINE_SECONDS, lambda words: tell(f"{what}: {words}"))
+        return
+    with working(what) as say:
+        yield _pace(1.0, lambda words: say(f"{what}: {words}"))
+
+
+def _pace(seconds: float, say: Callable[[str], object]) -> Callable[[Callable[[], str]], None]:
+    """Make a function that speaks only so often."""
+    last = time.monotonic()
+
+    def watch(describe: Callable[[], str]) -> None:
+        nonlocal last
+        if time.monotonic() - last >= seconds:
+            last = time.monotonic()
+            say(describe())
+
+    return watch
 
 
 class _Lines:

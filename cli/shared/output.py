@@ -136,15 +136,27 @@ def _make_lines(what: str) -> CountProgress:
     return count
 
 
-def deliver(report: dict[str, Any], as_json: bool, show: Show) -> None:
+def deliver(report: dict[str, Any], as_json: bool, show: Show, *, to_stderr: bool = False) -> None:
     """Print a report on stdout.
 
     It is strict JSON on one line, or a text for people.
+
+    Args:
+        report: the report.
+        as_json: whether it is printed as JSON.
+        show: prints it for people.
+        to_stderr: whether it goes to stderr, since stdout has the result.
 
     Raises:
         OutputError: stdout is closed, or its disk is full.
     """
     text = json.dumps(report, allow_nan=False) if as_json else ""
+    if to_stderr:
+        if as_json:
+            tell(text)
+        else:
+            show(report, Terminal(stderr=True, width=None if sys.stderr.isatty() else PIPE_COLUMNS))
+        return
     with writing_result():
         if as_json:
             typer.echo(text)

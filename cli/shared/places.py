@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 
 
-def read_place(text: str) -> Path:
-    """Read the place of results from the command line.
+def read_place(text: str) -> str:
+    """Check the place of results on the command line.
 
-    It is a folder, or the file of one video.
+    It is a folder, the file of one video, or an address.
 
     Raises:
         UserError: the text ends like a picture file.
@@ -21,7 +21,7 @@ def read_place(text: str) -> Path:
     path = Path(text)
     if path.suffix.lower() in READABLE_SUFFIXES and not path.is_dir():
         raise UserError(f"--out {text} is the name of a file; give a folder, in which results keep the names of inputs")
-    return path
+    return text
 
 
 def check_writable(target: Path) -> None:

@@ -114,7 +114,7 @@ class SegmentWriter:
         frame = one.source.frame
         if one.pixels is not None:
             frame = self._converter.to_frame(frame, one.source.pixels, one.pixels)
-        frame = self._pad(frame)
+        frame = pad_frame(frame, self._encoding, self._converter)
         if self._open is None:
             self._open = _OpenSegment(self._folder.next_file(), self._encoding, frame)
         self._open.write(one, frame)
@@ -136,17 +136,18 @@ class SegmentWriter:
         if self._open is not None:
             self._open.abandon()
 
-    def _pad(self, frame: Any) -> Any:
-        """Repeat the edge where the codec needs even sides."""
-        width, height = self._encoding.pad(frame.width, True), self._encoding.pad(frame.height, False)
-        if (width, height) == (frame.width, frame.height):
-            return frame
-        padded = load_av().VideoFrame(width, height, self._encoding.format)
-        padded.pts, padded.time_base, padded.duration = frame.pts, frame.time_base, frame.duration
-        for target, plane in zip(self._converter.planes(padded), self._converter.planes(frame), strict=True):
-            rows, columns = (more - less for more, less in zip(target.shape, plane.shape, strict=True))
-            target[:] = np.pad(plane, ((0, rows), (0, columns)), mode="edge")
-        return padded
+
+def pad_frame(frame: Any, encoding: Encoding, converter: FrameConverter) -> Any:
+    """Repeat the edge where the codec needs even sides."""
+    width, height = encoding.pad(frame.width, True), encoding.pad(frame.height, False)
+    if (width, height) == (frame.width, frame.height):
+        return frame
+    padded = load_av().VideoFrame(width, height, encoding.format)
+    padded.pts, padded.time_base, padded.duration = frame.pts, frame.time_base, frame.duration
+    for target, plane in zip(converter.planes(padded), converter.planes(frame), strict=True):
+        rows, columns = (more - less for more, less in zip(target.shape, plane.shape, strict=True))
+        target[:] = np.pad(plane, ((0, rows), (0, columns)), mode="edge")
+    return padded
 
 
 class _OpenSegment:

@@ -36,14 +36,20 @@ class Channel(Generic[T]):
         self._ended = self._abandoned = False
         self._error: BaseException | None = None
 
-    def put(self, item: T) -> None:
+    def put(self, item: T, patience: float | None = None) -> None:
         """Add an item, and wait for room before.
 
+        Args:
+            item: the item.
+            patience: longest time to wait in seconds; None for no limit.
+
         Raises:
-            BaseException: that of `fail`, or `_AbandonedError` where nobody takes items any more.
+            TimeoutError: there is no room in time.
+            BaseException: that of `abandon`, or `_AbandonedError` where nobody takes items any more.
         """
         with self._changed:
-            self._changed.wait_for(lambda: len(self._items) < self._depth or self._abandoned)
+            if not self._changed.wait_for(lambda: len(self._items) < self._depth or self._abandoned, patience):
+                raise TimeoutError
             if self._abandoned:
                 raise self._error or _AbandonedError
             self._items.append(item)

@@ -31,5 +31,5 @@ def test_a_folder_of_results_is_no_file():
 
 def test_a_folder_that_ends_like_a_picture_may_be_there(tmp_path):
     (tmp_path / "album.png").mkdir()
-    assert read_place(str(tmp_path / "album.png")) == tmp_path / "album.png"
-    assert str(read_place(".")) == "."
+    assert read_place(str(tmp_path / "album.png")) == str(tmp_path / "album.png")
+    assert read_place(".") == "."
