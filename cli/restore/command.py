@@ -27,7 +27,7 @@ from ..shared.options import (
 )
 from ..shared.output import counting, deliver, note, tell
 from ..shared.places import check_writable, make_folder
-from .live import find_source, refuse, restore_source
+from .live import check_options, find_source, restore_source
 from .options import (
     AcceptDamaged,
     Actors,
@@ -73,6 +73,7 @@ Examples:
 
 
 def restore(
+    context: typer.Context,
     model: Model,
     inputs: Inputs,
     out: Out,
@@ -107,16 +108,13 @@ def restore(
 
     The exit code is 0 only when none failed, and 130 after Ctrl-C, which ends the batch or the camera with its report.
     """
-    limits = {"--retries": retries, "--frames": frames, "--seconds": seconds}
-    source = find_source(inputs, out, limits)
+    source = find_source(inputs)
+    check_options(context, source, out)
     path = choose_path(force_dense, force_packed)
     execution = Execution(precision, backend, threads, tile, path, trust_code, read_expected(expect_digest))
     if source is not None:
-        own = {"--recursive": recursive, "--save-mask": save_mask, "--skip-existing": skip_existing, "--ray": ray}
-        own |= {"--format": format, "--quality": quality, "--suffix": suffix, "--range": float_range}
-        refuse({**own, "--accept-damaged": accept_damaged, "--actors": actors}, "for files", f"{source.shown} is none")
-        live = _read_limits(limits, (codec, crf, preset))
-        restore_source(model, execution, source, out, live, max_pixels, as_json)
+        limits = _read_limits(retries, frames, seconds, (codec, crf, preset))
+        restore_source(model, execution, source, out, limits, max_pixels, as_json)
         return
     cluster = _read_cluster(ray, actors)
     place = Path(out)
@@ -177,17 +175,18 @@ def _run(
     return found, facts
 
 
-def _read_limits(limits: dict[str, Any], video: tuple[str | None, int | None, str | None]) -> LiveOptions:
-    """Check the options of a camera or stream before long work.
+def _read_limits(
+    retries: int | None, frames: int | None, seconds: float | None, video: tuple[str | None, int | None, str | None]
+) -> LiveOptions:
+    """Check the options of a camera or stream.
 
     Raises:
         UserError: one is out of range.
     """
-    from ...runtime.live.restoring import LiveOptions
+    from ...runtime.live.restoring import RETRIES, LiveOptions
     from ...runtime.video.options import VideoOptions
 
-    given = {name.removeprefix("--"): value for name, value in limits.items() if value is not None}
-    return LiveOptions(**given, video=VideoOptions(*video))
+    return LiveOptions(RETRIES if retries is None else retries, frames, seconds, VideoOptions(*video))
 
 
 def _read_saving(

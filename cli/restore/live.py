@@ -20,58 +20,62 @@ from ..shared.places import check_writable, make_folder
 from ..shared.process.ending import BROKEN_PIPE, silence
 
 if TYPE_CHECKING:
-    from ...runtime.live.restoring import LiveOptions
+    from ...runtime.live.restoring import LiveOptions, LiveRestoration
     from ...runtime.live.sinks import Sink
     from ...runtime.live.sources.addresses import SourceName
 
+_FOR_SOURCES = ("retries", "frames", "seconds")
+_FOR_FILES = (
+    "recursive", "save_mask", "skip_existing", "format", "quality", "suffix", "float_range", "accept_damaged", "ray",
+    "actors",
+)  # fmt: skip
+"""Names of options."""
 _STDOUT = 1
 """File descriptor."""
 
 
-def find_source(inputs: Sequence[str], out: str, limits: Mapping[str, Any]) -> SourceName | None:
+def find_source(inputs: Sequence[str]) -> SourceName | None:
     """Find a camera or stream among the inputs.
 
     Args:
         inputs: words of the command line; a file of that name is no source.
-        out: where results go.
-        limits: options that are for sources alone, with what was given.
 
     Returns:
         The source; None where the inputs are files.
 
     Raises:
-        UserError: it is not alone, or files are given with what is for sources.
+        UserError: it is not alone.
     """
     from ...runtime.errors import UserError
-    from ...runtime.live.sources.addresses import hide_secrets, is_sink, parse_source
+    from ...runtime.live.sources.addresses import parse_source
 
     found = [source for source in (parse_source(text) for text in inputs if not os.path.lexists(text)) if source]
-    if len(found) == len(inputs) == 1:
-        return found[0]
-    if found:
+    if found and len(inputs) > 1:
         raise UserError(f"{found[0].shown} is restored alone, and there are {len(inputs)} inputs; give it by itself")
-    refuse(limits, "for cameras and streams", "leave it out")
-    if is_sink(out):
-        raise UserError(f"--out {hide_secrets(out)} is for a camera or stream, and the input is none; give a folder")
-    return None
+    return found[0] if found else None
 
 
-def refuse(options: Mapping[str, Any], what: str, how: str) -> None:
-    """Refuse options that do not fit the inputs.
+def check_options(context: typer.Context, source: SourceName | None, out: str) -> None:
+    """Refuse options that do not fit the input.
 
     Args:
-        options: their names, with what was given; None and False for nothing.
-        what: words on what they are for.
-        how: words on what to do.
+        context: what was given on the command line.
+        source: the camera or stream; None for files.
+        out: where results go.
 
     Raises:
-        UserError: one was given.
+        UserError: one does not fit.
     """
     from ...runtime.errors import UserError
+    from ...runtime.live.sources.addresses import hide_secrets, is_sink
 
-    for name, value in options.items():
-        if value is not None and value is not False and value != "":
-            raise UserError(f"{name} is {what}; {how}")
+    wrong, kind = (_FOR_SOURCES, "cameras and streams") if source is None else (_FOR_FILES, "files")
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "")
+        if option.name in wrong and given is not None and given.name == "COMMANDLINE":
+            raise UserError(f"{option.opts[0]} is for {kind}; leave it out")
+    if source is None and is_sink(out):
+        raise UserError(f"--out {hide_secrets(out)} is for a camera or stream, and the input is none; give a folder")
 
 
 def restore_source(
@@ -83,7 +87,7 @@ def restore_source(
     max_pixels: int | None,
     as_json: bool,
 ) -> None:
-    """Restore a camera or stream until it ends, and print the report.
+    """Restore a camera or stream, and print the report.
 
     Raises:
         UserError: the model, the source or the sink cannot be used.
@@ -100,8 +104,7 @@ def restore_source(
     with open_model(model, execution) as restorer:
         run = LiveRestoration(restorer, source.shown, opener, sink, options, announce=tell)
         facts = {"backend": restorer.backend, "backend_reason": restorer.remark}
-        reporting, watching_it = _reporting(run, facts, sink.shown, as_json), watching(f"restoring {source.shown}")
-        with reporting, watching_it as watch:
+        with _reporting(run, facts, as_json), watching(f"restoring {source.shown}") as watch:
             run.run(lambda: watch(lambda: describe(run.report())))
     if run.stopped == LOST:
         tell(f"error: {run.error}")
@@ -112,16 +115,20 @@ def restore_source(
 
 
 @contextlib.contextmanager
-def _reporting(run: Any, facts: dict[str, Any], sink: str, as_json: bool) -> Iterator[None]:
-    """Print the report at the end, also where a signal is it."""
+def _reporting(run: LiveRestoration, facts: dict[str, Any], as_json: bool) -> Iterator[None]:
+    """Print the report at the end, also after a signal."""
     from ...runtime.live.sources.addresses import STDOUT
+
+    def report() -> None:
+        found = {**run.report(), **facts}
+        deliver(found, as_json, show_live, to_stderr=found["output"] == STDOUT)
 
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        deliver({**run.report(), **facts}, as_json, show_live, to_stderr=sink == STDOUT)
+        report()
         raise
-    deliver({**run.report(), **facts}, as_json, show_live, to_stderr=sink == STDOUT)
+    report()
 
 
 def _make_sink(out: str) -> Sink:

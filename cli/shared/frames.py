@@ -66,10 +66,10 @@ def counting_frames(what: str) -> Iterator[tuple[CountProgress, FrameProgress]]:
 
 @contextlib.contextmanager
 def watching(what: str) -> Iterator[Callable[[Callable[[], str]], None]]:
-    """Show on stderr how a run without an end is going.
+    """Show how a run without an end is going.
 
-    Yields the function to call at any time with one that says it, which is asked once a second on a terminal, and
-    every few seconds elsewhere.
+    It is a line on stderr. Yields the function to call at any time with one that says it, which is asked once a second
+    on a terminal, and every few seconds elsewhere.
     """
     if not sys.stderr.isatty():
         with contextlib.redirect_stdout(sys.stderr):

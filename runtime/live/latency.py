@@ -20,7 +20,10 @@ class Latencies:
         self._seconds.append(seconds)
 
     def find_percentile(self, percent: int) -> float | None:
-        """Return the time that so many percent of the frames do not exceed.
+        """Return the time that most frames do not exceed.
+
+        Args:
+            percent: share of the frames.
 
         Returns:
             Milliseconds, one of the measured times (nearest rank); None without any.

@@ -17,7 +17,7 @@ _WAITING = 1
 
 
 class Output:
-    """Context manager that hands frames on in a thread of its own.
+    """Context manager that hands frames on in a thread.
 
     Its end finishes the sink, whatever ended the block, unless the sink itself failed."""
 

@@ -1,4 +1,4 @@
-"""Choice of codec and format for frames that come as they are made."""
+"""Choice of codec and format for live frames."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class LiveOptions:
 
 
 class LiveRestoration:
-    """Run over one source, whose report can be asked for at any time."""
+    """Run over one source, with a report at any time."""
 
     def __init__(
         self,

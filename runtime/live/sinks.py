@@ -1,4 +1,7 @@
-"""Places that restored frames go to: a file, a stream, or a pipe of raw frames."""
+"""Places that restored frames go to.
+
+They are a file, a stream, or a pipe of raw frames.
+"""
 
 from __future__ import annotations
 
@@ -110,7 +113,7 @@ class VideoSink:
             return self._mux(self._stream.encode(frame))
 
     def finish(self) -> None:
-        """Write what the encoder holds, and put a file into its place."""
+        """Write what is held back; a file moves into place."""
         if self._container is None:
             return
         with self._explaining(), self._stack:
@@ -161,7 +164,7 @@ class VideoSink:
 
 
 class SocketFile:
-    """File whose bytes go to a socket, with a limit of time."""
+    """File whose bytes go to a socket in limited time."""
 
     def __init__(self, scheme: str, host: str, port: int) -> None:
         """Connect.
@@ -193,7 +196,7 @@ class SocketFile:
 
 
 class RawSink:
-    """Pipe of frames in RGB, 3 bytes a pixel, one behind the other."""
+    """Pipe of frames in RGB, 3 bytes a pixel."""
 
     shown = STDOUT
 
@@ -219,7 +222,7 @@ class RawSink:
         return [one.ticks]
 
     def finish(self) -> None:
-        """Do nothing: every frame is out."""
+        """Do nothing, since every frame is out."""
 
     def abandon(self) -> None:
         """Do nothing, as `finish`."""

@@ -1,1 +1,1 @@
-"""Sources of frames: cameras, streams and pipes."""
+"""Cameras, streams and pipes that frames come from."""

@@ -87,13 +87,16 @@ def parse_source(text: str) -> SourceName | None:
 
 
 def find_scheme(text: str) -> str | None:
-    """Return the scheme of an address in lower case; None for what is no address."""
+    """Return the scheme of an address in lower case.
+
+    None for what is no address.
+    """
     match = _SCHEME.match(text)
     return match["scheme"].lower() if match else None
 
 
 def is_sink(text: str) -> bool:
-    """Tell whether a text names a sink other than a file."""
+    """Tell whether a text names a stream or stdout."""
     return text == STDOUT or find_scheme(text) is not None
 
 

@@ -1,4 +1,7 @@
-"""Thread that captures frames, and opens a source anew when it is lost."""
+"""Thread that captures frames.
+
+A source that is lost is opened again, after waits that grow.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ def make_opener(name: SourceName, max_pixels: int, clock: Clock) -> OpenSource:
 
 
 class Capture:
-    """Context manager that captures frames in a thread of its own."""
+    """Context manager that captures frames in a thread."""
 
     def __init__(
         self,
@@ -72,9 +75,9 @@ class Capture:
         self.damaged = 0
         """Number of frames that could not be decoded."""
         self.loss: str | None = None
-        """Why the source is given up; None while it is not, and at its own end."""
+        """Reason why the source is given up; None while it is not, and at its own end."""
         self.error: BaseException | None = None
-        """What ended the capture otherwise."""
+        """Error that ended the capture, for the thread that takes frames."""
 
     def __enter__(self) -> Capture:
         self._thread.start()

@@ -1,4 +1,4 @@
-"""Frames of a source, and what all its readers have in common."""
+"""Captured frames, and the readers that yield them."""
 
 from __future__ import annotations
 

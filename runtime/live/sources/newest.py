@@ -1,4 +1,4 @@
-"""Place for one frame, where the newest replaces the one before."""
+"""Place where the newest frame replaces the one before."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class NewestItem(Generic[T]):
         """Number of items that a newer one replaced before they were taken."""
 
     def put(self, item: T) -> None:
-        """Put an item here, in place of one that nobody took."""
+        """Put an item in place of the one before."""
         with self._changed:
             self.dropped += self._item is not None
             self.put_count += 1
@@ -44,7 +44,10 @@ class NewestItem(Generic[T]):
             return item
 
     def end(self) -> None:
-        """Say that no item follows; one that is here can still be taken."""
+        """Say that no item follows.
+
+        One that is here can still be taken.
+        """
         with self._changed:
             self.ended = True
             self._changed.notify_all()

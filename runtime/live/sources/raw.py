@@ -1,4 +1,4 @@
-"""Frames of raw samples from a pipe, such as those of GStreamer."""
+"""Raw frames of a pipe, such as those of GStreamer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _WORDS_KEPT = 300
 
 
 def make_csi_command(number: int, size: tuple[int, int], rate: int) -> list[str]:
-    """Make the command that writes a CSI camera's frames to stdout.
+    """Make the command that writes frames of a CSI camera.
 
     NVIDIA's source is read on the board's image processor, and its queue drops frames that nobody takes.
 
@@ -74,7 +74,10 @@ class RawReader:
         self.finite, self.damaged = True, 0
 
     def __iter__(self) -> Iterator[CapturedFrame]:
-        """Yield frames; one that is cut short at the end is left out."""
+        """Yield frames.
+
+        One that is cut short at the end is left out.
+        """
         width, height = self._size
         make = load_av().VideoFrame.from_ndarray
         data = bytearray(width * height * self._channels)
@@ -111,7 +114,7 @@ class RawReader:
 
 
 class CsiReader(RawReader):
-    """CSI camera, read by a program of GStreamer that is ended in the end."""
+    """CSI camera, read by a program of GStreamer."""
 
     def __init__(self, name: SourceName, clock: Clock, stop: Callable[[], bool]) -> None:
         """Start the program.

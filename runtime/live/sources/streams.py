@@ -80,7 +80,7 @@ class StreamReader:
         self.finite = name.kind.startswith("http") and self._container.duration is not None
 
     def __iter__(self) -> Iterator[CapturedFrame]:
-        """Yield frames, each with the time when its packet was here."""
+        """Yield frames with the times of their packets."""
         stream = self._stream
         rate = Fraction(stream.average_rate or stream.guessed_rate or self._name.rate or USUAL_RATE)
         aspect = stream.sample_aspect_ratio
