@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-ENGINES, PLUGINS, PROVIDER, JETSON, POWER, PROGRAMS, TRAINING, MACHINES, TRITON, PROCESSORS = (
+ENGINES, PLUGINS, PROVIDER, JETSON, CAMERAS, POWER, PROGRAMS, TRAINING, MACHINES, TRITON, PROCESSORS = (
     "Engines on a GPU",
     "Plugins on GPUs other than an H100",
     "ONNX Runtime's CUDA provider",
     "Jetson",
+    "Cameras and streams",
     "Power and energy",
     "Programs whose sources were only read",
     "Training on a GPU",
@@ -81,6 +82,19 @@ AREAS = (
             "spair doctor",
             "docker build -f serving/deploy/Containerfile.l4t -t spair-board:0.1.0 .",
             "python -m pytest tests/gpu",
+        ),
+    ),
+    Area(
+        CAMERAS,
+        "No real camera was at hand: neither one of V4L2, nor a CSI sensor, nor a network camera. So nobody has seen "
+        "how drivers answer to sizes and rates, how long a camera takes to come back, and the latency from light to "
+        "screen. Streams were sent and received on loopback alone. RTSPS, RTMPS and HTTPS were not opened.",
+        "Streams over TCP, HTTP and UDP are made with FFmpeg and served by the tests. A CSI camera is a stand-in for "
+        "`gst-launch-1.0`; of V4L2 the tests see what FFmpeg is asked for.",
+        (
+            "spair restore rain camera:0,size=640x480 --out camera.mkv --seconds 60 --json",
+            "spair restore rain csi:0 --out csi.mkv --seconds 60 --json",
+            "spair restore rain rtsp://192.168.1.7:554/stream --out stream.mkv --seconds 60 --json",
         ),
     ),
     Area(

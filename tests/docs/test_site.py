@@ -60,6 +60,6 @@ def test_pages_end_with_what_to_do_when_it_fails():
     last = {page.stem: re.findall(r"^## (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)[-1] for page in pages}
     assert set(last) == {
         "restore", "export", "calibrate", "build", "hosts", "polygraphy", "profile", "evaluate", "tensorrt", "train",
-        "triton", "trust", "serve", "replicas", "jetson", "video",
+        "triton", "trust", "serve", "replicas", "jetson", "video", "camera",
     }  # fmt: skip
     assert set(last.values()) == {"When it fails"}

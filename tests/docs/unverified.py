@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.docs.areas import (
     AREAS,
+    CAMERAS,
     ENGINES,
     JETSON,
     PLUGINS,
@@ -52,6 +53,7 @@ REASONS = {
     r"PyTorch finds no CUDA GPU": TRAINING,
     r"this processor does not run": PROCESSORS,
     r"tests/gpu/.*: reason$": ENGINES,
+    r"there is no camera": CAMERAS,
 }
 """Areas of skips elsewhere, by patterns of "file: reason"."""
 HERE = (

@@ -32,7 +32,7 @@ def gst(tmp_path, monkeypatch):
         pid = tmp_path / "pid"
         program.write_text(PROGRAM.format(python=sys.executable, pid=str(pid), frames=frames, end=end))
         program.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
         return pid
 
     return install
