@@ -216,7 +216,7 @@ class RawSink:
         """
         restored = one.restored
         pixels = restored if restored.dtype == np.uint8 else (restored >> 8).astype(np.uint8)
-        data = memoryview(np.ascontiguousarray(pixels)).cast("B")
+        data = np.ascontiguousarray(pixels).data.cast("B")
         while data:
             data = data[os.write(self._descriptor, data) :]
         return [one.ticks]

@@ -1,8 +1,12 @@
 """Files are whole or absent, streams arrive, and raw frames are their bytes."""
 
+import io
 import os
 import socket
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import av
 import numpy as np
@@ -14,8 +18,11 @@ from spair.runtime.live.plans import place_frame, plan_live
 from spair.runtime.live.sinks import LiveFrame, RawSink, VideoSink
 from spair.runtime.live.sources.frames import CapturedFrame
 from spair.runtime.video.options import VideoOptions
+from tests.patience import PATIENCE, wait_until
 from tests.runtime.live.doubles import RATE
 from tests.serving.network import find_ports
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def fill(sink, numbers, size=(49, 33)):
@@ -106,9 +113,44 @@ def test_a_stream_arrives_over_tcp():
     assert decode(b"".join(received)) == list(range(6))
 
 
-def decode(data):
-    import io
+RECEIVER = """
+import av, sys
+from benchmarks.common.clips import read_number
+address, format = sys.argv[1:]
+waits = {"rtsp_flags": "listen", "listen_timeout": "300", "initial_timeout": "300"}
+with av.open(address, format=format, container_options={"listen": "1"} if format == "flv" else waits) as container:
+    frames = container.decode(video=0)
+    print(*(read_number(next(frames)) for _ in range(20)))
+    try:
+        for _ in frames:
+            pass
+    except av.error.FFmpegError:
+        pass  # the sender left, which a stream does not tell from a loss
+"""
 
+
+@pytest.mark.parametrize(("scheme", "format"), [("rtmp", "flv"), ("rtsp", "rtsp")])
+def test_a_stream_is_pushed_to_a_server(scheme, format):
+    """FFmpeg's own reader listens, as a server of streams does."""
+    port = find_ports(1)[0]
+    address = f"{scheme}://127.0.0.1:{port}/live/key"
+    command = [sys.executable, "-c", RECEIVER, address, format]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as receiver:
+        wait_until(lambda: receiver.poll() is not None or is_listening(port), "the receiver listened")
+        sink = VideoSink(address)
+        fill(sink, range(40))
+        sink.finish()
+        printed, _ = receiver.communicate(timeout=PATIENCE)
+    assert printed.split() == [str(number) for number in range(20)]
+
+
+def is_listening(port):
+    """Tell whether somebody listens at a port, without a connection."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(line[1].endswith(f":{port:04X}") and line[3] == "0A" for line in lines)
+
+
+def decode(data):
     with av.open(io.BytesIO(data), format="mpegts") as container:
         return [read_number(frame) for frame in container.decode(video=0)]
 

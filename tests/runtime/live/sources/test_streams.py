@@ -9,6 +9,7 @@ from spair.runtime.live.sources.addresses import PROTOCOLS, parse_source
 from spair.runtime.live.sources.frames import LostError
 from spair.runtime.live.sources.streams import StreamReader, list_options
 from tests.runtime.live.doubles import ALL, StreamServer, make_stream
+from tests.runtime.live.rtsp import RtspServer
 from tests.serving.network import find_ports
 
 
@@ -27,6 +28,15 @@ def test_every_frame_of_a_stream_arrives_with_its_time(format):
     assert [read_number(one.frame) for one in frames] == list(range(9))
     assert [one.time for one in frames] == list(range(9))
     assert {one.rate for one in frames} == {25} and not reader.finite and reader.damaged == 0
+
+
+def test_a_stream_of_rtsp_arrives():
+    """What comes behind the end is lost, so the last frames may be."""
+    with RtspServer(make_stream(range(30))) as server, open_stream(f"rtsp://127.0.0.1:{server.port}/stream") as reader:
+        frames = iter(reader)
+        numbers = [read_number(next(frames).frame) for _ in range(20)]
+    assert numbers == list(range(20))
+    assert server.requests == ["OPTIONS", "DESCRIBE", "SETUP", "PLAY"]
 
 
 def test_pictures_over_http_are_a_stream():
