@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from spair.cli.shared.frames import FrameRate, counting_frames
+from spair.cli.shared.frames import FrameRate, counting_frames, watching
 from tests.cli.shared.test_output import NASTY, SHOWN, Screen
 
 
@@ -49,6 +49,33 @@ def test_without_a_terminal_a_line_comes_every_few_seconds(clock, capsys):
         "restoring 1 of 2: a.mp4",
         "chatter",
     ]
+
+
+def test_a_run_without_an_end_says_how_it_goes_every_few_seconds(clock, capsys):
+    asked = []
+
+    def describe():
+        asked.append(clock[0])
+        return f"{len(asked)} times"
+
+    with watching("restoring camera:0") as watch:
+        for _ in range(5):
+            watch(describe)
+            clock[0] += 3
+        print("chatter")
+    out, err = capsys.readouterr()
+    assert out == "" and len(asked) == 2
+    assert err.splitlines() == ["restoring camera:0: 1 times", "restoring camera:0: 2 times", "chatter"]
+
+
+def test_a_run_without_an_end_is_a_line_on_a_terminal(monkeypatch, clock):
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    with watching("restoring camera:0") as watch:
+        clock[0] += 1
+        watch(lambda: "7 frames")
+    assert "camera:0" in screen.getvalue()
 
 
 def test_names_are_made_visible_on_a_terminal(monkeypatch):

@@ -14,7 +14,9 @@ from spair.runtime.video.options import VideoOptions
 
 def capture(format, rate=25):
     pixels = np.full((67, 65, 3), 90, np.uint8)
-    frame = av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(format=format)
+    frame = av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(
+        format=format, threads=1
+    )  # several threads spoil 10 bits at odd widths
     frame.pts, frame.time_base = 0, TICK
     return CapturedFrame(frame, 0.0, Fraction(rate))
 

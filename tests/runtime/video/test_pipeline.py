@@ -111,3 +111,11 @@ def test_a_channel_ends_after_its_items():
         channel.put(item)
     channel.end()
     assert list(channel) == ["a", "b", "c"]
+
+
+def test_a_channel_that_stays_full_is_given_up_in_time():
+    channel = Channel(1)
+    channel.put(0, 0.0)
+    with pytest.raises(TimeoutError):
+        channel.put(1, 0.001)
+    assert next(iter(channel)) == 0

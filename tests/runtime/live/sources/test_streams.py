@@ -1,10 +1,14 @@
 """Streams of a network and cameras of V4L2 through PyAV, with limits and without secrets."""
 
+import socket
+import threading
+
 import av
 import pytest
 
 from benchmarks.common.clips import read_number
 from spair.runtime.errors import UserError
+from spair.runtime.live.sinks import DATAGRAM
 from spair.runtime.live.sources.addresses import PROTOCOLS, parse_source
 from spair.runtime.live.sources.frames import LostError
 from spair.runtime.live.sources.streams import StreamReader, list_options
@@ -37,6 +41,28 @@ def test_a_stream_of_rtsp_arrives():
         numbers = [read_number(next(frames).frame) for _ in range(20)]
     assert numbers == list(range(20))
     assert server.requests == ["OPTIONS", "DESCRIBE", "SETUP", "PLAY"]
+
+
+def test_a_stream_of_datagrams_arrives():
+    """The sender begins anew until it is told to stop, since nobody waits for datagrams."""
+    port, stop, data = find_ports(1)[0], threading.Event(), make_stream(range(30))
+
+    def send():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            while not stop.is_set():
+                for start in range(0, len(data), DATAGRAM):
+                    sender.sendto(data[start : start + DATAGRAM], ("127.0.0.1", port))
+                    stop.wait(0.001)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        with open_stream(f"udp://127.0.0.1:{port}") as reader:
+            frames = iter(reader)
+            assert all(read_number(next(frames).frame) < 30 for _ in range(30))
+    finally:
+        stop.set()
+        thread.join()
 
 
 def test_pictures_over_http_are_a_stream():
