@@ -40,6 +40,7 @@ from .options import (
     Range,
     Ray,
     Recursive,
+    Reuse,
     SaveMask,
     SkipExisting,
     Suffix,
@@ -89,6 +90,7 @@ def restore(
     codec: VideoCodec = None,
     crf: Crf = None,
     preset: Preset = None,
+    reuse: Reuse = "off",
     ray: Ray = None,
     actors: Actors = None,
     as_json: Json = False,
@@ -99,7 +101,7 @@ def restore(
     """
     cluster = _read_cluster(ray, actors)
     folder = _find_folder(out)
-    saving = _read_saving(format, quality, suffix, float_range, accept_damaged, (codec, crf, preset))
+    saving = _read_saving(format, quality, suffix, float_range, accept_damaged, (codec, crf, preset, reuse))
     jobs = _plan(inputs, out, recursive, save_mask, saving, max_pixels)
     _check_videos(jobs, cluster, save_mask)
     path = choose_path(force_dense, force_packed)
@@ -163,7 +165,7 @@ def _read_saving(
     suffix: str,
     float_range: str | None,
     accept_damaged: bool,
-    video: tuple[str | None, int | None, str | None],
+    video: tuple[str | None, int | None, str | None, str],
 ) -> Saving:
     """Check the options of the results before long work.
 

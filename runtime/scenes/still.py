@@ -58,7 +58,12 @@ class StillScene:
         """
         self._bounds = stillness
         self._kept: np.ndarray | None = None
-        self._frame = 0
+        self._frame = self._taken = self._distorted = 0
+
+    @property
+    def reused(self) -> float:
+        """Share of all distorted pixels that were taken, 0..1."""
+        return self._taken / self._distorted if self._distorted else 0.0
 
     def find(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
         """Find the distorted pixels of cells that stand still.
@@ -66,6 +71,7 @@ class StillScene:
         See `Scene.find`.
         """
         self._frame += 1
+        self._distorted += int(np.count_nonzero(mask))
         if self._kept is None or self._kept.shape != image.shape:
             return None
         still = self._find_still(image, mask)
@@ -76,7 +82,9 @@ class StillScene:
         side = _SAMPLED * _CELL
         wide = np.repeat(np.repeat(still, side, axis=0), side, axis=1)
         taken: np.ndarray = mask & wide[: mask.shape[0], : mask.shape[1]]
-        return taken if taken.any() else None
+        count = int(np.count_nonzero(taken))
+        self._taken += count
+        return taken if count else None
 
     def _find_still(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Return the cells that stand still, [rows, columns] bool."""
@@ -106,5 +114,8 @@ def _sum_around(samples: np.ndarray) -> np.ndarray:
     padded = np.zeros((height * _CELL, width * _CELL), np.int32)
     padded[: samples.shape[0], : samples.shape[1]] = samples
     cells = np.pad(padded.reshape(height, _CELL, width, _CELL).sum(axis=(1, 3)), 1)
-    total: np.ndarray = sum(cells[y : y + height, x : x + width] for y in range(3) for x in range(3))
+    total = np.zeros((height, width), np.int32)
+    for y in range(3):
+        for x in range(3):
+            total += cells[y : y + height, x : x + width]
     return total
