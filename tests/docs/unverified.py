@@ -88,8 +88,9 @@ AREAS = (
     Area(
         JETSON,
         "Nothing ran on a Jetson: no installation, library, engine or time.",
-        "The plugin libraries for Jetson are compiled and linked, and the library that registers them is opened on an "
-        "emulated processor (QEMU). The pages follow NVIDIA's documentation and the reports of others.",
+        "The plugin libraries for Jetson are compiled and linked. On an emulated processor (QEMU) the wheel for ARM is "
+        "installed and restores pictures, and the plugin library answers doubles of TensorRT's registry and logger. "
+        "The pages follow NVIDIA's documentation and the reports of others.",
         ("spair doctor", "spair build rain.spair --target local --library FILE", "python -m pytest tests/gpu"),
     ),
     Area(
@@ -137,12 +138,13 @@ AREAS = (
     Area(
         PROCESSORS,
         "The kernels of `--backend cpu` for AVX-512, VNNI and AVX-512 BF16 run only where the processor has them, so a "
-        "run of the tests on another processor says nothing of them. How fast those for NEON are is not known. The "
-        "wheel for ARM was never installed on an ARM processor. Matrix units (AMX) are not used.",
+        "run of the tests on another processor says nothing of them. How fast those for NEON are is not known. No "
+        "real ARM processor ran them. Matrix units (AMX) are not used.",
         "All tests of the kernels passed on a Xeon with AVX-512, VNNI and BF16. Those for NEON with and without dot "
-        "products and BF16 run on an emulated processor (QEMU), where the library of the wheel loads too. Opening a "
-        "bundle compares every layer with ONNX Runtime, so that wrong kernels are not used.",
-        ("spair doctor", "python -m pytest tests/plugins/cpu tests/runtime/cpu"),
+        "products and BF16 run on an emulated processor (QEMU), where `make aarch64` also installs the wheel for ARM "
+        "in a Debian and restores pictures. Opening a bundle compares every layer with ONNX Runtime, so that wrong "
+        "kernels are not used.",
+        ("spair doctor", "python -m pytest tests/plugins/cpu tests/runtime/cpu", "make aarch64"),
     ),
 )
 """Areas in the order of the page."""
@@ -175,6 +177,7 @@ HERE = (
     r"no real Triton",
     r"slow: make replicas",
     r"slow: make faults",
+    r"slow: make aarch64",
     r"asked for with: make fuzz",
     r"this container may mount nothing",
     r"^tests/serving/clients/.*: (Triton has it|spair serve has no|Triton takes|this server has no|a negative size)",
