@@ -35,7 +35,7 @@ help:
 	@echo "make test    lint, types and the whole test suite (what CI runs)"
 	@echo "make whole   the test suite with all cases of the longest tables, of which make test takes some"
 	@echo "make emulated  the tests of the emulated GPU on NVIDIA's Python bindings (BINDINGS='$(BINDINGS)')"
-	@echo "make aarch64  install the wheel for ARM on an emulated ARM, and restore pictures there (minutes)"
+	@echo "make aarch64  install the wheel for ARM on an emulated ARM, and restore pictures there (six minutes)"
 	@echo "make ray     the tests of a cluster on a real Ray, in $(RAY_VENV)"
 	@echo "make networks  export, calibrate and parse known networks; the figures go to docs/networks.md (hours)"
 	@echo "make fuzz    ten thousand mutated requests to a server, and as many files of each kind (N=10000)"
