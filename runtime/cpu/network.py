@@ -77,7 +77,7 @@ class CpuNetwork:
 
     @property
     def keeps_scenes(self) -> bool:
-        """Whether it takes distorted pixels from a scene in place of computing them."""
+        """Whether it takes distorted pixels from a scene."""
         return self.spec.gate_output
 
     @contextmanager

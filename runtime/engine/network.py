@@ -72,7 +72,10 @@ class EngineNetwork(GraphTwoStage):
 
     @property
     def keeps_scenes(self) -> bool:
-        """Whether it takes anything from a scene; the engine of the whole network cannot."""
+        """Whether it takes anything from a scene.
+
+        The engine of the whole network cannot.
+        """
         return False
 
     def restore_bytes(self, image: np.ndarray, known: Known, limits: Limits, clock: StageClock) -> BytesOutput | None:

@@ -81,7 +81,7 @@ class TwoStageNetwork(ABC):
 
     @property
     def keeps_scenes(self) -> bool:
-        """Whether it takes distorted pixels from a scene in place of computing them."""
+        """Whether it takes distorted pixels from a scene."""
         return self.spec.gate_output
 
     def make_statistics(self, height: int, width: int) -> ContextStatistics:

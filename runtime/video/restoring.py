@@ -132,7 +132,7 @@ def restore_video(
 
 
 def _begin_scene(options: VideoOptions, restorer: RestoreFunction) -> StillScene | None:
-    """Begin the scene of a video, unless nothing can be reused."""
+    """Begin a scene if a video can reuse it."""
     wanted = options.reuse != "off" and getattr(restorer, "keeps_scenes", False)
     return StillScene(STILLNESS[options.reuse]) if wanted else None
 

@@ -1,6 +1,6 @@
-"""Measure what frames of a video save by taking still pixels.
+"""Measure what a video saves by taking still pixels.
 
-Run from the repository root: `python -m benchmarks.scenes [MODEL] [--photo FILE] [--clips FILE... --]`. It lays moving
+Run from the repository root: `python -m benchmarks.cpu.scenes [MODEL] [--photo FILE] [--clips FILE...]`. It lays moving
 rain over a photograph: seen by a camera that stands still, by one that pans, and with a part of the picture moving; and
 over the frames of `--clips`, real videos without rain. Each clip is restored frame by frame and with `--reuse safe` and
 `fast`, in turns. Times are of the restorer alone, PSNR is that of luma against the frames without rain.
@@ -60,7 +60,9 @@ class Clip:
 
 
 def make_clip(clean: Iterable[np.ndarray], kind: str, noise: float = 0.0) -> Clip:
-    """Lay rain over frames; the same ones give the same clip.
+    """Lay rain over frames.
+
+    The same ones give the same clip.
 
     Args:
         clean: frames, [H, W, 3] float32 in 0..1.
@@ -90,7 +92,10 @@ def draw_frame(photo: np.ndarray, camera: str, number: int) -> np.ndarray:
 
 
 def read_frames(file: Path, count: int) -> list[np.ndarray]:
-    """Read the first frames of a video, as `Clip.clean` has them."""
+    """Read the first frames of a video.
+
+    They are as `Clip.clean` has them.
+    """
     with load_av().open(str(file)) as container:
         frames = itertools.islice(container.decode(video=0), count)
         return [frame.to_ndarray(format="rgb24").astype(np.float32) / np.float32(255) for frame in frames]

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import scenes as benchmark
 from benchmarks.common.clips import write_clip
-from benchmarks.scenes import BORDER, CAMERAS, draw_frame, judge, make_clip, measure, parse_arguments, show
+from benchmarks.cpu import scenes as benchmark
+from benchmarks.cpu.scenes import BORDER, CAMERAS, draw_frame, judge, make_clip, measure, parse_arguments, show
 from spair.runtime import write_image
 from spair.runtime.images import Picture
 
