@@ -28,13 +28,14 @@ N ?= 10000
 # An environment of its own: Ray is large, and no other test needs it.
 RAY_VENV ?= .venv-ray
 
-.PHONY: help setup demo test whole emulated ray networks fuzz faults replicas overload fast fix docs bench lint types wheel plain templates clean
+.PHONY: help setup demo test whole emulated aarch64 ray networks fuzz faults replicas overload fast fix docs bench lint types wheel plain templates clean
 
 help:
 	@echo "make demo    restore sample photos end to end; table on the screen, report and pictures in demo/"
 	@echo "make test    lint, types and the whole test suite (what CI runs)"
 	@echo "make whole   the test suite with all cases of the longest tables, of which make test takes some"
 	@echo "make emulated  the tests of the emulated GPU on NVIDIA's Python bindings (BINDINGS='$(BINDINGS)')"
+	@echo "make aarch64  install the wheel for ARM on an emulated ARM, and restore pictures there (six minutes)"
 	@echo "make ray     the tests of a cluster on a real Ray, in $(RAY_VENV)"
 	@echo "make networks  export, calibrate and parse known networks; the figures go to docs/networks.md (hours)"
 	@echo "make fuzz    ten thousand mutated requests to a server, and as many files of each kind (N=10000)"
@@ -124,6 +125,10 @@ emulated: $(STAMP)
 	    echo "== bindings $$name"; \
 	    OMP_NUM_THREADS=1 SPAIR_SOAK=1 SPAIR_TEST_BINDINGS=$$name $(BIN)/python -m pytest $(EMULATED) || failed+=" $$name"; \
 	  done; [ -z "$$failed" ] || { echo "make emulated: failed:$$failed" >&2; exit 1; }
+
+# A Debian for ARM in $SPAIR_TEST_CACHE, whose programs QEMU runs; see tests/aarch64/README.md.
+aarch64: wheel
+	OMP_NUM_THREADS=1 SPAIR_AARCH64="$$(echo $(CURDIR)/$(DIST)/*aarch64.whl)" $(BIN)/python -m pytest tests/aarch64
 
 ray: | $(BIN)/python
 	"$(BIN)/python" -m venv $(RAY_VENV)

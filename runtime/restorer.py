@@ -168,6 +168,11 @@ class Restorer:
         """Whether results carry a mask; two-stage networks give one."""
         return self.network.spec.has_mask
 
+    @property
+    def keeps_scenes(self) -> bool:
+        """Whether `__call__` takes anything from a scene."""
+        return bool(getattr(self.network, "keeps_scenes", False))
+
     def __call__(self, image: np.ndarray, *, mask: np.ndarray | None = None, scene: Scene | None = None) -> Result:
         """Restore one picture.
 

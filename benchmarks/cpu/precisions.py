@@ -204,7 +204,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def quantize(network: OpenedNetwork, arguments: argparse.Namespace) -> NncfPeer | None:
-    """Quantize the dense network with NNCF, where that is asked for."""
+    """Quantize the dense network with NNCF if asked to."""
     if arguments.ranges is None:
         return None
     pictures = [read_image(file).pixels[..., :3] for file in sorted(arguments.ranges.glob("*.png"))[:RANGES]]

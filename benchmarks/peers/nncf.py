@@ -19,6 +19,8 @@ from benchmarks.peers.install import PeerAbsentError, first_line, load_package
 from spair.runtime.pixels import to_network
 
 NAME = "openvino-nncf"
+SILENT = {"NNCF_CI": "1"}
+"""Variables with which it reports to nobody."""
 SIZE = (320, 480)
 """Height and width of the part of a picture that ranges are found on."""
 
@@ -37,7 +39,7 @@ class NncfPeer:
         Raises:
             PeerAbsentError: the packages cannot be had here, or do not take the graph; no picture is large enough.
         """
-        os.environ["NNCF_CI"] = "1"  # it reports to nobody
+        os.environ.update(SILENT)
         self._openvino, nncf = load_package("openvino"), load_package("nncf")
         self._threads = threads
         parts = [part for picture in pictures if (part := _cut(picture)) is not None]
@@ -54,7 +56,7 @@ class NncfPeer:
             raise PeerAbsentError(f"NNCF cannot quantize the graph: {first_line(error)}") from error
 
     def open(self, size: tuple[int, int]) -> Compute:
-        """Compile the graph for pictures of a height and a width."""
+        """Compile the graph for pictures of one size."""
         model = self._model.clone()
         model.reshape({"image": [1, 3, *size]})
         options: Mapping[str, Any] = {"INFERENCE_NUM_THREADS": self._threads, "PERFORMANCE_HINT": "LATENCY"}

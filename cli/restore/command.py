@@ -43,6 +43,7 @@ from .options import (
     Ray,
     Recursive,
     Retries,
+    Reuse,
     SaveMask,
     Seconds,
     SkipExisting,
@@ -97,6 +98,7 @@ def restore(
     codec: VideoCodec = None,
     crf: Crf = None,
     preset: Preset = None,
+    reuse: Reuse = "off",
     ray: Ray = None,
     actors: Actors = None,
     retries: Retries = None,
@@ -119,7 +121,7 @@ def restore(
     cluster = _read_cluster(ray, actors)
     place = Path(out)
     folder = _find_folder(place)
-    saving = _read_saving(format, quality, suffix, float_range, accept_damaged, (codec, crf, preset))
+    saving = _read_saving(format, quality, suffix, float_range, accept_damaged, (codec, crf, preset, reuse))
     jobs = _plan(inputs, place, recursive, save_mask, saving, max_pixels)
     _check_videos(jobs, cluster, save_mask)
     report, facts = _run(model, execution, jobs, folder, cluster, save_mask, skip_existing)
@@ -195,7 +197,7 @@ def _read_saving(
     suffix: str,
     float_range: str | None,
     accept_damaged: bool,
-    video: tuple[str | None, int | None, str | None],
+    video: tuple[str | None, int | None, str | None, str],
 ) -> Saving:
     """Check the options of the results before long work.
 

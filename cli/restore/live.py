@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 _FOR_SOURCES = ("retries", "frames", "seconds")
 _FOR_FILES = (
-    "recursive", "save_mask", "skip_existing", "format", "quality", "suffix", "float_range", "accept_damaged", "ray",
-    "actors",
+    "recursive", "save_mask", "skip_existing", "reuse", "format", "quality", "suffix", "float_range", "accept_damaged",
+    "ray", "actors",
 )  # fmt: skip
 """Names of options."""
 _STDOUT = 1

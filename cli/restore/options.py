@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -115,6 +115,13 @@ Crf = Annotated[
         min=0,
         metavar="NUMBER",
         help="Quality of videos, lower is better: 17 for h264, 18 for hevc, 20 for vp9 and av1 when left out.",
+        rich_help_panel=VIDEO,
+    ),
+]
+Reuse = Annotated[
+    Literal["off", "safe", "fast"],
+    typer.Option(
+        help="Take distorted pixels of videos from earlier frames where the scene stands still.",
         rich_help_panel=VIDEO,
     ),
 ]

@@ -75,6 +75,11 @@ class CpuNetwork:
         """
         self._localizer.watch, self._restorer.watch = net_l, net_r
 
+    @property
+    def keeps_scenes(self) -> bool:
+        """Whether it takes distorted pixels from a scene."""
+        return self.spec.gate_output
+
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Lend buffers and threads to one picture.

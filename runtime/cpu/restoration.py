@@ -18,6 +18,7 @@ from .memory.layers import Layer, Weights, fits_taps, pack_rows, pack_taps, roun
 from .memory.maps import Map
 from .program import AddResidual, AttendRows, ConvolveAround, ConvolveRows, RowProgram, RowStep, Watch
 from .sites import Site, SiteMaker
+from .statistics import project_keys
 
 _COLOURS = 3
 
@@ -321,7 +322,7 @@ class Run:
         self._library.call(f"convolve_rows_{layer.form.kind}", self._pool, call)
 
     def _attend(self, step: AttendRows, site: Site) -> None:
-        packed = pack_keys(self._library, step, self._owner.arrays, self._inputs.context)
+        packed = pack_keys(self._library, *project_keys(step, self._owner.arrays, self._inputs.context))
         query = self._values[step.x, FLOAT]
         out = self._values[step.out, FLOAT] = self._take(step.out, FLOAT, site, packed.width)
         addresses = (query, packed.keys, packed.barred, packed.values, packed.zeros, out)

@@ -1,17 +1,22 @@
-"""Statistics of a whole picture, summed up by the kernels."""
+"""Statistics of a whole picture, and keys made of them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from ..tiling.context import ContextStatistics, Moments
+from ..tiling.context import Context, ContextStatistics, Moments
 from ..tiling.geometry import Box
 from ..tiling.spec import SpairNetwork
 from .library import Library, ThreadPool, structures
 from .memory.maps import Map
+from .program import AttendRows
 
 LINES = 16
 """Lines of a part that is measured at once, as in plugins/masked_modulation/cpu.h."""
+MOST_KEYS = 4096
+"""Largest number of keys; their scores stand on the stack of a kernel."""
 
 
 class KernelStatistics(ContextStatistics):
@@ -52,3 +57,36 @@ class KernelStatistics(ContextStatistics):
         call.full_height, call.full_width = self._key_size
         self._library.call("add_keys_f32", self._pool, call)
         return np.ascontiguousarray(sums.transpose(2, 0, 1)), counts
+
+
+def project_keys(step: AttendRows, arrays: Mapping[str, np.ndarray], context: Context) -> tuple[np.ndarray, np.ndarray]:
+    """Project the clean keys of a picture, for an attention.
+
+    Args:
+        step: the attention.
+        arrays: weights of the program.
+        context: statistics of the whole picture.
+
+    Returns:
+        Keys [depth, n] and values [n, D], float32; n counts the cells with a clean pixel.
+
+    Raises:
+        ValueError: there are too many keys.
+    """
+    clean = context.key_mask.reshape(-1) > 0
+    if clean.size > MOST_KEYS:
+        raise ValueError(f"the layer {step.name} has {clean.size} keys, expected at most {MOST_KEYS}")
+    features = context.keys[0].reshape(context.keys.shape[1], -1)[:, clean]
+    keys, values = (
+        arrays[weight][:, :, 0, 0] @ _in_steps(features, size) + arrays[bias][:, None]
+        for weight, bias, size in (
+            (step.key_weight, step.key_bias, step.key_step),
+            (step.value_weight, step.value_bias, step.value_step),
+        )
+    )
+    return keys, values.T
+
+
+def _in_steps(values: np.ndarray, step: float) -> np.ndarray:
+    """Round to steps of int8, unless the step is 0."""
+    return np.clip(np.rint(values / np.float32(step)), -128, 127) * np.float32(step) if step else values

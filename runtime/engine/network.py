@@ -70,6 +70,14 @@ class EngineNetwork(GraphTwoStage):
         height, width = self._located.largest["image"][2:]
         return height, width
 
+    @property
+    def keeps_scenes(self) -> bool:
+        """Whether it takes anything from a scene.
+
+        The engine of the whole network cannot.
+        """
+        return False
+
     def restore_bytes(self, image: np.ndarray, known: Known, limits: Limits, clock: StageClock) -> BytesOutput | None:
         """Restore an 8-bit picture with the whole engine.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,7 @@ _SAMPLED = 4
 _CELL = 8
 """Side of a cell in samples."""
 _FEWEST = 0.15
-"""Share of the samples of a cell and its neighbours that must be clean to tell whether it stands still."""
+"""Share of the samples of a cell, or of it and its neighbours, that must be clean to tell whether it stands still."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class Stillness:
     """Change of a clean pixel's colour up to which it has not changed, in levels of 0..1."""
     share: float
     """Share of the clean samples of a cell and its eight neighbours that may have changed."""
+    own: float
+    """Share of the cell's own clean samples that may have changed."""
+    moving: float
+    """Share from which on a cell moves, and none of its neighbours stands still."""
     whole: float
     """Share of all cells that must stand still, or none counts.
 
@@ -38,8 +43,8 @@ class Stillness:
 
 
 STILLNESS: Mapping[str, Stillness] = {
-    "safe": Stillness(change=10 / 255, share=0.08, whole=0.8, frames=10),
-    "fast": Stillness(change=12 / 255, share=0.15, whole=0.7, frames=30),
+    "safe": Stillness(change=12 / 255, share=0.1, own=0.1, moving=0.3, whole=0.6, frames=10),
+    "fast": Stillness(change=12 / 255, share=0.1, own=1.0, moving=1.0, whole=0.7, frames=30),
 }
 """Bounds by name; docs/results/video.md has what each costs and saves."""
 
@@ -58,7 +63,12 @@ class StillScene:
         """
         self._bounds = stillness
         self._kept: np.ndarray | None = None
-        self._frame = 0
+        self._frame = self._taken = self._distorted = 0
+
+    @property
+    def reused(self) -> float:
+        """Share of all distorted pixels that were taken, 0..1."""
+        return self._taken / self._distorted if self._distorted else 0.0
 
     def find(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
         """Find the distorted pixels of cells that stand still.
@@ -66,6 +76,7 @@ class StillScene:
         See `Scene.find`.
         """
         self._frame += 1
+        self._distorted += int(np.count_nonzero(mask))
         if self._kept is None or self._kept.shape != image.shape:
             return None
         still = self._find_still(image, mask)
@@ -76,7 +87,9 @@ class StillScene:
         side = _SAMPLED * _CELL
         wide = np.repeat(np.repeat(still, side, axis=0), side, axis=1)
         taken: np.ndarray = mask & wide[: mask.shape[0], : mask.shape[1]]
-        return taken if taken.any() else None
+        count = int(np.count_nonzero(taken))
+        self._taken += count
+        return taken if count else None
 
     def _find_still(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Return the cells that stand still, [rows, columns] bool."""
@@ -84,9 +97,14 @@ class StillScene:
         samples = (..., *(slice(_SAMPLED // 2, None, _SAMPLED),) * 2)
         clean = ~mask[samples]
         change = np.abs(image[samples] - self._kept[samples]).max(axis=0, initial=0.0)
-        seen, changed = _sum_around(clean), _sum_around(clean & ~(change <= self._bounds.change))  # NaN has changed
-        enough = _FEWEST * _sum_around(np.ones_like(clean))
-        return (seen > 0) & (seen >= enough) & (changed <= self._bounds.share * seen)
+        changed = clean & ~(change <= self._bounds.change)  # NaN has changed
+        own = _Samples(_count_by_cell(clean), _count_by_cell(changed), _count_by_cell(np.ones_like(clean)))
+        around = _Samples(*(_sum_around(counts) for counts in own))
+        moves = own.are_enough() & (own.changed > self._bounds.moving * own.clean)
+        rests = own.are_enough() & (own.changed <= self._bounds.own * own.clean)
+        rests |= self._bounds.own >= 1.0  # then a cell may be told by its neighbours alone
+        calm: np.ndarray = around.are_enough() & (around.changed <= self._bounds.share * around.clean)
+        return calm & rests & (_sum_around(moves) == 0)
 
     def put(self, image: np.ndarray, taken: np.ndarray) -> np.ndarray:
         """Return a copy with kept values, see `Scene.put`."""
@@ -100,11 +118,35 @@ class StillScene:
         self._kept = restored
 
 
-def _sum_around(samples: np.ndarray) -> np.ndarray:
-    """Count the samples of each cell and its neighbours."""
+class _Samples(NamedTuple):
+    """Counts of samples by cell, [rows, columns]."""
+
+    clean: np.ndarray
+    changed: np.ndarray
+    """Clean ones that have changed."""
+    all: np.ndarray
+
+    def are_enough(self) -> np.ndarray:
+        """Tell where the clean samples say something."""
+        enough: np.ndarray = (self.clean > 0) & (self.clean >= _FEWEST * self.all)
+        return enough
+
+
+def _count_by_cell(samples: np.ndarray) -> np.ndarray:
+    """Count the samples of each cell."""
     height, width = (-(-side // _CELL) for side in samples.shape)
     padded = np.zeros((height * _CELL, width * _CELL), np.int32)
     padded[: samples.shape[0], : samples.shape[1]] = samples
-    cells = np.pad(padded.reshape(height, _CELL, width, _CELL).sum(axis=(1, 3)), 1)
-    total: np.ndarray = sum(cells[y : y + height, x : x + width] for y in range(3) for x in range(3))
+    counts: np.ndarray = padded.reshape(height, _CELL, width, _CELL).sum(axis=(1, 3))
+    return counts
+
+
+def _sum_around(counts: np.ndarray) -> np.ndarray:
+    """Sum up over each cell and its eight neighbours."""
+    height, width = counts.shape
+    padded = np.pad(counts.astype(np.int32), 1)
+    total = np.zeros((height, width), np.int32)
+    for y in range(3):
+        for x in range(3):
+            total += padded[y : y + height, x : x + width]
     return total

@@ -79,6 +79,11 @@ class TwoStageNetwork(ABC):
     def close(self) -> None:
         """Release what the network owns; may be called twice."""
 
+    @property
+    def keeps_scenes(self) -> bool:
+        """Whether it takes distorted pixels from a scene."""
+        return self.spec.gate_output
+
     def make_statistics(self, height: int, width: int) -> ContextStatistics:
         """Begin the statistics of a picture of this padded size."""
         return ContextStatistics(self.spec, height, width)

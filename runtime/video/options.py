@@ -7,10 +7,13 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..errors import UserError
+from ..scenes.still import STILLNESS
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 """Names of the trades between time and size, from the fastest on."""
 DEFAULT_PRESET = "medium"
+REUSES = ("off", *STILLNESS)
+"""Names of how much is taken from earlier frames; "off" restores each frame by itself."""
 
 
 class VideoCodec(NamedTuple):
@@ -91,7 +94,7 @@ class VideoOptions:
     """Codec and quality of results.
 
     Raises:
-        UserError: no such codec or preset, or a quality that the codec does not have.
+        UserError: no such codec, preset or reuse, or a quality that the codec does not have.
     """
 
     codec: str | None = None
@@ -100,6 +103,8 @@ class VideoOptions:
     """Quality, lower is better; None for the codec's default."""
     preset: str | None = None
     """One of `PRESETS`; None for `DEFAULT_PRESET`."""
+    reuse: str = "off"
+    """One of `REUSES`."""
 
     def __post_init__(self) -> None:
         names = [codec.name for codec in CODECS]
@@ -107,6 +112,8 @@ class VideoOptions:
             raise UserError(f"--codec {self.codec} is not written, expected one of {', '.join(names)}")
         if self.preset is not None and self.preset not in PRESETS:
             raise UserError(f"--preset {self.preset} is unknown, expected one of {', '.join(PRESETS)}")
+        if self.reuse not in REUSES:
+            raise UserError(f"--reuse {self.reuse} is unknown, expected one of {', '.join(REUSES)}")
         if self.codec is not None:
             self._check_codec(find_codec(self.codec))
 
@@ -143,7 +150,7 @@ class VideoOptions:
 
     def to_json(self) -> dict[str, Any]:
         """Return the options as JSON values."""
-        return {"codec": self.codec, "crf": self.crf, "preset": self.preset}
+        return {"codec": self.codec, "crf": self.crf, "preset": self.preset, "reuse": self.reuse}
 
     def _check_codec(self, codec: VideoCodec) -> None:
         if codec.crf is None and (self.crf is not None or self.preset is not None):

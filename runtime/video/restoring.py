@@ -7,14 +7,16 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
 from ..errors import UserError
 from ..files import explaining_failure, replace_atomically
 from ..restorer import Result
+from ..scenes.still import STILLNESS, StillScene
 from .encoding import Encoding, RestoredFrame, SegmentWriter, plan_encoding
 from .formats import list_losses
 from .joining import check_streams, join
@@ -34,7 +36,10 @@ class RestoreFunction(Protocol):
     """Part of a `Restorer` that pictures and frames need."""
 
     def __call__(self, image: np.ndarray) -> Result:
-        """Restore one array."""
+        """Restore one array.
+
+        A `Restorer` that `keeps_scenes` takes the scene of a video as well.
+        """
         ...
 
 
@@ -70,6 +75,8 @@ class VideoRecord:
     """Number of frames that could not be decoded; the one before stands for longer."""
     dropped: list[str] = field(default_factory=list)
     """Names of what the result does not have any more."""
+    reused: float = 0.0
+    """Share of the distorted pixels of this run that were taken from earlier frames."""
     note: str = ""
     """Words about a result that is not what one would expect; empty for others."""
 
@@ -108,18 +115,36 @@ def restore_video(
     facts = read_facts(source, max_pixels)
     encoding = plan_encoding(facts, options, suffix)
     dropped = [*list_losses(facts.samples, encoding.format), *facts.dropped, *check_streams(facts, encoding, suffix)]
-    key = None if causes is None else _make_key(facts, encoding, causes)
+    key = None if causes is None else _make_key(facts, encoding, {**causes, "reuse": options.reuse})
+    scene = _begin_scene(options, restorer)
     with explaining_failure(output), keep_segments(output, key) as folder:
         resumed = folder.frames
-        notes, timings = _restore_frames(restorer, facts, encoding, folder, progress)
+        notes, timings = _restore_frames(_in_scene(restorer, scene), facts, encoding, folder, progress)
         joining = time.perf_counter()
         with replace_atomically(output) as temporary:
             join(facts, encoding, folder, temporary, suffix)
         timings["join"] = time.perf_counter() - joining
         return _make_record(
             facts, encoding, folder.segments, output=str(output), seconds=time.perf_counter() - started,
-            timings=timings, resumed=resumed, dropped=dropped, note="; ".join(notes),
+            timings=timings, resumed=resumed, dropped=dropped, reused=0.0 if scene is None else scene.reused,
+            note="; ".join([*notes, *_note_reuse(options, scene)]),
         )  # fmt: skip
+
+
+def _begin_scene(options: VideoOptions, restorer: RestoreFunction) -> StillScene | None:
+    """Begin a scene if a video can reuse it."""
+    wanted = options.reuse != "off" and getattr(restorer, "keeps_scenes", False)
+    return StillScene(STILLNESS[options.reuse]) if wanted else None
+
+
+def _in_scene(restorer: RestoreFunction, scene: StillScene | None) -> RestoreFunction:
+    """Let a restorer take what the scene showed."""
+    return restorer if scene is None else partial(cast(Any, restorer), scene=scene)
+
+
+def _note_reuse(options: VideoOptions, scene: StillScene | None) -> Iterator[str]:
+    if options.reuse != "off" and scene is None:
+        yield "nothing was reused, since this network or backend does not restore distorted pixels alone"
 
 
 def _make_key(facts: VideoFacts, encoding: Encoding, causes: Mapping[str, Any]) -> str:

@@ -39,7 +39,7 @@ def test_tests_that_mirror_no_module_stand_in_rooms_of_laws():
     """Tests outside of `laws` and of folders that hold no source are named after a module."""
     expected = {name_test(name) for name in MODULES}
     free = re.compile(
-        r"/laws/|^tests/(architecture|docs|emulated|examples|faults|gpu)/|^tests/plugins/emulated/|^tests/[^/]+$"
+        r"/laws/|^tests/(aarch64|architecture|docs|emulated|examples|faults|gpu)/|^tests/plugins/emulated/|^tests/[^/]+$"
     )
     found = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
     assert sorted(path for path in found - expected if not free.search(path)) == []

@@ -71,8 +71,9 @@ AREAS = (
         JETSON,
         "Nothing ran on a Jetson: no installation, library, engine or time; neither `spair doctor` with its findings, "
         "nor the script of a kit, nor the unit. The two images were not even built.",
-        "The plugin libraries for Jetson are compiled and linked, and the library that registers them is opened on "
-        "an emulated processor (QEMU). What boards say of themselves is read from trees of files, made of what "
+        "The plugin libraries for Jetson are compiled and linked. On an emulated processor (QEMU) the wheel for ARM is "
+        "installed and restores pictures, and the plugin library answers doubles of TensorRT's registry and logger. "
+        "What boards say of themselves is read from trees of files, made of what "
         "owners published of Orin Nano, Orin NX, AGX Orin and Thor, in and out of containers. The script of a kit "
         "runs on doubles of boards, systemd takes the unit, and hadolint the images. The packages that the script "
         "installs exist for Python 3.10 and 3.12 on ARM (looked up in November 2026). The pages follow NVIDIA's "
@@ -156,12 +157,13 @@ AREAS = (
     Area(
         PROCESSORS,
         "The kernels of `--backend cpu` for AVX-512, VNNI and AVX-512 BF16 run only where the processor has them, so a "
-        "run of the tests on another processor says nothing of them. How fast those for NEON are is not known. The "
-        "wheel for ARM was never installed on an ARM processor. Matrix units (AMX) are not used.",
-        "All tests of the kernels passed on a Xeon with AVX-512, VNNI and BF16. Those for NEON with and without dot "
-        "products and BF16 run on an emulated processor (QEMU), where the library of the wheel loads too. Opening a "
-        "bundle compares every layer with ONNX Runtime, so that wrong kernels are not used.",
-        ("spair doctor", "python -m pytest tests/plugins/cpu tests/runtime/cpu"),
+        "run of the tests on another processor says nothing of them. How fast those for NEON are is not known. No "
+        "real ARM processor ran them. Matrix units (AMX) are not used.",
+        "All tests of the kernels passed on a Xeon and on an EPYC with AVX-512, VNNI and BF16. Those for NEON with and "
+        "without dot products and BF16 run on an emulated processor (QEMU), where `make aarch64` also installs the "
+        "wheel for ARM in a Debian and restores pictures. Opening a bundle compares every layer with ONNX Runtime, so "
+        "that wrong kernels are not used.",
+        ("spair doctor", "python -m pytest tests/plugins/cpu tests/runtime/cpu", "make aarch64"),
     ),
 )
 """Areas in the order of the page."""

@@ -68,6 +68,7 @@ HERE = (
     r"Linux alone ",
     r"glibc",
     r"no real Triton",
+    r"slow: make aarch64",
     r"slow: make replicas",
     r"slow: make faults",
     r"asked for with: make fuzz",

@@ -55,7 +55,7 @@ def graph(tmp_path):
 @pytest.fixture
 def seen(monkeypatch):
     """Parts of pictures that ranges are found on."""
-    monkeypatch.setenv("NNCF_CI", "")
+    monkeypatch.setattr(os, "environ", dict(os.environ))
     parts = []
 
     def quantize(model, dataset, *, preset, subset_size):
@@ -82,7 +82,7 @@ def test_upright_and_lying_pictures_give_parts_and_small_ones_none(graph, seen):
     opened = NncfPeer(graph, [draw(SIZE[0], SIZE[1] + 9), tall, draw(40, 60)], 3)
     assert [part.shape for part in seen] == [(1, 3, *SIZE)] * 2 and seen[0].dtype == np.float32
     np.testing.assert_allclose(seen[1][0, 2, 7, 11], tall[11, 7, 2] / np.float32(255))
-    assert os.environ["NNCF_CI"] == "1"
+    assert os.environ.items() >= peer.SILENT.items()
     image = np.ones((1, 3, 24, 40), np.float32)
     np.testing.assert_array_equal(opened.open((24, 40))({"image": image})["restored"], image / 2)
 

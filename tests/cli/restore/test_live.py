@@ -110,6 +110,7 @@ def test_a_stream_is_pushed_on(spair, tiny_bundle):
         (["camera:0", "--out", "folder"], "--out folder is no place for the frames .*give a file"),
         (["camera:0", "--out", "http://host/a"], "frames are not sent to http://"),
         (["camera:0", "--out", "a.mp4", "--recursive"], "--recursive is for files; leave it out"),
+        (["camera:0", "--out", "a.mp4", "--reuse", "safe"], "--reuse is for files; leave it out"),
         (["camera:0", "--out", "a.mp4", "--ray", "local"], "--ray is for files; leave it out"),
         (["camera:0", "--out", "a.mp4", "--seconds", "-1"], "--seconds -1.0 is out of range"),
         (["camera:0", "--out", "a.mp4", "--codec", "divx"], "--codec divx is not written"),

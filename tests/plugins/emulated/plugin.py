@@ -41,10 +41,10 @@ class Tensor:
         return to_layout(self.values, self.layout, padding) if self.values.ndim == 4 else self.values
 
 
-def build_harness(path: Path, headers: Sequence[Path]) -> Path:
+def build_harness(path: Path, headers: Sequence[Path], compiler: str = "g++") -> Path:
     """Compile C functions around TensorRT's interfaces, with the headers that the library was compiled with."""
     options = [part for folder in headers for part in ("-isystem", str(folder))]
-    command = ["g++", "-std=c++17", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", *options, "-o", str(path)]
+    command = [compiler, "-std=c++17", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", *options, "-o", str(path)]
     subprocess.run([*command, str(Path(__file__).with_name("harness.cpp")), "-ldl"], check=True)
     return path
 

@@ -82,6 +82,6 @@ def test_pictures_are_padded_before_the_network_and_clipped_and_cropped_after_it
     result = Restorer(network)(image)
     padded = np.pad(image, ((0, 3), (0, 1), (0, 0)), mode="edge").transpose(2, 0, 1)[None]
     np.testing.assert_array_equal(network.seen.image, padded)
-    assert network.seen.size == (5, 7) and network.seen.mask is None
+    assert network.seen.size == (5, 7) and network.seen.known.mask is None
     np.testing.assert_array_equal(result.image, np.minimum(image * 2, 1))
     assert list(result.timings) == ["pre", "post"] and result.tiles == TileCounts(dense=1)

@@ -1,7 +1,6 @@
 """Costs are found from the times that they made, and measured only where there are two paths."""
 
 import itertools
-from functools import partial
 
 import pytest
 
@@ -11,7 +10,6 @@ from spair.runtime.cpu.library.ready import find_ready
 from spair.runtime.cpu.network import Session
 from spair.runtime.profiling import costs
 from spair.runtime.profiling.costs import SIDE, _fit, measure_tuning
-from spair.runtime.profiling.timing import take_turns
 from spair.runtime.tiling.costs import Tuning
 from tests.runtime.bundle.samples import edit
 
@@ -29,15 +27,15 @@ def test_the_fit_finds_the_costs_that_made_the_times():
         assert getattr(fitted, name) == pytest.approx(getattr(KNOWN, name))
 
 
-def set_clock(monkeypatch, *durations):
-    """Let the timed runs take these seconds, whatever else the machine does."""
+def make_clock(*durations):
+    """A clock by which the timed runs take these seconds, whatever else the machine does."""
     readings = itertools.accumulate(itertools.chain.from_iterable((0.0, seconds) for seconds in durations))
-    monkeypatch.setattr(costs, "take_turns", partial(take_turns, clock=lambda: next(readings)))
+    return lambda: next(readings)
 
 
-def test_measuring_a_real_bundle_gives_usable_costs(tiny_bundle, monkeypatch):
-    set_clock(monkeypatch, 0.5, 0.01, 0.03, 0.2)  # dense, small, clean, packed
-    tuning = measure_tuning(Bundle.open(tiny_bundle), "fp32", 1, repeats=1)
+def test_measuring_a_real_bundle_gives_usable_costs(tiny_bundle):
+    clock = make_clock(0.5, 0.01, 0.03, 0.2)  # dense, small, clean, packed
+    tuning = measure_tuning(Bundle.open(tiny_bundle), "fp32", 1, repeats=1, clock=clock)
     assert tuning.call_ns == pytest.approx(1e7)
     assert tuning.dense_ns == pytest.approx(0.49e9 / SIDE**2) and tuning.window_ns == pytest.approx(0.02e9 / SIDE**2)
     assert tuning.packed_ns > 0
@@ -59,8 +57,8 @@ def test_the_kernels_are_measured_by_what_they_restore(tiny_bundle, monkeypatch)
     monkeypatch.setattr(Session, "restore_window", watch)
     monkeypatch.setattr(costs, "SIDE", 128)
     monkeypatch.setattr(costs, "_PACKED_CASES", {"small": (64, 0.0), "clean": (128, 0.0), "packed": (128, 0.35)})
-    set_clock(monkeypatch, 0.01, 0.03, 0.2, 0.5)  # small, clean, packed, dense
-    tuning = measure_tuning(Bundle.open(tiny_bundle), "fp32", 1, backend="cpu", repeats=1)
+    clock = make_clock(0.01, 0.03, 0.2, 0.5)  # small, clean, packed, dense
+    tuning = measure_tuning(Bundle.open(tiny_bundle), "fp32", 1, backend="cpu", repeats=1, clock=clock)
     once = [(64, 0.0, "packed"), (128, 0.0, "packed"), (128, 0.35, "packed"), (128, 1.0, "packed")]
     assert seen == [case for case in once for _ in range(2)], "once to warm up, once in time"
     assert tuning.packed_ns > 0 and tuning.dense_ns * 128**2 == pytest.approx(0.49e9)

@@ -1,5 +1,7 @@
 """Kept values stand for distorted pixels where a scene stands still, and nowhere else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from spair.runtime.cpu.library.compiling import find_compiler
 from spair.runtime.scenes.still import STILLNESS, Stillness, StillScene
 
 SIZE = (136, 200)
-BOUNDS = Stillness(change=0.05, share=0.1, whole=0.5, frames=1000)
+BOUNDS = Stillness(change=0.05, share=0.1, own=1.0, moving=1.0, whole=0.5, frames=1000)
 
 
 def draw(seed=0, size=SIZE):
@@ -52,12 +54,30 @@ def test_what_moves_is_computed_and_the_rest_is_not():
     np.testing.assert_array_equal(taken[:, 160:], mask[:, 160:])
 
 
+@pytest.mark.parametrize(
+    ("bounds", "computed"),
+    [
+        ({}, False),  # 36 of the 576 samples around
+        ({"own": 0.5}, True),  # 36 of its own 64
+        ({"moving": 0.5}, True),
+        ({"moving": 0.6}, False),
+    ],
+)
+def test_a_small_thing_that_moves_is_seen_in_its_own_cell(bounds, computed):
+    scene, frame, mask = begin(replace(BOUNDS, **bounds)), draw(), scatter(0.02)
+    frame[:, 64:88, 96:120] = draw(2)[:, 64:88, 96:120]
+    taken = scene.find(frame, mask)
+    assert (not taken[64:96, 96:128].any()) == computed
+    neighbour, far = (slice(64, 96), slice(64, 96)), (slice(64, 96), slice(32, 64))
+    assert taken[neighbour].any() == (bounds.get("moving") != 0.5) and taken[far].any()
+
+
 def test_a_camera_that_moves_leaves_nothing_though_parts_are_flat():
     kept = draw()
     kept[:, :, :104] = 0.25
     scene, moved = begin(kept=kept), np.roll(kept, 3, axis=2)
     assert scene.find(moved, scatter()) is None
-    rested = Stillness(BOUNDS.change, BOUNDS.share, 0.1, BOUNDS.frames)
+    rested = replace(BOUNDS, whole=0.1)
     assert begin(rested, kept).find(moved, scatter())[:, 8:32].any(), "the flat part alone seems to rest"
 
 
@@ -70,7 +90,7 @@ def test_cells_without_enough_clean_pixels_are_computed():
 
 def test_every_cell_is_computed_anew_in_turn():
     frames = 6
-    scene = begin(Stillness(BOUNDS.change, BOUNDS.share, BOUNDS.whole, frames))
+    scene = begin(replace(BOUNDS, frames=frames))
     everywhere = np.zeros(SIZE, bool)
     everywhere[16::32, 16::32] = True
     computed = [everywhere & ~scene.find(draw(), everywhere) for _ in range(frames)]

@@ -37,9 +37,9 @@ def brighten(image):
     return give(image, np.where(mask[..., None], white - (white - image) // 2, image).astype(image.dtype), mask)
 
 
-def restore(source, output, restorer=leave_alone, *, codec=None, crf=None, preset=None, **options):
+def restore(source, output, restorer=leave_alone, *, codec=None, crf=None, preset=None, reuse="off", **options):
     """Restore a clip with quick options."""
-    made = VideoOptions(codec, crf, preset)
+    made = VideoOptions(codec, crf, preset, reuse)
     return restore_video(restorer, source, output, made, max_pixels=ALL, **options)
 
 

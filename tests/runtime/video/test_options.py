@@ -45,6 +45,7 @@ def test_presets_become_the_encoders_own_values():
         ({"codec": "divx"}, "--codec divx is not written, expected one of h264, hevc, vp9, av1, ffv1"),
         ({"preset": "quick"}, "--preset quick is unknown, expected one of ultrafast,"),
         ({"codec": "h264", "crf": 52}, "--crf 52 is out of range for h264, expected 0 to 51"),
+        ({"reuse": "some"}, "--reuse some is unknown, expected one of off, safe, fast"),
         ({"codec": "ffv1", "crf": 3}, "ffv1 is without loss, and has no quality or preset"),
         ({"codec": "ffv1", "preset": "fast"}, "ffv1 is without loss"),
     ],

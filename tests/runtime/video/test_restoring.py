@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.common.clips import SQUARE, burn_number, draw_frame, list_packets, read_numbers, read_times, write_clip
 from spair.runtime import UserError
-from tests.runtime.video.doubles import brighten, leave_alone, restore, write_clip_with_sound
+from tests.runtime.video.doubles import brighten, give, leave_alone, restore, write_clip_with_sound
 from tests.runtime.video.test_reading import damage
 
 CAUSES = {"digest": "abc"}
@@ -271,3 +271,51 @@ def test_odd_sides_are_told(tmp_path):
         "49x33 became 50x34 by repeating the edge, since h264 takes even sides alone; --codec vp9 keeps the size"
     )
     assert restore(clip, tmp_path / "b.webm").note == ""
+
+
+class Keeping:
+    """Restorer that keeps scenes, and finds every 50th pixel distorted."""
+
+    keeps_scenes = True
+
+    def __init__(self):
+        self.scenes = []
+
+    def __call__(self, image, *, scene=None):
+        self.scenes.append(scene)
+        mask = np.zeros(image.shape[:2], bool)
+        mask.reshape(-1)[::50] = True
+        if scene is not None:
+            real = np.moveaxis(image, 2, 0).astype(np.float32) / 255
+            scene.find(real, mask)
+            scene.keep(real)
+        return give(image, image, mask)
+
+
+def test_frames_of_a_video_share_one_scene(tmp_path):
+    clip = write_clip(tmp_path / "a.mp4", 6, draw=lambda number, width, height: draw_frame(0, width, height))
+    restorer = Keeping()
+    records = [restore(clip, tmp_path / f"{reuse}.mp4", restorer, reuse=reuse) for reuse in ("off", "safe", "fast")]
+    assert restorer.scenes[:6] == [None] * 6
+    first, second = set(restorer.scenes[6:12]), set(restorer.scenes[12:])
+    assert len(first) == len(second) == 1 and first.isdisjoint({None, *second})
+    assert records[0].reused == 0 and all(0.5 < record.reused < 1 and not record.note for record in records[1:])
+
+
+def test_a_restorer_that_keeps_no_scene_is_told(tmp_path):
+    record = restore(write_clip(tmp_path / "a.mp4", 3), tmp_path / "b.mp4", brighten, reuse="fast")
+    assert record.reused == 0 and "nothing was reused, since this network" in record.note
+
+
+def test_segments_of_another_reuse_are_not_used(tmp_path, short_segments):
+    clip, out, calls = write_clip(tmp_path / "a.mp4", 12), tmp_path / "b.mp4", []
+
+    def fail(image):
+        calls.append(image)
+        if len(calls) == 8:
+            raise UserError("stopped")
+        return brighten(image)
+
+    with pytest.raises(UserError, match="stopped"):
+        restore(clip, out, fail, causes=CAUSES)
+    assert restore(clip, out, brighten, causes=CAUSES, reuse="safe").resumed == 0

@@ -123,4 +123,8 @@ def test_packed_weights_are_a_permutation_with_zeros(library, shape):
     packed = library.pack(weight).view(np.float32)
     width = -(-shape[1] // library.lanes) * library.lanes
     assert packed.size == shape[0] * width
-    np.testing.assert_array_equal(np.sort(packed[packed != 0]), np.sort(weight.reshape(-1)))
+    rest = shape[1] % library.lanes
+    # A last vector of AVX-512 that is at most half full serves two rows, and has its weights twice.
+    twice = weight[:, shape[1] - rest :] if library.lanes == 16 and 0 < rest <= 8 else weight[:, :0]
+    expected = np.concatenate([weight.reshape(-1), twice.reshape(-1)])
+    np.testing.assert_array_equal(np.sort(packed[packed != 0]), np.sort(expected))
