@@ -20,6 +20,7 @@ NAMES = ["SIGTERM", "SIGHUP"]
 def usual(request):
     """Signals end the process as usual, whatever the tests were started from."""
     before = {name: signal.signal(getattr(signal, name), signal.SIG_DFL) for name in NAMES}
+    before["SIGINT"] = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     yield
     for name, handler in before.items():
         signal.signal(getattr(signal, name), handler)
