@@ -46,6 +46,28 @@ struct SpairPool {
 
 namespace {
 
+// Checks before a thread sleeps, some 50 microseconds: the next kernel of a picture follows sooner, and to wake a thread
+// takes longer than many kernels.
+constexpr int kChecks = 2000;
+
+void pause() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+// Waits for a little while until a number that other threads change is no longer the old one.
+void wait_briefly(const uint64_t* number, uint64_t old) {
+    for (int i = 0; i < kChecks && __atomic_load_n(number, __ATOMIC_RELAXED) == old; ++i) pause();
+}
+
+// The same until it is zero.
+void wait_briefly(const int* number) {
+    for (int i = 0; i < kChecks && __atomic_load_n(number, __ATOMIC_RELAXED) != 0; ++i) pause();
+}
+
 void take(SpairPool* pool) {
     for (;;) {
         const int64_t i = __atomic_fetch_add(&pool->next, 1, __ATOMIC_RELAXED);  // the lock orders all else
@@ -59,15 +81,19 @@ void* serve(void* argument) {
     uint64_t seen = 0;
     pthread_mutex_lock(&pool->lock);
     for (;;) {
+        pthread_mutex_unlock(&pool->lock);
+        wait_briefly(&pool->turn, seen);
+        pthread_mutex_lock(&pool->lock);
         while (!pool->leaving && (pool->turn == seen || pool->turn == pool->open_turn))
             pthread_cond_wait(&pool->woken, &pool->lock);
         if (pool->leaving) break;
         seen = pool->turn;
-        ++pool->active;
+        __atomic_store_n(&pool->active, pool->active + 1, __ATOMIC_RELAXED);
         pthread_mutex_unlock(&pool->lock);
         take(pool);
         pthread_mutex_lock(&pool->lock);
-        if (--pool->active == 0) pthread_cond_signal(&pool->finished);
+        __atomic_store_n(&pool->active, pool->active - 1, __ATOMIC_RELAXED);
+        if (pool->active == 0) pthread_cond_signal(&pool->finished);
     }
     pthread_mutex_unlock(&pool->lock);
     return nullptr;
@@ -120,12 +146,15 @@ void spair_pool_run(SpairPool* pool, int64_t count, void (*work)(void*, int64_t)
     pthread_mutex_lock(&pool->lock);
     pool->work = work, pool->context = context, pool->count = count;
     __atomic_store_n(&pool->next, 0, __ATOMIC_RELAXED);
-    ++pool->turn;
+    __atomic_store_n(&pool->turn, pool->turn + 1, __ATOMIC_RELAXED);
     pthread_cond_broadcast(&pool->woken);
     pthread_mutex_unlock(&pool->lock);
     take(pool);
     pthread_mutex_lock(&pool->lock);
     pool->open_turn = pool->turn;  // workers that wake up now find the turn over
+    pthread_mutex_unlock(&pool->lock);
+    wait_briefly(&pool->active);
+    pthread_mutex_lock(&pool->lock);
     while (pool->active != 0) pthread_cond_wait(&pool->finished, &pool->lock);
     pthread_mutex_unlock(&pool->lock);
     pthread_mutex_unlock(&pool->busy);
