@@ -166,8 +166,10 @@ class _Run:
             for name, call in made.calls:
                 self._library.call(name, self._pool, call)
             return made.mask, made.features
+        generation = self._buffers.generation
         made = self._run_steps(planes)
-        if not anew:
+        # Where an array grew on the way, earlier calls have the address of one that is gone; the next run makes none.
+        if not anew and self._buffers.generation == generation:
             self._buffers.note(key, made)
         return made.mask, made.features
 

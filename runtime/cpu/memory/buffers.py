@@ -38,6 +38,8 @@ class Buffers:
         self._resting: dict[Hashable, None] = {}
         self._limit = limit
         self._notes: dict[Hashable, Any] = {}
+        self.generation = 0
+        """Number of arrays that were made so far; while it stays the same, addresses are valid."""
 
     def take(self, name: Hashable, count: int, dtype: Any = np.float32) -> np.ndarray:
         """Return an array of a name.
@@ -92,6 +94,7 @@ class Buffers:
 
     def _make(self, size: int) -> np.ndarray:
         self._notes.clear()
+        self.generation += 1
         while self._resting and self.nbytes + size > self._limit:
             name = next(iter(self._resting))  # what rests longest
             del self._resting[name], self._held[name]

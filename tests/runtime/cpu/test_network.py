@@ -115,6 +115,24 @@ def test_what_buffers_held_before_is_never_read(network):
     np.testing.assert_array_equal(restorer(draw(61, 83)).image, expected)
 
 
+def test_calls_that_have_addresses_of_arrays_that_are_gone_are_not_repeated(rounded):
+    """An array that holds values of one type, and then of a larger one, grows on the way."""
+    network = rounded.open()
+    with Restorer(network) as restorer:
+        for _ in range(3):
+            restorer(draw(61, 83))
+            (buffers,) = network._idle
+            made = buffers.recall(("net_l", 64, 88))
+            if made is None:
+                continue
+            held = [(array.ctypes.data, array.ctypes.data + array.nbytes) for array in buffers._held.values()]
+            for _, call in made.calls:
+                to = call.to if hasattr(call, "to") else call.layer.to
+                for address in filter(None, (to.out, to.rounded)):
+                    assert any(first <= address < last for first, last in held)
+        assert made is not None, "in the end all have their sizes"
+
+
 def test_calls_of_a_size_are_repeated_on_new_pixels(network):
     """Once all buffers have their size, a picture takes the calls of the last one of its size."""
     restorer, reference = Restorer(network), Restorer(network)
