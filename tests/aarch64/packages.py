@@ -1,4 +1,4 @@
-"""What the tests download once: a Debian for ARM, and the wheels that a user's installation takes."""
+"""Downloads of a Debian for ARM and of a user's wheels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PACKAGES = "python3-venv"
 SOURCE = "pyvips"
 """The one package without a wheel: pip builds it where it is installed, from Python alone."""
 FOR_SOURCE = ("pyvips-binary", "cffi", "setuptools", "pkgconfig")
-"""What that package needs, and takes to be built."""
+"""Packages that it needs, and that building it takes."""
 
 
 class SetupError(RuntimeError):

@@ -18,7 +18,7 @@ BACKENDS = ("cpu", "onnxruntime")
 SIZES = {"photo.png": (97, 63), "column.png": (1, 40), "row.png": (33, 1), "pixel.png": (1, 1)}
 """Widths and heights."""
 ERROR = 1e-5
-"""How far apart two backends may be in FP32, of full scale."""
+"""Largest difference of two backends in FP32, of full scale."""
 SHARE = 2 * 255 * ERROR
 """Share of values that may round to another of 256 levels: those so near to where rounding changes."""
 

@@ -1,4 +1,4 @@
-"""What a Jetson board says of itself, where trees of files that others published stand in elsewhere."""
+"""Facts that a real Jetson board tells of itself."""
 
 import subprocess
 
