@@ -2,7 +2,7 @@
 
 #pragma once
 
-#include "products.h"
+#include "tiles.h"
 
 namespace SPAIR_SET {
 
@@ -40,12 +40,14 @@ SPAIR_APART inline void convolve_line(
 ) {
     constexpr int V = Shape::vectors, M = Kind::rows_of(V);
     typedef typename Kind::Value Value;
+    typedef PanelOf<Kind, Shape, M> Panel;
     const Value* first = static_cast<const Value*>(a.x) + y * a.x_next;
     const int64_t words = words_of<Kind>(a.run), wide = vectors_of(a.outputs) * kLanes;
+    const typename Panel::Setup setup(words);
     for (int64_t x = from; x < to; x += M) {
         const int64_t last = least(x + M, to) - 1;
         const Value* p[M];
-        Panel<Kind, Shape, M> panel(a.factors, column, (1u << a.lines) - 1, wide);
+        Panel panel(a.factors, column, (1u << a.lines) - 1, wide);
         for (int line = 0; line < a.lines; ++line) {
             SPAIR_UNROLL
             for (int m = 0; m < M; ++m) p[m] = first + line * a.x_line + least(x + m, last) * a.x_step;

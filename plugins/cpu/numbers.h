@@ -8,6 +8,7 @@
 //   Weights, Spread    vector of weight words, and a word of values in every lane, as the product takes them
 //   rows_of            rows that a panel of so many vectors is computed for at once, so that all of it fills the registers;
 //                      an even number where the last vector serves two rows
+//   kTiled             whether products are made in tiles, see tiles.h; rows_of is a multiple of 16 then
 //   place              index of a packed weight in its vector, by output and by input in its word
 
 #pragma once
@@ -32,12 +33,21 @@ inline Integers spread_word(const void* p) {
     return word - Integers{};
 }
 
+#if defined(__AMX_TILE__) || defined(SPAIR_TILES_IN_CPP)
+#define SPAIR_TILED 1
+#else
+#define SPAIR_TILED 0
+#endif
+
+// Rows of a panel in tiles of 16: four sums at least, since each waits for the one before it.
+constexpr int tiled_rows_of(int vectors) { return vectors == 1 ? 64 : vectors == 2 ? 32 : 16; }
+
 struct Floats {
     typedef float Value;
     typedef float Packed;
     typedef Vector Sum, Weights, Spread;
     static constexpr int kGroup = 1;
-    static constexpr bool kWhole = false;
+    static constexpr bool kWhole = false, kTiled = false;
 
     static constexpr int rows_of(int vectors) {
         if (kRegisters == 32) return vectors == 4 ? 6 : vectors == 3 ? 8 : 12;
@@ -66,9 +76,10 @@ struct Steps {
     static constexpr int kGroup = 2, kZero = 0;
 #endif
     typedef Integers Sum, Weights, Spread;
-    static constexpr bool kWhole = true;
+    static constexpr bool kWhole = true, kTiled = SPAIR_TILED;
 
     static constexpr int rows_of(int vectors) {
+        if (kTiled) return tiled_rows_of(vectors);
         if (kLanes == 8 && kGroup == 2) return vectors == 3 ? 3 : vectors == 2 ? 5 : 8;  // a register holds products
         return Floats::rows_of(vectors);
     }
@@ -109,12 +120,12 @@ struct Halves {
     typedef uint16_t Packed;
     typedef Vector Sum;
     static constexpr int kGroup = 2;
-    static constexpr bool kWhole = false;
+    static constexpr bool kWhole = false, kTiled = SPAIR_TILED;
     static constexpr int place(int output, int input) { return output * kGroup + input; }
 #if defined(__AVX512BF16__) || defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
     typedef Integers Weights, Spread;
 
-    static constexpr int rows_of(int vectors) { return Floats::rows_of(vectors); }
+    static constexpr int rows_of(int vectors) { return kTiled ? tiled_rows_of(vectors) : Floats::rows_of(vectors); }
     static Weights read(const int32_t* p) { return load_words(p); }
     static Spread spread(const Value* p) { return spread_word(p); }
     static void add(Sum& sum, Spread x, Weights w) {

@@ -23,6 +23,10 @@ __asm__(".symver pthread_mutex_trylock,pthread_mutex_trylock@" SPAIR_OLD);
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
@@ -166,6 +170,16 @@ static bool has_leaf(unsigned part, int place, int bit) {
     unsigned found[4] = {};
     return __get_cpuid_count(7, part, &found[0], &found[1], &found[2], &found[3]) && (found[place] >> bit & 1);
 }
+
+// Linux gives a process the memory for tiles only if it asks; later threads have it too.
+static bool allows_tiles() {
+#if defined(__linux__)
+    constexpr long kAsk = 0x1023, kTiles = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+    return syscall(SYS_arch_prctl, kAsk, kTiles) == 0;
+#else
+    return false;
+#endif
+}
 #elif defined(__aarch64__)
 #if defined(__linux__)
 static bool has_capability(unsigned long type, int bit) { return getauxval(type) >> bit & 1; }
@@ -183,6 +197,8 @@ SPAIR_EXPORT int spair_runs(const char* set) {
     const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
     const bool avx512vnni = avx512 && has_leaf(0, 2, 11);
+    if (!std::strcmp(set, "amx"))
+        return avx512vnni && has_leaf(1, 0, 5) && has_leaf(0, 3, 22) && has_leaf(0, 3, 24) && has_leaf(0, 3, 25) && allows_tiles();
     if (!std::strcmp(set, "avx512bf16")) return avx512vnni && has_leaf(1, 0, 5);
     if (!std::strcmp(set, "avx512vnni")) return avx512vnni;
     if (!std::strcmp(set, "avx512")) return avx512;

@@ -40,6 +40,36 @@ struct Factors {
     const int32_t* above;  // [taps][outputs up to a multiple of kLanes], what Steps::kZero adds to a sum; null: nothing
 };
 
+// Sums of V vectors before the first product. `taps` has a bit for each tap that will be added, and `wide` is a row of
+// Factors::above. What is taken off stands in the sums from the first: registers of its own would push weights out.
+template <class Kind, int V>
+inline void start_sums(const Factors& factors, int column, unsigned taps, int64_t wide, typename Kind::Sum (&first)[V]) {
+    SPAIR_UNROLL
+    for (int v = 0; v < V; ++v) {
+        if constexpr (Kind::kWhole) first[v] = typename Kind::Sum{};
+        else first[v] = load(factors.bias + column + v * kLanes);
+    }
+    if constexpr (Kind::kWhole && Steps::kZero != 0) {
+        const int32_t* above = factors.above + column;
+        for (; taps; taps >>= 1, above += wide) {
+            if (!(taps & 1)) continue;
+            SPAIR_UNROLL
+            for (int v = 0; v < V; ++v) first[v] -= load_words(above + v * kLanes);
+        }
+    }
+}
+
+// Values of a vector of sums; `twice`: it serves two rows.
+template <class Kind>
+inline Vector value_of(const Factors& factors, int column, typename Kind::Sum sum, bool twice) {
+    if constexpr (Kind::kWhole) {
+        const Vector scale = load(factors.scale + column), bias = load(factors.bias + column);
+        return __builtin_convertvector(sum, Vector) * (twice ? doubled(scale) : scale) + (twice ? doubled(bias) : bias);
+    } else {
+        return sum;
+    }
+}
+
 // Sums of one panel, from the biases or from zero on to values.
 template <class Kind, class Shape, int M>
 struct Panel {
@@ -49,23 +79,9 @@ struct Panel {
     typename Kind::Sum sum[M][kOwn ? kOwn : 1];
     typename Kind::Sum pair[kPairs ? kPairs : 1];
 
-    // `taps` has a bit for each tap that will be added, and `wide` is a row of Factors::above. What is taken off
-    // stands in the sums from the first: registers of its own would push weights out of theirs.
     Panel(const Factors& factors, int column, unsigned taps = 0, int64_t wide = 0) {
         typename Kind::Sum first[V];
-        SPAIR_UNROLL
-        for (int v = 0; v < V; ++v) {
-            if constexpr (Kind::kWhole) first[v] = typename Kind::Sum{};
-            else first[v] = load(factors.bias + column + v * kLanes);
-        }
-        if constexpr (Kind::kWhole && Steps::kZero != 0) {
-            const int32_t* above = factors.above + column;
-            for (; taps; taps >>= 1, above += wide) {
-                if (!(taps & 1)) continue;
-                SPAIR_UNROLL
-                for (int v = 0; v < V; ++v) first[v] -= load_words(above + v * kLanes);
-            }
-        }
+        start_sums<Kind>(factors, column, taps, wide, first);
         SPAIR_UNROLL
         for (int m = 0; m < M; ++m)
             SPAIR_UNROLL
@@ -100,22 +116,12 @@ struct Panel {
         SPAIR_UNROLL
         for (int m = 0; m < M; ++m)
             SPAIR_UNROLL
-            for (int v = 0; v < kOwn; ++v) to[m * V + v] = value_of(factors, column + v * kLanes, sum[m][v], false);
+            for (int v = 0; v < kOwn; ++v) to[m * V + v] = value_of<Kind>(factors, column + v * kLanes, sum[m][v], false);
         SPAIR_UNROLL
         for (int j = 0; j < kPairs; ++j) {
             Vector* both = to + 2 * j * V + V - 1;
-            *both = value_of(factors, column + kOwn * kLanes, pair[j], true);
+            *both = value_of<Kind>(factors, column + kOwn * kLanes, pair[j], true);
             *reinterpret_cast<Half*>(both + V) = reinterpret_cast<const Half*>(both)[1];
-        }
-    }
-
-  private:
-    static Vector value_of(const Factors& factors, int column, typename Kind::Sum sum, bool twice) {
-        if constexpr (Kind::kWhole) {
-            const Vector scale = load(factors.scale + column), bias = load(factors.bias + column);
-            return __builtin_convertvector(sum, Vector) * (twice ? doubled(scale) : scale) + (twice ? doubled(bias) : bias);
-        } else {
-            return sum;
         }
     }
 };

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "../cpu/pool.h"
-#include "../cpu/products.h"
+#include "../cpu/tiles.h"
 
 namespace SPAIR_SET {
 
@@ -27,7 +27,7 @@ struct RowConvolution {
 };
 
 template <class Kind, class Shape, int M>
-inline void finish_panel(const RowConvolution& a, const Panel<Kind, Shape, M>& panel, int column, int64_t first, int64_t last) {
+inline void finish_panel(const RowConvolution& a, const PanelOf<Kind, Shape, M>& panel, int column, int64_t first, int64_t last) {
     constexpr int V = Shape::vectors;
     Vector values[M * V];
     panel.write(a.factors, column, values);
@@ -42,17 +42,19 @@ template <class Kind, class Shape>
 inline void convolve_panel(const RowConvolution& a, const int32_t* weight, int column, int64_t from, int64_t to) {
     constexpr int V = Shape::vectors, M = Kind::rows_of(V);
     typedef typename Kind::Value Value;
+    typedef PanelOf<Kind, Shape, M> Panel;
     const Value* x = static_cast<const Value*>(a.x);
     const int64_t words = words_of<Kind>(a.inputs), wide = vectors_of(a.outputs) * kLanes;
+    const typename Panel::Setup setup(words);
     for (int64_t r = from; r < to; r += M) {
         const int64_t last = least(r + M, to) - 1;
         const Value* p[M];
         if (a.kernel == 1) {
-            Panel<Kind, Shape, M> panel(a.factors, column, 1, wide);
+            Panel panel(a.factors, column, 1, wide);
             SPAIR_UNROLL
             for (int m = 0; m < M; ++m) p[m] = x + (least(r + m, last) + 1) * a.x_stride;
             panel.add(p, weight, words);
-            finish_panel(a, panel, column, r, last);
+            finish_panel<Kind, Shape, M>(a, panel, column, r, last);
         } else {
             const int32_t* numbers[M];
             unsigned near = a.near ? 0 : kAllTaps;
@@ -60,7 +62,7 @@ inline void convolve_panel(const RowConvolution& a, const int32_t* weight, int c
                 numbers[m] = a.numbers + a.place[least(r + m, last)];
                 if (a.near) near |= a.near[least(r + m, last)];
             }
-            Panel<Kind, Shape, M> panel(a.factors, column, near, wide);
+            Panel panel(a.factors, column, near, wide);
             for (int t = 0; t < 9; ++t) {
                 if (!(near >> t & 1)) continue;
                 const int64_t offset = static_cast<int64_t>(t / 3 - 1) * a.wide + t % 3 - 1;
@@ -68,7 +70,7 @@ inline void convolve_panel(const RowConvolution& a, const int32_t* weight, int c
                 for (int m = 0; m < M; ++m) p[m] = x + static_cast<int64_t>(numbers[m][offset]) * a.x_stride;
                 panel.add(p, weight + t * words * V * kLanes, words);
             }
-            finish_panel(a, panel, column, r, last);
+            finish_panel<Kind, Shape, M>(a, panel, column, r, last);
         }
     }
 }

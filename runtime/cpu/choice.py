@@ -14,7 +14,7 @@ from ..tuning import load_tuning
 from .library import load_library
 from .opening import BACKEND, find_obstacle
 
-FASTER_SETS = ("avx512bf16", "avx512vnni", "avx512", "avxvnni", "avx2")
+FASTER_SETS = ("amx", "avx512bf16", "avx512vnni", "avx512", "avxvnni", "avx2")
 """Instruction sets with which the kernels are taken without a measurement on the machine; see docs/results/cpu-speed.md
 for what was measured with each. With the others, `spair profile` has to find them faster first."""
 REPEATS_WITHIN = 1.15

@@ -30,6 +30,13 @@ _AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mpr
 _HAS_AVX512 = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "fma")
 _ARM_DOT = "-march=armv8.2-a+dotprod"
 
+AMX = InstructionSet(
+    "amx",
+    "AVX-512 with AMX",
+    (*_AVX512, "-mavx512vnni", "-mavx512bf16", "-mamx-tile", "-mamx-int8", "-mamx-bf16"),
+    (*_HAS_AVX512, "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16"),
+    recent=True,
+)
 AVX512_BF16 = InstructionSet(
     "avx512bf16",
     "AVX-512 with VNNI and BF16",
@@ -54,7 +61,7 @@ NEON = InstructionSet("neon", "NEON")
 PLAIN = InstructionSet("plain", "plain C++")
 
 _BY_MACHINE = {
-    **dict.fromkeys(("x86_64", "amd64"), (AVX512_BF16, AVX512_VNNI, AVX512, AVX_VNNI, AVX2, SSE2)),
+    **dict.fromkeys(("x86_64", "amd64"), (AMX, AVX512_BF16, AVX512_VNNI, AVX512, AVX_VNNI, AVX2, SSE2)),
     **dict.fromkeys(("aarch64", "arm64"), (NEON_BF16, NEON_DOT, NEON)),
 }
 
