@@ -39,27 +39,19 @@ SPAIR_APART inline void convolve_line(
     const MapConvolution& a, const int32_t* weight, int column, int64_t y, int64_t from, int64_t to, const Results& results, int64_t at
 ) {
     constexpr int V = Shape::vectors, M = Kind::rows_of(V);
-    typedef typename Kind::Value Value;
     typedef PanelOf<Kind, Shape, M> Panel;
-    const Value* first = static_cast<const Value*>(a.x) + y * a.x_next;
+    const auto* first = static_cast<const typename Kind::Value*>(a.x) + y * a.x_next;
     const int64_t words = words_of<Kind>(a.run), wide = vectors_of(a.outputs) * kLanes;
     const typename Panel::Setup setup(words);
     for (int64_t x = from; x < to; x += M) {
-        const int64_t last = least(x + M, to) - 1;
-        const Value* p[M];
-        Panel panel(a.factors, column, (1u << a.lines) - 1, wide);
-        for (int line = 0; line < a.lines; ++line) {
-            SPAIR_UNROLL
-            for (int m = 0; m < M; ++m) p[m] = first + line * a.x_line + least(x + m, last) * a.x_step;
-            panel.add(p, weight + line * words * V * kLanes, words);
-        }
+        const int64_t count = least(M, to - x);
+        Panel panel(setup, a.factors, column, (1u << a.lines) - 1, wide);
+        for (int line = 0; line < a.lines; ++line)
+            panel.add_line(first + line * a.x_line + x * a.x_step, a.x_step, count, weight + line * words * V * kLanes, words);
         Vector values[M * V];
         panel.write(a.factors, column, values);
-        for (int64_t m = 0; x + m <= last; ++m) {
-            const float* add = a.add ? a.add + y * a.add_line + (x + m) * a.outputs + column : nullptr;
-            const int64_t place = at + (x + m - from) * a.outputs + column;
-            finish_row(results, place, values + m * V, V, 1.0f, add, a.relu, a.outputs - column);
-        }
+        const float* add = a.add ? a.add + y * a.add_line + x * a.outputs : nullptr;
+        finish_rows(results, at + (x - from) * a.outputs, values, V, column, {1.0f, add, nullptr, a.relu, a.outputs}, count);
     }
 }
 
@@ -67,7 +59,7 @@ template <class Kind>
 inline void convolve_map(SpairPool* pool, const MapConvolution& a) {
     clear_border(a.to, a.out_line, a.height, a.width, a.outputs, a.border);
     in_parallel(pool, a.height, [&a](int64_t y) {
-        for_panels(a.outputs, a.lines * words_of<Kind>(a.run), [&](auto shape, int64_t at, int column) {
+        for_panels<Kind>(a.outputs, a.lines * words_of<Kind>(a.run), [&](auto shape, int64_t at, int column) {
             convolve_line<Kind, decltype(shape)>(a, a.weight + at, column, y, 0, a.width, a.to, y * a.out_line);
         });
     });
@@ -114,7 +106,7 @@ inline void find_line(const Head& a, int64_t y) {
     const Results results{held, nullptr, 0.0f, kNone};
     for (int64_t from = 0; from < layer.width; from += pixels) {
         const int64_t to = least(from + pixels, layer.width);
-        for_panels(layer.outputs, layer.lines * words_of<Kind>(layer.run), [&](auto shape, int64_t at, int column) {
+        for_panels<Kind>(layer.outputs, layer.lines * words_of<Kind>(layer.run), [&](auto shape, int64_t at, int column) {
             convolve_line<Kind, decltype(shape)>(layer, layer.weight + at, column, y, from, to, results, 0);
         });
         for (int64_t x = from; x < to; ++x) {

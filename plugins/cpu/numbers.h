@@ -39,8 +39,8 @@ inline Integers spread_word(const void* p) {
 #define SPAIR_TILED 0
 #endif
 
-// Rows of a panel in tiles of 16: four sums at least, since each waits for the one before it.
-constexpr int tiled_rows_of(int vectors) { return vectors == 1 ? 64 : vectors == 2 ? 32 : 16; }
+// Rows of a panel in tiles of 16: four tiles of sums, or as few as three.
+constexpr int tiled_rows_of(int vectors) { return 16 * (4 / vectors); }
 
 struct Floats {
     typedef float Value;

@@ -12,12 +12,21 @@
 
 namespace SPAIR_SET {
 
-constexpr int kWidest = kRegisters == 32 ? 4 : kLanes == 8 ? 3 : 2;  // vectors of a panel
+// Most vectors of a panel.
+template <class Kind>
+constexpr int kWidest = kRegisters == 32 ? 4 : kLanes == 8 ? 3 : 2;
 
-// Vectors of the next panel where `rest` vectors are left: narrow panels waste loads, so that 5 is 3 and 2.
-constexpr int next_panel(int rest) {
-    if (kWidest == 4) return rest <= 4 ? rest : rest <= 6 ? 3 : 4;
-    if (kWidest == 3) return rest == 1 ? 1 : rest % 2 ? 3 : 2;
+// Vectors of the next panel where `rest` vectors are left; each has so many words of weights. Narrow panels waste loads, so
+// that 5 is 3 and 2. Products in tiles pass through weights fast, so that those of a panel have to stay in the nearest cache.
+template <class Kind>
+constexpr int next_panel(int rest, int64_t words) {
+    if constexpr (Kind::kTiled) {
+        constexpr int64_t kNear = 42 << 10;  // bytes, of the 48 KB of processors with tiles
+        const int64_t fit = most(least(kNear / (words * kLanes * 4), kWidest<Kind>), 1), panels = (rest + fit - 1) / fit;
+        return static_cast<int>((rest + panels - 1) / panels);
+    }
+    if (kWidest<Kind> == 4) return rest <= 4 ? rest : rest <= 6 ? 3 : 4;
+    if (kWidest<Kind> == 3) return rest == 1 ? 1 : rest % 2 ? 3 : 2;
     return rest == 1 ? 1 : 2;
 }
 
@@ -90,7 +99,25 @@ struct Panel {
         for (int j = 0; j < kPairs; ++j) pair[j] = doubled(first[V - 1]);
     }
 
-    // Adds the products of `words` words at each pointer with the weights.
+    // Adds the products of `words` words of rows with the weights; of rows that lie `step` values apart, the last of the
+    // `count` that are there stands for those behind it.
+    void add_line(const typename Kind::Value* from, int64_t step, int64_t count, const int32_t* weight, int64_t words) {
+        const typename Kind::Value* p[M];
+        SPAIR_UNROLL
+        for (int m = 0; m < M; ++m) p[m] = from + least(m, count - 1) * step;
+        add(p, weight, words);
+    }
+
+    // The same of rows by their numbers, which stand at `place` in a map of them.
+    void add_rows(
+        const typename Kind::Value* x, int64_t step, const int32_t* numbers, const int32_t* place, const int32_t* weight, int64_t words
+    ) {
+        const typename Kind::Value* p[M];
+        SPAIR_UNROLL
+        for (int m = 0; m < M; ++m) p[m] = x + static_cast<int64_t>(numbers[place[m]]) * step;
+        add(p, weight, words);
+    }
+
     void add(const typename Kind::Value* const (&p)[M], const int32_t* weight, int64_t words) {
         for (int64_t i = 0; i < words; ++i, weight += V * kLanes) {
             typename Kind::Weights w[V];
@@ -126,37 +153,49 @@ struct Panel {
     }
 };
 
-// What follows the products of one row: an activation, a row that is added, a ReLU.
-SPAIR_APART inline void finish_row(
-    const Results& to, int64_t at, const Vector* values, int vectors, float slope, const float* add, bool relu, int left
+// What follows the products of some rows: an activation, a row that is added, a ReLU.
+struct Epilogue {
+    float slope;           // of the activation below zero
+    const float* add;      // row 0 of what is added; null: nothing
+    const int32_t* add_at; // numbers of the rows that are added; null: the rows' own
+    int32_t relu;
+    int32_t outputs;       // of a row
+};
+
+// Finishes `count` rows of values [count][vectors], for results from `at` on.
+SPAIR_APART inline void finish_rows(
+    const Results& to, int64_t at, const Vector* values, int vectors, int column, const Epilogue& a, int64_t count
 ) {
-    for (int v = 0; v < vectors; ++v) {
-        Vector y = values[v];
-        if (slope != 1.0f) y = y < 0.0f ? y * slope : y;
-        if (add) y += load(add + v * kLanes);
-        if (relu) y = y < 0.0f ? all(0.0f) : y;  // NaN stays NaN, so that it is noticed
-        store_results(to, at + v * kLanes, y, left - v * kLanes);
+    for (int64_t m = 0; m < count; ++m, at += a.outputs, values += vectors) {
+        const float* add = a.add ? a.add + (a.add_at ? a.add_at[m] : m) * a.outputs + column : nullptr;
+        for (int v = 0; v < vectors; ++v) {
+            Vector y = values[v];
+            if (a.slope != 1.0f) y = y < 0.0f ? y * a.slope : y;
+            if (add) y += load(add + v * kLanes);
+            if (a.relu) y = y < 0.0f ? all(0.0f) : y;  // NaN stays NaN, so that it is noticed
+            store_results(to, at + column + v * kLanes, y, a.outputs - column - v * kLanes);
+        }
     }
 }
 
 // Calls f with a shape of so many vectors, V or more.
-template <int V, class Function>
+template <class Kind, int V, class Function>
 inline void with_shape(int vectors, bool shared, Function f) {
-    if constexpr (V < kWidest)
-        if (vectors > V) return with_shape<V + 1>(vectors, shared, f);
+    if constexpr (V < kWidest<Kind>)
+        if (vectors > V) return with_shape<Kind, V + 1>(vectors, shared, f);
     if constexpr (kLanes == 2 * kStep)
         if (shared) return f(Shape<V, true>{});
     f(Shape<V, false>{});
 }
 
 // Calls f with the shape of each panel, the weights' place and the first output; `words` counts the words of inputs.
-template <class Function>
+template <class Kind, class Function>
 inline void for_panels(int outputs, int64_t words, Function f) {
     int64_t at = 0;
     for (int first = 0, rest = vectors_of(outputs); rest > 0;) {
-        const int vectors = next_panel(rest);
+        const int vectors = next_panel<Kind>(rest, words);
         const bool shared = vectors == rest && is_shared(outputs);
-        with_shape<1>(vectors, shared, [&](auto shape) { f(shape, at, first); });
+        with_shape<Kind, 1>(vectors, shared, [&](auto shape) { f(shape, at, first); });
         at += words * vectors * kLanes;
         first += vectors * kLanes;
         rest -= vectors;
@@ -175,7 +214,7 @@ template <class Kind, class Given>
 inline void pack(const Packing& a) {
     const Given* weight = static_cast<const Given*>(a.weight);
     const int64_t words = words_of<Kind>(a.inputs), wide = vectors_of(a.outputs) * kLanes;
-    for_panels(a.outputs, a.taps * words, [&](auto shape, int64_t at, int first) {
+    for_panels<Kind>(a.outputs, a.taps * words, [&](auto shape, int64_t at, int first) {
         typename Kind::Packed* to = reinterpret_cast<typename Kind::Packed*>(static_cast<int32_t*>(a.packed) + at);
         for (int64_t word = 0; word < a.taps * words; ++word)
             for (int v = 0; v < shape.vectors; ++v, to += kLanes * Kind::kGroup)

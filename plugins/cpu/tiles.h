@@ -15,10 +15,12 @@ namespace SPAIR_SET {
 // Panel of a kind of numbers: in registers, or in tiles.
 template <class Kind, class Shape, int M, bool Tiled = Kind::kTiled>
 struct PanelOf : Panel<Kind, Shape, M> {
-    using Panel<Kind, Shape, M>::Panel;
+    // What panels of one layer share; made for the words of a tap.
     struct Setup {
         explicit Setup(int64_t) {}
     };
+    PanelOf(const Setup&, const Factors& factors, int column, unsigned taps, int64_t wide)
+        : Panel<Kind, Shape, M>(factors, column, taps, wide) {}
 };
 
 #if SPAIR_TILED
@@ -84,7 +86,7 @@ inline void release_tiles() { __asm__ volatile("tilerelease"); }
 
 template <int T>
 inline void load_tile(const void* from, int64_t step) {
-    __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(from), "r"(step), "i"(T) : "memory");
+    __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(from), "r"(step), "i"(T));
 }
 
 template <int T>
@@ -101,6 +103,9 @@ inline void multiply_tiles() {
 }
 
 #endif
+
+// Ends what was written before tiles are loaded, which the compiler does not see reading memory.
+inline void finish_writing() { __asm__ volatile("" : : : "memory"); }
 
 template <int I>
 struct Number {
@@ -123,25 +128,20 @@ inline int64_t tile_words(int64_t words) {
     return words / tiles;
 }
 
-// Copies a row of words, and up to 15 words of zeros behind it.
-inline void copy_words(const void* from, int64_t words, int32_t* to) {
-    for (; words >= kLanes; words -= kLanes, to += kLanes, from = static_cast<const int32_t*>(from) + kLanes)
-        *reinterpret_cast<Words*>(to) = load_words(static_cast<const int32_t*>(from));
-    if (words > 0) *reinterpret_cast<__m512i*>(to) = _mm512_maskz_loadu_epi32((1u << words) - 1, from);
-}
-
 // Sums of one panel in tiles: M / 16 tiles of rows, each of V vectors of outputs.
 template <class Kind, class Shape, int M>
 struct PanelOf<Kind, Shape, M, true> {
     static constexpr int V = Shape::vectors, kGroups = M / kTileRows, kSums = kGroups * V;
-    static constexpr int kWeights = V < 3 ? V : 3, kValues = kTiles - kSums - kWeights;
+    static constexpr int kWeights = V < 3 ? V : 3, kValues = kTiles - kSums - kWeights;  // tiles of each
     static constexpr int64_t kHeld = 64;  // words of a row that are copied at a time
-    static_assert(M % kTileRows == 0 && kValues > 0 && kLanes == kTileWords, "tiles");
+    static constexpr int64_t kBytes = sizeof(typename Kind::Value);
+    static_assert(M % kTileRows == 0 && (kGroups == 1 || kWeights == V) && kLanes == kTileWords, "tiles");
 
     struct Setup {
-        explicit Setup(int64_t words) {
+        int64_t depth, held;  // words of a tile, and how many are copied at a time
+
+        explicit Setup(int64_t words) : depth(tile_words(words)), held(kHeld / depth * depth) {
             TileLayout layout;
-            const int64_t depth = tile_words(words);
             for (int t = 0; t < kTiles; ++t) {
                 const bool weights = t >= kSums && t < kSums + kWeights;
                 layout.rows[t] = static_cast<uint8_t>(weights ? depth : kTileRows);
@@ -152,16 +152,32 @@ struct PanelOf<Kind, Shape, M, true> {
         ~Setup() { release_tiles(); }
     };
 
-    PanelOf(const Factors& factors, int column, unsigned taps = 0, int64_t wide = 0) {
+    PanelOf(const Setup& setup, const Factors& factors, int column, unsigned taps, int64_t wide) : depth(setup.depth), held(setup.held) {
         typename Kind::Sum first[V];
         start_sums<Kind>(factors, column, taps, wide, first);
+        finish_writing();
         for_numbers<0, kSums>([&](auto n) { load_tile<n.value>(&first[n.value % V], 0); });
     }
 
-    void add(const typename Kind::Value* const (&p)[M], const int32_t* weight, int64_t words) {
-        const int64_t depth = tile_words(words), held = kHeld / depth * depth;
-        for (int64_t at = 0; at < words; at += held, weight += held * V * kLanes)
-            add_words(p, at * Kind::kGroup, weight, least(held, words - at), depth);
+    void add_line(const typename Kind::Value* from, int64_t step, int64_t count, const int32_t* weight, int64_t words) {
+        const auto find = [=](int64_t m) { return from + least(m, count - 1) * step; };
+        const int64_t whole = count / kTileRows;
+        add(find, [=](int g) { return g < whole; }, step, weight, words);
+    }
+
+    void add_rows(
+        const typename Kind::Value* x, int64_t step, const int32_t* numbers, const int32_t* place, const int32_t* weight, int64_t words
+    ) {
+        alignas(64) int32_t number[M];
+        bool even[kGroups];
+        const Integers upward = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+        for (int g = 0; g < kGroups; ++g) {
+            const __m512i found = _mm512_i32gather_epi32((__m512i)load_words(place + g * kTileRows), numbers, 4);
+            _mm512_store_si512(number + g * kTileRows, found);
+            even[g] = _mm512_cmpneq_epi32_mask(found, (__m512i)(upward + number[g * kTileRows])) == 0;
+        }
+        const auto find = [=, &number](int64_t m) { return x + number[m] * step; };
+        add(find, [&even](int g) { return even[g]; }, step, weight, words);
     }
 
     void write(const Factors& factors, int column, Vector* to) const {
@@ -178,51 +194,54 @@ struct PanelOf<Kind, Shape, M, true> {
     }
 
   private:
+    const int64_t depth, held;  // see Setup
+
     // Rows of values as a tile reads them.
     struct Source {
         const char* from;
         int64_t step;
     };
 
-    // Whether rows lie at equal distances, so that a tile can read them where they are.
-    static bool is_even(const typename Kind::Value* const* p) {
-        const int64_t step = p[1] - p[0];
-        int64_t differs = 0;
-        for (int m = 1; m < kTileRows; ++m) differs |= (p[m] - p[m - 1]) ^ step;
-        return differs == 0;
+    // `find` gives the place of a row, and `even` tells of which tiles the rows lie `step` values apart, so that they are
+    // read where they are; the others are copied.
+    template <class Find, class Even>
+    void add(Find find, Even even, int64_t step, const int32_t* weight, int64_t words) {
+        for (int64_t at = 0; at < words; at += held, weight += held * V * kLanes) {
+            alignas(64) int32_t copy[M][kHeld];
+            const int64_t now = least(held, words - at);
+            Source source[kGroups];
+            for (int g = 0; g < kGroups; ++g) {
+                const int first = g * kTileRows;
+                source[g] = even(g) ? Source{reinterpret_cast<const char*>(find(first) + at * Kind::kGroup), step * kBytes}
+                                    : copy_rows([&](int m) { return find(first + m) + at * Kind::kGroup; }, now, copy + first);
+            }
+            finish_writing();
+            for (int64_t i = 0; i < now; i += depth) multiply(source, i * 4, weight + i * V * kLanes);
+        }
     }
 
-    void add_words(const typename Kind::Value* const (&p)[M], int64_t at, const int32_t* weight, int64_t words, int64_t depth) {
-        alignas(64) int32_t copy[M][kHeld];
-        Source source[kGroups];
-        for (int g = 0; g < kGroups; ++g) {
-            const typename Kind::Value* const* row = p + g * kTileRows;
-            if (is_even(row)) {
-                source[g] = {reinterpret_cast<const char*>(row[0] + at), (row[1] - row[0]) * static_cast<int64_t>(sizeof *row[0])};
-                continue;
-            }
-            SPAIR_UNROLL
-            for (int m = 0; m < kTileRows; ++m) copy_words(row[m] + at, words, copy[g * kTileRows + m]);
-            source[g] = {reinterpret_cast<const char*>(copy[g * kTileRows]), kHeld * 4};
+    template <class Find>
+    static SPAIR_APART Source copy_rows(Find find, int64_t words, int32_t (*to)[kHeld]) {
+        const int64_t whole = words / kLanes * kLanes;
+        const __mmask16 rest = static_cast<__mmask16>((1u << (words - whole)) - 1);
+        for (int m = 0; m < kTileRows; ++m) {
+            const auto* from = reinterpret_cast<const int32_t*>(find(m));
+            for (int64_t i = 0; i < whole; i += kLanes) _mm512_store_si512(to[m] + i, _mm512_loadu_si512(from + i));
+            if (rest) _mm512_store_si512(to[m] + whole, _mm512_maskz_loadu_epi32(rest, from + whole));
         }
-        for (int64_t i = 0; i < words; i += depth) multiply(source, i * 4, weight + i * V * kLanes);
+        return {reinterpret_cast<const char*>(to), kHeld * 4};
     }
 
     static void multiply(const Source (&source)[kGroups], int64_t byte, const int32_t* weight) {
-        if constexpr (kGroups > 1) for_numbers<0, V>([&](auto v) { load_weights<v.value>(weight); });
         for_numbers<0, kGroups>([&](auto g) {
             constexpr int kValue = kSums + kWeights + g.value % kValues;
             load_tile<kValue>(source[g.value].from + byte, source[g.value].step);
             for_numbers<0, V>([&](auto v) {
-                if constexpr (kGroups == 1) load_weights<v.value>(weight);
-                multiply_tiles<Kind, g.value * V + v.value, kValue, kSums + v.value % kWeights>();
+                constexpr int kWeight = kSums + v.value % kWeights;
+                if constexpr (g.value == 0) load_tile<kWeight>(weight + v.value * kLanes, V * kTileBytes);
+                multiply_tiles<Kind, g.value * V + v.value, kValue, kWeight>();
             });
         });
-    }
-
-    template <int Vth>
-    static void load_weights(const int32_t* weight) {
-        load_tile<kSums + Vth % kWeights>(weight + Vth * kLanes, V * kTileBytes);
     }
 };
 

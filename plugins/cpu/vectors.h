@@ -68,8 +68,8 @@ inline T doubled(T v) {
     return both;
 }
 
-inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+constexpr int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+constexpr int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
 // e^x for x <= 0 with a relative error of about 2e-7 (Cephes' polynomial); below -87 it is e^-87.
 inline Vector exponential(Vector x) {

@@ -26,52 +26,36 @@ struct RowConvolution {
     int32_t relu;            // whether a ReLU follows the sum
 };
 
-template <class Kind, class Shape, int M>
-inline void finish_panel(const RowConvolution& a, const PanelOf<Kind, Shape, M>& panel, int column, int64_t first, int64_t last) {
-    constexpr int V = Shape::vectors;
-    Vector values[M * V];
-    panel.write(a.factors, column, values);
-    for (int64_t m = 0; first + m <= last; ++m) {
-        const int64_t at = (first + m + 1) * a.outputs + column;
-        const float* add = a.add ? a.add + (a.add_at ? a.add_at[first + m] : first + m) * a.outputs + column : nullptr;
-        finish_row(a.to, at, values + m * V, V, a.slope, add, a.relu, a.outputs - column);
-    }
-}
-
 template <class Kind, class Shape>
 inline void convolve_panel(const RowConvolution& a, const int32_t* weight, int column, int64_t from, int64_t to) {
     constexpr int V = Shape::vectors, M = Kind::rows_of(V);
-    typedef typename Kind::Value Value;
     typedef PanelOf<Kind, Shape, M> Panel;
-    const Value* x = static_cast<const Value*>(a.x);
+    const auto* x = static_cast<const typename Kind::Value*>(a.x);
     const int64_t words = words_of<Kind>(a.inputs), wide = vectors_of(a.outputs) * kLanes;
     const typename Panel::Setup setup(words);
     for (int64_t r = from; r < to; r += M) {
-        const int64_t last = least(r + M, to) - 1;
-        const Value* p[M];
-        if (a.kernel == 1) {
-            Panel panel(a.factors, column, 1, wide);
-            SPAIR_UNROLL
-            for (int m = 0; m < M; ++m) p[m] = x + (least(r + m, last) + 1) * a.x_stride;
-            panel.add(p, weight, words);
-            finish_panel<Kind, Shape, M>(a, panel, column, r, last);
-        } else {
-            const int32_t* numbers[M];
-            unsigned near = a.near ? 0 : kAllTaps;
-            for (int m = 0; m < M; ++m) {
-                numbers[m] = a.numbers + a.place[least(r + m, last)];
-                if (a.near) near |= a.near[least(r + m, last)];
-            }
-            Panel panel(a.factors, column, near, wide);
-            for (int t = 0; t < 9; ++t) {
-                if (!(near >> t & 1)) continue;
-                const int64_t offset = static_cast<int64_t>(t / 3 - 1) * a.wide + t % 3 - 1;
-                SPAIR_UNROLL
-                for (int m = 0; m < M; ++m) p[m] = x + static_cast<int64_t>(numbers[m][offset]) * a.x_stride;
-                panel.add(p, weight + t * words * V * kLanes, words);
-            }
-            finish_panel<Kind, Shape, M>(a, panel, column, r, last);
+        const int64_t count = least(M, to - r);
+        int32_t held[M];
+        const int32_t* place = a.place + r;
+        unsigned near = a.kernel == 1 ? 1 : a.near ? 0 : kAllTaps;
+        if (a.kernel != 1 && a.near)
+            for (int m = 0; m < count; ++m) near |= a.near[r + m];
+        if (a.kernel != 1 && count < M) {
+            for (int m = 0; m < M; ++m) held[m] = place[least(m, count - 1)];
+            place = held;
         }
+        Panel panel(setup, a.factors, column, near, wide);
+        if (a.kernel == 1) panel.add_line(x + (r + 1) * a.x_stride, a.x_stride, count, weight, words);
+        for (int t = 0; a.kernel != 1 && t < 9; ++t) {
+            if (!(near >> t & 1)) continue;
+            const int32_t* numbers = a.numbers + static_cast<int64_t>(t / 3 - 1) * a.wide + t % 3 - 1;
+            panel.add_rows(x, a.x_stride, numbers, place, weight + t * words * V * kLanes, words);
+        }
+        Vector values[M * V];
+        panel.write(a.factors, column, values);
+        const int32_t* add_at = a.add_at ? a.add_at + r : nullptr;
+        const float* add = a.add && !add_at ? a.add + r * a.outputs : a.add;
+        finish_rows(a.to, (r + 1) * a.outputs, values, V, column, {a.slope, add, add_at, a.relu, a.outputs}, count);
     }
 }
 
@@ -80,7 +64,7 @@ inline void convolve_rows(SpairPool* pool, const RowConvolution& a) {
     fill_zeros(a.to, 0, a.outputs);
     const int64_t taps = a.kernel * a.kernel;
     in_parallel(pool, (a.rows + kRows - 1) / kRows, [&a, taps](int64_t task) {
-        for_panels(a.outputs, taps * words_of<Kind>(a.inputs), [&](auto shape, int64_t at, int column) {
+        for_panels<Kind>(a.outputs, taps * words_of<Kind>(a.inputs), [&](auto shape, int64_t at, int column) {
             convolve_panel<Kind, decltype(shape)>(a, a.weight + at, column, task * kRows, least((task + 1) * kRows, a.rows));
         });
     });

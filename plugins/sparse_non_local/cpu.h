@@ -50,7 +50,7 @@ inline void attend_block(const RowAttention& a, int64_t from, int64_t to) {
         float total[kBlock];
         SPAIR_UNROLL
         for (int m = 0; m < kBlock; ++m) p[m] = a.query + (least(r + m, last) + 1) * a.stride;
-        for_panels(count * kLanes, a.depth, [&](auto shape, int64_t at, int first) {
+        for_panels<Floats>(count * kLanes, a.depth, [&](auto shape, int64_t at, int first) {
             constexpr int V = shape.vectors;
             Panel<Floats, Shape<V, false>, kBlock> panel({a.barred, nullptr, nullptr}, first);
             panel.add(p, a.keys + at, a.depth);
@@ -63,7 +63,7 @@ inline void attend_block(const RowAttention& a, int64_t from, int64_t to) {
             total[m] = weigh(scores[m], count, a.scale);
             p[m] = scores[m];
         }
-        for_panels(a.outputs, a.keys_count, [&](auto shape, int64_t at, int first) {
+        for_panels<Floats>(a.outputs, a.keys_count, [&](auto shape, int64_t at, int first) {
             constexpr int V = shape.vectors;
             const Factors zeros{a.zeros, nullptr, nullptr};
             Panel<Floats, decltype(shape), kBlock> panel(zeros, first);

@@ -26,6 +26,7 @@ from tests.plugins.cpu.machine import (  # noqa: F401
     new_arm_program,
     processor,
     rounding_processor,
+    tiles_library,
     vnni_library,
 )
 

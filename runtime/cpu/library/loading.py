@@ -21,6 +21,8 @@ from .structures import STRUCTURES, Packing
 _POINTER, _LONG, _INT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
 _WORD = 4
 """Bytes of a word of values."""
+_LINE = 64
+"""Bytes of a cache line."""
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("pack_f32", "pack_i8", "pack_bf16"), (_POINTER, _POINTER)),
     **dict.fromkeys(("round_values", "read_bytes", "write_bytes"), (_POINTER, _POINTER)),
@@ -151,7 +153,7 @@ class Library:
         taps, inputs, outputs = weight.shape
         ordered = np.ascontiguousarray(weight, {"f32": np.float32, "i8": np.int8, "bf16": np.uint16}[kind])
         wide = -(-outputs // self.lanes) * self.lanes
-        packed = np.zeros(max(taps * -(-inputs // self._groups[kind]) * wide, 1), np.int32)
+        packed = _zeros(max(taps * -(-inputs // self._groups[kind]) * wide, 1))
         above = np.zeros((taps, wide), np.int32)
         needed = above.ctypes.data if kind == "i8" else None
         call = Packing(ordered.ctypes.data, packed.ctypes.data, needed, taps, inputs, outputs)
@@ -177,6 +179,13 @@ class Library:
         close = self._library.spair_pool_close
         close.argtypes, close.restype = (_POINTER,), None
         return ThreadPool(handle, close)
+
+
+def _zeros(count: int) -> np.ndarray:
+    """Return words at a cache line, so that no vector of weights crosses one."""
+    raw = np.zeros(_WORD * count + _LINE, np.uint8)
+    start = -raw.ctypes.data % _LINE
+    return raw[start : start + _WORD * count].view(np.int32)
 
 
 class ThreadPool:

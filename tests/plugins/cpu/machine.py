@@ -17,7 +17,7 @@ import pytest
 
 from spair.runtime.cpu.library import Library, load_library
 from spair.runtime.cpu.library.compiling import FLAGS, KERNELS, SHARED, SOURCES, build_library, find_compiler
-from spair.runtime.cpu.library.sets import AVX2, AVX_VNNI, NEON, NEON_BF16, InstructionSet, list_sets
+from spair.runtime.cpu.library.sets import AMX, AVX2, AVX512_BF16, AVX_VNNI, NEON, NEON_BF16, InstructionSet, list_sets
 from spair.runtime.cpu.library.structures import Packing
 from spair.runtime.errors import UserError
 from tests.sharing import share
@@ -165,20 +165,36 @@ def new_arm_program(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def vnni_library(tmp_path_factory) -> Library:
     """The kernels for AVX2 with VNNI, whose instruction is written in C++."""
+    flags = (*AVX2.flags, "-include", str(HARNESS.parent / "vnni.h"))
+    return build_written_out(tmp_path_factory, InstructionSet(AVX2.name, AVX_VNNI.title, flags))
+
+
+@pytest.fixture(scope="session")
+def tiles_library(tmp_path_factory) -> Library:
+    """The kernels for AMX, whose instructions are written in C++."""
+    flags = (*AVX512_BF16.flags, "-DSPAIR_TILES_IN_CPP")
+    return build_written_out(tmp_path_factory, InstructionSet(AVX512_BF16.name, AMX.title, flags))
+
+
+def build_written_out(factory: pytest.TempPathFactory, one: InstructionSet) -> Library:
+    """Build the kernels of a set under the name of an older one, once a run."""
     compiler = find_compiler()
     if compiler is None:
         pytest.skip("a C++ compiler is not installed")
-    load_or_skip("avx2")
-    flags = (*AVX2.flags, "-O1", "-include", str(HARNESS.parent / "vnni.h"))
-    sets = [InstructionSet("avx2", AVX_VNNI.title, flags)]
-    folder = share(tmp_path_factory, "vnni", lambda folder: build_library(compiler, sets, folder / "kernels.so"))
-    return Library(folder / "kernels.so", sets)
+    load_or_skip(one.name)
+    # -O1 takes less time, and gives the same results
+    folder = share(
+        factory, one.title, lambda folder: build_library(compiler, [one], folder / "kernels.so", flags=["-O1"])
+    )
+    return Library(folder / "kernels.so", [one])
 
 
 def open_processor(name: str, request, folder: Path) -> Here | Emulated:
     """Open a processor by the name of its instruction set."""
     if name == VNNI:
         return Here(request.getfixturevalue("vnni_library"))
+    if name == TILES:
+        return Here(request.getfixturevalue("tiles_library"))
     if name == "neon under QEMU":
         return Emulated(request.getfixturevalue("arm_program"), folder, dot=False)
     if name == "neonbf16 under QEMU":
@@ -186,9 +202,9 @@ def open_processor(name: str, request, folder: Path) -> Here | Emulated:
     return Here(load_or_skip(name))
 
 
-VNNI = "avxvnni in C++"
+VNNI, TILES = "avxvnni in C++", "amx in C++"
 SETS = [one.name for one in list_sets()]
-FLOAT_SETS = [name for name in SETS if not name.endswith(("vnni", "bf16", "dot"))]
+FLOAT_SETS = [name for name in SETS if not name.endswith(("amx", "vnni", "bf16", "dot"))]
 """Sets that differ in what they do to float32."""
 
 
@@ -200,7 +216,7 @@ def processor(request, tmp_path):
     found.close()
 
 
-@pytest.fixture(params=[*SETS, VNNI, "neon under QEMU", "neonbf16 under QEMU"])
+@pytest.fixture(params=[*SETS, VNNI, TILES, "neon under QEMU", "neonbf16 under QEMU"])
 def rounding_processor(request, tmp_path):
     """Each processor in turn, those that have instructions for int8 and bfloat16 too."""
     found = open_processor(request.param, request, tmp_path)

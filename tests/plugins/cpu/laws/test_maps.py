@@ -151,11 +151,12 @@ def test_pictures_are_read_halved_and_finished(processor, memory, size):
     np.testing.assert_array_equal(given, np.where(rows.mask, np.clip(planes + changed, 0, 1), planes))
 
 
+@pytest.mark.parametrize("size", [(6, 14), (4, 78)])
 @pytest.mark.parametrize(("inputs", "outputs", "kernel", "stride", "pads"), LAYERS)
 @pytest.mark.parametrize("kind", ["i8", "bf16"])
-def test_rounded_maps_have_exact_sums(rounding_processor, memory, kind, inputs, outputs, kernel, stride, pads):
+def test_rounded_maps_have_exact_sums(rounding_processor, memory, kind, inputs, outputs, kernel, stride, pads, size):
     """The results are rounded for the next layer too, border and all."""
-    processor, random, size = rounding_processor, np.random.default_rng(7), (6, 14)
+    processor, random = rounding_processor, np.random.default_rng(7)
     most = {"i8": 127, "bf16": 16}[kind]
     planes = random.integers(-most, most + 1, (inputs, *size))
     weight = random.integers(-most, most + 1, (outputs, inputs, kernel, kernel))

@@ -135,10 +135,10 @@ def test_shares_of_taps_add_up_to_the_layer(processor, memory, kind, outputs):
 class RoundedCase:
     """A layer that reads steps of int8 or bfloat16, and whose sums are exact in float32."""
 
-    def __init__(self, processor, memory, kind, channels, kernel=3):
+    def __init__(self, processor, memory, kind, channels, kernel=3, mask=None):
         random = np.random.default_rng(4)
         self.processor, self.memory, self.kind, self.kernel = processor, memory, kind, kernel
-        self.mask = make_mask("half", (9, 13))
+        self.mask = make_mask("half", (9, 13)) if mask is None else mask
         inputs, outputs = channels
         if kind == "i8":
             self.x = random.integers(-128, 128, (inputs, *self.mask.shape))
@@ -186,6 +186,20 @@ class RoundedCase:
 @pytest.mark.parametrize("kind", ["i8", "bf16"])
 def test_rounded_values_have_exact_sums(rounding_processor, memory, kind, channels, kernel):
     case = RoundedCase(rounding_processor, memory, kind, channels, kernel)
+    np.testing.assert_array_equal(case.run(FLOAT)[0], case.expect())
+
+
+WIDE = [(150, 24), (34, 16), (48, 48), (64, 64), (24, 136)]
+"""Channels beyond what a thread copies at a time; of an odd number of words; of all widths of panels."""
+
+
+@pytest.mark.parametrize(("channels", "kernel"), [*((one, 3) for one in WIDE), ((64, 200), 1)])
+@pytest.mark.parametrize("kind", ["i8", "bf16"])
+def test_rows_side_by_side_have_exact_sums(rounding_processor, memory, kind, channels, kernel):
+    """Blocks of rows are read where they are, but for those with a gap in them."""
+    mask = np.ones((3, 90), bool)
+    mask[1, 40] = mask[2, 70:] = False
+    case = RoundedCase(rounding_processor, memory, kind, channels, kernel, mask)
     np.testing.assert_array_equal(case.run(FLOAT)[0], case.expect())
 
 
