@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -27,6 +28,9 @@ PathChoice = Literal["auto", "dense", "packed"]
 
 SMALLEST_PIECE = 128
 """Side in pixels up to which a piece is not halved: a halo of 48 on both sides already triples it."""
+
+_KEPT_AREAS = 16
+"""Areas whose parts are kept for pictures of the same size; those of four million pixels take a megabyte."""
 
 
 def check_path(path: str) -> None:
@@ -78,32 +82,85 @@ class WorkMap:
             mask: [H, W] bool; H and W are multiples of `spec.multiple`.
             spec: sizes, and shares of the scales in the work.
         """
-        self._cell = spec.multiple
-        work = np.zeros(tuple(side // self._cell for side in mask.shape))
-        for scale, (share, reduced) in enumerate(zip(spec.work, mask_pyramid(mask, max(spec.scales)), strict=True)):
-            work += share * 4**scale * _cell_sums(reduced, self._cell >> scale)
-        self._work = _integral(work)
-        self._pixels = _integral(_cell_sums(mask, self._cell))
+        cell = spec.multiple
+        counts = [
+            _cell_sums(reduced, cell >> scale) for scale, reduced in enumerate(mask_pyramid(mask, max(spec.scales)))
+        ]
+        work = np.zeros(tuple(side // cell for side in mask.shape))
+        for scale, (share, count) in enumerate(zip(spec.work, counts, strict=True)):
+            work += share * 4**scale * count
+        # Views, because reading a single number of an array takes several times as long.
+        self._work = _integral(work).data
+        self._pixels = _integral(counts[0]).data
 
-    def work(self, box: Box) -> float:
+    def work(self, cells: Box) -> float:
         """Return the work in a box.
 
         Args:
-            box: a box whose edges are multiples of `spec.multiple`.
+            cells: the box in cells, its edges divided by `spec.multiple`.
 
         Returns:
             Number of pixels, between 0 and the box's area, that would be as much work if distorted at every scale.
         """
-        return self._sum(self._work, box)
+        return _sum(self._work, cells)
 
-    def is_empty(self, box: Box) -> bool:
-        """Tell whether a box has no distorted pixel."""
-        return self._sum(self._pixels, box) == 0
+    def is_empty(self, cells: Box) -> bool:
+        """Tell whether a box of cells has no distorted pixel."""
+        return _sum(self._pixels, cells) == 0
 
-    def _sum(self, integral: np.ndarray, box: Box) -> float:
-        cells = box.reduced(self._cell)
-        below, above = integral[cells.bottom], integral[cells.top]
-        return float(below[cells.right] - below[cells.left] - above[cells.right] + above[cells.left])
+
+def _sum(integral: memoryview, cells: Box) -> float:
+    top, left, bottom, right = cells.top, cells.left, cells.bottom, cells.right
+    total: float = integral[bottom, right] - integral[bottom, left] - integral[top, right] + integral[top, left]
+    return total
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Area that may become one piece.
+
+    Its boxes follow from sizes alone, so that they are computed once for all pictures of a size.
+    """
+
+    core: Box
+    bounds: Box
+    """Box that windows are clipped to."""
+    halo: int
+    multiple: int
+
+    @cached_property
+    def window(self) -> Box:
+        """Core with its halo."""
+        return self.core.grown(round_up(self.halo, self.multiple), self.bounds)
+
+    @cached_property
+    def side(self) -> int:
+        """Longer side of the core in pixels."""
+        return max(self.core.height, self.core.width)
+
+    @cached_property
+    def pixels(self) -> int:
+        """Pixels of the window."""
+        return self.window.height * self.window.width
+
+    @cached_property
+    def cells(self) -> Box:
+        """Core in cells of `multiple` pixels."""
+        return self.core.reduced(self.multiple)
+
+    @cached_property
+    def window_cells(self) -> Box:
+        """Window in cells."""
+        return self.window.reduced(self.multiple)
+
+    @cached_property
+    def halves(self) -> tuple[_Part, ...]:
+        """Both halves, or nothing for a single cell."""
+        boxes = _halves(self.core, self.multiple)
+        return tuple(_Part(box, self.bounds, self.halo, self.multiple) for box in boxes)
+
+
+_find_part = lru_cache(maxsize=_KEPT_AREAS)(_Part)
 
 
 @dataclass(frozen=True)
@@ -127,34 +184,32 @@ class Planner:
         Returns:
             The pieces to compute, and the number of parts that were left out because they have no distorted pixel.
         """
-        _, pieces, skipped = self._cheapest(work, area, bounds)
+        _, pieces, skipped = self._cheapest(work, _find_part(area, bounds, self.spec.halo_r, self.spec.multiple))
         return pieces, skipped
 
-    def _cheapest(self, work: WorkMap, core: Box, bounds: Box) -> tuple[float, list[Piece], int]:
-        if self.spec.gate_output and work.is_empty(core):
+    def _cheapest(self, work: WorkMap, part: _Part) -> tuple[float, list[Piece], int]:
+        if self.spec.gate_output and work.is_empty(part.cells):
             return 0.0, [], 1
-        window = core.grown(round_up(self.spec.halo_r, self.spec.multiple), bounds)
-        whole = self._whole(work, core, window)
-        halves = _halves(core, self.spec.multiple)
-        if whole is not None and (max(core.height, core.width) <= SMALLEST_PIECE or halves is None):
+        whole = self._whole(work, part)
+        if whole is not None and (part.side <= SMALLEST_PIECE or not part.halves):
             return whole
-        if halves is None:  # over the limits, but too small to halve: computed all the same
-            return 0.0, [Piece(Tile(core, window), self.paths[-1])], 0
-        parts = [self._cheapest(work, half, bounds) for half in halves]
-        cost = sum(part[0] for part in parts)
+        if not part.halves:  # over the limits, but too small to halve: computed all the same
+            return 0.0, [Piece(Tile(part.core, part.window), self.paths[-1])], 0
+        halves = [self._cheapest(work, half) for half in part.halves]
+        cost = sum(half[0] for half in halves)
         if whole is not None and whole[0] <= cost:
             return whole
-        return cost, [piece for part in parts for piece in part[1]], sum(part[2] for part in parts)
+        return cost, [piece for half in halves for piece in half[1]], sum(half[2] for half in halves)
 
-    def _whole(self, work: WorkMap, core: Box, window: Box) -> tuple[float, list[Piece], int] | None:
-        """Find the cheaper path for a core in one piece.
+    def _whole(self, work: WorkMap, part: _Part) -> tuple[float, list[Piece], int] | None:
+        """Find the cheaper path for a part in one piece.
 
         Returns:
             Cost, piece and number of skipped parts (0); None if every path is over a limit.
         """
-        if max(core.height, core.width) > self.limits.side:
+        if part.side > self.limits.side:
             return None
-        pixels, amount = window.height * window.width, work.work(window)
+        pixels, amount = part.pixels, work.work(part.window_cells)
         costs: dict[TilePath, float] = {}
         if pixels <= self.limits.dense_pixels:
             costs["dense"] = self.tuning.dense_cost(pixels)
@@ -165,17 +220,17 @@ class Planner:
         if not allowed:
             return None
         path = min(allowed, key=lambda path: costs[path])
-        return costs[path], [Piece(Tile(core, window), path)], 0
+        return costs[path], [Piece(Tile(part.core, part.window), path)], 0
 
 
-def _halves(core: Box, multiple: int) -> tuple[Box, Box] | None:
+def _halves(core: Box, multiple: int) -> tuple[Box, ...]:
     """Halve a box across its longer side.
 
     Returns:
-        Both halves; None if the box is a single cell.
+        Both halves; nothing for a single cell.
     """
     if max(core.height, core.width) < 2 * multiple:
-        return None
+        return ()
     if core.height >= core.width:
         middle = core.top + round_up(core.height // 2, multiple)
         return Box(core.top, core.left, middle, core.right), Box(middle, core.left, core.bottom, core.right)
@@ -193,8 +248,11 @@ def _cell_sums(mask: np.ndarray, cell: int) -> np.ndarray:
     Returns:
         [H / cell, W / cell] int32.
     """
-    columns = np.add.reduceat(mask, np.arange(0, mask.shape[1], cell), axis=1, dtype=np.int32)
-    return np.add.reduceat(columns, np.arange(0, mask.shape[0], cell), axis=0)
+    height, width = mask.shape
+    bits = mask.view(np.uint8).reshape(height // cell, cell, width)
+    # Lines are added up first, in the smallest numbers that hold their count: the rest is then little work.
+    lines = np.add.reduce(bits, axis=1, dtype=np.min_scalar_type(cell))
+    return np.add.reduceat(lines, np.arange(0, width, cell), axis=1, dtype=np.int32)
 
 
 def _integral(values: np.ndarray) -> np.ndarray:
