@@ -92,8 +92,10 @@ void SPAIR_EXPORT(find_mask_i8)(SpairPool* pool, const kernels::Head* a) { kerne
 
 void SPAIR_EXPORT(find_mask_bf16)(SpairPool* pool, const kernels::Head* a) { kernels::find_mask<kernels::Halves>(pool, *a); }
 
-void SPAIR_EXPORT(read_planes_f32)(SpairPool* pool, const float* planes, int height, int width, float* out, int border) {
-    kernels::read_planes(pool, planes, height, width, out, border);
+void SPAIR_EXPORT(read_planes_f32)(
+    SpairPool* pool, const float* planes, int64_t size, int64_t next, int height, int width, float* out, int border
+) {
+    kernels::read_planes(pool, planes, size, next, height, width, out, border);
 }
 
 void SPAIR_EXPORT(halve_pixels_f32)(SpairPool* pool, const float* pixels, int height, int width, float* out) {
@@ -104,5 +106,5 @@ void SPAIR_EXPORT(read_bytes)(SpairPool* pool, const kernels::Bytes* a) { kernel
 
 void SPAIR_EXPORT(write_bytes)(SpairPool* pool, const kernels::Bytes* a) { kernels::write_bytes(pool, *a); }
 
-void SPAIR_EXPORT(finish_planes_f32)(SpairPool* pool, const kernels::Finish* a) { kernels::finish_planes(pool, *a); }
+int64_t SPAIR_EXPORT(finish_planes_f32)(SpairPool* pool, const kernels::Finish* a) { return kernels::finish_planes(pool, *a); }
 }

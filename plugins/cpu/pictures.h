@@ -7,9 +7,12 @@
 
 namespace SPAIR_SET {
 
-// planes [3][height][width] to pixels [height][width][3] inside a border of zeros; `out` is the first pixel.
-inline void read_planes(SpairPool* pool, const float* planes, int height, int width, float* out, int border) {
-    const int64_t line = 3 * (static_cast<int64_t>(width) + 2 * border), size = static_cast<int64_t>(height) * width;
+// planes [3][height][width] to pixels [height][width][3] inside a border of zeros; `out` is the first pixel. From a plane
+// to the next there are `size` values, from a line to the next `next`.
+inline void read_planes(
+    SpairPool* pool, const float* planes, int64_t size, int64_t next, int height, int width, float* out, int border
+) {
+    const int64_t line = 3 * (static_cast<int64_t>(width) + 2 * border);
     in_parallel(pool, height + 2 * static_cast<int64_t>(border), [=](int64_t row) {
         const int64_t y = row - border;
         float* to = out + y * line;
@@ -19,7 +22,7 @@ inline void read_planes(SpairPool* pool, const float* planes, int height, int wi
         }
         std::memset(to - 3 * border, 0, sizeof(float) * 3 * border);
         std::memset(to + 3 * static_cast<int64_t>(width), 0, sizeof(float) * 3 * border);
-        const float* from = planes + y * width;
+        const float* from = planes + y * next;
         for (int64_t x = 0; x < width; ++x) {
             to[3 * x] = from[x];
             to[3 * x + 1] = from[size + x];
@@ -88,27 +91,36 @@ inline void write_bytes(SpairPool* pool, const Bytes& a) {
 }
 
 struct Finish {
-    float* planes;          // [3][height][width], the picture; its distorted pixels are changed
+    const float* pixels;    // [height][width][3], a window of the picture
     const float* residual;  // [1 + rows][stride]
     const int32_t* place;   // [rows], see compaction/cpu.h
-    int64_t rows;
-    int32_t height, width, stride;
+    float* out;             // planes of the window's core; its distorted pixels are changed
+    int64_t rows, size, next;  // rows; values from a plane of `out` to the next, and from a line to the next
+    int32_t width, stride;
+    int32_t top, left, bottom, right;  // the core in the window
 };
 
-// picture + residual, clipped to 0..1.
-inline void finish_planes(SpairPool* pool, const Finish& a) {
+// picture + residual, clipped to 0..1. Returns the number of values that are NaN, which stay it.
+inline int64_t finish_planes(SpairPool* pool, const Finish& a) {
     constexpr int64_t kTask = 4096;
-    in_parallel(pool, (a.rows + kTask - 1) / kTask, [&a](int64_t task) {
-        const int64_t wide = a.width + 2, size = static_cast<int64_t>(a.height) * a.width;
+    int64_t failed = 0;
+    in_parallel(pool, (a.rows + kTask - 1) / kTask, [&a, &failed](int64_t task) {
+        const int64_t wide = a.width + 2;
+        int64_t nans = 0;
         for (int64_t r = task * kTask; r < least((task + 1) * kTask, a.rows); ++r) {
-            const int64_t pixel = (a.place[r] / wide - 1) * a.width + a.place[r] % wide - 1;
+            const int64_t y = a.place[r] / wide - 1, x = a.place[r] % wide - 1;
+            if (y < a.top || y >= a.bottom || x < a.left || x >= a.right) continue;
+            const float* pixel = a.pixels + 3 * (y * a.width + x);
+            float* out = a.out + (y - a.top) * a.next + x - a.left;
             for (int k = 0; k < 3; ++k) {
-                float& value = a.planes[k * size + pixel];
-                const float sum = value + a.residual[(r + 1) * a.stride + k];
-                value = sum < 0.0f ? 0.0f : sum > 1.0f ? 1.0f : sum;  // NaN stays NaN
+                const float sum = pixel[k] + a.residual[(r + 1) * a.stride + k];
+                out[k * a.size] = sum < 0.0f ? 0.0f : sum > 1.0f ? 1.0f : sum;
+                nans += sum != sum;
             }
         }
+        if (nans) __atomic_fetch_add(&failed, nans, __ATOMIC_RELAXED);
     });
+    return failed;
 }
 
 }  // namespace SPAIR_SET

@@ -21,8 +21,8 @@ from .localization import Localizer
 from .memory.buffers import Buffers
 from .memory.layers import round_channels
 from .memory.maps import interleave
-from .restoration import Inputs, RowRestorer
-from .sites import Site
+from .restoration import RowRestorer
+from .sites import Inputs, Site
 
 TOLERANCES = {"fp32": 1e-5, "int8": 4e-3, "bf16": 3e-2, "int8-bf16": 3e-2}
 """Largest difference of a value by precision, as a share of 1 + the largest value beside it.
@@ -116,10 +116,11 @@ class Comparison:
             self._require_close(graph, layer, spread(rows, site), expected[name][0])
             rows[...] = gather(expected[name][0], site, rows.shape[1])
 
-        inputs = Inputs(self._planes.copy(), self._mask.view(np.uint8), maps, context)
+        whole, restored = Box(0, 0, *self._mask.shape), self._planes.copy()
+        inputs = Inputs(self._planes, self._mask.view(np.uint8), maps, context, whole, restored)
         self._restorer.run(self._pool, self._buffers, inputs, look)
         wanted = expected[self._restorer.out][0]
-        self._require_close(graph, "that adds the residual", inputs.planes, wanted)
+        self._require_close(graph, "that adds the residual", restored, wanted)
 
     def _measure(self, features: Mapping[int, np.ndarray]) -> Context:
         height, width = self._mask.shape

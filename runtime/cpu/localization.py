@@ -15,7 +15,7 @@ from .library.structures import Doubling, Head, MapConvolution
 from .memory.buffers import Buffers, Use, assign_buffers
 from .memory.forms import FLOAT, Form, Wanted, choose_form, describe_results, describe_rounding
 from .memory.layers import Layer, Weights, pack_head, pack_map, round_channels
-from .memory.maps import Map, floats_of
+from .memory.maps import Map, floats_of, read_planes
 from .program import AddDoubled, ConvolveMap, FindMask, MapStep, RowProgram, Watch
 
 PICTURE = "image"
@@ -126,7 +126,7 @@ class Localizer:
         Args:
             pool: threads that compute.
             buffers: what the results stand in, until the next call with the same buffers.
-            planes: [3, H, W] float32 in 0..1, contiguous.
+            planes: [3, H, W] float32 in 0..1, whose lines are contiguous.
             observe: called after each step; what it changes is what later steps read.
 
         Returns:
@@ -226,9 +226,7 @@ class _Run:
 
     def _read_picture(self, planes: np.ndarray, picture: Map) -> None:
         border = self._owner._picture_border
-        self._library.read_planes_f32(
-            self._pool.handle, planes.ctypes.data, self._height, self._width, picture.first, border
-        )
+        read_planes(self._library, self._pool, planes, picture.first, border)
 
     def _run_map(self, step: ConvolveMap | AddDoubled) -> None:
         owner = self._owner

@@ -11,17 +11,18 @@ import numpy as np
 from ..clock import StageClock
 from ..tiling.context import Context, ContextStatistics
 from ..tiling.costs import Tuning
-from ..tiling.geometry import round_up
+from ..tiling.geometry import Box, round_up
 from ..tiling.network import BytesOutput, Known, NetworkOutput, PaddedPicture
 from ..tiling.planning import Limits, TilePath
 from ..tiling.spec import SpairNetwork
-from ..tiling.two_stage import Localization, TwoStageNetwork
+from ..tiling.two_stage import Localization, PieceWindow, TwoStageNetwork
 from .library import Library, ThreadPool
 from .library.structures import Bytes
 from .localization import Localizer
 from .memory.buffers import Buffers
 from .program import Watch
-from .restoration import Inputs, RowRestorer
+from .restoration import RowRestorer
+from .sites import Inputs
 from .statistics import KernelStatistics
 
 TUNING = Tuning(dense_ns=4650.0, packed_ns=4300.0, window_ns=10.0, call_ns=8.5e5)
@@ -118,22 +119,22 @@ class CpuNetwork:
         if image.strides[2] != 1 or not self.spec.gate_output:
             return None
         height, width = image.shape[:2]
-        full = tuple(round_up(side, self.spec.multiple) for side in (height, width))
-        planes = np.empty((1, 3, *full), np.float32)
-        call = Bytes(image.ctypes.data, planes.ctypes.data)
+        call = Bytes(image.ctypes.data)
         call.line, call.step, call.height, call.width = *image.strides[:2], height, width
-        call.full_height, call.full_width = full
+        call.full_height, call.full_width = (round_up(side, self.spec.multiple) for side in (height, width))
         with self.session() as session:
             with clock.stage("pre"):
+                planes, into = session.take_planes(call.full_height, call.full_width, known, limits)
+                call.planes = planes.ctypes.data
                 self._library.call("read_bytes", self._pool, call)
-            output = session.restore(PaddedPicture(planes, (height, width), known), limits, clock)
+            output = session.restore(PaddedPicture(planes, (height, width), known, into), limits, clock)
             with clock.stage("post"):
                 assert output.mask is not None
-                found = output.mask[:height, :width].copy()
-                restored, out = np.ascontiguousarray(output.image, np.float32), np.empty((height, width, 3), np.uint8)
-                call.planes, call.mask, call.out = restored.ctypes.data, found.ctypes.data, out.ctypes.data
+                found, out = output.mask[:height, :width].copy(), np.empty((height, width, 3), np.uint8)
+                call.planes, call.mask, call.out = output.image.ctypes.data, found.ctypes.data, out.ctypes.data
                 self._library.call("write_bytes", self._pool, call)
-        return BytesOutput(out, found, float(found.mean()), output.tiles)
+                session.rest_planes()
+        return BytesOutput(out, found, np.count_nonzero(found) / found.size, output.tiles)
 
     def close(self) -> None:
         """Release threads and buffers; may be called twice.
@@ -158,23 +159,57 @@ class Session(TwoStageNetwork):
         self._library, self._pool, self._buffers = owner._library, owner._pool, buffers
         self._localizer, self._restorer = owner._localizer, owner._restorer
 
+    def take_planes(
+        self, height: int, width: int, known: Known, limits: Limits
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Lend planes for a picture and its result.
+
+        Pictures of one block get kept memory. Larger ones, whose memory must not be kept, and frames of a video, whose
+        scene keeps them, get their own.
+
+        Args:
+            height: that of the padded picture in pixels.
+            width: the same.
+            known: knowledge of the picture.
+            limits: bounds on blocks.
+
+        Returns:
+            [1, 3, H, W] float32, twice; None in place of the second where the result needs memory of its own.
+        """
+        shape = (1, 3, height, width)
+        if known.scene is not None or height * width > limits.block_pixels:
+            return np.empty(shape, np.float32), None
+        size = 3 * height * width
+        return self._buffers.take("planes", size).reshape(shape), self._buffers.take("restored", size).reshape(shape)
+
+    def rest_planes(self) -> None:
+        """Take the planes back."""
+        self._buffers.rest(("planes", "restored"))
+
     def localize(self, image: np.ndarray) -> Localization:
         """Run Net_L.
 
         The features are views with the channels side by side.
         """
-        planes = np.ascontiguousarray(image[0], dtype=np.float32)
-        mask, features = self._localizer.run(self._pool, self._buffers, planes)
+        mask, features = self._localizer.run(self._pool, self._buffers, _with_lines(image))
         by_scale = list(features.values())
         return Localization(mask[None, None], {scale: by_scale[scale][None] for scale in self.spec.scales})
 
     def restore_window(self, image: np.ndarray, located: Localization, context: Context, path: TilePath) -> np.ndarray:
         """Run Net_R on the rows of the window's distorted pixels."""
-        planes = np.array(image[0], dtype=np.float32, order="C")
-        mask = np.ascontiguousarray(located.mask[0, 0] > 0.5).view(np.uint8)
-        features = {scale: feature[0] for scale, feature in located.features.items()}
-        self._restorer.run(self._pool, self._buffers, Inputs(planes, mask, features, context))
-        return planes[None]
+        restored = np.array(image, dtype=np.float32, order="C")
+        whole = Box(0, 0, *image.shape[2:])
+        self.restore_core(
+            PieceWindow(image, located.mask[0, 0] > 0.5, located.features, whole), context, path, restored
+        )
+        return restored
+
+    def restore_core(self, window: PieceWindow, context: Context, path: TilePath, target: np.ndarray) -> bool:
+        """Restore the distorted pixels of a window's core."""
+        mask = np.ascontiguousarray(window.mask).view(np.uint8)
+        features = {scale: feature[0] for scale, feature in window.features.items()}
+        inputs = Inputs(_with_lines(window.image), mask, features, context, window.core, target[0])
+        return self._restorer.run(self._pool, self._buffers, inputs)
 
     def make_statistics(self, height: int, width: int) -> ContextStatistics:
         """Begin the statistics of a picture of this padded size."""
@@ -182,3 +217,10 @@ class Session(TwoStageNetwork):
 
     def close(self) -> None:
         """Do nothing, since the network keeps the buffers."""
+
+
+def _with_lines(image: np.ndarray) -> np.ndarray:
+    """Return the planes of a picture with contiguous lines."""
+    planes: np.ndarray = image[0]
+    has_lines = planes.dtype == np.float32 and planes.strides[2] == planes.itemsize
+    return planes if has_lines else np.ascontiguousarray(planes, np.float32)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from ..tiling.context import Context
 from .library import Library, ThreadPool
 from .library.structures import Finish, Lift, RowAttention, RowConvolution, RowTaps
 from .memory.buffers import Buffers, Use, assign_buffers
@@ -17,7 +15,7 @@ from .memory.keys import pack_keys
 from .memory.layers import Layer, Weights, fits_taps, pack_rows, pack_taps, round_channels
 from .memory.maps import Map
 from .program import AddResidual, AttendRows, ConvolveAround, ConvolveRows, RowProgram, RowStep, Watch
-from .sites import Site, SiteMaker
+from .sites import Inputs, Site, SiteMaker
 from .statistics import project_keys
 
 _COLOURS = 3
@@ -27,20 +25,6 @@ Observe = Callable[[str, str, np.ndarray, Site], None]
 
 It must copy the rows. It may change them in place, but for those of a pixel shuffle; later steps read the changed
 ones."""
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Window that Net_R restores."""
-
-    planes: np.ndarray
-    """[3, H, W] float32, contiguous; its distorted pixels are replaced."""
-    mask: np.ndarray
-    """[H, W] uint8, 0 or 1, contiguous."""
-    features: Mapping[int, np.ndarray]
-    """[C, H / 2**s, W / 2**s] float32 by scale, views as of `Map.as_planes`."""
-    context: Context
-    """Statistics of the whole picture."""
 
 
 class RowRestorer:
@@ -68,6 +52,7 @@ class RowRestorer:
             if isinstance(step, (ConvolveAround, ConvolveRows)):
                 self._check_kernel(step)
         self._wanted = Wanted.by(read for step in self._steps for read in self._reads(step))
+        self._plans: dict[tuple[str, bool], Plan] = {}
         self._layers = {
             step.out: self._pack(program, step)
             for step in self._steps
@@ -79,6 +64,11 @@ class RowRestorer:
         self.out = self._steps[-1].out
         """Name of the restored picture in the graph."""
         self._places = assign_buffers([use for step in self._steps for use in self._uses(step)])
+        self._calls = {
+            step.out: self._layers[step.out].describe_rows(step.slope)
+            for step in self._steps
+            if isinstance(step, (ConvolveAround, ConvolveRows))
+        }
 
     def _pack(self, program: RowProgram, step: ConvolveAround | ConvolveRows) -> Layer:
         given = Weights(*program.weights_of(step), self._form(step), program.scales_of(step))
@@ -102,7 +92,10 @@ class RowRestorer:
 
     def plan(self, step: RowStep, *, apart: bool = False) -> Plan:
         """Plan the forms of a step's value, see `Wanted.plan`."""
-        return self._wanted.plan(step.out, apart=apart or isinstance(step, AttendRows))
+        key = step.out, apart or isinstance(step, AttendRows)
+        if key not in self._plans:
+            self._plans[key] = self._wanted.plan(step.out, apart=key[1])
+        return self._plans[key]
 
     @property
     def values(self) -> list[str]:
@@ -150,20 +143,27 @@ class RowRestorer:
         maker = self._makers[name]
         return isinstance(maker, ConvolveRows) and maker.folded
 
-    def run(self, pool: ThreadPool, buffers: Buffers, inputs: Inputs, observe: Observe | None = None) -> None:
-        """Restore a window in place.
+    def run(self, pool: ThreadPool, buffers: Buffers, inputs: Inputs, observe: Observe | None = None) -> bool:
+        """Restore a window.
 
         Args:
             pool: threads that compute.
             buffers: what everything stands in.
-            inputs: the window; at its distorted pixels the planes get the restored values.
+            inputs: the window, and the place of the restored values.
             observe: called after each step; what it changes is what later steps read.
+
+        Returns:
+            Whether all restored values are finite.
         """
-        Run(self, pool, buffers, inputs, observe).run(self._steps)
+        return Run(self, pool, buffers, inputs, observe).run(self._steps)
 
     def layer(self, step: ConvolveAround | ConvolveRows) -> Layer:
         """Return a step's packed layer."""
         return self._layers[step.out]
+
+    def describe(self, step: ConvolveAround | ConvolveRows) -> RowConvolution:
+        """Describe what no picture changes of a step's convolution."""
+        return RowConvolution.from_buffer_copy(self._calls[step.out])
 
     def take(self, buffers: Buffers, name: str, form: Form, rows: int, width: int) -> np.ndarray:
         """Return the buffer of a form, [1 + rows, width]."""
@@ -212,9 +212,10 @@ class Run:
         self._maker = SiteMaker(self._library, pool, buffers)
         self._sites = self._maker.make(inputs.mask, inputs.planes, owner.scales)
         self._values: dict[tuple[str, Form], np.ndarray] = {}
+        self._is_finite = True
 
-    def run(self, steps: tuple[RowStep, ...]) -> None:
-        """Run the steps."""
+    def run(self, steps: tuple[RowStep, ...]) -> bool:
+        """Run the steps, and tell whether the results are finite."""
         watch = self._owner.watch
         for step in steps:
             if watch is None:
@@ -222,6 +223,7 @@ class Run:
             else:
                 watch(step, partial(self._run_step, step))
         self._buffers.rest(self._owner.list_buffers())
+        return self._is_finite
 
     def _run_step(self, step: RowStep) -> None:
         if isinstance(step, AddResidual):
@@ -273,13 +275,13 @@ class Run:
         call.rows, call.line, call.width = around.count, features.line, site.width
         call.channels, call.map_stride, call.stride = features.channels, features.stride, width
         self._library.call("lift_rows_f32", self._pool, call)
-        convolution = self._describe(layer, lifted, site, step.slope)
+        convolution = self._describe(step, lifted, site)
         convolution.numbers, convolution.near = around.numbers.ctypes.data, None
         self._finish_convolution(step.out, layer, convolution, site, plan)
 
     def _convolve(self, step: ConvolveRows, site: Site, plan: Plan) -> None:
         layer = self._owner.layer(step)
-        call = self._describe(layer, self._values[step.x, layer.form], site, step.slope)
+        call = self._describe(step, self._values[step.x, layer.form], site)
         if layer.tap_bias is not None:
             self._sum_taps(step, call, layer.tap_bias, site)
             return
@@ -303,13 +305,10 @@ class Run:
         call.x_stride, call.channels, call.wide = layer.outputs, layer.channels, site.wide
         self._library.call("sum_taps_f32", self._pool, call)
 
-    def _describe(self, layer: Layer, x: np.ndarray, site: Site, slope: float) -> RowConvolution:
-        rows = site.rows
-        call = RowConvolution(x.ctypes.data, layer.weight.ctypes.data, layer.describe_factors())
-        call.numbers, call.place = rows.numbers.ctypes.data, rows.place.ctypes.data
-        call.near = None if rows.near is None else rows.near.ctypes.data
-        call.rows, call.x_stride, call.inputs, call.outputs = rows.count, x.shape[1], layer.inputs, layer.outputs
-        call.kernel, call.wide, call.slope = layer.kernel, site.wide, slope
+    def _describe(self, step: ConvolveAround | ConvolveRows, x: np.ndarray, site: Site) -> RowConvolution:
+        call = self._owner.describe(step)
+        call.x, call.rows, call.x_stride, call.wide = x.ctypes.data, site.rows.count, x.shape[1], site.wide
+        call.numbers, call.place, call.near = site.rows.addresses
         return call
 
     def _finish_convolution(self, out: str, layer: Layer, call: RowConvolution, site: Site, plan: Plan) -> None:
@@ -337,8 +336,11 @@ class Run:
         self._library.call("attend_rows_f32", self._pool, call)
 
     def _finish(self, step: AddResidual) -> None:
-        site, planes = self._sites[0], self._inputs.planes
+        site, core, out = self._sites[0], self._inputs.core, self._inputs.out
         residual = self._values[step.x, FLOAT]
-        call = Finish(planes.ctypes.data, residual.ctypes.data, site.rows.place.ctypes.data, site.rows.count)
-        call.height, call.width, call.stride = site.height, site.width, residual.shape[1]
-        self._library.call("finish_planes_f32", self._pool, call)
+        addresses = (site.picture, residual, site.rows.place, out)
+        call = Finish(*(array.ctypes.data for array in addresses), site.rows.count)
+        call.size, call.next = (step // out.itemsize for step in out.strides[:2])
+        call.width, call.stride = site.width, residual.shape[1]
+        call.top, call.left, call.bottom, call.right = core.top, core.left, core.bottom, core.right
+        self._is_finite = self._library.call("finish_planes_f32", self._pool, call) == 0

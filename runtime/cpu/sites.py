@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from ..tiling.context import Context
+from ..tiling.geometry import Box
 from .library import Library, ThreadPool
 from .library.structures import Compaction
 from .memory.buffers import Buffers
+from .memory.maps import read_planes
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,12 @@ class Rows:
     """[(H + 2) * (W + 2)] int32, 1 + the row of each pixel, or 0."""
     near: np.ndarray | None
     """[count] uint16, which of the 9 neighbours have rows; None where that was not asked for."""
+
+    @cached_property
+    def addresses(self) -> tuple[int, int, int | None]:
+        """Addresses of the numbers, places and neighbours."""
+        near = None if self.near is None else self.near.ctypes.data
+        return self.numbers.ctypes.data, self.place.ctypes.data, near
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,24 @@ class Site:
         return self.width + 2
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """Window that Net_R restores."""
+
+    planes: np.ndarray
+    """[3, H, W] float32, whose lines are contiguous."""
+    mask: np.ndarray
+    """[H, W] uint8, 0 or 1, contiguous."""
+    features: Mapping[int, np.ndarray]
+    """[C, H / 2**s, W / 2**s] float32 by scale, views as of `Map.as_planes`."""
+    context: Context
+    """Statistics of the whole picture."""
+    core: Box
+    """Pixels to keep."""
+    out: np.ndarray
+    """[3, h, w] float32 for the core, whose lines are contiguous; its distorted pixels are replaced."""
+
+
 class SiteMaker:
     """Maker of sites, with the buffers of one caller."""
 
@@ -53,12 +82,12 @@ class SiteMaker:
 
         Args:
             mask: [H, W] uint8, 0 or 1, contiguous.
-            planes: [3, H, W] float32, contiguous.
+            planes: [3, H, W] float32, whose lines are contiguous.
             scales: number of scales; 2 ** (scales - 1) divides H and W.
         """
         _, height, width = planes.shape
         picture = self._buffers.take(("pixels", 0), planes.size)
-        self._library.read_planes_f32(self._pool.handle, planes.ctypes.data, height, width, picture.ctypes.data, 0)
+        read_planes(self._library, self._pool, planes, picture.ctypes.data)
         sites = [Site(height, width, mask, self.list_rows(("rows", 0), mask, ordered=True), picture)]
         for scale in range(1, scales):
             sites.append(self._halve(sites[-1], scale))

@@ -38,12 +38,7 @@ class KernelStatistics(ContextStatistics):
         call.line, call.mask_line, call.height, call.width = layout.line, layout.width, layout.height, layout.width
         call.channels, call.stride = layout.channels, layout.stride
         self._library.call("measure_moments_f32", self._pool, call)
-        both = [Moments.none(layout.channels), Moments.none(layout.channels)]
-        for part in parts:
-            for kind in range(2):
-                mean, squares = np.split(part[kind, 1:], 2)
-                both[kind] = both[kind].merged(Moments(float(part[kind, 0]), mean, squares))
-        return both[0], both[1]
+        return _merge_parts(parts[:, 0]), _merge_parts(parts[:, 1])
 
     def sum_cells(self, box: Box, mask: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Sum up the clean features of each cell."""
@@ -57,6 +52,20 @@ class KernelStatistics(ContextStatistics):
         call.full_height, call.full_width = self._key_size
         self._library.call("add_keys_f32", self._pool, call)
         return np.ascontiguousarray(sums.transpose(2, 0, 1)), counts
+
+
+def _merge_parts(parts: np.ndarray) -> Moments:
+    """Merge the moments of parts in their order.
+
+    Args:
+        parts: [n, 1 + 2 * C] float64, count, means and sums of squares of each.
+    """
+    middle = 1 + parts.shape[1] // 2
+    merged = Moments.none(middle - 1)
+    for count, mean, squares in zip(parts[:, 0].tolist(), parts[:, 1:middle], parts[:, middle:], strict=True):
+        if count:
+            merged = merged.merged(Moments(count, mean, squares))
+    return merged
 
 
 def project_keys(step: AttendRows, arrays: Mapping[str, np.ndarray], context: Context) -> tuple[np.ndarray, np.ndarray]:

@@ -67,6 +67,9 @@ class PaddedPicture:
     """Height H and width W in pixels, without the padding at the bottom and at the right."""
     known: Known = Known()
     """Knowledge of it."""
+    into: np.ndarray | None = None
+    """[1, 3, Hp, Wp] float32 that a network with a gate may write the result to, at distorted pixels only; None for a
+    whole picture of its own."""
 
 
 @dataclass(frozen=True)

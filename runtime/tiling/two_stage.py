@@ -38,6 +38,20 @@ class Localization:
     """[1, C, H / 2**scale, W / 2**scale] float32 by scale."""
 
 
+@dataclass(frozen=True)
+class PieceWindow:
+    """Pixels that stage 2 sees of a piece."""
+
+    image: np.ndarray
+    """[1, 3, H, W] float32 in 0..1, a view."""
+    mask: np.ndarray
+    """[H, W] bool, True at the pixels to restore, a view."""
+    features: Mapping[int, np.ndarray]
+    """[1, C, H / 2**scale, W / 2**scale] float32 by scale."""
+    core: Box
+    """Pixels to keep."""
+
+
 class TwoStageNetwork(ABC):
     """Network that finds the distorted pixels, then repairs them.
 
@@ -74,6 +88,26 @@ class TwoStageNetwork(ABC):
         Returns:
             The restored window, [1, 3, H, W] float32.
         """
+
+    def restore_core(self, window: PieceWindow, context: Context, path: TilePath, target: np.ndarray) -> bool:
+        """Restore the core of a window with stage 2.
+
+        Args:
+            window: the window.
+            context: statistics of the whole picture.
+            path: one of `paths`.
+            target: [1, 3, h, w] float32, the place of the core; with a gate, its distorted pixels alone are changed.
+
+        Returns:
+            Whether all values are finite; if not, `target` is as it was or partly changed.
+        """
+        # Every window takes the mask of stage 1: a pixel at the threshold must not differ between windows.
+        located = Localization(np.ascontiguousarray(window.mask)[None, None].astype(np.float32), window.features)
+        core = window.core.view(self.restore_window(np.ascontiguousarray(window.image), located, context, path))
+        if not np.isfinite(core).all():
+            return False
+        np.copyto(target, core, where=window.core.view(window.mask) if self.spec.gate_output else True)
+        return True
 
     @abstractmethod
     def close(self) -> None:
@@ -114,7 +148,7 @@ class TwoStageRun:
     def __init__(self, network: TwoStageNetwork, picture: PaddedPicture, limits: Limits) -> None:
         self._network, self._spec = network, network.spec
         self._image, self._size, self._given = picture.image, picture.size, picture.known.mask
-        self._scene = picture.known.scene
+        self._scene, self._into = picture.known.scene, picture.into
         self._area = Box(0, 0, *picture.image.shape[2:])
         self._planner = Planner(self._spec, network.tuning, network.paths, limits)
         self._blocks = _block_grid(self._area, limits.block_pixels, self._spec)
@@ -125,7 +159,7 @@ class TwoStageRun:
         self._open = self.mask
         """[Hp, Wp] bool, True at the pixels that Net_R computes; those that the scene gives are not among them."""
         self.restored = picture.image
-        """[1, 3, Hp, Wp] float32; complete after `restore`."""
+        """[1, 3, Hp, Wp] float32; complete after `restore`, at distorted pixels only if the picture has `into`."""
         self.counts = TileCounts()
         """Tiles by path; complete after `restore`."""
 
@@ -163,7 +197,7 @@ class TwoStageRun:
             The statistics; None if no pixel has to be restored.
         """
         if self._given is not None:
-            self.mask[...] = _repeat_edge(self._given, self.mask.shape)
+            _repeat_edge(self._given, self.mask)
         statistics = self._network.make_statistics(self._area.height, self._area.width)
         for block in self._blocks:
             self._localize_block(block, statistics, clock)
@@ -181,7 +215,7 @@ class TwoStageRun:
         with clock.stage("context"):
             inner = _crop(located, block.core_in_window)
             if self._given is None:
-                self._keep_mask(block.core, inner.mask[0, 0] > 0.5)
+                self._keep_mask(block.core, inner.mask[0, 0])
             if self._is_clean():
                 _check_finite(all(np.isfinite(feature.sum()) for feature in inner.features.values()))
                 return
@@ -197,7 +231,7 @@ class TwoStageRun:
         padding. Blocks begin at multiples, so every block holds the last row and column of its own padding.
         """
         height, width = self._size[0] - core.top, self._size[1] - core.left
-        core.view(self.mask)[...] = _repeat_edge(found[:height, :width], found.shape)
+        _repeat_edge(found[:height, :width] > 0.5, core.view(self.mask))
 
     def _is_clean(self) -> bool:
         """Tell whether certainly no pixel has to be computed."""
@@ -205,7 +239,7 @@ class TwoStageRun:
 
     def restore(self, context: Context, clock: StageClock) -> None:
         """Repair the pieces whose mask is not empty."""
-        self.restored = self._image.copy()
+        self.restored = self._image.copy() if self._into is None else self._into
         work = WorkMap(self._open, self._spec)
         for block in self._blocks:
             pieces, skipped = self._planner.plan(work, block.core, self._area)
@@ -242,26 +276,23 @@ class TwoStageRun:
         return valid, _crop(located, valid.relative_to(window))
 
     def _restore_piece(self, piece: Piece, window: Box, located: Localization, context: Context) -> None:
-        # Every window takes the mask of stage 1: a pixel at the threshold must not differ between windows.
         tile = piece.tile
-        mask = _cut(self._open[None, None], tile.window).astype(np.float32)
         features = _crop_features(located.features, tile.window.relative_to(window))
-        image = _cut(self._image, tile.window)
-        restored = self._network.restore_window(image, Localization(mask, features), context, piece.path)
-        core = tile.core_in_window.view(restored)
-        if not np.isfinite(core).all():
+        mask, image = tile.window.view(self._open), tile.window.view(self._image)
+        seen = PieceWindow(image, mask, features, tile.core_in_window)
+        if not self._network.restore_core(seen, context, piece.path, tile.core.view(self.restored)):
             raise GateError(
                 "the restoration network gave values that are not finite; use --precision fp32 or another checkpoint"
             )
-        where = tile.core.view(self._open) if self._spec.gate_output else True
-        np.copyto(tile.core.view(self.restored), core, where=where)
         self.counts = self.counts.adding(piece.path)
 
 
-def _repeat_edge(mask: np.ndarray, size: Sequence[int]) -> np.ndarray:
-    """Repeat a mask's last row and column."""
-    down, right = size[0] - mask.shape[0], size[1] - mask.shape[1]
-    return np.pad(mask, ((0, down), (0, right)), mode="edge")
+def _repeat_edge(mask: np.ndarray, target: np.ndarray) -> None:
+    """Write a mask, and repeat its last row and column."""
+    height, width = mask.shape
+    target[:height, :width] = mask
+    target[:height, width:] = mask[:, -1:]
+    target[height:] = target[height - 1]
 
 
 def _check_finite(finite: bool) -> None:

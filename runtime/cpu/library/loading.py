@@ -39,11 +39,13 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("convolve_map_f32", "convolve_map_i8", "convolve_map_bf16"), (_POINTER, _POINTER)),
     "add_doubled_f32": (_POINTER, _POINTER),
     **dict.fromkeys(("find_mask_f32", "find_mask_i8", "find_mask_bf16"), (_POINTER, _POINTER)),
-    "read_planes_f32": (_POINTER, _POINTER, _INT, _INT, _POINTER, _INT),
+    "read_planes_f32": (_POINTER, _POINTER, _LONG, _LONG, _INT, _INT, _POINTER, _INT),
     "halve_pixels_f32": (_POINTER, _POINTER, _INT, _INT, _POINTER),
     "finish_planes_f32": (_POINTER, _POINTER),
 }
 """Arguments of each function; the first is the pool of threads, which may be null where weights are packed."""
+_COUNTING = ("count_rows", "finish_planes_f32")
+"""Functions that return a number."""
 
 _LOADED: dict[tuple[Path, str | None], Library] = {}
 _LOCK = threading.Lock()
@@ -79,7 +81,8 @@ class Library:
             raise UserError(
                 f"cannot load the kernels of the backend cpu: {error}; delete {path}, and they are compiled again"
             ) from error
-        self._functions["count_rows"].restype = _LONG
+        for name in _COUNTING:
+            self._functions[name].restype = _LONG
         self.lanes = self._ask("lanes_f32")
         """Number of float32 values in a vector."""
         self.zero_step = self._ask("zero_i8")

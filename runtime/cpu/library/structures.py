@@ -172,9 +172,9 @@ class Finish(ctypes.Structure):
     """Sum of a picture and its residual, see plugins/cpu/pictures.h."""
 
     _fields_ = [
-        *_fields(_POINTER, "planes", "residual", "place"),
-        *_fields(_LONG, "rows"),
-        *_fields(_INT, "height", "width", "stride"),
+        *_fields(_POINTER, "pixels", "residual", "place", "out"),
+        *_fields(_LONG, "rows", "size", "next"),
+        *_fields(_INT, "width", "stride", "top", "left", "bottom", "right"),
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..library import Library
-from ..library.structures import Factors
+from ..library.structures import Factors, RowConvolution
 from .forms import FLOAT, Form, to_halves
 
 STEP = 8
@@ -81,6 +81,16 @@ class Layer:
     def describe_factors(self) -> Factors:
         """Describe the factors to a kernel."""
         return Factors(self.bias.ctypes.data, self.scale.ctypes.data, self.above.ctypes.data)
+
+    def describe_rows(self, slope: float) -> RowConvolution:
+        """Describe a convolution of rows, without its rows.
+
+        Args:
+            slope: factor of negative results.
+        """
+        call = RowConvolution(None, self.weight.ctypes.data, self.describe_factors())
+        call.inputs, call.outputs, call.kernel, call.slope = self.inputs, self.outputs, self.kernel, slope
+        return call
 
 
 def pack_rows(library: Library, given: Weights, *, folded: bool = False) -> Layer:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..library import Library, ThreadPool
+
 _FLOAT = 4
 
 
@@ -76,6 +78,20 @@ class Map:
 def floats_of(height: int, width: int, stride: int, border: int) -> int:
     """Return the values of a map with its border."""
     return (height + 2 * border) * (width + 2 * border) * stride
+
+
+def read_planes(library: Library, pool: ThreadPool, planes: np.ndarray, first: int, border: int = 0) -> None:
+    """Copy a picture into a map with its border.
+
+    Args:
+        library: the kernels.
+        pool: threads that compute.
+        planes: [3, H, W] float32, whose lines are contiguous.
+        first: address of the map's first pixel, [H, W, 3] float32.
+        border: pixels of zeros on each side.
+    """
+    size, line = (step // _FLOAT for step in planes.strides[:2])
+    library.read_planes_f32(pool.handle, planes.ctypes.data, size, line, *planes.shape[1:], first, border)
 
 
 def interleave(planes: np.ndarray, stride: int) -> np.ndarray:

@@ -21,7 +21,7 @@ struct SpairPool;
     X(pack_f32) X(pack_i8) X(pack_bf16) X(round_values) X(read_bytes) X(write_bytes) X(list_rows) X(convolve_rows_f32) X(convolve_rows_i8) \
     X(convolve_rows_bf16) X(attend_rows_f32) X(measure_moments_f32) X(add_keys_f32) X(lift_rows_f32) X(convolve_map_f32) \
     X(convolve_map_i8) X(convolve_map_bf16) X(add_doubled_f32) X(find_mask_f32) X(find_mask_i8) X(find_mask_bf16) \
-    X(finish_planes_f32) X(sum_taps_f32)
+    X(sum_taps_f32)
 
 extern "C" {
 SpairPool* spair_pool_open(int);
@@ -32,8 +32,9 @@ STRUCTURED(DECLARE)
 void KERNEL(halve_mask)(SpairPool*, const uint8_t*, int, int, uint8_t*);
 void KERNEL(grow_mask)(SpairPool*, const uint8_t*, int, int, uint8_t*);
 int64_t KERNEL(count_rows)(SpairPool*, const void*);
+int64_t KERNEL(finish_planes_f32)(SpairPool*, const void*);
 void KERNEL(find_parents)(SpairPool*, const int32_t*, int64_t, int, const int32_t*, int32_t*);
-void KERNEL(read_planes_f32)(SpairPool*, const float*, int, int, float*, int);
+void KERNEL(read_planes_f32)(SpairPool*, const float*, int64_t, int64_t, int, int, float*, int);
 void KERNEL(halve_pixels_f32)(SpairPool*, const float*, int, int, float*);
 }
 
@@ -76,11 +77,13 @@ int main(int argc, char** argv) {
     const std::map<std::string, std::function<void()>> functions = {
         STRUCTURED(ENTRY)
         {"count_rows", [&] { result = KERNEL(count_rows)(pool, a); }},
+        {"finish_planes_f32", [&] { result = KERNEL(finish_planes_f32)(pool, a); }},
         {"halve_mask", [&] { KERNEL(halve_mask)(pool, at<uint8_t>(a, 0), a[1], a[2], at<uint8_t>(a, 3)); }},
         {"grow_mask", [&] { KERNEL(grow_mask)(pool, at<uint8_t>(a, 0), a[1], a[2], at<uint8_t>(a, 3)); }},
         {"find_parents",
          [&] { KERNEL(find_parents)(pool, at<int32_t>(a, 0), a[1], a[2], at<int32_t>(a, 3), at<int32_t>(a, 4)); }},
-        {"read_planes_f32", [&] { KERNEL(read_planes_f32)(pool, at<float>(a, 0), a[1], a[2], at<float>(a, 3), a[4]); }},
+        {"read_planes_f32",
+         [&] { KERNEL(read_planes_f32)(pool, at<float>(a, 0), a[1], a[2], a[3], a[4], at<float>(a, 5), a[6]); }},
         {"halve_pixels_f32", [&] { KERNEL(halve_pixels_f32)(pool, at<float>(a, 0), a[1], a[2], at<float>(a, 3)); }},
     };
     functions.at(argv[1])();

@@ -136,7 +136,7 @@ def test_pictures_are_read_halved_and_finished(processor, memory, size):
     given, padded = memory.put(planes), memory.empty((size[0] + 4, size[1] + 4, 3))
     inner = padded[2:-2, 2:-2]
     at = padded.reshape(-1)[2 * 3 * (size[1] + 4) + 6 :]
-    processor.run("read_planes_f32", memory, make_call(given, *size, at, 2))
+    processor.run("read_planes_f32", memory, make_call(given, size[0] * size[1], size[1], *size, at, 2))
     np.testing.assert_array_equal(np.moveaxis(inner, -1, 0), planes)
     np.testing.assert_array_equal(padded, np.pad(inner, ((2, 2), (2, 2), (0, 0))))
     pixels, half = memory.put(np.moveaxis(planes, 0, -1)), memory.empty((size[0] // 2, size[1] // 2, 3))
@@ -145,10 +145,38 @@ def test_pictures_are_read_halved_and_finished(processor, memory, size):
     np.testing.assert_allclose(np.moveaxis(half, -1, 0), mean, rtol=0, atol=2e-7)
     rows = Listed(processor, memory, make_mask("half", size))
     residual = memory.put(np.random.default_rng(5).standard_normal((rows.count + 1, 8)))
-    call = Finish(given.ctypes.data, residual.ctypes.data, rows.place.ctypes.data, rows.count, *size, 8)
-    processor.run("finish_planes_f32", memory, call)
+    addresses = (array.ctypes.data for array in (pixels, residual, rows.place, given))
+    call = Finish(*addresses, rows.count, size[0] * size[1], size[1], size[1], 8, 0, 0, *size)
+    assert processor.run("finish_planes_f32", memory, call) == 0
     changed = rows.spread(residual)[:3]
     np.testing.assert_array_equal(given, np.where(rows.mask, np.clip(planes + changed, 0, 1), planes))
+
+
+@pytest.mark.parametrize("failing", [0, 2])
+def test_parts_of_pictures_are_read_and_cores_finished(processor, memory, failing):
+    """A window is a part of larger planes, and its core a part of the window; NaN outside of it does not count."""
+    random, window, size = np.random.default_rng(8), (slice(None), slice(3, 9), slice(2, 12)), (6, 10)
+    planes = random.random((3, 14, 20)).astype(np.float32)
+    given, pixels = memory.put(planes), memory.empty((*size, 3))
+    processor.run("read_planes_f32", memory, make_call(given, 14 * 20, 20, *size, pixels, 0))
+    np.testing.assert_array_equal(np.moveaxis(pixels, -1, 0), planes[:, :6, :10])
+    processor.run("read_planes_f32", memory, make_call(given[window], 14 * 20, 20, *size, pixels, 0))
+    np.testing.assert_array_equal(np.moveaxis(pixels, -1, 0), planes[window])
+    rows, core = Listed(processor, memory, make_mask("half", size)), (slice(None), slice(2, 5), slice(1, 8))
+    residual = memory.put(random.standard_normal((rows.count + 1, 8)))
+    inside = np.zeros((1, *size), bool)
+    inside[core] = True
+    numbers = rows.numbers[None, 1:-1, 1:-1]
+    residual[numbers[inside & (numbers > 0)][0], :failing] = np.nan
+    residual[numbers[~inside & (numbers > 0)][0], :2] = np.nan
+    out = memory.put(np.full((3, 12, 16), -1.0))
+    addresses = (array.ctypes.data for array in (pixels, residual, rows.place, out[:, 5:, 4:]))
+    call = Finish(*addresses, rows.count, 12 * 16, 16, size[1], 8, 2, 1, 5, 8)
+    assert processor.run("finish_planes_f32", memory, call) == failing
+    expected = np.full((3, 12, 16), -1.0, np.float32)
+    sums = np.clip(planes[window] + rows.spread(residual)[:3], 0, 1)
+    np.copyto(expected[:, 5:8, 4:11], sums[core], where=numbers[core] > 0)
+    np.testing.assert_array_equal(out, expected)
 
 
 @pytest.mark.parametrize("size", [(6, 14), (4, 78)])
