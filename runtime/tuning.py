@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .bounds.files import read_text
 from .bounds.values import parse_json
-from .bundle.reader import Bundle
+from .bundle.reader import DERIVED_FROM, Bundle
 from .cache import cache_file
 from .errors import UserError
 from .files import write_atomically
@@ -95,7 +95,7 @@ def load_tuning(bundle: Bundle, precision: str, threads: int | None, *, backend:
 def _path(bundle: Bundle, precision: str, threads: int | None, backend: str) -> Path:
     import onnxruntime
 
-    graphs = bundle.manifest.graphs.get(precision, {})
+    graphs = bundle.manifest.graphs.get(DERIVED_FROM.get(precision, precision), {})
     key = {
         "graphs": {part: bundle.manifest.files[path] for part, path in graphs.items()},
         "backend": backend,
@@ -104,4 +104,6 @@ def _path(bundle: Bundle, precision: str, threads: int | None, backend: str) -> 
         "threads": threads,
         "onnxruntime": onnxruntime.__version__,
     }
+    if precision in DERIVED_FROM:  # all others are told apart by their graphs
+        key["precision"] = precision
     return cache_file("tuning", key)

@@ -157,7 +157,7 @@ def measure_on_cpu(
     from ...runtime.profiling import profile as work
     from ...runtime.profiling.energy.cpu import measure_energy
 
-    if store and any(bundle.has_graph(setting.precision, "net_r_packed") for setting in plan.settings):
+    if store and any(work.is_tuned(bundle, setting) for setting in plan.settings):
         check_cache()
     with working("profiling") as progress:
         found = work.measure(bundle, source, plan, progress, layers=layers, store=store)

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backends.onnxruntime import OnnxGraph
-from ..bundle.reader import Bundle
+from ..bundle.reader import DERIVED_FROM, Bundle
+from ..cpu.comparison import FLIPPED, TOLERANCES
 from ..pixels import from_network, to_network
 from ..restorer import Restorer
 from ..tiling.planning import PathChoice
+from .gates import DIFFERING
 from .masks import make_mask
 
 Run = Callable[[np.ndarray], np.ndarray]
@@ -23,6 +25,9 @@ TOLERANCE = 1e-4
 
 COARSE_TOLERANCE = 2 / 255
 """Largest difference allowed in fp16 and int8: two 8-bit steps, because rounding depends on the order of sums."""
+
+_LARGEST_VALUE = 1.0
+"""Largest value of a picture, to which `TOLERANCES` are relative."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +45,29 @@ class RunSetting:
     @property
     def tolerance(self) -> float:
         """Largest difference allowed, as a share of full scale."""
+        if self.precision in DERIVED_FROM:
+            return (1.0 + _LARGEST_VALUE) * TOLERANCES[self.precision]
         return TOLERANCE if self.precision == "fp32" else COARSE_TOLERANCE
+
+    @property
+    def differing(self) -> float:
+        """Share of samples that may differ under found masks."""
+        return FLIPPED[1] if self.precision in DERIVED_FROM else DIFFERING
+
+    @property
+    def graphs(self) -> str:
+        """Precision of the graphs that give dense results.
+
+        Derived precisions have no graphs of their own.
+        """
+        return DERIVED_FROM.get(self.precision, self.precision)
 
     def open_restorer(self, bundle: Bundle, tile_path: PathChoice = "auto") -> Restorer:
         """Open a bundle on the CPU, see `Restorer.open`."""
         return Restorer.open(
             bundle.path,
             backend="onnxruntime" if tile_path == "dense" else self.backend,
-            precision=self.precision,
+            precision=self.graphs if tile_path == "dense" else self.precision,
             threads=self.threads,
             tile=self.tile,
             tile_path=tile_path,
@@ -69,7 +89,7 @@ def open_baseline(bundle: Bundle, setting: RunSetting) -> Iterator[Run]:
         UserError: the bundle has no such graph.
     """
     gated = is_gated(bundle)
-    file = bundle.graph(setting.precision, "model")
+    file = bundle.graph(setting.graphs, "model")
     with OnnxGraph(file, threads=setting.threads, as_written=True) as graph:
 
         def run(image: np.ndarray) -> np.ndarray:

@@ -78,7 +78,8 @@ def measure_masks(
         runs |= {case.key: partial(restorer, pixels, mask=case.mask) for case in cases}
         pictures: dict[Hashable, np.ndarray] = {}
         first = _run_first({FOUND: runs[FOUND], **runs}, pictures, progress, clock)
-        differing = check_baseline("the network's own mask", pictures.pop(FOUND), pictures.pop(DENSE))
+        found, whole_picture = pictures.pop(FOUND), pictures.pop(DENSE)
+        differing = check_baseline("the network's own mask", found, whole_picture, setting.differing)
         watch = _Watch(pixels, cases, progress, gated=is_gated(bundle))
         times = take_turns(
             runs, lambda key: effort.dense if key == DENSE else effort.adaptive, seen=watch.see, clock=clock

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..bundle.reader import DERIVED_FROM
+
 if TYPE_CHECKING:
     from .. import Bundle
     from ..clock import ReportProgress
@@ -133,21 +135,13 @@ class _Measurement:
         from .costs import measure_tuning
 
         setting, entries = self._setting, []
-        for backend in self._tuned():
+        for backend in _list_tuned(self._bundle, setting):
             self._report("tuning for this machine")
             tuning = measure_tuning(self._bundle, setting.precision, setting.threads, backend=backend)
             path = self._store(tuning, backend) if store else None
             costs = {**asdict(tuning), "crossover": tuning.crossover, "stored": path and str(path)}
             entries.append({"backend": backend, **costs})
         return entries
-
-    def _tuned(self) -> list[str]:
-        """List the backends whose costs decide something.
-
-        Where the kernels restore, "auto" weighs their costs against those of ONNX Runtime.
-        """
-        graphs = ["onnxruntime"] if self._bundle.has_graph(self._setting.precision, "net_r_packed") else []
-        return ([CPU] if self._setting.backend == CPU else []) + graphs
 
     def _store(self, tuning: Tuning, backend: str) -> Path:
         from ..tuning import save_tuning
@@ -212,6 +206,20 @@ class _Measurement:
         return make_cases(self._plan.shapes, self._plan.densities, size.height, size.width)
 
 
+def _list_tuned(bundle: Bundle, setting: RunSetting) -> list[str]:
+    """List the backends whose costs decide something.
+
+    Where the kernels restore, "auto" weighs their costs against those of ONNX Runtime.
+    """
+    graphs = ["onnxruntime"] if bundle.has_graph(setting.precision, "net_r_packed") else []
+    return ([CPU] if setting.backend == CPU else []) + graphs
+
+
+def is_tuned(bundle: Bundle, setting: RunSetting) -> bool:
+    """Tell whether a profile measures costs that are stored."""
+    return bool(_list_tuned(bundle, setting))
+
+
 def as_float(pixels: np.ndarray) -> np.ndarray:
     """Convert pixels of any type to float32 in 0..1."""
     return pixels if pixels.dtype == np.float32 else pixels / np.float32(np.iinfo(pixels.dtype).max)
@@ -254,10 +262,11 @@ def open_checked(path: Path, precisions: Sequence[str], *, expect_digest: Collec
     bundle = Bundle.open(path, expect_digest=expect_digest)
     needed = ("net_l", "net_r", "model") if bundle.manifest.kind == "spair" else ("model",)
     for precision in precisions:
-        for part in dict.fromkeys((*needed, *bundle.manifest.graphs.get(precision, ()))):
-            bundle.graph(precision, part)
+        stored = DERIVED_FROM.get(precision, precision)
+        for part in dict.fromkeys((*needed, *bundle.manifest.graphs.get(stored, ()))):
+            bundle.graph(stored, part)
         if bundle.manifest.kind == "spair":
-            bundle.check_whole(precision)
+            bundle.check_whole(stored)
     return bundle
 
 
@@ -270,7 +279,7 @@ def choose_backends(bundle: Bundle, plan: ProfilePlan, backend: str) -> ProfileP
         backend: "onnxruntime", "cpu", or "auto", which takes for each setting what `Restorer.open` would take.
 
     Raises:
-        UserError: the backend cpu cannot run the bundle in a setting.
+        UserError: the backend cpu cannot run the bundle in a setting, or another one a precision that has no graphs.
     """
     from ..cpu.choice import refuse_kernels
     from ..cpu.opening import check_choice
@@ -281,8 +290,10 @@ def choose_backends(bundle: Bundle, plan: ProfilePlan, backend: str) -> ProfileP
         if backend == "auto":
             reason = refuse_kernels(bundle, setting.precision, threads=setting.threads, path="auto")
             chosen = "onnxruntime" if reason else CPU
-        elif backend == CPU:
-            check_choice(bundle, setting.precision, "auto")
+        if chosen == CPU:
+            check_choice(bundle, setting.graphs, "auto")
+        elif setting.precision in DERIVED_FROM:
+            bundle.graph(setting.precision, "net_r")  # which says why there is none
         settings.append(replace(setting, backend=chosen))
     return replace(plan, settings=tuple(settings))
 

@@ -31,6 +31,16 @@ def test_a_measurement_is_kept_for_these_graphs_threads_and_precision_only(bundl
     assert load_tuning(other, "fp32", 2) is None
 
 
+def test_precisions_without_graphs_are_told_apart(bundles, own_cache):
+    """By what they are derived from, too."""
+    bundle, other = bundles.packed(0.5), bundles.spair()
+    save_tuning(bundle, "bf16", 1, KNOWN)
+    assert load_tuning(bundle, "bf16", 1) == KNOWN
+    assert load_tuning(bundle, "int8-bf16", 1) is None
+    assert load_tuning(bundle, "fp32", 1) is None
+    assert load_tuning(other, "bf16", 1) is None
+
+
 def test_a_restorer_plans_with_what_was_measured(bundles, own_cache):
     bundle = bundles.packed(0.5)
     save_tuning(bundle, "fp32", 1, KNOWN)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from spair.runtime import GateError
+from spair.runtime.profiling.cases import RunSetting
 from spair.runtime.profiling.gates import DIFFERING, check_baseline, check_clean, check_same
 
 
@@ -97,3 +98,15 @@ def test_the_share_that_may_differ_is_one_in_a_thousand():
 def test_samples_that_are_no_numbers_differ_from_the_baseline(picture, value):
     with pytest.raises(GateError, match=r"100\.00 % of the samples differ"):
         check_baseline("p", np.full_like(picture, value), picture)
+
+
+def test_precisions_that_are_derived_may_flip_more_of_the_mask():
+    setting, dense = RunSetting("bf16", backend="cpu"), np.zeros((100, 100), np.uint8)
+    adaptive = dense.copy()
+    adaptive[:1] = 9
+    with pytest.raises(GateError, match="1.00 % of the samples differ"):
+        check_baseline("p", adaptive, dense, RunSetting("fp32").differing)
+    assert check_baseline("p", adaptive, dense, setting.differing) == pytest.approx(0.01)
+    assert setting.graphs == "fp32" and RunSetting("int8-bf16").graphs == "int8"
+    with pytest.raises(GateError, match="allowed 5.0 %"):
+        check_baseline("p", np.full_like(dense, 9), dense, setting.differing)
