@@ -44,7 +44,7 @@ def doctor(folders: Folders = None, clean: Clean = False, as_json: Json = False)
     from ..runtime.bundle.cleaning import list_abandoned
     from ..runtime.cpu import probe as kernels
     from ..runtime.machine import checks
-    from ..runtime.machine.probes import PROBES
+    from ..runtime.machine.probes import PROBES, Probe
     from ..runtime.machine.report import describe_board, describe_machine
     from ..runtime.trust import describe_trusted
 
@@ -52,7 +52,7 @@ def doctor(folders: Folders = None, clean: Clean = False, as_json: Json = False)
         backends = {name: probe()._asdict() for name, probe in PROBES.items()}
         progress("looking for the kernels of the backend cpu, which are compiled once")
         backends["cpu"] = kernels.probe_kernels()._asdict()
-        auto = kernels.choose_here()._asdict()
+        auto = kernels.choose_here(Probe(**backends["onnxruntime"]))._asdict()
         progress("asking what GPUs need")
         found = {name: probe._asdict() for name, probe in checks.check_gpu_software().items()}
         report: dict[str, Any] = {
@@ -92,7 +92,8 @@ def _show(report: dict[str, Any], console: Console) -> None:
 
     console.print(_make_table("backend", report["backends"]))
     auto = report["auto"]
-    console.print(f"auto takes {auto['backend']}: {auto['reason']}", soft_wrap=True)
+    choice = "nothing works without a GPU" if auto["backend"] == "none" else f"auto takes {auto['backend']}"
+    console.print(f"{choice}: {auto['reason']}", soft_wrap=True)
     console.print()
     # A machine that is no Jetson has nothing to say about one.
     rows = {k: v for k, v in report["checks"].items() if k != "jetson" or v["version"]}

@@ -17,6 +17,7 @@ class AutoChoice(NamedTuple):
     """Backend that "auto" takes on this processor."""
 
     backend: str
+    """Name of the backend; "none" where no backend works."""
     reason: str
 
 
@@ -38,12 +39,17 @@ def probe_kernels() -> Probe:
     return Probe(True, library.instructions.title, f"kernels of our own for --backend cpu, {made}")
 
 
-def choose_here() -> AutoChoice:
+def choose_here(graphs: Probe) -> AutoChoice:
     """Say which backend "auto" takes here.
 
     It is about bundles in FP32 that have a row program. Engines for a GPU come before it. The kernels are loaded for
     that, which may compile them.
+
+    Args:
+        graphs: answer of ONNX Runtime, without which the kernels do not run either: they are compared with it.
     """
+    if not graphs.ok:
+        return AutoChoice("none", f"the kernels of the backend cpu are compared with ONNX Runtime, and {graphs.reason}")
     reason = refuse_machine()
     if reason is not None:
         return AutoChoice("onnxruntime", reason)

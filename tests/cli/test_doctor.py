@@ -13,6 +13,8 @@ from spair.runtime.machine.report import describe_board
 from tests.runtime.machine.board.trees import ORIN_NX, write
 from tests.temporary.dead import left_by_the_dead
 
+CHOOSE = kernels.choose_here
+
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
@@ -21,7 +23,7 @@ def quick(monkeypatch, tmp_path):
     found = {"pycuda": Probe(False, None, "pip install [it]"), "driver": Probe(True, "CUDA 12.6", None)}
     monkeypatch.setattr(checks, "check_gpu_software", lambda: found)
     monkeypatch.setattr(kernels, "probe_kernels", lambda: Probe(False, None, "there is no C++ compiler"))
-    monkeypatch.setattr(kernels, "choose_here", lambda: kernels.AutoChoice("onnxruntime", "why [so]"))
+    monkeypatch.setattr(kernels, "choose_here", lambda graphs: kernels.AutoChoice("onnxruntime", "why [so]"))
 
 
 def test_json_has_the_keys_of_the_design(spair, monkeypatch, tmp_path):
@@ -43,21 +45,33 @@ def test_json_has_the_keys_of_the_design(spair, monkeypatch, tmp_path):
 
 def test_people_see_each_backend_with_its_reason(spair, monkeypatch):
     monkeypatch.setattr(
-        probes, "PROBES", {"good": lambda: Probe(True, "1.0", None), "bad": lambda: Probe(False, None, "why [x]")}
+        probes,
+        "PROBES",
+        {"onnxruntime": lambda: Probe(True, "1.0", None), "bad": lambda: Probe(False, None, "why [x]")},
     )
     done = spair("doctor")
     assert done.code == 0
     lines = [line.split() for line in done.out.splitlines()]
-    assert ["good", "yes", "1.0"] in lines and ["bad", "no", "–", "why", "[x]"] in lines
+    assert ["onnxruntime", "yes", "1.0"] in lines and ["bad", "no", "–", "why", "[x]"] in lines
     assert ["cpu", "no", "–", "there", "is", "no", "C++", "compiler"] in lines
     assert ["driver", "yes", "CUDA", "12.6"] in lines and ["pycuda", "no", "–", "pip", "install", "[it]"] in lines
     assert "auto takes onnxruntime: why [so]" in done.out
     assert "0 trusted files with code, listed in " in done.out
 
 
+def test_an_onnx_runtime_that_crashes_is_not_chosen(spair, monkeypatch):
+    monkeypatch.setattr(kernels, "choose_here", CHOOSE)
+    monkeypatch.setattr(probes, "PROBES", {"onnxruntime": lambda: Probe(False, None, "it crashed [so]")})
+    done = spair("doctor")
+    assert done.code == 0 and "auto takes" not in done.out
+    reason = "the kernels of the backend cpu are compared with ONNX Runtime, and it crashed [so]"
+    assert f"nothing works without a GPU: {reason}" in done.out
+    assert spair("doctor", "--json").json["auto"] == {"backend": "none", "reason": reason}
+
+
 @pytest.mark.parametrize("version", [None, "36.4.3"])
 def test_only_a_jetson_is_told_about_jetsons(spair, monkeypatch, version):
-    monkeypatch.setattr(probes, "PROBES", {})
+    monkeypatch.setattr(probes, "PROBES", {"onnxruntime": lambda: Probe(True, "1.0", None)})
     monkeypatch.setattr(checks, "check_gpu_software", lambda: {"jetson": Probe(True, version, "words")})
     rows = [line.split() for line in spair("doctor").out.splitlines()]
     assert (["jetson", "yes", "36.4.3", "words"] in rows) is (version is not None)
@@ -66,7 +80,7 @@ def test_only_a_jetson_is_told_about_jetsons(spair, monkeypatch, version):
 
 
 def test_a_list_that_cannot_be_used_is_said(spair, monkeypatch, tmp_path):
-    monkeypatch.setattr(probes, "PROBES", {})
+    monkeypatch.setattr(probes, "PROBES", {"onnxruntime": lambda: Probe(True, "1.0", None)})
     (tmp_path / "cache").mkdir(mode=0o700)
     (tmp_path / "cache" / "trusted.json").touch(mode=0o600)
     (tmp_path / "cache" / "trusted.json").write_text("{")
@@ -75,7 +89,7 @@ def test_a_list_that_cannot_be_used_is_said(spair, monkeypatch, tmp_path):
 
 
 def test_leftovers_are_told_and_cleaned(spair, monkeypatch, tmp_path):
-    monkeypatch.setattr(probes, "PROBES", {})
+    monkeypatch.setattr(probes, "PROBES", {"onnxruntime": lambda: Probe(True, "1.0", None)})
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cache").mkdir()
@@ -103,7 +117,7 @@ def test_folders_are_for_cleaning(spair, tmp_path):
 
 
 def test_a_board_is_shown_with_its_findings_and_their_commands(spair, monkeypatch, tmp_path):
-    monkeypatch.setattr(probes, "PROBES", {})
+    monkeypatch.setattr(probes, "PROBES", {"onnxruntime": lambda: Probe(True, "1.0", None)})
     root = write(tmp_path / "board", ORIN_NX)
     monkeypatch.setattr(machine_report, "describe_board", lambda: describe_board(root))
     lines = spair("doctor").out.splitlines()
@@ -118,6 +132,6 @@ def test_a_board_is_shown_with_its_findings_and_their_commands(spair, monkeypatc
 
 
 def test_another_machine_has_no_board(spair, monkeypatch, tmp_path):
-    monkeypatch.setattr(probes, "PROBES", {})
+    monkeypatch.setattr(probes, "PROBES", {"onnxruntime": lambda: Probe(True, "1.0", None)})
     monkeypatch.setattr(machine_report, "describe_board", lambda: describe_board(tmp_path))
     assert spair("doctor", "--json").json["board"] is None and "advice" not in spair("doctor").out

@@ -7,6 +7,9 @@ from spair.runtime.cpu.library import load_library, loading
 from spair.runtime.cpu.library.sets import list_local_sets
 from spair.runtime.cpu.probe import choose_here, probe_kernels
 from spair.runtime.errors import UserError
+from spair.runtime.machine.probes import Probe
+
+GRAPHS = Probe(True, "1.22.0", None)
 
 
 @pytest.fixture
@@ -42,11 +45,19 @@ def test_a_failure_is_the_reason(monkeypatch, compiler):
 def test_the_choice_of_this_processor_has_a_reason(compiler, monkeypatch):
     title = load_library().instructions.title
     monkeypatch.setattr(choice, "FASTER_SETS", (load_library().instructions.name,))
-    assert choose_here() == ("cpu", f"its kernels for {title} give the picture of ONNX Runtime sooner, in fp32")
+    assert choose_here(GRAPHS) == ("cpu", f"its kernels for {title} give the picture of ONNX Runtime sooner, in fp32")
     monkeypatch.setattr(choice, "FASTER_SETS", ())
-    assert choose_here().backend == "onnxruntime" and f"the kernels for {title} were not yet" in choose_here().reason
+    found = choose_here(GRAPHS)
+    assert found.backend == "onnxruntime" and f"the kernels for {title} were not yet" in found.reason
 
 
 def test_without_kernels_the_choice_is_onnx_runtime(no_compiler):
-    found = choose_here()
+    found = choose_here(GRAPHS)
     assert found.backend == "onnxruntime" and "there is no C++ compiler" in found.reason
+
+
+def test_where_onnx_runtime_does_not_import_nothing_is_chosen(compiler):
+    """The kernels are compared with it whenever a bundle is opened."""
+    reason = "the Python package onnxruntime does not import: it crashed"
+    found = choose_here(Probe(False, None, reason))
+    assert found.backend == "none" and found.reason.endswith(reason)
