@@ -159,10 +159,10 @@ AREAS = (
         "The kernels of `--backend cpu` for AVX-512, VNNI, AVX-512 BF16 and AMX run only where the processor has them, "
         "so a run of the tests on another processor says nothing of them. How fast those for NEON are is not known. No "
         "real ARM processor ran them.",
-        "All tests of the kernels passed on a Xeon with AMX, and on an EPYC with AVX-512, VNNI and BF16. Those for NEON "
-        "with and without dot products and BF16 run on an emulated processor (QEMU), where `make aarch64` also installs the "
-        "wheel for ARM in a Debian and restores pictures. Opening a bundle compares every layer with ONNX Runtime, so "
-        "that wrong kernels are not used.",
+        "All tests of the kernels passed on a Xeon with AMX, and on an EPYC with AVX-512, VNNI and BF16. Those for "
+        "NEON with and without dot products and BF16 run on an emulated processor (QEMU), where `make aarch64` also "
+        "installs the wheel for ARM in a Debian and restores pictures. Opening a bundle compares every layer with ONNX "
+        "Runtime, so that wrong kernels are not used.",
         ("spair doctor", "python -m pytest tests/plugins/cpu tests/runtime/cpu", "make aarch64"),
     ),
 )

@@ -185,7 +185,13 @@ class Library:
 
 
 def _zeros(count: int) -> np.ndarray:
-    """Return words at a cache line, so that no vector of weights crosses one."""
+    """Make an array that begins at a cache line.
+
+    Vectors of weights then cross none.
+
+    Args:
+        count: words of 32 bits.
+    """
     raw = np.zeros(_WORD * count + _LINE, np.uint8)
     start = -raw.ctypes.data % _LINE
     return raw[start : start + _WORD * count].view(np.int32)

@@ -22,6 +22,7 @@ from tests.runtime.engine.pictures import draw
 
 ON_GRAPHS = ("--backend", "onnxruntime")
 SMALL = ("--size", "56x40", "--densities", "0.1,1", "--masks", "streak,blob", "--threads", 1, "--repeat", 1, *ON_GRAPHS)
+TINY = ("--size", "56x40", "--densities", "0.3", "--masks", "blob", "--threads", 1, "--repeat", 1)
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +51,24 @@ def foreign_bundle(spair, foreign, tmp_path):
     done = spair("export", foreign.checkpoint, "--factory", foreign.factory, "--picture", 0, "--out", out)
     assert done.code == 0, done.err
     return out
+
+
+def test_a_precision_without_graphs_is_compared_with_what_it_is_derived_from(
+    spair, tiny_bundle, kernels, no_process, monkeypatch, tmp_path
+):
+    """As `spair restore`, it runs on the kernels, whether they are named or not."""
+    monkeypatch.setenv("SPAIR_CACHE", str(tmp_path / "cache"))
+    done = spair("profile", tiny_bundle, *TINY, "--precision", "bf16", "--json")
+    assert done.code == 0, done.err
+    (check,) = done.json["checks"]
+    assert (check["precision"], check["backend"]) == ("bf16", "cpu")
+    assert 1e-4 < check["max_abs"] <= check["tolerance"] < 0.1, "rounded otherwise than the graphs of fp32"
+    assert {row["precision"] for row in done.json["rows"]} == {"bf16"}
+    assert [graph["graph"] for graph in done.json["layers"]] == ["net_l (kernels)", "net_r (kernels)"]
+    assert [tuning["backend"] for tuning in done.json["tuning"]] == ["cpu"]
+    refused = spair("profile", tiny_bundle, *TINY, "--precision", "bf16", "--backend", "onnxruntime")
+    refused.refused("has no bf16 graphs.*--backend cpu alone")
+    spair("profile", tiny_bundle, *TINY, "--precision", "int8-bf16").refused("has no int8 graphs")
 
 
 def test_json_has_the_keys_of_the_design(spair, tiny_bundle):
