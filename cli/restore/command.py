@@ -115,7 +115,7 @@ def restore(
     path = choose_path(force_dense, force_packed)
     execution = Execution(precision, backend, threads, tile, path, trust_code, read_expected(expect_digest))
     if source is not None:
-        limits = _read_limits(retries, frames, seconds, (codec, crf, preset))
+        limits = _read_limits(retries, frames, seconds, (codec, crf, preset, reuse))
         restore_source(model, execution, source, out, limits, max_pixels, as_json)
         return
     cluster = _read_cluster(ray, actors)
@@ -178,7 +178,10 @@ def _run(
 
 
 def _read_limits(
-    retries: int | None, frames: int | None, seconds: float | None, video: tuple[str | None, int | None, str | None]
+    retries: int | None,
+    frames: int | None,
+    seconds: float | None,
+    video: tuple[str | None, int | None, str | None, str],
 ) -> LiveOptions:
     """Check the options of a camera or stream.
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from ..shared.failures import FAILED
 from ..shared.frames import watching
 from ..shared.models import Execution, open_model
-from ..shared.output import deliver, number, tell
+from ..shared.output import deliver, note, number, tell
 from ..shared.places import check_writable, make_folder
 from ..shared.process.ending import BROKEN_PIPE, silence
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _FOR_SOURCES = ("retries", "frames", "seconds")
 _FOR_FILES = (
-    "recursive", "save_mask", "skip_existing", "reuse", "format", "quality", "suffix", "float_range", "accept_damaged",
+    "recursive", "save_mask", "skip_existing", "format", "quality", "suffix", "float_range", "accept_damaged",
     "ray", "actors",
 )  # fmt: skip
 """Names of options."""
@@ -175,4 +175,10 @@ def show_live(report: dict[str, Any], console: Console) -> None:
         console.print(f"{report['damaged']} frames could not be decoded")
     why = f": {report['backend_reason']}" if report["backend_reason"] else ""
     console.print(f"restored on {report['backend']}{why}", soft_wrap=True)
+    if report["reused"]:
+        console.print(
+            f"{number(100 * report['reused'], 1, ' %')} of the distorted pixels were taken from earlier frames"
+        )
+    if report["note"]:
+        note(report["note"])
     console.print(f"stopped after {number(report['seconds'], 1)} s: {report['stopped']}")

@@ -121,7 +121,7 @@ Crf = Annotated[
 Reuse = Annotated[
     Literal["off", "safe", "fast"],
     typer.Option(
-        help="Take distorted pixels of videos from earlier frames where the scene stands still.",
+        help="Take distorted pixels of videos and cameras from earlier frames where the scene stands still.",
         rich_help_panel=VIDEO,
     ),
 ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..video.options import VideoOptions
-from ..video.restoring import RestoreFunction
+from ..video.restoring import RestoreFunction, begin_scene, in_scene, note_reuse
 from .output import Output
 from .plans import place_frame, plan_live
 from .sinks import STREAM_SUFFIX, LiveFrame, Sink, VideoSink
@@ -18,6 +18,8 @@ from .sources.frames import CapturedFrame, Clock
 
 RETRIES = 10
 """Attempts to open a lost source where none are given: about three minutes."""
+STALE_SECONDS = 10.0
+"""Seconds without a frame after which the one before says nothing any more about what stands still."""
 END, FRAMES, SECONDS, LOST, CLOSED, INTERRUPTED = "end", "frames", "seconds", "lost", "closed", "interrupted"
 """Reasons why a run stopped: the source's own end, either limit, a loss, a reader that is gone, a signal."""
 
@@ -74,7 +76,9 @@ class LiveRestoration:
             announce: called with a sentence at each loss of the source.
             wait: waits some seconds before a lost source is opened again; None for a real wait.
         """
-        self._restorer, self._source, self._sink, self._options, self._clock = restorer, source, sink, options, clock
+        self._scene = begin_scene(options.video, restorer)
+        self._restorer = in_scene(restorer, self._scene)
+        self._source, self._sink, self._options, self._clock = source, sink, options, clock
         self._capture = Capture(
             open_source, options.retries, announce=lambda loss: announce(f"{source}: {loss}"), wait=wait
         )
@@ -82,6 +86,7 @@ class LiveRestoration:
         self._facts: dict[str, Any] = {"width": None, "height": None, "codec": None}
         self._density, self._restored = 0.0, 0
         self._began: float | None = None
+        self._last_time: float | None = None
         self._last_ticks: int | None = None
         self.stopped, self.error = INTERRUPTED, ""
 
@@ -126,11 +131,13 @@ class LiveRestoration:
             "damaged": capture.damaged,
             "reconnects": capture.reconnects,
             "density": self._density / self._restored if self._restored else 0.0,
+            "reused": 0.0 if self._scene is None else self._scene.reused,
             "fps": out.written / seconds if seconds > 0 else 0.0,
             "latency_ms": {f"p{percent}": out.latencies.find_percentile(percent) for percent in (50, 99)},
             "seconds": seconds,
             "stopped": self.stopped,
             "error": self.error,
+            "note": "; ".join(note_reuse(self._options.video, self._scene)),
         }
 
     def _prepare(self, first: CapturedFrame) -> None:
@@ -170,10 +177,17 @@ class LiveRestoration:
         assert self._began is not None
         self._last_ticks = place_frame(frame, one.time - self._began, one.rate, self._last_ticks)
         pixels = self._converter.to_rgb(frame)
+        self._forget_stale(one.time)
         result = self._restorer(pixels)
         self._density += result.density
         self._restored += 1
         return LiveFrame(self._last_ticks, one.time, frame, pixels, result.image)
+
+    def _forget_stale(self, captured: float) -> None:
+        """Begin the scene anew after a silence, when anything may have moved."""
+        if self._scene is not None and self._last_time is not None and captured - self._last_time > STALE_SECONDS:
+            self._scene.forget()
+        self._last_time = captured
 
     def _say_end(self) -> None:
         """Say why no frame follows."""

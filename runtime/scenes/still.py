@@ -39,7 +39,11 @@ class Stillness:
     Where the camera moves, flat parts only seem to rest.
     """
     frames: int
-    """Number of frames after which a cell is computed anew at the latest; cells take turns."""
+    """Number of restored frames after which a cell is computed anew at the latest; cells take turns.
+
+    Frames that a camera dropped in between do not count: each restored frame is compared with the one restored before,
+    so what may add up unseen is a change below the bound in each comparison, however far they are apart.
+    """
 
 
 STILLNESS: Mapping[str, Stillness] = {
@@ -116,6 +120,10 @@ class StillScene:
     def keep(self, restored: np.ndarray) -> None:
         """Keep the restored frame, see `Scene.keep`."""
         self._kept = restored
+
+    def forget(self) -> None:
+        """Let the next frame be computed by itself."""
+        self._kept = None
 
 
 class _Samples(NamedTuple):

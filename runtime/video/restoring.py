@@ -116,10 +116,10 @@ def restore_video(
     encoding = plan_encoding(facts, options, suffix)
     dropped = [*list_losses(facts.samples, encoding.format), *facts.dropped, *check_streams(facts, encoding, suffix)]
     key = None if causes is None else _make_key(facts, encoding, {**causes, "reuse": options.reuse})
-    scene = _begin_scene(options, restorer)
+    scene = begin_scene(options, restorer)
     with explaining_failure(output), keep_segments(output, key) as folder:
         resumed = folder.frames
-        notes, timings = _restore_frames(_in_scene(restorer, scene), facts, encoding, folder, progress)
+        notes, timings = _restore_frames(in_scene(restorer, scene), facts, encoding, folder, progress)
         joining = time.perf_counter()
         with replace_atomically(output) as temporary:
             join(facts, encoding, folder, temporary, suffix)
@@ -127,22 +127,23 @@ def restore_video(
         return _make_record(
             facts, encoding, folder.segments, output=str(output), seconds=time.perf_counter() - started,
             timings=timings, resumed=resumed, dropped=dropped, reused=0.0 if scene is None else scene.reused,
-            note="; ".join([*notes, *_note_reuse(options, scene)]),
+            note="; ".join([*notes, *note_reuse(options, scene)]),
         )  # fmt: skip
 
 
-def _begin_scene(options: VideoOptions, restorer: RestoreFunction) -> StillScene | None:
+def begin_scene(options: VideoOptions, restorer: RestoreFunction) -> StillScene | None:
     """Begin a scene if a video can reuse it."""
     wanted = options.reuse != "off" and getattr(restorer, "keeps_scenes", False)
     return StillScene(STILLNESS[options.reuse]) if wanted else None
 
 
-def _in_scene(restorer: RestoreFunction, scene: StillScene | None) -> RestoreFunction:
+def in_scene(restorer: RestoreFunction, scene: StillScene | None) -> RestoreFunction:
     """Let a restorer take what the scene showed."""
     return restorer if scene is None else partial(cast(Any, restorer), scene=scene)
 
 
-def _note_reuse(options: VideoOptions, scene: StillScene | None) -> Iterator[str]:
+def note_reuse(options: VideoOptions, scene: StillScene | None) -> Iterator[str]:
+    """Say where reuse was asked for and cannot be."""
     if options.reuse != "off" and scene is None:
         yield "nothing was reused, since this network or backend does not restore distorted pixels alone"
 

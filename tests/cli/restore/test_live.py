@@ -32,6 +32,15 @@ def test_a_stream_becomes_a_file_with_a_report(spair, tiny_bundle, tmp_path):
     assert numbers[-1] == 19 and len(numbers) == report["restored"] and report["backend"]
 
 
+def test_what_stands_still_is_reused(spair, tiny_bundle, tmp_path):
+    with StreamServer(make_stream([0] * 20, size=(200, 136))) as server:
+        source = f"tcp://127.0.0.1:{server.port}"
+        words = ["--out", tmp_path / "a.mkv", "--retries", 0, "--reuse", "fast", "--json"]
+        report = spair("restore", tiny_bundle, source, *words).json
+    assert 0 <= report["reused"] < 1 and report["note"] == ""
+    assert report["reused"] > 0 or report["restored"] == 1, "a machine may be too slow for a second frame"
+
+
 def test_people_read_the_same(spair, tiny_bundle, tmp_path):
     with StreamServer(make_stream(range(20))) as server:
         source = f"tcp://127.0.0.1:{server.port}"
@@ -110,7 +119,6 @@ def test_a_stream_is_pushed_on(spair, tiny_bundle):
         (["camera:0", "--out", "folder"], "--out folder is no place for the frames .*give a file"),
         (["camera:0", "--out", "http://host/a"], "frames are not sent to http://"),
         (["camera:0", "--out", "a.mp4", "--recursive"], "--recursive is for files; leave it out"),
-        (["camera:0", "--out", "a.mp4", "--reuse", "safe"], "--reuse is for files; leave it out"),
         (["camera:0", "--out", "a.mp4", "--ray", "local"], "--ray is for files; leave it out"),
         (["camera:0", "--out", "a.mp4", "--seconds", "-1"], "--seconds -1.0 is out of range"),
         (["camera:0", "--out", "a.mp4", "--codec", "divx"], "--codec divx is not written"),

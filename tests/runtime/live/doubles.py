@@ -83,9 +83,10 @@ class Frames:
     damaged = 0
     stop = staticmethod(lambda: False)
 
-    def __init__(self, numbers, *, finite=True, lost=None, size=(WIDTH, HEIGHT), start=0.0, taken=None):
-        self._numbers, self.finite, self._lost, self._size, self._start = numbers, finite, lost, size, start
+    def __init__(self, numbers, *, finite=True, lost=None, size=(WIDTH, HEIGHT), start=0.0, taken=None, times=None):
+        self._numbers, self.finite, self._lost, self._size = numbers, finite, lost, size
         self._taken = taken
+        self._times = times or [start + place / 10 for place in range(len(numbers))]
 
     def __enter__(self):
         return self
@@ -98,7 +99,7 @@ class Frames:
             if self._taken is not None:
                 self._taken(self.stop)
             frame = av.VideoFrame.from_ndarray(draw_frame(number, *self._size), "rgb24")
-            yield CapturedFrame(frame, self._start + place / 10, RATE)
+            yield CapturedFrame(frame, self._times[place], RATE)
         if self._taken is not None:
             self._taken(self.stop)
         if self._lost:
@@ -119,3 +120,23 @@ def open_in_turn(*readers):
         return reader
 
     return open_source
+
+
+class KeptFrames:
+    """Sink that keeps what comes."""
+
+    shown = "memory"
+
+    def __init__(self):
+        self.frames = []
+        self.ended = ""
+
+    def write(self, one):
+        self.frames.append(one)
+        return [one.ticks]
+
+    def finish(self):
+        self.ended = "finished"
+
+    def abandon(self):
+        self.ended = "abandoned"

@@ -6,18 +6,22 @@ import numpy as np
 import pytest
 
 from benchmarks.common.clips import HEIGHT, WIDTH, read_numbers, read_times
+from spair.runtime import Restorer
 from spair.runtime.errors import UserError
 from spair.runtime.live.restoring import LiveOptions, LiveRestoration
 from spair.runtime.live.sinks import VideoSink
 from spair.runtime.live.sources.addresses import parse_source
 from spair.runtime.live.sources.capture import make_opener
+from spair.runtime.video.options import VideoOptions
 from tests.patience import PATIENCE, wait_until
-from tests.runtime.live.doubles import ALL, Frames, StreamServer, make_stream, open_in_turn
+from tests.runtime.live.doubles import ALL, Frames, KeptFrames, StreamServer, make_stream, open_in_turn
 from tests.runtime.video.doubles import brighten, leave_alone
 
 
 class OneByOne:
     """Lets a source go on only when the frame before was restored, so that none is dropped."""
+
+    keeps_scenes = False
 
     def __init__(self, restorer=leave_alone):
         self._restorer, self._free = restorer, threading.Semaphore(1)
@@ -25,9 +29,9 @@ class OneByOne:
     def wait(self, stop):
         wait_until(lambda: self._free.acquire(blocking=False) or stop(), "the frame before was restored")
 
-    def __call__(self, image):
+    def __call__(self, image, **scene):
         self._free.release()
-        return self._restorer(image)
+        return self._restorer(image, **scene)
 
 
 def restore(path, *readers, restorer=leave_alone, clock=lambda: 0.0, progress=lambda: None, **options):
@@ -188,3 +192,64 @@ def test_a_network_may_enlarge_frames(tmp_path):
 def test_limits_out_of_range_are_refused(options, match):
     with pytest.raises(UserError, match=match):
         LiveOptions(**options)
+
+
+class WithMask:
+    """Restorer that is told the mask, so that each frame of a scene has the same."""
+
+    keeps_scenes = True
+
+    def __init__(self, restorer, mask):
+        self._restorer, self._mask = restorer, mask
+
+    def __call__(self, image, scene=None):
+        return self._restorer(image, mask=self._mask, scene=scene)
+
+
+def watch_scene(bundle, reuse, times, numbers=(0, 0, 0, 0, 0, 0), has_scenes=True):
+    """Restore frames of a camera; return them with the report, and with the frames restored by themselves."""
+    size = 200, 136
+    mask = np.random.default_rng(1).random(size[::-1]) < 0.1
+    sink = KeptFrames()
+    with Restorer.open(bundle, backend="onnxruntime", threads=1) as restorer:
+        inner = WithMask(restorer, mask)
+        steps = OneByOne(inner if has_scenes else lambda image: inner(image))
+        steps.keeps_scenes = has_scenes
+        reader = Frames(numbers, size=size, taken=steps.wait, times=times)
+        options = LiveOptions(video=VideoOptions(reuse=reuse))
+        run = LiveRestoration(steps, "camera:0", open_in_turn(reader), sink, options, clock=lambda: 0.0)
+        run.run()
+        alone = [inner(one.pixels).image for one in sink.frames]
+    return run.report(), [one.restored for one in sink.frames], alone
+
+
+def test_without_reuse_each_frame_is_as_if_restored_by_itself(tiny_bundle):
+    report, restored, alone = watch_scene(tiny_bundle, "off", range(6))
+    np.testing.assert_array_equal(restored, alone)
+    assert (report["reused"], report["note"], report["restored"]) == (0.0, "", 6)
+
+
+@pytest.mark.parametrize("reuse", ["safe", "fast"])
+def test_a_camera_that_stands_still_takes_what_it_showed(tiny_bundle, reuse):
+    report, restored, alone = watch_scene(tiny_bundle, reuse, range(6))
+    np.testing.assert_array_equal(restored[0], alone[0], "nothing was shown before")
+    assert 0.5 < report["reused"] < 1 and report["note"] == ""
+
+
+def test_what_moves_is_computed(tiny_bundle):
+    report, restored, alone = watch_scene(tiny_bundle, "safe", range(6), numbers=[40 * one for one in range(6)])
+    assert report["reused"] == 0
+    np.testing.assert_array_equal(restored, alone)
+
+
+def test_after_a_silence_the_scene_begins_anew(tiny_bundle):
+    times = [0, 1, 2, 12.5, 13.5, 14.5]
+    report, _, _ = watch_scene(tiny_bundle, "fast", times)
+    steady, _, _ = watch_scene(tiny_bundle, "fast", range(6))
+    assert report["reused"] == pytest.approx(steady["reused"] * 4 / 5, rel=0.1), "2 of 6 frames are the first ones"
+
+
+def test_reuse_that_cannot_be_is_said(tiny_bundle):
+    report, restored, alone = watch_scene(tiny_bundle, "fast", range(6), has_scenes=False)
+    np.testing.assert_array_equal(restored, alone)
+    assert report["reused"] == 0 and "nothing was reused, since this network or backend" in report["note"]
