@@ -16,6 +16,11 @@ def test_all_parts_run_on_tiny_clips(tiny_bundle, capsys, monkeypatch):
     assert "the slowest stage works for" in out and "40 numbered frames at uneven times: 0 missing" in out
 
 
+def test_a_part_runs_alone(capsys):
+    assert main(["--only", "count", "--count", "20"]) == 0
+    assert capsys.readouterr().out == "20 numbered frames at uneven times: 0 missing, doubled or moved\n"
+
+
 def test_a_lost_frame_is_seen(tmp_path, monkeypatch):
     own = encoding.SegmentWriter.write
 
