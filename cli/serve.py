@@ -29,6 +29,7 @@ EXAMPLES = """\b
 Examples:
   spair serve rain
   spair serve rain-tiny.spair night=my-night.spair --port 9000 --grpc-port 9001
+  spair serve rain --live yard=rtsp://192.168.1.7:554/stream
   spair serve rain --host 0.0.0.0 --token-file token.txt --cert server.pem --key server.key
 """
 
@@ -72,6 +73,15 @@ def serve(
     key: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Private key of the certificate, PEM.", rich_help_panel=DOORS)
     ] = None,
+    live: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=SOURCE",
+            help="Camera or stream that the page shows restored, as yard=rtsp://HOST/PATH or yard=camera:0; "
+            "NAME:MODEL=SOURCE for another model than the first. May be given several times.",
+            rich_help_panel=DOORS,
+        ),
+    ] = None,
     grace: Annotated[
         float,
         typer.Option(
@@ -88,6 +98,9 @@ def serve(
         int, typer.Option(min=1, metavar="MIB", help="Largest body of a request, decompressed.", rich_help_panel=LIMITS)
     ] = 256,
     max_queue: MaxQueue = 32,
+    max_viewers: Annotated[
+        int, typer.Option(min=1, metavar="COUNT", help="Most viewers of a --live.", rich_help_panel=LIMITS)
+    ] = 16,
     timeout: Annotated[
         float, typer.Option(min=0.001, metavar="SECONDS", help="Longest time of a request.", rich_help_panel=LIMITS)
     ] = 60.0,
@@ -117,11 +130,14 @@ def serve(
     from ..serving.options import Limits, ModelOptions
     from ..serving.tokens import read_token
 
-    limits = Limits(pixels=max_pixels, body_bytes=max_body * 1024**2, queue=max_queue, seconds=timeout)
+    limits = Limits(
+        pixels=max_pixels, body_bytes=max_body * 1024**2, queue=max_queue, viewers=max_viewers, seconds=timeout
+    )
     token = read_token(token_file, os.environ.get(TOKEN))
     tls = None if cert is None or key is None else TlsFiles(cert, key)
     _check_tls(cert, key)
     named, expected = name_models(models), read_expected(expect_digest)
+    from ..serving.live.views import read_views
     from ..serving.server import Doors
     from ..serving.server import serve as run
 
@@ -132,6 +148,7 @@ def serve(
         limits=limits,
         token=token,
         say=tell,
+        views=read_views(live or (), named),
         tell_ready=lambda report: _tell_ready(report, as_json),
     )
     raise typer.Exit(code)

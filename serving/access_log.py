@@ -40,7 +40,7 @@ class AccessLog:
         """Write a line, or let it wait within `keep_writing`.
 
         Args:
-            event: "request", "start", "ready", "restart", "drain", "stop", "warning" or "error".
+            event: "request", "start", "ready", "restart", "live", "drain", "stop", "warning" or "error".
             fields: values by name; None is left out.
         """
         line = _make_line(event, fields)

@@ -55,6 +55,13 @@ class UnknownModelError(ServingError):
     grpc_status = "NOT_FOUND"
 
 
+class UnknownViewError(ServingError):
+    """Request for a camera or stream that is not shown."""
+
+    http_status = 404
+    grpc_status = "NOT_FOUND"
+
+
 class TooLargeError(ServingError):
     """Request beyond the limits of this server."""
 

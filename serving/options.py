@@ -21,11 +21,13 @@ class Limits:
     """Largest number of requests that wait for a model; more are refused."""
     queue_bytes: int = 1024**3
     """Largest number of bytes of the requests that wait for a model; one request alone may always wait."""
+    viewers: int = 16
+    """Largest number of those who look at one camera or stream."""
     seconds: float = 60.0
     """Longest time from the arrival of a request to its answer."""
 
     def __post_init__(self) -> None:
-        counts = (self.pixels, self.pictures, self.body_bytes, self.queue, self.queue_bytes)
+        counts = (self.pixels, self.pictures, self.body_bytes, self.queue, self.queue_bytes, self.viewers)
         if min(counts) < 1 or not 0 < self.seconds < float("inf"):
             raise UserError(f"limits of a server must be positive and finite, got {self}")
 

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from .access_log import AccessLog
 from .addresses import Address, TlsFiles, bind_socket, resolve_host
 from .http.app import make_app
 from .http.listener import Listener
+from .live.feeds import Feeds
+from .live.views import View
 from .options import Limits, ModelOptions
 from .origins import Origins
 from .plane.plane import DataPlane
@@ -82,6 +84,7 @@ def serve(
     say: Say = lambda sentence: None,
     tell_ready: TellReady = lambda report: None,
     log: AccessLog | None = None,
+    views: Sequence[View] = (),
 ) -> int:
     """Serve models until a signal ends the process.
 
@@ -96,6 +99,7 @@ def serve(
         say: told where the server listens, and what is unsafe about that.
         tell_ready: see `TellReady`.
         log: log of requests; None for standard error.
+        views: cameras and streams that are shown.
 
     Returns:
         Exit code: 0 when every request was answered, 1 when some were cut off.
@@ -106,7 +110,7 @@ def serve(
     open_standard_streams()
     log = log or AccessLog()
     plane = EndingPlane(models, options, limits, log)
-    server = Server(plane, doors, limits=limits, token=token, log=log)
+    server = Server(plane, doors, limits=limits, token=token, log=log, views=views)
     with log.keep_writing():
         return asyncio.run(server.run(say, tell_ready))
 
@@ -114,17 +118,28 @@ def serve(
 class Server:
     """Data plane behind two doors."""
 
-    def __init__(self, plane: EndingPlane, doors: Doors, *, limits: Limits, token: str | None, log: AccessLog) -> None:
+    def __init__(
+        self,
+        plane: EndingPlane,
+        doors: Doors,
+        *,
+        limits: Limits,
+        token: str | None,
+        log: AccessLog,
+        views: Sequence[View] = (),
+    ) -> None:
         """Bind the sockets.
 
         Args:
             plane: models, not started.
-            doors, limits, token, log: see `serve`.
+            doors, limits, token, log, views: see `serve`.
 
         Raises:
             UserError: see `serve`.
         """
         self._plane, self._doors, self._limits, self._log = plane, doors, limits, log
+        self._feeds = Feeds(views, plane, limits, log)
+        plane.add_metrics(self._feeds.register)
         self._tokens = Tokens(token)
         self._address = resolve_host(doors.host)
         self._refuse_open_doors()
@@ -167,7 +182,9 @@ class Server:
     async def _open_doors(self, say: Say) -> dict[str, Any]:
         """Listen, and return where."""
         origins = Origins(self._doors.host)
-        app = make_app(self._plane, tokens=self._tokens, limits=self._limits, log=self._log, origins=origins)
+        app = make_app(
+            self._plane, tokens=self._tokens, limits=self._limits, log=self._log, origins=origins, feeds=self._feeds
+        )
         self._http = Listener(app, self._bound, log=self._log, tls=self._tls)
         grpc_port = None if self._doors.grpc_port is None else self._add_grpc_port(self._doors.grpc_port)
         await self._http.start()
@@ -232,6 +249,7 @@ class Server:
         self._http.announce_end()
         if self._doors.grace:
             await asyncio.sleep(self._doors.grace)
+        await self._feeds.close()
         seconds = self._limits.seconds + MARGIN_SECONDS
         grpc = [] if self._grpc is None else [self._grpc.stop(seconds)]
         finished, *_ = await asyncio.gather(self._http.drain(seconds), *grpc)
@@ -242,6 +260,7 @@ class Server:
 
     async def _release(self) -> None:
         """Close everything; after an error, too."""
+        await self._feeds.close()
         if self._http is not None:
             await self._http.drain(0)
         if self._grpc is not None:

@@ -94,7 +94,9 @@ def write_image(path: str | os.PathLike[str], picture: Picture, *, quality: int 
     write_atomically(target, _encode(form, picture, str(target), quality))
 
 
-def encode_image(picture: Picture, format: str = "PNG", *, name: str = "the picture") -> bytes:
+def encode_image(
+    picture: Picture, format: str = "PNG", *, name: str = "the picture", quality: int | None = None
+) -> bytes:
     """Make the bytes of a picture file.
 
     The rules are those of `write_image`.
@@ -103,11 +105,12 @@ def encode_image(picture: Picture, format: str = "PNG", *, name: str = "the pict
         picture: the picture.
         format: name of one of `FORMATS`.
         name: words that messages call the picture by.
+        quality: 1 to 100, see `write_image`; None for the default.
 
     Raises:
         UserError: see `check_encodable`.
     """
-    return _encode(_find_format(format, name), picture, name)
+    return _encode(_find_format(format, name), picture, name, quality)
 
 
 def check_encodable(picture: Picture, format: str, *, name: str = "the picture") -> None:

@@ -21,8 +21,8 @@ class Output:
 
     Its end finishes the sink, whatever ended the block, unless the sink itself failed."""
 
-    def __init__(self, sink: Sink, clock: Clock) -> None:
-        self._sink, self._clock = sink, clock
+    def __init__(self, sink: Sink, clock: Clock, window: Sink | None = None) -> None:
+        self._sink, self._clock, self._window = sink, clock, window
         self._channel: Channel[LiveFrame] = Channel(_WAITING)
         self._thread = threading.Thread(target=self._run, name="output", daemon=True)
         self._captured: dict[int, float] = {}
@@ -65,6 +65,8 @@ class Output:
             for one in self._channel:
                 self._captured[one.ticks] = one.captured
                 self._count(self._sink.write(one))
+                if self._window is not None:
+                    self._window.write(one)
             self._sink.finish()
         except BaseException as error:  # raised again in the thread that adds frames
             self._sink.abandon()

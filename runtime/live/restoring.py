@@ -21,7 +21,7 @@ RETRIES = 10
 STALE_SECONDS = 10.0
 """Seconds without a frame after which the one before says nothing any more about what stands still."""
 END, FRAMES, SECONDS, LOST, CLOSED, INTERRUPTED = "end", "frames", "seconds", "lost", "closed", "interrupted"
-"""Reasons why a run stopped: the source's own end, either limit, a loss, a reader that is gone, a signal."""
+"""Reasons why a run stopped: the source's own end, either limit, a loss, a reader that is gone or `stop`, a signal."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class LiveRestoration:
         sink: Sink,
         options: LiveOptions,
         *,
+        window: Sink | None = None,
         clock: Clock = time.monotonic,
         announce: Callable[[str], None] = lambda sentence: None,
         wait: Callable[[float], object] | None = None,
@@ -72,6 +73,7 @@ class LiveRestoration:
             open_source: opens it, see `capture.make_opener`.
             sink: where frames go.
             options: limits and quality.
+            window: place where frames are seen as well; None for none.
             clock: clock of capture times.
             announce: called with a sentence at each loss of the source.
             wait: waits some seconds before a lost source is opened again; None for a real wait.
@@ -82,12 +84,13 @@ class LiveRestoration:
         self._capture = Capture(
             open_source, options.retries, announce=lambda loss: announce(f"{source}: {loss}"), wait=wait
         )
-        self._output = Output(sink, clock)
+        self._output = Output(sink, clock, window)
         self._facts: dict[str, Any] = {"width": None, "height": None, "codec": None}
         self._density, self._restored = 0.0, 0
         self._began: float | None = None
         self._last_time: float | None = None
         self._last_ticks: int | None = None
+        self._is_stopped = False
         self.stopped, self.error = INTERRUPTED, ""
 
     def run(self, progress: Callable[[], None] = lambda: None) -> None:
@@ -105,6 +108,9 @@ class LiveRestoration:
         try:
             with self._capture as capture:
                 first = capture.newest.take()
+                if first is None and self._is_stopped:
+                    self.stopped = CLOSED
+                    return
                 if first is None:
                     raise capture.error or UserError(f"no frame came from {self._source}: {capture.loss}")
                 self._prepare(first)
@@ -116,6 +122,14 @@ class LiveRestoration:
             if not self._output.written:
                 raise
             self.stopped, self.error = LOST, str(error)
+
+    def stop(self) -> None:
+        """End the run soon, as where a reader is gone.
+
+        Any thread may call it, at any time.
+        """
+        self._is_stopped = True
+        self._capture.stop()
 
     def report(self) -> dict[str, Any]:
         """Return facts and counts as JSON values."""
@@ -181,10 +195,10 @@ class LiveRestoration:
         result = self._restorer(pixels)
         self._density += result.density
         self._restored += 1
-        return LiveFrame(self._last_ticks, one.time, frame, pixels, result.image)
+        return LiveFrame(self._last_ticks, one.time, frame, pixels, result.image, result.mask)
 
     def _forget_stale(self, captured: float) -> None:
-        """Begin the scene anew after a silence, when anything may have moved."""
+        """Begin the scene anew after a silence."""
         if self._scene is not None and self._last_time is not None and captured - self._last_time > STALE_SECONDS:
             self._scene.forget()
         self._last_time = captured
@@ -192,6 +206,9 @@ class LiveRestoration:
     def _say_end(self) -> None:
         """Say why no frame follows."""
         capture = self._capture
+        if self._is_stopped:
+            self.stopped = CLOSED
+            return
         if capture.error is not None:
             raise capture.error
         if not capture.newest.ended:

@@ -46,6 +46,8 @@ class LiveFrame:
     """[H, W, 3] uint8 or uint16, its RGB."""
     restored: np.ndarray
     """[H, W, 3], the same restored; a network may enlarge it."""
+    mask: np.ndarray | None
+    """[H, W] bool, True where pixels were distorted; None of a network without a mask."""
 
 
 class Sink(Protocol):

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ..access_log import AccessLog
+from ..live.feeds import Feeds
 from ..options import Limits
 from ..origins import Origins
 from ..page.files import SECURITY_HEADERS, list_page_files
@@ -26,7 +27,13 @@ HEALTH = ("/v2/health/live", "/v2/health/ready")
 
 
 def make_app(
-    plane: DataPlane, *, tokens: Tokens, limits: Limits, log: AccessLog, origins: Origins | None = None
+    plane: DataPlane,
+    *,
+    tokens: Tokens,
+    limits: Limits,
+    log: AccessLog,
+    origins: Origins | None = None,
+    feeds: Feeds | None = None,
 ) -> Starlette:
     """Make the app of the protocol, metrics and page.
 
@@ -39,10 +46,12 @@ def make_app(
         limits: bounds on requests.
         log: log of requests.
         origins: check of web pages, where no token is asked for; None for that of 127.0.0.1.
+        feeds: cameras and streams that are shown; None for none.
     """
     files = list_page_files()
     door = Middleware(HttpDoor, tokens=tokens, origins=origins or Origins(), log=log, free={*HEALTH, *files})
-    routes = [*_list_routes(Endpoints(plane, limits)), *(_serve_file(path, *file) for path, file in files.items())]
+    ends = Endpoints(plane, limits, feeds or Feeds((), plane, limits, log))
+    routes = [*_list_routes(ends), *(_serve_file(path, *file) for path, file in files.items())]
     app = Starlette(routes=routes, middleware=[door], exception_handlers={HTTPException: _refuse_route})
     app.router.redirect_slashes = False
     app.state.is_leaving = False
@@ -57,6 +66,8 @@ def _list_routes(ends: Endpoints) -> list[Route]:
         Route("/v2/models/stats", ends.count_all),
         Route("/v2/repository/index", ends.list_models, methods=["POST"]),
         Route("/metrics", ends.render_metrics),
+        Route("/live", ends.list_live),
+        Route("/live/{view}", ends.show_live),
         Route("/openapi.json", _describe_routes),
     ]
     for model in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):

@@ -1,17 +1,19 @@
 /* Page of a server that restores photos. */
 
 import { Client, Refusal } from "./client.js";
+import { LiveView } from "./live.js";
 import { Job, Photo, Queue } from "./jobs.js";
 import { receiveFiles } from "./receiving.js";
 import { showResult } from "./result.js";
 import { Strip } from "./strip.js";
 import { Viewer } from "./viewer.js";
-import { describeDensity, explainError, nameRestored, writeBytes, writePercent } from "./words.js";
+import { describeDensity, explainEnd, explainError, nameRestored, writeBytes, writePercent } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 const client = new Client(document.baseURI);
 const queue = new Queue(client, { onChange: announce, onToken: askToken });
 const viewer = new Viewer(byId("stage"));
+const live = new LiveView(client, { onStart: startLive, onEnd: endLive });
 const strip = new Strip(byId("strip"), select);
 const state = { photos: [], selected: null, model: "", problem: null };
 
@@ -29,6 +31,7 @@ async function loadModels() {
       await chooseModel(names[0]);
       state.photos.forEach(lineUp); // those chosen before the models were known
     }
+    await loadLive();
   } catch (error) {
     if (error instanceof Refusal && error.wantsToken) askToken(error);
     else state.problem = { text: explainError(error), again: loadModels };
@@ -51,11 +54,44 @@ async function chooseModel(name) {
   if (state.model === name) byId("facts").textContent = [...new Set(values.filter(Boolean))].join(" · ");
 }
 
+// Cameras and streams
+
+async function loadLive() {
+  const views = await client.listLive();
+  live.offer(views);
+  byId("watch").hidden = views.length === 0;
+}
+
+function toggleLive() {
+  forgetProblem();
+  if (live.isOpen) live.close();
+  else live.open();
+  render();
+}
+
+function startLive() {
+  forgetProblem(); // of the one before
+  render();
+}
+
+/** Say why a camera or stream ended, which the server knows where the answer came to its end. */
+async function endLive(error) {
+  try {
+    const view = error ? null : (await client.listLive()).find(({ name }) => name === byId("view").value);
+    if (error instanceof Refusal && error.wantsToken) askToken(error);
+    else state.problem = { text: error ? explainError(error) : explainEnd(view), again: () => live.start() };
+  } catch (caught) {
+    state.problem = { text: explainError(caught), again: () => live.start() };
+  }
+  render();
+}
+
 // Photos
 
 function addFiles(files) {
   const photos = [...files].map((file) => new Photo(file));
   if (photos.length === 0) return;
+  live.close();
   state.photos.push(...photos);
   const chose = document.activeElement === byId("choose"); // it is hidden now, so the focus moves on
   photos.forEach(lineUp);
@@ -105,6 +141,7 @@ byId("door").addEventListener("submit", (event) => {
   client.token = byId("token").value.trim();
   byId("door").hidden = true;
   forgetProblem();
+  if (live.isOpen) live.start();
   if (state.model) queue.resume();
   else loadModels().then(() => queue.resume());
   render();
@@ -148,9 +185,12 @@ async function downloadOriginal() {
 
 function render() {
   const photo = state.selected;
-  byId("empty").hidden = Boolean(photo);
-  byId("work").hidden = !photo;
-  byId("add").hidden = !photo;
+  byId("empty").hidden = live.isOpen || Boolean(photo);
+  byId("work").hidden = live.isOpen || !photo;
+  byId("live").hidden = !live.isOpen;
+  byId("chooser").hidden = live.isOpen;
+  byId("watch").textContent = live.isOpen ? "Photos" : "Live";
+  byId("add").hidden = live.isOpen || !photo;
   strip.show(state.photos, photo, state.model);
   renderNotice();
   if (photo) renderPhoto(photo, currentJob());
@@ -243,6 +283,7 @@ byId("cancel").addEventListener("click", () => {
   queue.cancel(currentJob());
   byId("again").focus();
 });
+byId("watch").addEventListener("click", toggleLive);
 byId("remove").addEventListener("click", removeSelected);
 byId("original").addEventListener("click", downloadOriginal);
 byId("mask").addEventListener("change", renderMask);

@@ -1,5 +1,6 @@
 /* Requests to the server that this page came from. */
 
+import { readParts } from "./parts.js";
 import { SUFFIX, UnreadableAnswer, measurePng, packRequest, parseAnswer, recognise } from "./protocol.js";
 
 const TOKEN = "spair-token"; // name in the session's storage, which ends with the tab
@@ -82,6 +83,37 @@ export class Client {
     const restored = takeFile((await this.infer(model, file, wish, signal, onBusy)).outputs, "restored");
     const kind = recognise(restored);
     return { restored: new Blob([restored], { type: kind?.type ?? "application/octet-stream" }), kind };
+  }
+
+  /** List the cameras and streams that are shown; none on a server without them. */
+  async listLive() {
+    const views = await readJson(await this.send("live", {}));
+    if (!Array.isArray(views)) throw new UnreadableAnswer("it is no list of cameras");
+    return views;
+  }
+
+  /**
+   * Watch a camera or stream until its end.
+   *
+   * @param {string} name
+   * @param {string} show "restored", "mask" or "before".
+   * @param {AbortSignal} signal
+   * @yields {{picture: Blob, latency: number, density: number}} the latency in milliseconds, the density as a share.
+   */
+  async *watch(name, show, signal) {
+    const answer = await this.send(`live/${encodeURIComponent(name)}?show=${show}`, { signal });
+    try {
+      for await (const { headers, content } of readParts(answer.body)) {
+        yield {
+          picture: new Blob([content], { type: headers.get("content-type") }),
+          latency: Number(headers.get("x-latency-ms")),
+          density: Number(headers.get("x-density")),
+        };
+      }
+    } catch (error) {
+      if (error instanceof UnreadableAnswer || error.name === "AbortError") throw error;
+      throw new Unreachable(error.message);
+    }
   }
 
   async infer(model, file, wish, signal, onBusy) {

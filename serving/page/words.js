@@ -80,6 +80,11 @@ export function explainError(error) {
   return `Something on this page went wrong: ${error.message}.`;
 }
 
+/** Explain why a camera or stream shows nothing more. */
+export function explainEnd(view) {
+  return view?.error ? `The picture ended: ${view.error}.` : "The picture ended.";
+}
+
 /** Give the server's sentence its capital and its full stop. */
 function startSentence(text) {
   const sentence = text.charAt(0).toUpperCase() + text.slice(1);

@@ -97,6 +97,10 @@ class Metrics:
         for report in outcome.reports if outcome is not None else ():
             self._density.labels(model, version).observe(report.density)
 
+    def add(self, register: Callable[[CollectorRegistry], None]) -> None:
+        """Let others register metrics of their own."""
+        register(self._registry)
+
     def render(self) -> bytes:
         """Return all metrics in the text format of Prometheus.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from prometheus_client import CollectorRegistry
 
 from ...runtime.errors import UserError
 from ..access_log import AccessLog
@@ -181,6 +182,10 @@ class DataPlane:
     def render_metrics(self) -> tuple[bytes, str]:
         """Return all metrics for Prometheus, and their content type."""
         return self._metrics.render(), CONTENT_TYPE
+
+    def add_metrics(self, register: Callable[[CollectorRegistry], None]) -> None:
+        """Let others register metrics of their own."""
+        self._metrics.add(register)
 
     async def infer(self, request: InferRequest) -> InferAnswer:
         """Answer a request.

@@ -47,6 +47,7 @@ def test_limits_are_those_of_the_server_where_nothing_is_given():
     given = {name: parameter.default for name, parameter in inspect.signature(verb.serve).parameters.items()}
     limits = Limits()
     assert (given["max_pixels"], given["max_queue"], given["timeout"]) == (limits.pixels, limits.queue, limits.seconds)
+    assert given["max_viewers"] == limits.viewers
     assert given["max_body"] * 1024**2 == limits.body_bytes
     assert given["batch"] == ModelOptions().batch
 
@@ -64,6 +65,10 @@ def test_limits_are_those_of_the_server_where_nothing_is_given():
         (["--max-queue", "0"], "invalid value for '--max-queue'"),
         (["--timeout", "0"], "invalid value for '--timeout'"),
         (["--port", "65536"], "the ports are 65536 and 8001, expected two different ones from 0 to 65535"),
+        (["--max-viewers", "0"], "invalid value for '--max-viewers'"),
+        (["--live", "camera:0"], "--live camera:0 does not begin with a name of letters"),
+        (["--live", "yard:blur=camera:0"], "--live yard:blur is for the model 'blur', and served are rain-tiny"),
+        (["--live", "yard=pipe:size=3x5"], "yard shows 'pipe:size=3x5', expected a camera or a stream"),
         (["--grace", "-1"], "invalid value for '--grace'"),
     ],
 )
@@ -95,6 +100,7 @@ def test_every_option_reaches_the_server(spair, tiny_bundle, monkeypatch, tmp_pa
     monkeypatch.setattr(server, "serve", serve)
     monkeypatch.setenv(verb.TOKEN, "0123456789abcdef")
     options = "--host 127.0.0.2 --port 5 --no-grpc --cert c --key k --grace 2 --max-pixels 9 --max-body 3 --max-queue 4"
+    options += " --max-viewers 7 --live yard=camera:0 --live gate:x=csi:1"
     options += (
         " --timeout 6.5 --precision fp16 --backend onnxruntime --threads 2 --tile 64 --batch 8 --trust-code --json"
     )
@@ -106,5 +112,9 @@ def test_every_option_reaches_the_server(spair, tiny_bundle, monkeypatch, tmp_pa
     assert (doors.host, doors.http_port, doors.grpc_port, doors.grace) == ("127.0.0.2", 5, None, 2.0)
     assert (str(doors.tls.certificate), str(doors.tls.key)) == ("c", "k")
     assert (limits.pixels, limits.body_bytes, limits.queue, limits.seconds) == (9, 3 * 1024**2, 4, 6.5)
+    assert limits.viewers == 7
+    assert [(one.name, one.model, one.source.shown) for one in asked["views"]] == [
+        ("yard", "x", "camera:0"), ("gate", "x", "csi:1"),
+    ]  # fmt: skip
     assert (opened.precision, opened.backend, opened.threads) == ("fp16", "onnxruntime", 2)
     assert (opened.tile, opened.batch, opened.trust_code) == (64, 8, True)

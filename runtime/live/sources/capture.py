@@ -89,6 +89,11 @@ class Capture:
         self._stopping.set()
         self._thread.join(_JOIN_SECONDS)
 
+    def stop(self) -> None:
+        """Let no more frames come; any thread may call it."""
+        self._stopping.set()
+        self.newest.end()
+
     def _run(self) -> None:
         try:
             self._capture()

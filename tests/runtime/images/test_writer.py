@@ -154,6 +154,12 @@ def test_files_in_memory_are_those_that_are_written(tmp_path, suffix, form):
     assert encode_image(picture, form) == (tmp_path / f"a{suffix}").read_bytes()
 
 
+def test_files_in_memory_have_the_quality_that_is_asked_for(tmp_path):
+    picture = Picture(pixels())
+    write_image(tmp_path / "a.jpg", picture, quality=30)
+    assert encode_image(picture, "JPEG", quality=30) == (tmp_path / "a.jpg").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("form", "channels", "kind", "message"),
     [

@@ -34,7 +34,7 @@ class Sink:
 
 def make_frame(number, captured=0.0):
     pixels = np.zeros((1, 1, 3), np.uint8)
-    return LiveFrame(number, captured, None, pixels, pixels)
+    return LiveFrame(number, captured, None, pixels, pixels, np.ones(pixels.shape[:2], bool))
 
 
 def test_frames_are_handed_on_in_order_and_timed():
@@ -44,6 +44,14 @@ def test_frames_are_handed_on_in_order_and_timed():
             output.put(make_frame(number, captured=1.0))
     assert (sink.seen, sink.ends, output.written) == ([0, 1, 2], ["finished"], 3)
     assert output.latencies.find_percentile(50) == 1000.0 and output.latencies.find_percentile(99) == 3000.0
+
+
+def test_a_window_sees_each_frame_as_well():
+    sink, window = Sink(hold=1), Sink()
+    with Output(sink, lambda: 0.0, window) as output:
+        output.put(make_frame(0))
+        output.put(make_frame(1))
+    assert (sink.seen, window.seen, output.written) == ([0, 1], [0, 1], 1), "what counts is the sink"
 
 
 def test_a_frame_that_is_held_back_is_out_when_it_leaves():

@@ -106,6 +106,26 @@ def test_a_silent_source_does_not_outlast_the_time(tmp_path):
     assert (report["restored"], report["stopped"]) == (1, "seconds") and read_numbers(tmp_path / "a.mp4") == [0]
 
 
+def test_a_stopped_run_ends_though_its_source_is_silent():
+    sink = KeptFrames()
+
+    def hang(stop, calls=iter(range(1))):  # noqa: B008 (all but the first call wait)
+        if next(calls, None) is None:
+            run.stop()
+            wait_until(stop, "the run stopped")
+
+    run = LiveRestoration(leave_alone, "camera:0", open_in_turn(Frames([3], taken=hang)), sink, LiveOptions())
+    run.run()
+    assert run.report()["stopped"] == "closed" and sink.ended == "finished" and len(sink.frames) == 1
+
+
+def test_a_run_that_is_stopped_before_its_first_frame_is_no_failure():
+    run = LiveRestoration(leave_alone, "camera:0", open_in_turn(Frames([3])), KeptFrames(), LiveOptions())
+    run.stop()
+    run.run()
+    assert (run.report()["stopped"], run.report()["restored"]) == ("closed", 0)
+
+
 def test_frames_go_on_after_a_loss(tmp_path):
     steps = OneByOne()
     readers = Frames([0, 1], lost="gone", taken=steps.wait), "No", Frames([7], start=5.0)

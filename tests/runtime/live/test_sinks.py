@@ -22,6 +22,8 @@ from tests.patience import PATIENCE, wait_until
 from tests.runtime.live.doubles import RATE
 from tests.serving.network import find_ports
 
+NO_MASK = np.zeros((0, 0), bool)
+"""Mask that files, streams and pipes do not look at."""
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -36,7 +38,7 @@ def fill(sink, numbers, size=(49, 33)):
         frame = converter.settle(captured.frame)
         last = place_frame(frame, captured.time, RATE, last)
         pixels = converter.to_rgb(frame)
-        out += sink.write(LiveFrame(last, captured.time, frame, pixels, pixels))
+        out += sink.write(LiveFrame(last, captured.time, frame, pixels, pixels, NO_MASK))
     return out
 
 
@@ -170,9 +172,9 @@ def test_raw_frames_are_their_bytes():
     reading, writing = os.pipe()
     pixels = draw_frame(5, 49, 33)
     sink = RawSink(writing)
-    assert sink.write(LiveFrame(7, 0.0, None, pixels, pixels[:, ::-1])) == [7]
+    assert sink.write(LiveFrame(7, 0.0, None, pixels, pixels[:, ::-1], NO_MASK)) == [7]
     deep = pixels.astype(np.uint16) * 257
-    sink.write(LiveFrame(8, 0.0, None, deep, deep))
+    sink.write(LiveFrame(8, 0.0, None, deep, deep, NO_MASK))
     sink.finish()
     os.close(writing)
     with os.fdopen(reading, "rb") as file:
@@ -184,5 +186,5 @@ def test_a_reader_that_is_gone_is_told():
     os.close(reading)
     pixels = draw_frame(5, 49, 33)
     with pytest.raises(BrokenPipeError):
-        RawSink(writing).write(LiveFrame(7, 0.0, None, pixels, pixels))
+        RawSink(writing).write(LiveFrame(7, 0.0, None, pixels, pixels, NO_MASK))
     os.close(writing)

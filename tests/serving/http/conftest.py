@@ -23,6 +23,7 @@ from spair.serving.errors import BadRequestError, UnknownModelError
 from spair.serving.http.app import make_app
 from spair.serving.http.connection import Guard
 from spair.serving.http.listener import Listener
+from spair.serving.live.feeds import Feeds
 from spair.serving.options import Limits
 from spair.serving.plane.messages import InferAnswer, InferRequest, ModelMetadata, ModelState, ServerMetadata
 from spair.serving.tensors import Tensor, pack_bytes
@@ -176,9 +177,15 @@ class RunningDoor:
 def listen(plane: FakePlane, log: Log) -> Iterator[Callable[..., RunningDoor]]:
     with contextlib.ExitStack() as stack:
 
-        def start(guard: Guard | None = None, limits: Limits | None = None) -> RunningDoor:
+        def start(guard: Guard | None = None, limits: Limits | None = None, feeds: Feeds | None = None) -> RunningDoor:
             access_log = AccessLog(log.stream)
-            app = make_app(plane, tokens=Tokens(None), limits=limits or Limits(), log=access_log)  # type: ignore[arg-type]
+            app = make_app(
+                plane,  # type: ignore[arg-type]
+                tokens=Tokens(None),
+                limits=limits or Limits(),
+                log=access_log,
+                feeds=feeds,
+            )
             bound = bind_socket(resolve_host("127.0.0.1"), 0, "--port")
             loop = asyncio.new_event_loop()
             thread = threading.Thread(target=loop.run_forever)
@@ -192,6 +199,8 @@ def listen(plane: FakePlane, log: Log) -> Iterator[Callable[..., RunningDoor]]:
 
             def end(seconds: float = PATIENCE) -> bool:
                 if not ended:
+                    if feeds is not None:
+                        run(feeds.close())
                     ended.append(run(listener.drain(seconds)))
                 return ended[0]
 

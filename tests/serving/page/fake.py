@@ -32,6 +32,8 @@ TIMES = {
     "odd_thing_ms": 2.0,
 }
 DENSITY = 0.1234
+LIVE_COLORS = {"restored": (55, 215, 225), "mask": (255, 45, 120), "before": (200, 40, 30)}
+"""Colour of all frames of a camera by the picture that is asked for."""
 LENGTH = "Inference-Header-Content-Length"
 
 
@@ -62,6 +64,8 @@ class FakeServer:
             "rain": {"task": "rain", "preset": "tiny", "precision": "fp32", "backend": "onnxruntime"},
             "blur": {"task": "blur", "preset": "base", "precision": "int8", "backend": "onnxruntime"},
         }
+        self.views: list[dict[str, Any]] = []
+        """Cameras and streams that are shown."""
         self.token: str | None = None
         self.plan: list[Answer] = []
         self.seen: list[Seen] = []
@@ -103,6 +107,8 @@ class FakeServer:
         routes += [
             Route("/v2/repository/index", self._index, methods=["POST"]),
             Route("/v2/models/{model}", self._describe),
+            Route("/live", self._list_live),
+            Route("/live/{view}", self._show_live),
             Route("/v2/models/{model}/infer", self._infer, methods=["POST"]),
         ]
         return _quietly(Starlette(routes=routes))
@@ -121,6 +127,33 @@ class FakeServer:
         entries = [{"name": name, "version": "1", "state": "READY", "reason": ""} for name in names]
         entries.append({"name": "broken_bytes", "version": "1", "state": "UNAVAILABLE", "reason": "it has no graph"})
         return self._refuse(request) or JSONResponse(entries)
+
+    async def _list_live(self, request: Request) -> Response:
+        return self._refuse(request) or JSONResponse(self.views)
+
+    async def _show_live(self, request: Request) -> Response:
+        """Show one frame in a colour for each kind of picture, and end once released."""
+        self.seen.append(Seen(f"{request.url.path}?{request.url.query}", request.headers))
+        refused = self._refuse(request)
+        if refused is not None:
+            return refused
+        if self.plan:
+            answer: Response = self.plan.pop(0)(self, self.seen[-1], request)
+            return answer
+        color = LIVE_COLORS[request.query_params["show"]]
+
+        async def send_parts() -> AsyncIterator[bytes]:
+            for number in range(3):
+                file = encode(Image.new("RGB", (320, 180), color), "JPEG")
+                head = f"--x\r\nContent-Type: image/jpeg\r\nContent-Length: {len(file)}\r\n"
+                part = f"{head}X-Latency-Ms: {40 + number}\r\nX-Density: {DENSITY}\r\n\r\n".encode() + file + b"\r\n"
+                for place in (slice(0, 50), slice(50, -1), slice(-1, None)):  # parts end anywhere
+                    yield part[place]
+            while not self.release.is_set():
+                await asyncio.sleep(0.01)
+            yield b"--x--\r\n"
+
+        return StreamingResponse(send_parts(), media_type="multipart/x-mixed-replace; boundary=x")
 
     async def _describe(self, request: Request) -> Response:
         self.seen.append(Seen(request.url.path, request.headers))
