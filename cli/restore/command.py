@@ -46,6 +46,7 @@ from .options import (
     Reuse,
     SaveMask,
     Seconds,
+    Show,
     SkipExisting,
     Suffix,
     VideoCodec,
@@ -69,6 +70,7 @@ Examples:
   spair restore rain clip.mp4 --out clip-restored.mp4 --crf 15
   spair restore rain-tiny.spair photos --out restored --ray auto
   spair restore rain camera:0,size=640x480 --out camera.mkv --seconds 60
+  spair restore rain camera:0 --show
   spair restore rain rtsp://192.168.1.7:554/stream --out rtmp://192.168.1.8/live/restored
 """
 
@@ -77,7 +79,7 @@ def restore(
     context: typer.Context,
     model: Model,
     inputs: Inputs,
-    out: Out,
+    out: Out = None,
     recursive: Recursive = False,
     precision: Precision = "fp32",
     backend: Backend = "auto",
@@ -101,6 +103,7 @@ def restore(
     reuse: Reuse = "off",
     ray: Ray = None,
     actors: Actors = None,
+    show: Show = False,
     retries: Retries = None,
     frames: Frames = None,
     seconds: Seconds = None,
@@ -116,9 +119,10 @@ def restore(
     execution = Execution(precision, backend, threads, tile, path, trust_code, read_expected(expect_digest))
     if source is not None:
         limits = _read_limits(retries, frames, seconds, (codec, crf, preset, reuse))
-        restore_source(model, execution, source, out, limits, max_pixels, as_json)
+        restore_source(model, execution, source, out, show, limits, max_pixels, as_json)
         return
     cluster = _read_cluster(ray, actors)
+    assert out is not None  # `check_options` has looked
     place = Path(out)
     folder = _find_folder(place)
     saving = _read_saving(format, quality, suffix, float_range, accept_damaged, (codec, crf, preset, reuse))

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from ...runtime.live.restoring import LiveOptions, LiveRestoration
     from ...runtime.live.sinks import Sink
     from ...runtime.live.sources.addresses import SourceName
+    from ...runtime.live.window.sink import WindowSink
 
-_FOR_SOURCES = ("retries", "frames", "seconds")
+_FOR_SOURCES = ("retries", "frames", "seconds", "show")
 _FOR_FILES = (
     "recursive", "save_mask", "skip_existing", "format", "quality", "suffix", "float_range", "accept_damaged",
     "ray", "actors",
@@ -55,16 +56,17 @@ def find_source(inputs: Sequence[str]) -> SourceName | None:
     return found[0] if found else None
 
 
-def check_options(context: typer.Context, source: SourceName | None, out: str) -> None:
+def check_options(context: typer.Context, source: SourceName | None, out: str | None) -> None:
     """Refuse options that do not fit the input.
 
     Args:
         context: what was given on the command line.
         source: the camera or stream; None for files.
-        out: where results go.
+        out: where results go; None where they are only shown.
 
     Raises:
         UserError: one does not fit.
+        click.UsageError: results go nowhere.
     """
     from ...runtime.errors import UserError
     from ...runtime.live.sources.addresses import hide_secrets, is_sink
@@ -74,7 +76,9 @@ def check_options(context: typer.Context, source: SourceName | None, out: str) -
         given = context.get_parameter_source(option.name or "")
         if option.name in wrong and given is not None and given.name == "COMMANDLINE":
             raise UserError(f"{option.opts[0]} is for {kind}; leave it out")
-    if source is None and is_sink(out):
+    if out is None and not context.params["show"]:
+        context.fail("Missing option '--out'." if source is None else "Missing option '--out' or '--show'.")
+    if source is None and out is not None and is_sink(out):
         raise UserError(f"--out {hide_secrets(out)} is for a camera or stream, and the input is none; give a folder")
 
 
@@ -82,7 +86,8 @@ def restore_source(
     model: Path,
     execution: Execution,
     source: SourceName,
-    out: str,
+    out: str | None,
+    show: bool,
     options: LiveOptions,
     max_pixels: int | None,
     as_json: bool,
@@ -90,7 +95,7 @@ def restore_source(
     """Restore a camera or stream, and print the report.
 
     Raises:
-        UserError: the model, the source or the sink cannot be used.
+        UserError: the model, the source or the sink cannot be used, or there is no screen.
         typer.Exit: the source was lost, or nobody reads the result any more.
     """
     from ...runtime.images import MAX_PIXELS
@@ -100,18 +105,35 @@ def restore_source(
 
     load_av()
     opener = make_opener(source, max_pixels or MAX_PIXELS, time.monotonic)
-    sink = _make_sink(out)
-    with open_model(model, execution) as restorer:
-        run = LiveRestoration(restorer, source.shown, opener, sink, options, announce=tell)
+    sink = None if out is None else _make_sink(out)
+    with _opening_window(source.shown, show) as window, open_model(model, execution) as restorer:
+        place = sink or window
+        assert place is not None
+        also = None if sink is None else window
+        run = LiveRestoration(restorer, source.shown, opener, place, options, window=also, announce=tell)
+        if window is not None:
+            window.call_when_closed(run.stop)
         facts = {"backend": restorer.backend, "backend_reason": restorer.remark}
         with _reporting(run, facts, as_json), watching(f"restoring {source.shown}") as watch:
             run.run(lambda: watch(lambda: describe(run.report())))
     if run.stopped == LOST:
         tell(f"error: {run.error}")
         raise typer.Exit(FAILED)
-    if run.stopped == CLOSED:
+    if run.stopped == CLOSED and not show:
         silence()
         raise typer.Exit(BROKEN_PIPE)
+
+
+@contextlib.contextmanager
+def _opening_window(source: str, show: bool) -> Iterator[WindowSink | None]:
+    """Open a window if one is asked for."""
+    from ...runtime.live.window.sink import WindowSink
+
+    if not show:
+        yield None
+        return
+    with WindowSink(f"{source} restored") as window:
+        yield window
 
 
 @contextlib.contextmanager

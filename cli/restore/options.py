@@ -25,12 +25,13 @@ Inputs = Annotated[
     ),
 ]
 Out = Annotated[
-    str,
+    str | None,
     typer.Option(
         parser=read_place,
         metavar="FOLDER",
         help="Folder for the results; made when missing. For one video also a file: .mp4, .mov, .mkv or .webm. "
-        "For a camera or stream a file, an address such as rtsp://HOST/PATH, or - for raw frames on stdout.",
+        "For a camera or stream a file, an address such as rtsp://HOST/PATH, or - for raw frames on stdout. "
+        "Needed without --show.",
         rich_help_panel=OUTPUT,
     ),
 ]
@@ -131,6 +132,12 @@ Preset = Annotated[
         metavar="PRESET",
         help="Effort of the encoder, ultrafast to veryslow; medium when left out.",
         rich_help_panel=VIDEO,
+    ),
+]
+Show = Annotated[
+    bool,
+    typer.Option(
+        "--show", help="Show restored frames in a window as well; --out may be left out.", rich_help_panel=LIVE
     ),
 ]
 Retries = Annotated[

@@ -90,14 +90,17 @@ AREAS = (
         "No real camera was at hand: neither one of V4L2, nor a CSI sensor, nor a network camera. So nobody has seen "
         "how drivers answer to sizes and rates, how long a camera takes to come back, and the latency from light to "
         "screen. Streams were sent and received on loopback alone, and read from no server of others; RTMP was only "
-        "sent, and RTSPS, RTMPS and HTTPS were not opened.",
+        "sent, and RTSPS, RTMPS and HTTPS were not opened. The window of `--show` was seen on a screen in memory, "
+        "and the live page of `spair serve` by Chromium alone.",
         "Streams over RTSP, HTTP, TCP and UDP are made with FFmpeg, and served by the tests. What is pushed over RTSP, "
         "RTMP, UDP and TCP is received by FFmpeg. A CSI camera is a stand-in for `gst-launch-1.0`; of V4L2 the tests "
-        "see what FFmpeg is asked for.",
+        "see what FFmpeg is asked for. The window is seen, and closed, on Xvfb's screen; the live page is read off "
+        "Chromium's.",
         (
             "spair restore rain camera:0,size=640x480 --out camera.mkv --seconds 60 --json",
             "spair restore rain csi:0 --out csi.mkv --seconds 60 --json",
             "spair restore rain rtsp://192.168.1.7:554/stream --out stream.mkv --seconds 60 --json",
+            "spair restore rain camera:0 --show",
         ),
     ),
     Area(

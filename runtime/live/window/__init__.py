@@ -1,0 +1,1 @@
+"""Window that shows restored frames where there is a screen."""
