@@ -85,7 +85,7 @@ class Channel(Generic[T]):
         Args:
             error: why, where that is one."""
         with self._changed:
-            self._ended, self._error = True, error
+            self._ended, self._error = True, self._error or error  # that of `abandon` may have come before
             self._changed.notify_all()
 
     def abandon(self, error: BaseException | None = None) -> None:

@@ -119,3 +119,12 @@ def test_a_channel_that_stays_full_is_given_up_in_time():
     with pytest.raises(TimeoutError):
         channel.put(1, 0.001)
     assert next(iter(channel)) == 0
+
+
+def test_an_error_is_not_lost_where_the_end_comes_after_it():
+    channel = Channel()
+    channel.put(1)
+    channel.abandon(BrokenPipeError())
+    channel.end()
+    with pytest.raises(BrokenPipeError):
+        channel.check()
