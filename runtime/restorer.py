@@ -186,6 +186,11 @@ class Restorer:
         return own if self._threshold is None else self._threshold
 
     @property
+    def chosen_threshold(self) -> float | None:
+        """Threshold that `open` was given, where it is not the network's own."""
+        return self._threshold
+
+    @property
     def keeps_scenes(self) -> bool:
         """Whether `__call__` takes anything from a scene."""
         return bool(getattr(self.network, "keeps_scenes", False))

@@ -17,8 +17,25 @@ Threshold = float | str
 """Probability from 0 to 1, or a name of `PLACES`."""
 
 
+def check_threshold(wanted: Threshold) -> Threshold:
+    """Check that a value is a threshold.
+
+    Returns:
+        A number as float, or the name.
+
+    Raises:
+        UserError: it is neither a number from 0 to 1 nor a name of `PLACES`.
+    """
+    if isinstance(wanted, str) and wanted in PLACES:
+        return wanted
+    is_number = isinstance(wanted, (int, float, np.floating, np.integer)) and not isinstance(wanted, bool)
+    if not is_number or not 0.0 <= float(wanted) <= 1.0:  # nor NaN
+        raise UserError(f"the threshold is {wanted!r}, expected a number from 0 to 1, or one of {', '.join(PLACES)}")
+    return float(wanted)
+
+
 def choose_threshold(wanted: Threshold | None, network: Network) -> float | None:
-    """Check a threshold that a network shall use.
+    """Choose the threshold that a network uses.
 
     Args:
         wanted: probability above which a pixel counts as distorted, 0 (all pixels) to 1 (none), or a name of `PLACES`;
@@ -29,41 +46,25 @@ def choose_threshold(wanted: Threshold | None, network: Network) -> float | None
         The probability; None where it is the network's own.
 
     Raises:
-        UserError: it is no probability and no such name; the network has no mask, or takes no other threshold.
+        UserError: see `check_threshold`; the network has no mask, or takes no other threshold.
     """
     if wanted is None:
         return None
+    checked = check_threshold(wanted)
     if not network.spec.has_mask:
         raise UserError(f"the threshold is {wanted}, and the network finds no mask; leave the threshold out")
     own: float | None = getattr(network.spec, "mask_threshold", None)
-    value = _find_place(wanted, own) if isinstance(wanted, str) else _check_number(wanted)
-    if value is None or value == own:
+    if checked in (own, "balanced"):
         return None
-    if not getattr(network, "takes_threshold", False):
+    if own is None or not getattr(network, "takes_threshold", False):
         fixed = "" if own is None else f" at {own:g}"
         raise UserError(
             f"the threshold of this model is fixed{fixed}, got {wanted}; leave it out, or run a bundle with "
             "--backend onnxruntime or cpu"
         )
-    return value
+    return _find_place(checked, own) if isinstance(checked, str) else checked
 
 
-def _check_number(wanted: float) -> float:
-    is_number = isinstance(wanted, (int, float, np.floating, np.integer)) and not isinstance(wanted, bool)
-    if not is_number or not 0.0 <= wanted <= 1.0:  # nor NaN
-        raise UserError(f"the threshold is {wanted!r}, expected a number from 0 to 1, or one of {', '.join(PLACES)}")
-    return float(wanted)
-
-
-def _find_place(name: str, own: float | None) -> float | None:
-    """Find the threshold of a name.
-
-    It is None where the network's own is meant, or is not known.
-    """
-    if name not in PLACES:
-        raise UserError(f"the threshold is {name!r}, expected a number from 0 to 1, or one of {', '.join(PLACES)}")
-    if PLACES[name] == 0.0:
-        return None
-    if own is None:
-        raise UserError(f"this model does not say its threshold, so that {name!r} has no place; give a number")
+def _find_place(name: str, own: float) -> float:
+    """Return the probability of a name of `PLACES`."""
     return 1.0 / (1.0 + (1.0 - own) / own * math.exp(-PLACES[name]))
