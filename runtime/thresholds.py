@@ -10,8 +10,8 @@ import numpy as np
 from .errors import UserError
 from .tiling.network import Network
 
-PLACES: Mapping[str, float] = {"fast": 1.0, "balanced": 0.0, "best": -1.0}
-"""Named thresholds, as distances from the network's own in logits; docs/results/thresholds.md has what each gives."""
+PLACES: Mapping[str, float] = {"fast": 0.6, "balanced": 0.0, "best": -1.1}
+"""Named thresholds, as distances from the network's own in logits; docs/results/quality.md has what each gives."""
 
 Threshold = float | str
 """Probability from 0 to 1, or a name of `PLACES`."""

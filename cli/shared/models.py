@@ -72,9 +72,10 @@ def read_threshold(text: str | None) -> float | str | None:
     if text is None:
         return None
     try:
-        return check_threshold(float(text))
+        wanted: float | str = float(text)
     except ValueError:
-        return check_threshold(text.strip())
+        wanted = text
+    return check_threshold(wanted)
 
 
 def check_checkpoint(path: Path, expected: tuple[str, ...]) -> None:

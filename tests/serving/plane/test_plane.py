@@ -219,3 +219,13 @@ def test_options_reach_the_restorer(tiny_bundle):
         running({"m": tiny_bundle}, ModelOptions(precision="int8")),
     ):
         raise AssertionError("it was started")
+
+
+@pytest.mark.parametrize("threshold", [0.9, "best", 0])
+def test_a_request_has_its_own_threshold(one, restorer, threshold):
+    values = planar(1, 21, 34)
+    answer = one.infer(values, parameters={"threshold": threshold})
+    expected = restorer(np.ascontiguousarray(values[0].transpose(1, 2, 0)), threshold=threshold)
+    np.testing.assert_array_equal(answer.outputs[0].values[0], expected.image.transpose(2, 0, 1))
+    np.testing.assert_array_equal(answer.outputs[1].values[0, 0], expected.mask)
+    assert expected.density != restorer(np.ascontiguousarray(values[0].transpose(1, 2, 0))).density

@@ -51,11 +51,12 @@ def read_thresholds(text: str | None, masks_alone: bool) -> tuple[float, ...]:
 
 def _read_number(text: str) -> float:
     try:
-        return float(check_threshold(float(text)))
+        number = float(text)
     except ValueError as error:
         raise UserError(
             f"--thresholds has {text!r}, expected numbers from 0 to 1 with commas between them, such as 0.1,0.2,0.5"
         ) from error
+    return float(check_threshold(number))
 
 
 def check_thresholds(restorer: Restorer, thresholds: Sequence[float]) -> None:
