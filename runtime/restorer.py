@@ -11,6 +11,7 @@ from types import TracebackType
 import numpy as np
 
 from .arrays import make_native
+from .bounds.thresholds import Threshold, choose_threshold
 from .bundle.checks.digest import check_digest
 from .bundle.reader import Bundle, reread
 from .clock import StageClock
@@ -20,7 +21,6 @@ from .files import sha256
 from .pixels import check_image, check_mask, from_network, to_network
 from .served.network import is_served, open_served
 from .shipped import resolve_model
-from .thresholds import Threshold, choose_threshold
 from .tiling.memory import check_picture
 from .tiling.network import Known, Network, PaddedPicture, Scene, TileCounts
 from .tiling.planning import Limits, PathChoice, check_path
@@ -92,7 +92,7 @@ class Restorer:
         """Task, preset, precision and digest, of a network that `open` found."""
         self.warnings: tuple[str, ...] = _warn(network, tile)
         """Sentences about results that the options make worse."""
-        self._threshold = choose_threshold(threshold, network)
+        self._threshold = self.choose_threshold(threshold)
         self._limits = Limits(side=side, block_pixels=block_pixels)
 
     @classmethod
@@ -180,15 +180,37 @@ class Restorer:
     def threshold(self) -> float | None:
         """Probability above which a pixel counts as distorted.
 
-        None for a network without a mask, and for a served graph, which does not say.
+        None for a network without a mask.
         """
+        return self._own_threshold if self._threshold is None else self._threshold
+
+    @property
+    def _own_threshold(self) -> float | None:
         own: float | None = getattr(self.network.spec, "mask_threshold", None)
-        return own if self._threshold is None else self._threshold
+        return own
 
     @property
     def chosen_threshold(self) -> float | None:
-        """Threshold that `open` was given, where it is not the network's own."""
+        """Threshold that `open` was given.
+
+        None where it is the network's own.
+        """
         return self._threshold
+
+    def choose_threshold(self, wanted: Threshold | None) -> float | None:
+        """Choose the threshold of a call.
+
+        Args:
+            wanted: see `open`; None for the network's own.
+
+        Returns:
+            The probability; None where it is the network's own.
+
+        Raises:
+            UserError: it is no threshold, or none that the network takes.
+        """
+        is_free = bool(getattr(self.network, "takes_threshold", False))
+        return choose_threshold(wanted, own=self._own_threshold, has_mask=self.has_mask, is_free=is_free)
 
     @property
     def keeps_scenes(self) -> bool:
@@ -230,7 +252,7 @@ class Restorer:
                 if threshold is not None:
                     raise UserError(f"a mask is given, which needs no threshold, got {threshold}; give one of them")
             self._check_memory(image)
-        chosen = self._threshold if threshold is None else choose_threshold(threshold, self.network)
+        chosen = self._threshold if threshold is None else self.choose_threshold(threshold)
         known = Known(mask, scene, chosen)
         if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] >= 3:
             direct = self._restore_bytes(image, known, clock)

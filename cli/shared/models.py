@@ -67,7 +67,7 @@ def read_threshold(text: str | None) -> float | str | None:
     Raises:
         UserError: it is neither.
     """
-    from ...runtime.thresholds import check_threshold
+    from ...runtime.bounds.thresholds import check_threshold
 
     if text is None:
         return None

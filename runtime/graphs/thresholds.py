@@ -1,4 +1,4 @@
-"""Threshold of a mask as an input that may be left out.
+"""Thresholds of masks as inputs with defaults.
 
 A graph that finds a mask compares logits with a constant. Here the constant becomes an input with a default, so that a
 caller may give another value for each picture. The file stays as it is, and without another value every result is that
@@ -18,6 +18,8 @@ THRESHOLD = "mask_logit"
 """Name of the input, float32 [1], a logit."""
 _MASK = "mask"
 """Name of the output that holds the mask."""
+_PART = "net_l/"
+"""First letters of what Net_L makes inside a served graph, whose output "mask" is made of its mask."""
 
 # Numbers of fields, from onnx.proto3.
 _GRAPH_NODE, _GRAPH_CONSTANT, _GRAPH_INPUT = 1, 5, 11
@@ -33,8 +35,8 @@ def free_threshold(content: bytes) -> bytes | None:
 
     Returns:
         Bytes of a graph with the further input `THRESHOLD`, whose default is the constant of the file. None for a graph
-        whose output "mask" is no comparison with one constant of float32, and for one that leaves weights in other
-        files.
+        that is neither a served one nor has a mask that is a comparison with one constant of float32, and for one that
+        leaves weights in other files.
 
     Raises:
         ValueError: the bytes are no ONNX file.
@@ -52,12 +54,28 @@ def free_threshold(content: bytes) -> bytes | None:
     return replace_graph(data, lambda graph: _replace(graph, nodes, values))
 
 
+def find_logit_of(graph: GraphFacts) -> float | None:
+    """Return the constant that logits are compared with.
+
+    None for a graph that `free_threshold` leaves alone.
+    """
+    place = _find_comparison(graph)
+    return None if place is None else graph.constants[graph.nodes[place].inputs[1]].values[0]
+
+
 def _find_comparison(graph: GraphFacts) -> int | None:
     """Find the node that compares logits with the threshold.
 
     Returns:
         Its place among the nodes; None where there is none of the known form.
     """
+    inside = [
+        place
+        for place, node in enumerate(graph.nodes)
+        if any(name.startswith(_PART) for name in node.outputs) and _is_comparison(graph, node)
+    ]
+    if inside:
+        return inside[0] if len(inside) == 1 and THRESHOLD not in graph.constants else None
     makers = {name: place for place, node in enumerate(graph.nodes) for name in node.outputs}
     names = {*graph.inputs, *graph.constants, *makers}
     cast = makers.get(_MASK)
@@ -76,7 +94,7 @@ def _is_comparison(graph: GraphFacts, node: Node) -> bool:
 
 
 def _read_from_input(node: bytes) -> bytes:
-    """Write the comparison with the input in place of its constant."""
+    """Compare with the input in place of the constant."""
     fields = list(read_fields(memoryview(node)))
     second = [place for place, (number, _) in enumerate(fields) if number == _NODE_INPUT][1]
     return b"".join(
@@ -86,7 +104,7 @@ def _read_from_input(node: bytes) -> bytes:
 
 
 def _replace(graph: memoryview, nodes: list[bytes], values: tuple[float, ...]) -> bytes:
-    """Write a graph with other nodes, the input and its default."""
+    """Write a graph with the input and its default."""
     kept = b"".join(write_field(*entry) for entry in read_fields(graph) if entry[0] != _GRAPH_NODE)
     size = write_field(_TENSOR_SHAPE, write_field(_SHAPE_DIM, write_field(_DIM_VALUE, len(values))))
     kind = write_field(_TYPE_TENSOR, write_field(_TENSOR_ELEMENT, FLOAT) + size)

@@ -177,6 +177,9 @@ class BytesNetwork:
     """Whether clean pixels are the input's own."""
     scale: int = 1
     """Factor from the height and width of a picture to those of the restored one."""
+    mask_threshold: float | None = None
+    """Probability above which a pixel counts as distorted, as far as the network's constant tells; None if it does not.
+    """
 
 
 MOST_PIXELS = 4096

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from ...runtime import UserError
-from ...runtime.thresholds import check_threshold
+from ...runtime.bounds.thresholds import check_threshold
 from ..contract import FORMATS, FREE, Contract, TensorSpec
 from ..errors import BadRequestError, TooLargeError
 from ..options import Limits

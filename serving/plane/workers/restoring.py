@@ -118,7 +118,7 @@ def _restore_file(restorer: Restoring, task: Task, arena: Arena) -> Reply:
 
 
 def _choose_options(task: Task) -> dict[str, float | str]:
-    """Return the options of a call that a task asks for."""
+    """Return the options that a task asks for."""
     return {} if task.threshold is None else {"threshold": task.threshold}
 
 

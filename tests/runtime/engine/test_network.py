@@ -106,7 +106,9 @@ def test_engines_have_a_threshold_of_their_own(engine_bundle, restorer):
     own = restorer.threshold
     np.testing.assert_array_equal(restorer(picture, threshold=own).image, restorer(picture).image)
     np.testing.assert_array_equal(restorer(picture, threshold="balanced").image, restorer(picture).image)
-    with pytest.raises(UserError, match=f"is fixed at {own:g}, got 0.1; leave it out, or run a bundle with --backend o"):
+    with pytest.raises(
+        UserError, match=f"is fixed at {own:g}, got 0.1; leave it out, or run a bundle with --backend o"
+    ):
         restorer(picture, threshold=0.1)
     with pytest.raises(UserError, match=f"is fixed at {own:g}, got best"):
         Restorer.open(engine_bundle.path, backend="tensorrt", threshold="best")

@@ -45,7 +45,7 @@ def test_the_default_is_the_constant_and_another_value_replaces_it(shape):
     np.testing.assert_array_equal(plain, LOGITS > 0.25)
     for limit in (-np.inf, -0.5, np.nextafter(np.float32(-0.5), np.float32(-1)), 0.0, np.inf):
         (found,) = session.run(None, {"x": LOGITS, THRESHOLD: np.array([limit], np.float32)})
-        np.testing.assert_array_equal(found, LOGITS > np.float32(limit))
+        np.testing.assert_array_equal(found, np.float32(limit) < LOGITS)
 
 
 def test_a_constant_that_others_read_stays_as_it_is_for_them():
@@ -83,9 +83,8 @@ def test_what_is_no_onnx_file_is_refused():
         free_threshold(b"Greater" + b"\xff" * 9)
 
 
-@pytest.mark.parametrize("part", ["net_l", "model"])
-def test_exported_graphs_take_another_threshold_and_give_the_same_without(tiny_bundle, part):
-    content = Bundle.open(tiny_bundle).graph("fp32", part).read_bytes()
+def test_net_l_takes_another_threshold_and_gives_the_same_without(tiny_bundle):
+    content = Bundle.open(tiny_bundle).graph("fp32", "net_l").read_bytes()
     freed = free_threshold(content)
     onnx.checker.check_model(onnx.load_from_string(freed), full_check=True)
     plain, session = open_session(content), open_session(freed)

@@ -169,8 +169,8 @@ def _thresholds(report: Mapping[str, Any], protocol: TaskProtocol) -> list[str]:
     return [
         "## Thresholds of the mask",
         "A pixel is restored where its probability of a distortion lies above the threshold; the one in bold is the "
-        "model's. Gains are against it. The milliseconds are means over the pictures: by the clock, which other work on "
-        "the machine makes longer, and those that all threads of the processor computed.",
+        "model's. Gains are against it. The milliseconds are means over the pictures: by the clock, which other work "
+        "on the machine makes longer, and those that all threads of the processor computed.",
         render_thresholds(rows, protocol),
         f"![Quality against time]({CURVE})",
     ]

@@ -16,10 +16,10 @@ from ....runtime.errors import UserError
 from ....runtime.files import write_atomically
 from ....runtime.images import Picture, write_image
 from ....temporary.places import place_beside
+from ..protocols import find_protocol
 from ..report.curve import FILE as CURVE
 from ..report.curve import draw_thresholds
 from ..report.markdown import label_models
-from ..protocols import find_protocol
 from .kinds import Kind
 
 

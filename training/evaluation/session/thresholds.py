@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ....runtime.bounds.thresholds import check_threshold
 from ....runtime.clock import CountProgress
 from ....runtime.errors import UserError
-from ....runtime.thresholds import check_threshold, choose_threshold
 from ...data.pairs import Pair
 from .kinds import Kind
 
@@ -63,10 +63,10 @@ def check_thresholds(restorer: Restorer, thresholds: Sequence[float]) -> None:
     """Refuse thresholds that a model does not take.
 
     Raises:
-        UserError: see `choose_threshold`.
+        UserError: see `Restorer.choose_threshold`.
     """
     for threshold in thresholds:
-        choose_threshold(threshold, restorer.network)
+        restorer.choose_threshold(threshold)
 
 
 def measure_thresholds(

@@ -39,4 +39,4 @@ def test_more_time_lies_to_the_right_and_more_quality_above(processor):
                                     ((1e6, 99.0), (2e6, 12.0))])  # fmt: skip
 def test_any_values_fit_on_the_sheet(points):
     rows, columns = find(draw_thresholds(make(*points, own=1), "psnr_y"), OWN)
-    assert 0 < rows.min() and rows.max() < SIZE[1] - 1 and 0 < columns.min() and columns.max() < SIZE[0] - 1
+    assert rows.min() > 0 and rows.max() < SIZE[1] - 1 and columns.min() > 0 and columns.max() < SIZE[0] - 1

@@ -1,11 +1,10 @@
 """Each threshold is measured once, with its times, beside the model's own."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 from spair.runtime import UserError
+from spair.runtime.bounds.thresholds import choose_threshold
 from spair.training.evaluation.session.thresholds import check_thresholds, measure_thresholds, read_thresholds
 
 
@@ -38,7 +37,9 @@ class Restorer:
 
     def __init__(self, backend="cpu"):
         self.backend, self.now, self.asked = backend, 0.0, []
-        self.network = SimpleNamespace(spec=SimpleNamespace(has_mask=False))
+
+    def choose_threshold(self, wanted):
+        return choose_threshold(wanted, own=None, has_mask=False)
 
     def __call__(self, image, threshold):
         self.asked.append(threshold)

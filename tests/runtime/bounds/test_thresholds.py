@@ -1,19 +1,14 @@
 """Thresholds of the mask are numbers from 0 to 1 or names, and only for networks that take them."""
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from spair.runtime import Restorer, UserError
-from spair.runtime.thresholds import PLACES, check_threshold, choose_threshold
-from spair.runtime.tiling.spec import BytesNetwork, ForeignNetwork, find_logit
+from spair.runtime.bounds.thresholds import PLACES, check_threshold, choose_threshold
+from spair.runtime.tiling.spec import find_logit
 from tests.runtime.samples import photo
-
-
-def network(own=0.35, takes=True):
-    return SimpleNamespace(spec=SimpleNamespace(has_mask=True, mask_threshold=own), takes_threshold=takes)
 
 
 @pytest.mark.parametrize("wanted", [-0.001, 1.001, math.nan, math.inf, True, "0.5", "quick", None, [0.5]])
@@ -30,25 +25,25 @@ def test_numbers_come_back_as_floats(wanted):
 
 def test_the_networks_own_needs_nothing_of_the_network():
     for wanted in (None, 0.35, "balanced"):
-        assert choose_threshold(wanted, network(takes=False)) is None
-    assert choose_threshold("balanced", SimpleNamespace(spec=BytesNetwork(True, True))) is None
+        assert choose_threshold(wanted, own=0.35, is_free=False) is None
+    assert choose_threshold("balanced", own=None) is None
 
 
 @pytest.mark.parametrize("own", [0.01, 0.35, 0.5, 0.99])
 def test_names_lie_at_their_distance_in_logits(own):
     for name in ("fast", "best"):
-        found = choose_threshold(name, network(own))
+        found = choose_threshold(name, own=own)
         assert math.log(found / (1 - found)) - math.log(own / (1 - own)) == pytest.approx(PLACES[name], abs=1e-12)
-    assert choose_threshold("best", network(own)) < own < choose_threshold("fast", network(own))
+    assert choose_threshold("best", own=own) < own < choose_threshold("fast", own=own)
 
 
 def test_a_network_without_a_mask_or_without_a_choice_says_so():
     with pytest.raises(UserError, match="the threshold is 0.2, and the network finds no mask; leave the threshold out"):
-        choose_threshold(0.2, SimpleNamespace(spec=ForeignNetwork()))
+        choose_threshold(0.2, own=None, has_mask=False)
     with pytest.raises(UserError, match=r"is fixed at 0.35, got 0.2; leave it out, or run a bundle with --backend onn"):
-        choose_threshold(0.2, network(takes=False))
+        choose_threshold(0.2, own=0.35, is_free=False)
     with pytest.raises(UserError, match=r"is fixed, got best; leave it out"):
-        choose_threshold("best", SimpleNamespace(spec=BytesNetwork(True, True)))
+        choose_threshold("best", own=None)
 
 
 @pytest.mark.parametrize(("threshold", "logit"), [(0.0, -math.inf), (1.0, math.inf), (0.5, 0.0)])

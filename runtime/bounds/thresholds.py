@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .errors import UserError
-from .tiling.network import Network
+from ..errors import UserError
 
 PLACES: Mapping[str, float] = {"fast": 0.6, "balanced": 0.0, "best": -1.1}
 """Named thresholds, as distances from the network's own in logits; docs/results/quality.md has what each gives."""
@@ -34,13 +33,17 @@ def check_threshold(wanted: Threshold) -> Threshold:
     return float(wanted)
 
 
-def choose_threshold(wanted: Threshold | None, network: Network) -> float | None:
+def choose_threshold(
+    wanted: Threshold | None, *, own: float | None, has_mask: bool = True, is_free: bool = True
+) -> float | None:
     """Choose the threshold that a network uses.
 
     Args:
         wanted: probability above which a pixel counts as distorted, 0 (all pixels) to 1 (none), or a name of `PLACES`;
             None for the network's own.
-        network: the network.
+        own: the network's own; None where it does not say.
+        has_mask: whether the network finds a mask.
+        is_free: whether it takes another threshold than its own.
 
     Returns:
         The probability; None where it is the network's own.
@@ -51,12 +54,11 @@ def choose_threshold(wanted: Threshold | None, network: Network) -> float | None
     if wanted is None:
         return None
     checked = check_threshold(wanted)
-    if not network.spec.has_mask:
+    if not has_mask:
         raise UserError(f"the threshold is {wanted}, and the network finds no mask; leave the threshold out")
-    own: float | None = getattr(network.spec, "mask_threshold", None)
     if checked in (own, "balanced"):
         return None
-    if own is None or not getattr(network, "takes_threshold", False):
+    if own is None or not is_free:
         fixed = "" if own is None else f" at {own:g}"
         raise UserError(
             f"the threshold of this model is fixed{fixed}, got {wanted}; leave it out, or run a bundle with "
