@@ -328,9 +328,9 @@ def test_an_unknown_protocol_is_wrong_usage(spair, tiny_bundle, folders):
 
 def test_thresholds_are_measured_beside_the_models_own(spair, tiny_bundle, folders, tmp_path):
     out = tmp_path / "scores"
-    done = spair("evaluate", tiny_bundle, *folders, "--thresholds", "0,0.2,1", "--out", out, "--pictures", 0, "--json")
+    done = spair("evaluate", tiny_bundle, *folders, "--thresholds", "0,0.33,1", "--out", out, "--pictures", 0, "--json")
     rows = done.json["thresholds"]
-    assert [row["threshold"] for row in rows] == [0.0, 0.2, 0.35, 1.0]
+    assert [row["threshold"] for row in rows] == [0.0, 0.33, 0.35, 1.0]
     assert [row["own"] for row in rows] == [False, False, True, False]
     densities = [row["density"] for row in rows]
     assert densities[0] == 1.0 > densities[1] > densities[2] > densities[3] == 0.0

@@ -58,10 +58,10 @@ def test_logits_are_those_that_graphs_hold(threshold):
 
 def test_a_restorer_keeps_its_threshold_and_a_call_may_have_another(tiny_bundle):
     image = photo(37, 53)
-    with Restorer.open(tiny_bundle, threads=1) as plain, Restorer.open(tiny_bundle, threads=1, threshold=0.8) as kept:
+    with Restorer.open(tiny_bundle, threads=1) as plain, Restorer.open(tiny_bundle, threads=1, threshold=0.36) as kept:
         assert (plain.threshold, plain.chosen_threshold) == (0.35, None)
-        assert (kept.threshold, kept.chosen_threshold) == (0.8, 0.8)
-        expected = plain(image, threshold=0.8)
+        assert (kept.threshold, kept.chosen_threshold) == (0.36, 0.36)
+        expected = plain(image, threshold=0.36)
         np.testing.assert_array_equal(kept(image).image, expected.image)
         np.testing.assert_array_equal(kept(image).mask, expected.mask)
         assert 0 < expected.density < plain(image).density < 1
@@ -73,4 +73,4 @@ def test_a_restorer_keeps_its_threshold_and_a_call_may_have_another(tiny_bundle)
 
 def test_a_restorer_without_a_choice_closes_what_it_opened(bundles):
     with pytest.raises(UserError, match="finds no mask"):
-        Restorer.open(bundles.foreign(), threads=1, threshold=0.2)
+        Restorer.open(bundles.other().path, threads=1, threshold=0.2)

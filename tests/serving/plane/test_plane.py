@@ -221,7 +221,7 @@ def test_options_reach_the_restorer(tiny_bundle):
         raise AssertionError("it was started")
 
 
-@pytest.mark.parametrize("threshold", [0.9, "best", 0])
+@pytest.mark.parametrize("threshold", [0.36, "best", 0])
 def test_a_request_has_its_own_threshold(one, restorer, threshold):
     values = planar(1, 21, 34)
     answer = one.infer(values, parameters={"threshold": threshold})

@@ -46,7 +46,7 @@ def draw_thresholds(rows: Sequence[Mapping[str, Any]], key: str) -> np.ndarray:
     draw_words(draw, (SIZE[0] - _RIGHT, SIZE[1] - 26), _TIMES[time], _INK, "ra")
     places = [_place(across.share(row[time]), up.share(row[key])) for row in rows]
     draw.line(places, fill=_LINE, width=2)
-    for row, (x, y) in zip(rows, places, strict=True):
+    for row, (x, y) in sorted(zip(rows, places, strict=True), key=lambda one: bool(one[0]["own"])):  # it lies on top
         colour = _OWN if row["own"] else _LINE
         draw.ellipse((x - 5, y - 5, x + 5, y + 5), fill=colour)
         near_end = x > SIZE[0] - _RIGHT - 150
