@@ -74,7 +74,7 @@ class ModelMetadata:
     platform: str
     contract: Contract
     facts: Mapping[str, str] = field(default_factory=dict)
-    """Task, preset, precision and backend, for the page and the logs."""
+    """Task, preset, precision, backend and threshold of the mask, for clients, the page and the logs."""
 
 
 @dataclass(frozen=True)

@@ -183,7 +183,7 @@ def test_models_are_described(one, tiny_bundle):
     assert (described.name, described.versions, described.platform) == ("m_bytes", ("1",), "spair")
     backend = "onnxruntime" if refuse_machine() else "cpu"
     known = {"task": "rain", "preset": "tiny", "precision": "fp32", "backend": backend}
-    assert described.facts == {**known, "digest": Bundle.open(tiny_bundle).digest}
+    assert described.facts == {**known, "threshold": "0.35", "digest": Bundle.open(tiny_bundle).digest}
     assert one.plane.describe_server().name == "spair" and "statistics" in one.plane.describe_server().extensions
 
 
