@@ -29,6 +29,7 @@ class TorchTwoStage(TwoStageNetwork):
     """
 
     in_main_memory = True
+    takes_threshold = True
 
     def __init__(self, model: SPAIR) -> None:
         self.model = model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -36,13 +37,13 @@ class TorchTwoStage(TwoStageNetwork):
         self.paths = ("dense",)  # torch computes every pixel
         self.tuning = Tuning.assumed(self.spec.crossover)
 
-    def localize(self, image: np.ndarray) -> Localization:
+    def localize(self, image: np.ndarray, logit: float | None = None) -> Localization:
         """Run Net_L on a picture.
 
         `image` is [1, 3, H, W] float32 in 0..1, with H and W multiples of 8.
         """
         with torch.inference_mode():
-            found = self.model.localize(torch.from_numpy(image))
+            found = self.model.localize(torch.from_numpy(image), logit)
         features = {scale: feature.numpy() for scale, feature in enumerate(found.features)}
         return Localization(found.mask.numpy(), features)
 

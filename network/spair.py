@@ -101,14 +101,16 @@ class SPAIR(nn.Module):
         restored = self.restore(padded, used, found.features)
         return Restored(*(part[..., :height, :width] for part in (restored, used, found.logits)))
 
-    def localize(self, image: Tensor) -> Localized:
+    def localize(self, image: Tensor, logit_threshold: float | None = None) -> Localized:
         """Run Net_L and threshold its mask.
 
         Args:
             image: [N,3,H,W] float RGB 0..1, H and W multiples of 8.
+            logit_threshold: logit above which a pixel is distorted; None for that of the preset's `mask_threshold`.
         """
         logits, features = self.net_l(image)
-        return Localized(logits, (logits > self.logit_threshold).to(image.dtype), features)
+        threshold = self.logit_threshold if logit_threshold is None else logit_threshold
+        return Localized(logits, (logits > threshold).to(image.dtype), features)
 
     def restore(self, image: Tensor, mask: Tensor, features: Scales) -> Tensor:
         """Run Net_R with the statistics of the whole image.

@@ -12,6 +12,7 @@ from .bounds.memory import find_free_memory
 from .bundle.precision import AUTO, choose_precisions
 from .bundle.reader import PLAIN, Bundle
 from .errors import UserError
+from .graphs import THRESHOLD
 from .tiling.context import Context
 from .tiling.costs import Tuning
 from .tiling.planning import PathChoice, TilePath, check_path
@@ -48,10 +49,14 @@ class GraphTwoStage(TwoStageNetwork):
         self.spec, self.tuning, self.in_main_memory = spec, tuning, in_main_memory
         self.paths = tuple(net_r)
         self._net_l, self._net_r = net_l, net_r
+        self.takes_threshold = THRESHOLD in getattr(net_l, "optional", ())
 
-    def localize(self, image: np.ndarray) -> Localization:
+    def localize(self, image: np.ndarray, logit: float | None = None) -> Localization:
         """Run the graph of Net_L."""
-        outputs = self._net_l.run({"image": image})
+        feeds = {"image": image}
+        if logit is not None:
+            feeds[THRESHOLD] = np.array([logit], np.float32)
+        outputs = self._net_l.run(feeds)
         height, width = image.shape[2:]
         mask = _take(outputs, "mask", 1, height, width)
         return Localization(mask, {s: _take(outputs, f"f{s}", None, height >> s, width >> s) for s in self.spec.scales})

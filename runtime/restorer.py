@@ -11,6 +11,7 @@ from types import TracebackType
 import numpy as np
 
 from .arrays import make_native
+from .bounds.thresholds import Threshold, choose_threshold
 from .bundle.checks.digest import check_digest
 from .bundle.reader import Bundle, reread
 from .clock import StageClock
@@ -61,6 +62,7 @@ class Restorer:
         tile: int | None = None,
         block_pixels: int = Limits.block_pixels,
         backend: str = "custom",
+        threshold: Threshold | None = None,
     ) -> None:
         """Take over a network.
 
@@ -71,6 +73,7 @@ class Restorer:
                 must see a picture whole.
             block_pixels: number of pixels up to which Net_L sees the picture in one piece; it bounds the memory.
             backend: name of what runs the network.
+            threshold: see `open`.
         """
         side = network.spec.default_tile if tile is None else tile
         if side < network.spec.multiple:
@@ -89,6 +92,7 @@ class Restorer:
         """Task, preset, precision and digest, of a network that `open` found."""
         self.warnings: tuple[str, ...] = _warn(network, tile)
         """Sentences about results that the options make worse."""
+        self._threshold = self.choose_threshold(threshold)
         self._limits = Limits(side=side, block_pixels=block_pixels)
 
     @classmethod
@@ -104,6 +108,7 @@ class Restorer:
         tile_path: PathChoice = "auto",
         trust_code: bool = False,
         expect_digest: Collection[str] = (),
+        threshold: Threshold | None = None,
     ) -> Restorer:
         """Open a bundle, or a served graph.
 
@@ -129,6 +134,9 @@ class Restorer:
             tile_path: "dense" or "packed" computes all tiles by this path; "auto" takes the cheaper one for each.
             expect_digest: digests of which the model must have one, as `spair inspect` shows them; empty where any will
                 do. That of a bundle stands for its manifest and all of its files.
+            threshold: probability above which a pixel counts as distorted, from 0 (all) to 1 (none), or "fast",
+                "balanced" or "best"; None takes the network's own, which "balanced" is too. Lower ones restore more
+                pixels and take longer.
 
         Raises:
             UserError: a model, backend, precision or option cannot be used; the message says which.
@@ -151,7 +159,7 @@ class Restorer:
             opened = reread(open_one)
         (network, name, remark), facts = opened
         try:
-            restorer = cls(network, tile=tile, block_pixels=block_pixels, backend=name)
+            restorer = cls(network, tile=tile, block_pixels=block_pixels, backend=name, threshold=threshold)
         except UserError:
             network.close()
             raise
@@ -169,11 +177,54 @@ class Restorer:
         return self.network.spec.has_mask
 
     @property
+    def threshold(self) -> float | None:
+        """Probability above which a pixel counts as distorted.
+
+        None for a network without a mask.
+        """
+        return self._own_threshold if self._threshold is None else self._threshold
+
+    @property
+    def _own_threshold(self) -> float | None:
+        own: float | None = getattr(self.network.spec, "mask_threshold", None)
+        return own
+
+    @property
+    def chosen_threshold(self) -> float | None:
+        """Threshold that `open` was given.
+
+        None where it is the network's own.
+        """
+        return self._threshold
+
+    def choose_threshold(self, wanted: Threshold | None) -> float | None:
+        """Choose the threshold of a call.
+
+        Args:
+            wanted: see `open`; None for the network's own.
+
+        Returns:
+            The probability; None where it is the network's own.
+
+        Raises:
+            UserError: it is no threshold, or none that the network takes.
+        """
+        is_free = bool(getattr(self.network, "takes_threshold", False))
+        return choose_threshold(wanted, own=self._own_threshold, has_mask=self.has_mask, is_free=is_free)
+
+    @property
     def keeps_scenes(self) -> bool:
         """Whether `__call__` takes anything from a scene."""
         return bool(getattr(self.network, "keeps_scenes", False))
 
-    def __call__(self, image: np.ndarray, *, mask: np.ndarray | None = None, scene: Scene | None = None) -> Result:
+    def __call__(
+        self,
+        image: np.ndarray,
+        *,
+        mask: np.ndarray | None = None,
+        scene: Scene | None = None,
+        threshold: Threshold | None = None,
+    ) -> Result:
         """Restore one picture.
 
         Args:
@@ -183,9 +234,11 @@ class Restorer:
                 foreign network takes no mask.
             scene: what earlier frames of a video showed; it is brought up to date. Networks that cannot use it do
                 not.
+            threshold: see `open`, for this picture alone; None takes that of `open`.
 
         Raises:
-            UserError: the array is not a picture (shape, channels, dtype, range, NaN), or the mask does not fit it.
+            UserError: the array is not a picture (shape, channels, dtype, range, NaN), the mask does not fit it, both a
+                mask and a threshold are given, or the threshold is none that the network takes.
             MemoryShortError: the picture needs more memory than is free.
             GateError: the network gave values that are not finite.
         """
@@ -196,8 +249,11 @@ class Restorer:
             check_image(image)
             if mask is not None:
                 check_mask(mask, image, spec.takes_mask)
+                if threshold is not None:
+                    raise UserError(f"a mask is given, which needs no threshold, got {threshold}; give one of them")
             self._check_memory(image)
-        known = Known(mask, scene)
+        chosen = self._threshold if threshold is None else self.choose_threshold(threshold)
+        known = Known(mask, scene, chosen)
         if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] >= 3:
             direct = self._restore_bytes(image, known, clock)
             if direct is not None:

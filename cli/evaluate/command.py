@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ..shared.deprecation import TARGET, take_renamed
-from ..shared.models import Execution, choose_path, open_model, read_expected
+from ..shared.models import Execution, choose_path, open_model, read_expected, read_threshold
 from ..shared.options import (
     Backend,
     ExpectDigest,
@@ -21,6 +22,7 @@ from ..shared.options import (
     Model,
     Precision,
     Threads,
+    Threshold,
     Tile,
     TrustCode,
 )
@@ -37,6 +39,7 @@ Examples:
   spair evaluate blur.spair --dataset gopro --root GOPRO_Large --split test
   spair evaluate rain-tiny.spair --dataset rain100l --root Rain100L --split test --only rain-001,rain-005
   spair evaluate rain-tiny.spair --compare prenet.spair --quantize floor --input rainy --clean clean
+  spair evaluate rain --thresholds 0.1,0.15,0.25,0.35,0.5 --input rainy --clean clean --out scores
   spair evaluate prenet.pth --factory models.prenet:build --quantize floor --input rainy --clean clean
 """
 
@@ -56,6 +59,7 @@ def evaluate(
     resize: options.Resize = None,
     shift: options.Shift = 0,
     compare: options.Compare = None,
+    thresholds: options.Thresholds = None,
     precision: Precision = "fp32",
     backend: Backend = "auto",
     threads: Threads = None,
@@ -64,6 +68,7 @@ def evaluate(
     force_packed: ForcePacked = False,
     trust_code: TrustCode = False,
     expect_digest: ExpectDigest = None,
+    threshold: Threshold = None,
     factory: Factory = None,
     multiple: options.Multiple = 1,
     out: options.Out = None,
@@ -81,21 +86,24 @@ def evaluate(
     from ...training.evaluation.session.results import Drawing, open_results
     from ...training.evaluation.session.run import OpenModel, evaluate_models
     from ...training.evaluation.session.sources import Sources, split_names
+    from ...training.evaluation.session.thresholds import read_thresholds
 
     sources = Sources(inputs, clean, mask, dataset, root, split, split_names(only))
     task = protocol or sources.task() or "rain"
     kind = choose_kind(sources.masks_alone, task, Comparison(quantize, resize, shift))
     path = choose_path(force_dense, force_packed)
     execution = Execution(precision, backend, threads, tile, path, trust_code, read_expected(expect_digest))
+    own = replace(execution, threshold=read_threshold(threshold))  # peers keep theirs
+    swept = read_thresholds(thresholds, sources.masks_alone)
     peers = compare or []
     if out is not None:
         check_writable(out)
     with ExitStack() as stack:
         results = stack.enter_context(open_results(out, kind, Drawing.of([model, *peers], pictures, separate)))
-        restorer = stack.enter_context(open_model(model, execution, factory=factory, multiple=multiple))
+        restorer = stack.enter_context(open_model(model, own, factory=factory, multiple=multiple))
         models = [OpenModel(model, restorer)]
         models += [OpenModel(peer, stack.enter_context(open_model(peer, execution))) for peer in peers]
-        report = evaluate_models(models, sources, kind, results, counting)
+        report = evaluate_models(models, sources, kind, results, counting, swept)
     for reason in report["left_out"]:
         note(reason)
     deliver(report, as_json, partial(show_masks if sources.masks_alone else show_restored, out=out))

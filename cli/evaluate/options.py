@@ -83,6 +83,14 @@ Shift = Annotated[
         rich_help_panel=MEASURES,
     ),
 ]
+Thresholds = Annotated[
+    str | None,
+    typer.Option(
+        metavar="VALUES",
+        help="Also measure at these thresholds of the mask, such as 0.1,0.2,0.5: quality against time.",
+        rich_help_panel=MEASURES,
+    ),
+]
 Compare = Annotated[
     list[Path] | None,
     typer.Option(

@@ -33,6 +33,17 @@ def show_restored(report: dict[str, Any], console: Console, out: Path | None = N
     for key in ("precision", "recall", "iou"):
         table.add_row(f"mask {key}", "", *(number((one["mask"] or {}).get(key), 3) for one in models))
     _print(table, _setting(report), console, out)
+    if report.get("thresholds"):
+        console.print(_make_thresholds(report["thresholds"], protocol.psnr, TITLES[protocol.psnr]))
+
+
+def _make_thresholds(rows: list[dict[str, Any]], key: str, title: str) -> Table:
+    """Make the table of thresholds of the mask."""
+    table = Table("threshold", f"{title} (dB)", "distorted", "ms", "processor ms", "", box=None, pad_edge=False)
+    for row in rows:
+        cells = (f"{row['threshold']:g}", number(row[key]), _percent(row["density"]), number(row["ms"], 1))
+        table.add_row(*cells, number(row["processor_ms"], 1), "the model's" if row["own"] else "")
+    return table
 
 
 def show_masks(report: dict[str, Any], console: Console, out: Path | None = None) -> None:

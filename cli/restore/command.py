@@ -12,7 +12,7 @@ import typer
 from ..shared.failures import FAILED
 from ..shared.frames import counting_frames
 from ..shared.help import INTERRUPTED
-from ..shared.models import Execution, choose_path, list_causes, open_model, read_expected
+from ..shared.models import Execution, choose_path, list_causes, open_model, read_expected, read_threshold
 from ..shared.options import (
     Backend,
     ExpectDigest,
@@ -22,6 +22,7 @@ from ..shared.options import (
     Model,
     Precision,
     Threads,
+    Threshold,
     Tile,
     TrustCode,
 )
@@ -67,6 +68,7 @@ EXAMPLES = """\b
 Examples:
   spair restore rain photo.jpg --out restored
   spair restore rain-tiny.spair photos 'more/*.png' --out restored --recursive --save-mask --skip-existing
+  spair restore rain photos --out restored --threshold best
   spair restore rain clip.mp4 --out clip-restored.mp4 --crf 15
   spair restore rain-tiny.spair photos --out restored --ray auto
   spair restore rain camera:0,size=640x480 --out camera.mkv --seconds 60
@@ -89,6 +91,7 @@ def restore(
     force_packed: ForcePacked = False,
     trust_code: TrustCode = False,
     expect_digest: ExpectDigest = None,
+    threshold: Threshold = None,
     save_mask: SaveMask = False,
     skip_existing: SkipExisting = False,
     max_pixels: MaxPixels = None,
@@ -116,7 +119,9 @@ def restore(
     source = find_source(inputs)
     check_options(context, source, out)
     path = choose_path(force_dense, force_packed)
-    execution = Execution(precision, backend, threads, tile, path, trust_code, read_expected(expect_digest))
+    execution = Execution(
+        precision, backend, threads, tile, path, trust_code, read_expected(expect_digest), read_threshold(threshold)
+    )
     if source is not None:
         limits = _read_limits(retries, frames, seconds, (codec, crf, preset, reuse))
         restore_source(model, execution, source, out, show, limits, max_pixels, as_json)
@@ -161,6 +166,7 @@ def _run(
         facts = {
             "backend": restorer.backend,
             "backend_reason": restorer.remark,
+            "threshold": restorer.threshold,
             "warnings": list(restorer.warnings),
         }
         setting = None if cluster is None else _read_setting(model, execution, restorer.backend)
@@ -318,5 +324,5 @@ def _read_setting(model: Path, execution: Execution, backend: str) -> ModelSetti
         )
     return ModelSetting(
         name_model(model), backend, execution.precision, execution.threads, execution.tile, execution.tile_path,
-        execution.trust_code, execution.expect_digest,
+        execution.trust_code, execution.expect_digest, execution.threshold,
     )  # fmt: skip

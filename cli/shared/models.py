@@ -33,6 +33,8 @@ class Execution:
     """Whether plugins and engines run though nobody has trusted them."""
     expect_digest: tuple[str, ...] = ()
     """Digests of which the model must have one; empty where any will do."""
+    threshold: float | str | None = None
+    """Threshold of the mask, see `Restorer.open`; None for the model's own."""
 
 
 def choose_path(force_dense: bool, force_packed: bool) -> PathChoice:
@@ -57,6 +59,23 @@ def read_expected(digests: list[str] | None) -> tuple[str, ...]:
     from ...runtime.bundle.checks.digest import read_digests
 
     return read_digests(digests or ())
+
+
+def read_threshold(text: str | None) -> float | str | None:
+    """Read the threshold of --threshold, a number or a name.
+
+    Raises:
+        UserError: it is neither.
+    """
+    from ...runtime.bounds.thresholds import check_threshold
+
+    if text is None:
+        return None
+    try:
+        wanted: float | str = float(text)
+    except ValueError:
+        wanted = text
+    return check_threshold(wanted)
 
 
 def check_checkpoint(path: Path, expected: tuple[str, ...]) -> None:
@@ -95,13 +114,15 @@ def open_model(model: Path, execution: Execution, *, factory: str | None = None,
 
 def list_causes(restorer: Restorer, execution: Execution) -> dict[str, Any]:
     """List what decides results besides the picture."""
-    return {
+    causes = {
         "digest": restorer.facts.get("digest", ""),
         "precision": execution.precision,
         "backend": restorer.backend,
         "tile": execution.tile,
         "path": execution.tile_path,
     }
+    # Only where it is not the model's own: results of versions that knew no other stay valid.
+    return causes if restorer.chosen_threshold is None else {**causes, "threshold": restorer.chosen_threshold}
 
 
 def _open(model: Path, execution: Execution, factory: str | None, multiple: int) -> Restorer:
@@ -145,6 +166,7 @@ def _open(model: Path, execution: Execution, factory: str | None, multiple: int)
         tile_path=execution.tile_path,
         trust_code=execution.trust_code,
         expect_digest=execution.expect_digest,
+        threshold=execution.threshold,
     )
 
 
@@ -171,7 +193,8 @@ def _open_checkpoint(path: Path, execution: Execution, factory: str | None, mult
     if factory is None:
         from ...network import load_checkpoint
 
-        return Restorer(TorchTwoStage(load_checkpoint(path).model), tile=execution.tile, backend="torch")
+        network = TorchTwoStage(load_checkpoint(path).model)
+        return Restorer(network, tile=execution.tile, backend="torch", threshold=execution.threshold)
     from ...export.foreign import ForeignInterface, adapt, load_foreign, measure_reach
 
     interface = ForeignInterface(outputs=("picture",), multiple=multiple)  # of several pictures, the first
@@ -189,4 +212,5 @@ def _open_checkpoint(path: Path, execution: Execution, factory: str | None, mult
         ),
         tile=execution.tile,
         backend="torch",
+        threshold=execution.threshold,
     )

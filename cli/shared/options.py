@@ -73,6 +73,15 @@ Threads = Annotated[
     int | None,
     typer.Option(min=1, metavar="COUNT", help="CPU threads; all cores when left out.", rich_help_panel=MODEL),
 ]
+Threshold = Annotated[
+    str | None,
+    typer.Option(
+        metavar="VALUE",
+        help="Probability above which a pixel is restored, 0 (all) to 1 (none), or fast, balanced or best; lower "
+        "restores more and takes longer. The model's own when left out.",
+        rich_help_panel=MODEL,
+    ),
+]
 Tile = Annotated[
     int | None,
     typer.Option(

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..arrays import make_native
 from ..errors import UserError
-from ..graphs import make_integer, make_lean
+from ..graphs import free_threshold, make_integer, make_lean
 from .placement import RECORD, list_cpu_work
 from .products import has_exact_products
 
@@ -74,7 +74,8 @@ class OnnxGraph:
         """Load a graph.
 
         On the CPU it is computed in a faster form, where it has one: see `spair.runtime.graphs.lean` and
-        `spair.runtime.graphs.integers`.
+        `spair.runtime.graphs.integers`. Where the graph finds a mask, the logit that it compares with becomes an input
+        that may be left out, see `spair.runtime.graphs.thresholds`.
 
         Args:
             path: the .onnx file.
@@ -109,11 +110,13 @@ class OnnxGraph:
         self._traced = trace is not None
         if device != "cpu":
             _load_cuda()
-        faster = _read_faster(self.path) if device == "cpu" and not as_written else None
-        self._session: ort.InferenceSession | None = _session(self.path, faster, options, _PROVIDERS[device])
+        form = None if as_written else _read_form(self.path, faster=device == "cpu")
+        self._session: ort.InferenceSession | None = _session(self.path, form, options, _PROVIDERS[device])
         self._check_provider(device)
         self.inputs = {i.name: i.type for i in self._session.get_inputs()}
         """ONNX types of the inputs by name."""
+        self.optional = {i.name: i.type for i in self._session.get_overridable_initializers()}
+        """ONNX types by name of the inputs that may be left out, since the graph has values for them."""
         self.outputs = tuple(o.name for o in self._session.get_outputs())
         """Names of the outputs."""
         self.facts: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
@@ -123,7 +126,8 @@ class OnnxGraph:
         """Run the graph.
 
         Args:
-            feeds: an array per input; float arrays are converted to the float type of the input.
+            feeds: an array per input, and for those of `optional` that get another value; float arrays are converted to
+                the float type of the input.
 
         Returns:
             An array per output; float16 comes back as float32.
@@ -136,7 +140,7 @@ class OnnxGraph:
         """
         if self._session is None:
             raise ValueError(f"{self.path} was closed")
-        if feeds.keys() != self.inputs.keys():
+        if feeds.keys() - self.optional.keys() != self.inputs.keys():
             raise ValueError(f"{self.path} takes {sorted(self.inputs)}, got {sorted(feeds)}")
         given = {name: self._converted(name, value) for name, value in feeds.items()}
         try:
@@ -198,7 +202,7 @@ class OnnxGraph:
         return GraphRunError(f"ONNX Runtime cannot compute {self.path} on this picture: {words}; export it again")
 
     def _converted(self, name: str, value: np.ndarray) -> np.ndarray:
-        wanted = _TYPES.get(self.inputs[name])
+        wanted = _TYPES.get(self.inputs.get(name) or self.optional[name])
         return np.ascontiguousarray(make_native(np.asarray(value)), dtype=wanted)  # ONNX Runtime has no other order
 
 
@@ -220,26 +224,31 @@ def _load_cuda() -> None:
             load()
 
 
-def _read_faster(path: Path) -> bytes | None:
-    """Read the faster form of a graph.
+def _read_form(path: Path, *, faster: bool) -> bytes | None:
+    """Read a graph in the form that is loaded.
 
-    It is None for a graph that has none. A file that is no ONNX file, or whose nodes lack inputs or attributes, has
-    none, and ONNX Runtime says what is wrong.
+    It is None where that is the file as it is. A file that is no ONNX file, or whose nodes lack inputs or attributes,
+    has no other form, and ONNX Runtime says what is wrong.
+
+    Args:
+        path: the .onnx file.
+        faster: whether the form for processors is wanted.
     """
     try:
         content = path.read_bytes()
-        lean, integer = make_lean(content), make_integer(content)
+        lean, integer = (make_lean(content), make_integer(content)) if faster else (None, None)
+        form = integer if integer is not None and has_exact_products() else lean
+        return free_threshold(content if form is None else form) or form
     except (OSError, ValueError, LookupError, TypeError):
         return None
-    return integer if integer is not None and has_exact_products() else lean
 
 
-def _session(path: Path, faster: bytes | None, options: ort.SessionOptions, provider: str) -> ort.InferenceSession:
+def _session(path: Path, form: bytes | None, options: ort.SessionOptions, provider: str) -> ort.InferenceSession:
     import onnxruntime as ort
 
     try:
         # Without its fallback, which prints to stdout before it tries the same provider again.
-        return ort.InferenceSession(faster or os.fspath(path), options, providers=[provider], enable_fallback=0)
+        return ort.InferenceSession(form or os.fspath(path), options, providers=[provider], enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions share no base class
         line = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
         if isinstance(error, MemoryError) or any(word in line.lower() for word in _MEMORY_WORDS):

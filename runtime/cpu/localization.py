@@ -119,7 +119,12 @@ class Localizer:
         return max((step.pads for step in steps if step.x == name), default=0)
 
     def run(
-        self, pool: ThreadPool, buffers: Buffers, planes: np.ndarray, observe: Observe | None = None
+        self,
+        pool: ThreadPool,
+        buffers: Buffers,
+        planes: np.ndarray,
+        observe: Observe | None = None,
+        logit: float | None = None,
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Find the mask and the features of a window.
 
@@ -128,17 +133,20 @@ class Localizer:
             buffers: what the results stand in, until the next call with the same buffers.
             planes: [3, H, W] float32 in 0..1, whose lines are contiguous.
             observe: called after each step; what it changes is what later steps read.
+            logit: logit above which a pixel counts as distorted; None for the program's own.
 
         Returns:
             mask [H, W] float32, 1 where distorted, else 0; features [C, H / 2**s, W / 2**s] by name, views.
         """
-        return _Run(self, pool, buffers, planes.shape[1:], observe).run(planes)
+        return _Run(self, pool, buffers, planes.shape[1:], observe, logit).run(planes)
 
 
 class _Made(NamedTuple):
     """Calls of one size, and what they make."""
 
     calls: list[tuple[str, ctypes.Structure]]
+    head: Head
+    """The call among them that compares with the threshold."""
     picture: Map
     mask: np.ndarray
     features: dict[str, np.ndarray]
@@ -148,11 +156,18 @@ class _Run:
     """Localization of one window."""
 
     def __init__(
-        self, owner: Localizer, pool: ThreadPool, buffers: Buffers, size: Sequence[int], observe: Observe | None
+        self,
+        owner: Localizer,
+        pool: ThreadPool,
+        buffers: Buffers,
+        size: Sequence[int],
+        observe: Observe | None,
+        logit: float | None,
     ) -> None:
         self._owner, self._library, self._pool, self._buffers = owner, owner._library, pool, buffers
         self._height, self._width = size
         self._observe = observe
+        self._threshold = owner._head.threshold if logit is None else logit
         self._values: Values = {}
         self._calls: list[tuple[str, ctypes.Structure]] = []
 
@@ -163,6 +178,7 @@ class _Run:
         made: _Made | None = None if anew else self._buffers.recall(key)
         if made is not None:
             self._read_picture(planes, made.picture)
+            made.head.threshold = self._threshold
             for name, call in made.calls:
                 self._library.call(name, self._pool, call)
             return made.mask, made.features
@@ -189,7 +205,7 @@ class _Run:
         read_later = {self._name(name, FLOAT) for name in owner._features}
         self._buffers.rest({self._name(*value) for value in self._values} - read_later)
         features = {name: self._values[name, FLOAT].as_planes() for name in owner._features}
-        return _Made(self._calls, picture, mask, features)
+        return _Made(self._calls, self._head, picture, mask, features)
 
     def _run_step(self, step: MapStep, mask: np.ndarray) -> None:
         if isinstance(step, FindMask):
@@ -270,5 +286,5 @@ class _Run:
     def _find_mask(self, step: FindMask, mask: np.ndarray) -> None:
         layer, out = self._owner._layers[step.out], self._make(step.out, FLOAT)
         call = self._describe(step, layer, 1, self._height // 2, self._width // 2)
-        head = Head(call, out.first, mask.ctypes.data, out.stride, step.threshold)
-        self._call(f"find_mask_{layer.form.kind}", head)
+        self._head = Head(call, out.first, mask.ctypes.data, out.stride, self._threshold)
+        self._call(f"find_mask_{layer.form.kind}", self._head)

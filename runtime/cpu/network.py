@@ -40,6 +40,8 @@ class CpuNetwork:
 
     paths: Sequence[TilePath]
     """Paths by which a piece can be computed."""
+    takes_threshold = True
+    """Whether it takes another threshold of the mask."""
 
     def __init__(
         self,
@@ -156,6 +158,7 @@ class Session(TwoStageNetwork):
 
     def __init__(self, owner: CpuNetwork, buffers: Buffers) -> None:
         self.spec, self.paths, self.tuning = owner.spec, owner.paths, owner.tuning
+        self.takes_threshold = owner.takes_threshold
         self._library, self._pool, self._buffers = owner._library, owner._pool, buffers
         self._localizer, self._restorer = owner._localizer, owner._restorer
 
@@ -186,12 +189,12 @@ class Session(TwoStageNetwork):
         """Take the planes back."""
         self._buffers.rest(("planes", "restored"))
 
-    def localize(self, image: np.ndarray) -> Localization:
+    def localize(self, image: np.ndarray, logit: float | None = None) -> Localization:
         """Run Net_L.
 
         The features are views with the channels side by side.
         """
-        mask, features = self._localizer.run(self._pool, self._buffers, _with_lines(image))
+        mask, features = self._localizer.run(self._pool, self._buffers, _with_lines(image), logit=logit)
         by_scale = list(features.values())
         return Localization(mask[None, None], {scale: by_scale[scale][None] for scale in self.spec.scales})
 

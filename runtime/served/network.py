@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,10 @@ from ..backends.onnxruntime import OnnxGraph
 from ..backends.registry import find_backend
 from ..clock import StageClock
 from ..errors import GateError, UserError, quote
-from ..graphs import list_outside, read_graph
+from ..graphs import THRESHOLD, find_logit_of, list_outside, read_graph
 from ..tiling.network import BytesOutput, Known, NetworkOutput, PaddedPicture, TileCounts
 from ..tiling.planning import Limits, TilePath
-from ..tiling.spec import BytesNetwork
+from ..tiling.spec import BytesNetwork, find_logit
 
 SUFFIX = ".onnx"
 """Suffix of the files."""
@@ -65,16 +66,19 @@ class ServedNetwork:
         self.facts = read_facts(graph)
         """Facts by name without "spair.": name, task, preset, kind, precision, ..."""
         self._has_mask = self.facts["kind"] == "spair"
-        self.spec = BytesNetwork(self._has_mask, self.facts.get("gate_output") == "1")
+        self.takes_threshold = self._has_mask and THRESHOLD in graph.optional
+        own = _find_own_threshold(graph) if self.takes_threshold else None
+        self.spec = BytesNetwork(self._has_mask, self.facts.get("gate_output") == "1", mask_threshold=own)
         """Whether the network has a mask and gates its output."""
 
-    def restore_batch(self, images: np.ndarray) -> Batch:
+    def restore_batch(self, images: np.ndarray, threshold: float | None = None) -> Batch:
         """Restore pictures of one size.
 
         Threads may call this.
 
         Args:
             images: [N, 3, H, W] uint8; N, H and W are at least 1.
+            threshold: probability above which a pixel counts as distorted, 0..1; None for the network's own.
 
         Raises:
             ValueError: the array is of another type or shape, or the network was closed.
@@ -82,7 +86,10 @@ class ServedNetwork:
         """
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
             raise ValueError(f"the pictures are {images.dtype} {images.shape}, expected uint8 [N, 3, H, W]")
-        found = self._graph.run({"image": images})
+        feeds = {"image": images}
+        if threshold is not None:
+            feeds[THRESHOLD] = np.array([find_logit(threshold)], np.float32)
+        found = self._graph.run(feeds)
         return Batch(found["restored"], found["mask"], found["density"])
 
     def restore_bytes(self, image: np.ndarray, known: Known, limits: Limits, clock: StageClock) -> BytesOutput | None:
@@ -98,7 +105,7 @@ class ServedNetwork:
         """
         if not self._has_mask or known.mask is not None:
             return None
-        found, tiles = self._run(np.moveaxis(image, 2, 0)[None], clock)
+        found, tiles = self._run(np.moveaxis(image, 2, 0)[None], known, clock)
         with clock.stage("post"):
             restored = np.ascontiguousarray(np.moveaxis(found.restored[0], 0, 2))
             distorted = found.mask[0, 0].astype(bool)
@@ -115,7 +122,8 @@ class ServedNetwork:
         Raises:
             GateError: the network gave values that are not finite.
         """
-        found, tiles = self._run((picture.image * np.float32(255.0) + np.float32(0.5)).astype(np.uint8), clock)
+        images = (picture.image * np.float32(255.0) + np.float32(0.5)).astype(np.uint8)
+        found, tiles = self._run(images, picture.known, clock)
         mask = found.mask[0, 0].astype(bool) if self._has_mask else None
         return NetworkOutput(found.restored / np.float32(255.0), mask, tiles)
 
@@ -123,9 +131,9 @@ class ServedNetwork:
         """Close the graph; may be called twice."""
         self._graph.close()
 
-    def _run(self, images: np.ndarray, clock: StageClock) -> tuple[Batch, TileCounts]:
+    def _run(self, images: np.ndarray, known: Known, clock: StageClock) -> tuple[Batch, TileCounts]:
         with clock.stage("model"):
-            found = self.restore_batch(images)
+            found = self.restore_batch(images, known.threshold)
         if not np.isfinite(found.density).all():
             raise GateError(
                 f"the network in {self._graph.path} gave values that are not finite; "
@@ -133,6 +141,24 @@ class ServedNetwork:
             )
         path = "dense" if not self._has_mask else "packed" if found.density[0] else "skipped"
         return found, TileCounts().adding(path)
+
+
+def _find_own_threshold(graph: OnnxGraph) -> float | None:
+    """Return the probability whose logit a graph compares with.
+
+    Of those that round to this logit it is the shortest number with at most six digits, where there is one.
+    """
+    logit = find_logit_of(read_graph(graph.path))
+    if logit is None:
+        return None
+    exact = 1.0 / (1.0 + math.exp(-logit))
+    return next(
+        (short for short in (round(exact, digits) for digits in range(1, 7)) if _has_logit(short, logit)), exact
+    )
+
+
+def _has_logit(threshold: float, logit: float) -> bool:
+    return 0.0 < threshold < 1.0 and find_logit(threshold) == logit
 
 
 def is_served(path: str | os.PathLike[str]) -> bool:

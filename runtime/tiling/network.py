@@ -55,6 +55,11 @@ class Known:
 
     Networks of one stage and engines of the whole network take nothing from it.
     """
+    threshold: float | None = None
+    """Probability above which a pixel counts as distorted, 0..1; None for the network's own.
+
+    Only a network whose `takes_threshold` holds gets another.
+    """
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple
@@ -44,7 +45,7 @@ class SpairNetwork:
     eps: float = 1e-5
     """Number added to both variances before their ratio is taken."""
     mask_threshold: float = 0.35
-    """Probability above which a pixel counts as distorted; the graph contains the comparison."""
+    """Probability above which a pixel counts as distorted, unless the caller says another one."""
     gate_output: bool = True
     """Whether clean pixels are the input's own; if not, the network may change any pixel, and no tile is skipped."""
     channels: tuple[int, ...] = ()
@@ -176,6 +177,9 @@ class BytesNetwork:
     """Whether clean pixels are the input's own."""
     scale: int = 1
     """Factor from the height and width of a picture to those of the restored one."""
+    mask_threshold: float | None = None
+    """Probability above which a pixel counts as distorted, as far as the network's constant tells; None if it does not.
+    """
 
 
 MOST_PIXELS = 4096
@@ -258,6 +262,22 @@ _NUMBERS_OF_FOREIGN = {
         f"pairs of whole numbers from 1 to {MOST_PIXELS}",
     ),
 }
+
+
+def find_logit(threshold: float) -> float:
+    """Return the logit of a probability.
+
+    Args:
+        threshold: the probability, 0..1.
+
+    Returns:
+        The logit, rounded to float32 as in the graphs. It is infinite at 0, above which every pixel lies, and at 1,
+        above which none does.
+    """
+    if threshold in (0.0, 1.0):
+        return math.inf if threshold else -math.inf
+    rounded: float = struct.unpack("f", struct.pack("f", math.log(threshold / (1.0 - threshold))))[0]
+    return rounded
 
 
 NetworkSpec = SpairNetwork | ForeignNetwork

@@ -22,7 +22,7 @@ from .geometry import Box, Tile, round_down, round_up, tile_grid
 from .memory import check_window
 from .network import BytesOutput, Known, NetworkOutput, PaddedPicture, Scene, TileCounts
 from .planning import Limits, Piece, Planner, TilePath, WorkMap
-from .spec import SpairNetwork
+from .spec import SpairNetwork, find_logit
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,17 @@ class TwoStageNetwork(ABC):
     """Costs of these paths."""
     in_main_memory: bool = False
     """Whether the layers run in main memory, as ONNX Runtime's and PyTorch's do on a CPU, so that it can be planned."""
+    takes_threshold: bool = False
+    """Whether stage 1 takes the logit of another threshold than its own."""
 
     @abstractmethod
-    def localize(self, image: np.ndarray) -> Localization:
+    def localize(self, image: np.ndarray, logit: float | None = None) -> Localization:
         """Run stage 1 on a window.
 
         Args:
             image: [1, 3, H, W] float32 in 0..1; H and W are multiples of `spec.multiple`.
+            logit: logit above which a pixel counts as distorted, see `find_logit`; None for the network's own. It is
+                given only where `takes_threshold` holds.
         """
 
     @abstractmethod
@@ -149,6 +153,8 @@ class TwoStageRun:
         self._network, self._spec = network, network.spec
         self._image, self._size, self._given = picture.image, picture.size, picture.known.mask
         self._scene, self._into = picture.known.scene, picture.into
+        threshold = picture.known.threshold
+        self._logit = {} if threshold is None else {"logit": find_logit(threshold)}
         self._area = Box(0, 0, *picture.image.shape[2:])
         self._planner = Planner(self._spec, network.tuning, network.paths, limits)
         self._blocks = _block_grid(self._area, limits.block_pixels, self._spec)
@@ -211,7 +217,7 @@ class TwoStageRun:
     def _localize_block(self, block: Tile, statistics: ContextStatistics, clock: StageClock) -> None:
         # This is a separate method, so that the features of one block are freed before the next one is computed.
         with clock.stage("net_l"):
-            located = self._network.localize(_cut(self._image, block.window))
+            located = self._network.localize(_cut(self._image, block.window), **self._logit)
         with clock.stage("context"):
             inner = _crop(located, block.core_in_window)
             if self._given is None:
@@ -272,7 +278,7 @@ class TwoStageRun:
         valid = block.core.grown(round_up(self._spec.halo_r, self._spec.multiple), self._area)
         window = valid.grown(round_up(self._spec.halo_l, self._spec.multiple), self._area)
         with clock.stage("net_l"):
-            located = self._network.localize(_cut(self._image, window))
+            located = self._network.localize(_cut(self._image, window), **self._logit)
         return valid, _crop(located, valid.relative_to(window))
 
     def _restore_piece(self, piece: Piece, window: Box, located: Localization, context: Context) -> None:

@@ -23,6 +23,8 @@ class ModelSetting:
     tile_path: PathChoice = "auto"
     trust_code: bool = False
     expect_digest: tuple[str, ...] = ()
+    threshold: float | str | None = None
+    """Threshold of the mask, see `Restorer.open`; None for the model's own."""
 
     @property
     def on_gpu(self) -> bool:

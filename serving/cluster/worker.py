@@ -128,6 +128,7 @@ def open_restorer(setting: ModelSetting) -> Restorer:
         tile_path=setting.tile_path,
         trust_code=setting.trust_code,
         expect_digest=setting.expect_digest,
+        threshold=setting.threshold,
     )
 
 

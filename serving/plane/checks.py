@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ...runtime import UserError
+from ...runtime.bounds.thresholds import check_threshold
 from ..contract import FORMATS, FREE, Contract, TensorSpec
 from ..errors import BadRequestError, TooLargeError
 from ..options import Limits
@@ -25,7 +27,7 @@ def check_request(request: InferRequest, contract: Contract, limits: Limits) -> 
 
     Raises:
         BadRequestError: an input is missing, unknown, or given twice, or has another type or shape than the model's; an
-            output is unknown or asked for twice; the parameter `format` is none.
+            output is unknown or asked for twice; the parameter `format` or `threshold` is none.
         TooLargeError: the request has more pictures or pixels than the server takes.
     """
     _check_names(request.model, "input", [one.name for one in request.inputs], [spec.name for spec in contract.inputs])
@@ -37,6 +39,7 @@ def check_request(request: InferRequest, contract: Contract, limits: Limits) -> 
     if tensor.datatype != spec.datatype:
         raise BadRequestError(f"the input {spec.name} is {tensor.datatype}, expected {spec.datatype}")
     _check_shape(tensor, spec)
+    _check_threshold(request)
     if spec.datatype == BYTES:
         _check_format(request)
     else:
@@ -87,6 +90,15 @@ def _check_pixels(tensor: Tensor, limits: Limits) -> None:
             f"the input {tensor.name} has {pixels} pixels ({count} of {height}x{width}), this server takes at most "
             f"{limits.pixels} in a request; send fewer or smaller pictures"
         )
+
+
+def _check_threshold(request: InferRequest) -> None:
+    if "threshold" not in request.parameters:
+        return
+    try:
+        check_threshold(request.parameters["threshold"])
+    except UserError as error:
+        raise BadRequestError(f"in the parameter threshold, {error}") from error
 
 
 def _check_format(request: InferRequest) -> None:

@@ -25,6 +25,7 @@ class InferRequest:
     """Time of `time.monotonic` after which the answer is of no use; None leaves it to the limits of the server."""
     parameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     """Options of the request: `format` of the model NAME_bytes is "png" or "input", the format of the file that came.
+    `threshold` is that of the mask, a number from 0 to 1, or "fast", "balanced" or "best".
     """
     door: str = "http"
     """"http" or "grpc", for logs."""
@@ -73,7 +74,7 @@ class ModelMetadata:
     platform: str
     contract: Contract
     facts: Mapping[str, str] = field(default_factory=dict)
-    """Task, preset, precision and backend, for the page and the logs."""
+    """Task, preset, precision, backend and threshold of the mask, for clients, the page and the logs."""
 
 
 @dataclass(frozen=True)

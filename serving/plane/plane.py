@@ -224,6 +224,7 @@ class DataPlane:
             deadline=latest if request.deadline is None else min(latest, request.deadline),
             future=asyncio.get_running_loop().create_future(),
             format=str(request.parameters.get("format", "png")),
+            threshold=request.parameters.get("threshold"),
         )
 
     def _find(self, name: str, version: str) -> tuple[Supervisor, Contract]:

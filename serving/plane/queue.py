@@ -53,6 +53,8 @@ class Job:
     future: asyncio.Future[Outcome]
     """Answer; done as soon as nobody waits for it any more."""
     format: str = "png"
+    threshold: float | str | None = None
+    """Threshold of the mask, see `Task`."""
     losses: int = 0
     """Number of child processes that ended while they computed it."""
     arrived: float = field(default_factory=time.monotonic)
@@ -75,6 +77,11 @@ class Job:
         """Number of pictures."""
         return self.shape[0] if self.kind == PIXELS_TASK else 1
 
+    @property
+    def _setting(self) -> tuple[object, ...]:
+        """Size and options that jobs of one go share."""
+        return self.shape[1:], self.threshold
+
     def finish(self, outcome: Outcome) -> None:
         """Answer with results, if anybody waits."""
         if not self.future.done():
@@ -88,7 +95,7 @@ class Job:
     def fits_behind(self, other: Job) -> bool:
         """Tell whether both can be computed in one go."""
         same = self.kind == other.kind == PIXELS_TASK and self.model == other.model
-        return same and self.shape[1:] == other.shape[1:] and not self.losses
+        return same and self._setting == other._setting and not self.losses
 
 
 class JobQueue:

@@ -266,6 +266,7 @@ class Supervisor:
             shape=(count, *first.shape[1:]) if first.kind == PIXELS_TASK else first.shape,
             wanted=tuple(dict.fromkeys(name for job in jobs for name in job.wanted)),
             format=first.format,
+            threshold=first.threshold,
             max_pixels=self._limits.pixels,
         )
         patience = max(job.deadline for job in jobs) - time.monotonic() + self._limits.seconds

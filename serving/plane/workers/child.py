@@ -79,7 +79,13 @@ def _open(order: Opening) -> tuple[Restoring, Opened]:
     restorer = find_opener(order.opener)(order.path, options)
     lanes = count_lanes(restorer, options)
     warm(restorer, lanes)
-    return restorer, Opened(lanes, {**restorer.facts, "backend": restorer.backend})
+    return restorer, Opened(lanes, {**restorer.facts, "backend": restorer.backend, **_describe_threshold(restorer)})
+
+
+def _describe_threshold(restorer: Restoring) -> dict[str, str]:
+    """Return the model's own threshold of the mask, if any."""
+    threshold = getattr(restorer, "threshold", None)
+    return {} if threshold is None else {"threshold": f"{threshold:g}"}
 
 
 def _explain(error: Exception, order: Opening) -> str:

@@ -31,8 +31,8 @@ class Restoring(Protocol):
         """Factor from a picture's sides to its result's."""
         ...
 
-    def __call__(self, image: np.ndarray) -> Result:
-        """Restore one picture."""
+    def __call__(self, image: np.ndarray, *, threshold: float | str | None = None) -> Result:
+        """Restore one picture, at a threshold of its mask."""
         ...
 
 

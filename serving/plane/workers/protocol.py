@@ -55,6 +55,8 @@ class Task:
     """"png", or "input" for the format of the file that came."""
     max_pixels: int = 0
     """Largest number of pixels of the picture in a file."""
+    threshold: float | str | None = None
+    """Threshold of the mask, see `Restorer.open`; None for the model's own."""
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def _restore_pixels(restorer: Restoring, task: Task, arena: Arena) -> Reply:
         image = np.ascontiguousarray(pictures[index].transpose(1, 2, 0))
         taken = time.perf_counter()
         try:
-            result = restorer(image)
+            result = restorer(image, **_choose_options(task))
         except Exception as error:
             reports.append(_report_failure(error))
             continue
@@ -105,7 +105,7 @@ def _restore_file(restorer: Restoring, task: Task, arena: Arena) -> Reply:
         if "restored" in task.wanted:  # refused before the work, not after it
             check_encodable(picture, form, name=PICTURE)
         taken = time.perf_counter()
-        result = restorer(picture.pixels)
+        result = restorer(picture.pixels, **_choose_options(task))
         restored = time.perf_counter()
         files = _encode(task.wanted, picture, result, form)
     except Exception as error:
@@ -115,6 +115,11 @@ def _restore_file(restorer: Restoring, task: Task, arena: Arena) -> Reply:
         places[name] = (place, (len(data),))
         place = align(arena.write(place, data))
     return Reply((_report(result, (start, taken, restored, time.perf_counter())),), places)
+
+
+def _choose_options(task: Task) -> dict[str, float | str]:
+    """Return the options that a task asks for."""
+    return {} if task.threshold is None else {"threshold": task.threshold}
 
 
 def _encode(wanted: Sequence[str], picture: Picture, result: Result, form: str) -> dict[str, bytes]:

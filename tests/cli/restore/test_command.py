@@ -114,12 +114,30 @@ def test_results_of_other_options_or_another_model_are_made_anew(spair, tiny_bun
     assert restore() == (0, 2)
     assert restore("--tile", 32) == (2, 0)
     assert restore("--force-dense") == (2, 0)
+    assert restore("--force-dense", "--threshold", "0.2") == (2, 0)
+    assert restore("--force-dense", "--threshold", "0.35") == (2, 0), "the model's own is no option"
+    assert restore("--force-dense") == (0, 2)
     other = tmp_path / "other.spair"
     shutil.copytree(tiny_bundle, other)
     assert restore("--force-dense", model=other) == (0, 2), "the same bundle in another place"
     manifest = other / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"task": "rain"', '"task": "snow"'))
     assert restore("--force-dense", model=other) == (2, 0)
+
+
+def test_a_threshold_decides_how_much_is_restored(spair, tiny_bundle, pairs):
+    densities = []
+    for value in ("0", "0.33", "0.35", "0.37", "1"):
+        done = spair("restore", tiny_bundle, pairs / "input", "--out", pairs / "out", "--threshold", value, "--json")
+        densities.append(sum(image["density"] for image in done.json["images"]))
+        assert done.json["threshold"] == float(value)
+    assert densities[0] == 2.0 > densities[1] > densities[2] > densities[3] > densities[4] == 0.0
+
+
+@pytest.mark.parametrize("value", ["1.01", "nan", "much"])
+def test_a_threshold_out_of_range_is_refused_before_any_work(spair, tmp_path, pairs, value):
+    done = spair("restore", tmp_path / "absent.spair", pairs / "input", "--out", pairs / "out", "--threshold", value)
+    done.refused("the threshold is .*, expected a number from 0 to 1, or one of fast, balanced, best")
 
 
 def test_a_checkpoint_counts_by_its_content(spair, tiny_checkpoint, pairs):

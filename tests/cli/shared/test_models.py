@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from spair.cli.shared.models import Execution, choose_path, is_checkpoint, open_model
+from spair.cli.shared.models import Execution, choose_path, is_checkpoint, open_model, read_threshold
 from spair.runtime import UserError
 
 
@@ -39,6 +39,18 @@ def test_files_and_checkpoint_suffixes_are_checkpoints(tmp_path):
 def test_a_checkpoint_is_refused_in_settings_of_bundles(execution, match):
     with pytest.raises(UserError, match=match):
         open_model(Path("a.pth"), execution)
+
+
+def test_a_threshold_is_a_number_or_a_name():
+    assert [read_threshold(text) for text in (None, "0.25", "1", "1e-3", "best")] == [None, 0.25, 1.0, 1e-3, "best"]
+    for text in ("1.5", "nan", "-0.1", "half", ""):
+        with pytest.raises(UserError, match="the threshold is .*, expected a number from 0 to 1, or one of fast, bal"):
+            read_threshold(text)
+
+
+def test_a_checkpoint_takes_a_threshold(tiny_checkpoint):
+    with open_model(tiny_checkpoint, Execution(threads=1, threshold=0.25)) as restorer:
+        assert restorer.threshold == 0.25
 
 
 @pytest.mark.parametrize(

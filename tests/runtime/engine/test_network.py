@@ -99,3 +99,16 @@ def test_values_that_are_not_finite_are_an_error(engine_bundle, monkeypatch):
             )
             with pytest.raises(GateError, match="the engine gave values that are not finite; use --precision fp32"):
                 restorer(draw(8, 8))
+
+
+def test_engines_have_a_threshold_of_their_own(engine_bundle, restorer):
+    picture = draw(24, 32)
+    own = restorer.threshold
+    np.testing.assert_array_equal(restorer(picture, threshold=own).image, restorer(picture).image)
+    np.testing.assert_array_equal(restorer(picture, threshold="balanced").image, restorer(picture).image)
+    with pytest.raises(
+        UserError, match=f"is fixed at {own:g}, got 0.1; leave it out, or run a bundle with --backend o"
+    ):
+        restorer(picture, threshold=0.1)
+    with pytest.raises(UserError, match=f"is fixed at {own:g}, got best"):
+        Restorer.open(engine_bundle.path, backend="tensorrt", threshold="best")

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 
 from spair.export.served.graph import make_served_graph
-from spair.runtime import Restorer
+from spair.runtime import Bundle, Restorer
 from spair.runtime.errors import GateError, UserError
 from spair.runtime.files import sha256
 from spair.runtime.pixels import from_bytes, to_bytes
@@ -213,3 +213,29 @@ def test_a_file_with_another_digest_is_refused(bundles, served):
         assert restorer.facts["digest"] == digest
     with pytest.raises(UserError, match=rf"own\.onnx has the digest {digest}, expected 0000"):
         Restorer.open(path, expect_digest=["0" * 64])
+
+
+def test_a_served_graph_takes_the_thresholds_of_its_bundle(tiny_bundle, served):
+    picture = as_kind(photo(37, 53), "uint8")
+    path = served(Bundle.open(tiny_bundle))
+    with Restorer.open(path, threads=1) as mine, Restorer.open(tiny_bundle, threads=1, backend="onnxruntime") as other:
+        assert mine.threshold == other.threshold == 0.35
+        plain = mine(picture)
+        for threshold in (0, 0.3, "best", 0.33, 0.35, 0.37, "fast", 1):
+            found, expected = mine(picture, threshold=threshold), other(picture, threshold=threshold)
+            np.testing.assert_array_equal(found.mask, expected.mask)
+            assert (
+                np.abs(found.image.astype(int) - expected.image).max() <= 1
+            )  # of bytes whose floats differ by rounding
+            if threshold == 0.35:
+                np.testing.assert_array_equal(found.image, plain.image)
+        gray = picture[..., 0]
+        assert mine(gray, threshold=0).density == 1.0
+
+
+def test_a_served_graph_without_a_mask_takes_no_threshold(bundles, served):
+    with (
+        Restorer.open(served(bundles.other()), threads=1) as restorer,
+        pytest.raises(UserError, match="the threshold is 0.2, and the network finds no mask"),
+    ):
+        restorer(as_kind(photo(9, 9), "uint8"), threshold=0.2)

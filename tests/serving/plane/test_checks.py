@@ -104,3 +104,16 @@ def test_more_pixels_than_the_limit_are_refused(shape):
     )
     with pytest.raises(TooLargeError, match=sentence):
         check(image(*shape))
+
+
+@pytest.mark.parametrize("threshold", [0, 0.25, 1.0, "best", "balanced"])
+def test_a_request_may_choose_its_threshold(threshold):
+    tensor = image(1, 3, 2, 2)
+    assert check(tensor, parameters={"threshold": threshold}) is tensor
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.5, "much", "0.5", True])
+def test_thresholds_that_there_are_not_are_refused(threshold):
+    for tensor, contract in ((image(1, 3, 2, 2), PIXELS), (pack_bytes("image", [b"x"]), ENCODED)):
+        with pytest.raises(BadRequestError, match="in the parameter threshold, .* expected a number from 0 to 1"):
+            check(tensor, contract=contract, parameters={"threshold": threshold})

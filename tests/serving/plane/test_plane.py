@@ -183,7 +183,7 @@ def test_models_are_described(one, tiny_bundle):
     assert (described.name, described.versions, described.platform) == ("m_bytes", ("1",), "spair")
     backend = "onnxruntime" if refuse_machine() else "cpu"
     known = {"task": "rain", "preset": "tiny", "precision": "fp32", "backend": backend}
-    assert described.facts == {**known, "digest": Bundle.open(tiny_bundle).digest}
+    assert described.facts == {**known, "threshold": "0.35", "digest": Bundle.open(tiny_bundle).digest}
     assert one.plane.describe_server().name == "spair" and "statistics" in one.plane.describe_server().extensions
 
 
@@ -219,3 +219,13 @@ def test_options_reach_the_restorer(tiny_bundle):
         running({"m": tiny_bundle}, ModelOptions(precision="int8")),
     ):
         raise AssertionError("it was started")
+
+
+@pytest.mark.parametrize("threshold", [0.36, "best", 0])
+def test_a_request_has_its_own_threshold(one, restorer, threshold):
+    values = planar(1, 21, 34)
+    answer = one.infer(values, parameters={"threshold": threshold})
+    expected = restorer(np.ascontiguousarray(values[0].transpose(1, 2, 0)), threshold=threshold)
+    np.testing.assert_array_equal(answer.outputs[0].values[0], expected.image.transpose(2, 0, 1))
+    np.testing.assert_array_equal(answer.outputs[1].values[0, 0], expected.mask)
+    assert expected.density != restorer(np.ascontiguousarray(values[0].transpose(1, 2, 0))).density

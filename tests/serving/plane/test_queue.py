@@ -13,7 +13,7 @@ from spair.serving.plane.workers.protocol import FILE_TASK, PIXELS_TASK
 from tests.patience import PATIENCE
 
 
-def make(height=2, count=1, model="m", data=None):
+def make(height=2, count=1, model="m", data=None, threshold=None):
     values = np.zeros((count, 3, height, 2), np.uint8) if data is None else data
     return Job(
         model=model,
@@ -22,6 +22,7 @@ def make(height=2, count=1, model="m", data=None):
         wanted=("restored",),
         deadline=time.monotonic() + PATIENCE,
         future=asyncio.get_running_loop().create_future(),
+        threshold=threshold,
     )
 
 
@@ -191,5 +192,16 @@ def test_sizes_of_jobs_are_those_of_their_pixels_or_file():
         pixels, file = make(5, count=2), make(data=b"abc")
         assert (pixels.shape, pixels.size, pixels.pictures) == ((2, 3, 5, 2), 60, 2)
         assert (file.shape, file.size, file.pictures) == ((3,), 3, 1)
+
+    run(test)
+
+
+def test_jobs_of_other_thresholds_are_not_computed_in_one_go():
+    async def test():
+        queue = JobQueue("m", Limits())
+        jobs = [make(threshold=one) for one in (None, None, 0.2, 0.2, "best", None)]
+        for job in jobs:
+            queue.put(job)
+        assert [await take(queue, 8) for _ in range(4)] == [jobs[:2], jobs[2:4], jobs[4:5], jobs[5:]]
 
     run(test)

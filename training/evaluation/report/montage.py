@@ -209,6 +209,21 @@ def _write(draw: "ImageDraw.ImageDraw", place: tuple[int, int], title: str, note
         x += round(draw.textlength(words, font=_font())) + 10
 
 
+def draw_words(
+    draw: "ImageDraw.ImageDraw", place: tuple[float, float], words: str, colour: tuple[int, int, int], anchor: str
+) -> None:
+    """Draw words in the letters of the montages.
+
+    Args:
+        draw: the sheet.
+        place: pixels from the left and from the top.
+        words: ASCII.
+        colour: RGB.
+        anchor: Pillow's name of the point of the words that lies there, such as "la" for the upper left.
+    """
+    draw.text(place, words, fill=colour, font=_font(), anchor=anchor)
+
+
 @cache
 def _font() -> Any:
     from PIL import ImageFont

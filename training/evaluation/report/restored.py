@@ -5,6 +5,7 @@ from typing import Any
 
 from ..metrics import PSNR_CAP
 from ..protocols import REGIONS, TaskProtocol, find_protocol
+from .curve import FILE as CURVE
 from .maps import MASK_WORDS, SCALE_WORDS
 from .markdown import (
     DASH,
@@ -42,8 +43,8 @@ def render_report(report: Mapping[str, Any], pictures: Mapping[str, str] | None 
 
     Args:
         report: result of `restored.evaluate`. It may also hold `compare` (the reports of peers), `published` (from
-            `describe_published`), `dataset` (None, or layout, root and split) and `only` (None, or the names of the
-            pictures that were chosen).
+            `describe_published`), `dataset` (None, or layout, root and split), `only` (None, or the names of the
+            pictures that were chosen) and `thresholds` (from `session.thresholds.measure_thresholds`).
         pictures: name of a picture -> path of its montage, relative to the place of the report.
     """
     protocol, models = find_protocol(report["protocol"]), [report, *report.get("compare", [])]
@@ -55,6 +56,7 @@ def render_report(report: Mapping[str, Any], pictures: Mapping[str, str] | None 
         f"{count_pictures(report['count'])}{_files(report)}. PSNR in dB; higher is better, except for errors.",
         render_models(report, models, labels, protocol),
         *_published(report, models, labels, protocol),
+        *_thresholds(report, protocol),
         "## Each picture",
         render_pictures(report["images"], protocol, pictures),
         "## Setting",
@@ -135,6 +137,43 @@ def render_published(
         values = [_figures(_headline(report, protocol)[: len(one["measures"])]) for one in sets]
         table.append([label, *(values if named else [*([DASH] * len(sets)), values[0]])])
     return render_table(table)
+
+
+def render_thresholds(rows: Sequence[Mapping[str, Any]], protocol: TaskProtocol) -> str:
+    """Render one row for each threshold.
+
+    The model's own stands in bold.
+    """
+    psnr, ssim = protocol.psnr, protocol.ssim
+    regions = REGIONS if protocol.lab else ()
+    head = ["threshold", *(f"RMSE Lab {_region(region)}" for region in regions), TITLES[psnr], "gain", TITLES[ssim]]
+    table = [[*head, "distorted", "mask precision", "recall", "ms", "processor ms"]]
+    own = next((row for row in rows if row["own"]), None)
+    for row in rows:
+        name = f"**{row['threshold']:g}**" if row["own"] else f"{row['threshold']:g}"
+        gain = DASH if own is None else f"{row[psnr] - own[psnr]:+.2f}"
+        found = [format_number((row["mask"] or {}).get(key), 3) for key in ("precision", "recall")]
+        errors = [format_number(row["rmse"][region], 2) for region in regions]
+        table.append([
+            name, *errors, _measure(psnr, row[psnr]), gain, _measure(ssim, row[ssim]), format_percent(row["density"]),
+            *found, format_number(row["ms"], 1), format_number(row["processor_ms"], 1),
+        ])  # fmt: skip
+    return render_table(table)
+
+
+def _thresholds(report: Mapping[str, Any], protocol: TaskProtocol) -> list[str]:
+    """Render the section about thresholds of the mask."""
+    rows = report.get("thresholds")
+    if not rows:
+        return []
+    return [
+        "## Thresholds of the mask",
+        "A pixel is restored where its probability of a distortion lies above the threshold; the one in bold is the "
+        "model's. Gains are against it. The milliseconds are means over the pictures: by the clock, which other work "
+        "on the machine makes longer, and those that all threads of the processor computed.",
+        render_thresholds(rows, protocol),
+        f"![Quality against time]({CURVE})",
+    ]
 
 
 def _published(

@@ -20,7 +20,7 @@ from ..report.maps import draw_mask_parts, draw_parts
 from ..report.masks import render_mask_report
 from ..report.montage import Column, Models, draw_mask_montage, draw_montage, make_column, make_mask_column
 from ..report.restored import render_report
-from ..restored import evaluate
+from ..restored import Restore, evaluate
 
 if TYPE_CHECKING:
     from ....runtime import Restorer
@@ -54,7 +54,7 @@ class Kind(Protocol):
         """
 
     def measure(
-        self, restorer: Restorer, pairs: Sequence[Pair], *, model: str, progress: CountProgress, keep: Keep | None
+        self, restorer: Restore, pairs: Sequence[Pair], *, model: str, progress: CountProgress, keep: Keep | None
     ) -> dict[str, Any]:
         """Measure a model and return its report."""
 
@@ -88,7 +88,7 @@ class RestoredKind:
         """Accept every model."""
 
     def measure(
-        self, restorer: Restorer, pairs: Sequence[Pair], *, model: str, progress: CountProgress, keep: Keep | None
+        self, restorer: Restore, pairs: Sequence[Pair], *, model: str, progress: CountProgress, keep: Keep | None
     ) -> dict[str, Any]:
         """Measure by `evaluate`."""
         how = self.comparison
@@ -133,7 +133,7 @@ class MaskKind:
             )
 
     def measure(
-        self, restorer: Restorer, pairs: Sequence[Pair], *, model: str, progress: CountProgress, keep: Keep | None
+        self, restorer: Restore, pairs: Sequence[Pair], *, model: str, progress: CountProgress, keep: Keep | None
     ) -> dict[str, Any]:
         """Measure by `evaluate_masks`."""
         return evaluate_masks(restorer, pairs, self.protocol, model=model, progress=progress, keep=keep)

@@ -16,6 +16,9 @@ from ....runtime.errors import UserError
 from ....runtime.files import write_atomically
 from ....runtime.images import Picture, write_image
 from ....temporary.places import place_beside
+from ..protocols import find_protocol
+from ..report.curve import FILE as CURVE
+from ..report.curve import draw_thresholds
 from ..report.markdown import label_models
 from .kinds import Kind
 
@@ -78,7 +81,10 @@ class ResultFolder:
         self._pictures[name] = f"pictures/{name}.png"
 
     def finish(self, report: dict[str, Any]) -> None:
-        """Write both reports."""
+        """Write both reports, and the chart of thresholds."""
+        if report.get("thresholds"):
+            key = find_protocol(report["protocol"]).psnr
+            write_image(self._stage / CURVE, Picture(draw_thresholds(report["thresholds"], key)))
         write_atomically(self._stage / "report.json", (json.dumps(report, allow_nan=False, indent=1) + "\n").encode())
         write_atomically(self._stage / "report.md", self._kind.render(report, self._pictures).encode())
 

@@ -12,6 +12,7 @@ from ....runtime.errors import UserError
 from .kinds import Kind
 from .results import ResultFolder
 from .sources import Sources
+from .thresholds import check_thresholds, measure_thresholds
 
 if TYPE_CHECKING:
     from ....runtime import Restorer
@@ -41,7 +42,12 @@ def _find_scale(models: Sequence[OpenModel]) -> int:
 
 
 def evaluate_models(
-    models: Sequence[OpenModel], sources: Sources, kind: Kind, results: ResultFolder | None, counter: Counter
+    models: Sequence[OpenModel],
+    sources: Sources,
+    kind: Kind,
+    results: ResultFolder | None,
+    counter: Counter,
+    thresholds: Sequence[float] = (),
 ) -> dict[str, Any]:
     """Measure models on the same pictures and write the results.
 
@@ -51,9 +57,11 @@ def evaluate_models(
         kind: what is measured.
         results: folder that takes pictures and reports; None for none.
         counter: shows the progress.
+        thresholds: thresholds of the mask at which the first model is measured as well, see `measure_thresholds`.
 
     Returns:
         The report of the first model. Those of its peers are in "compare", without their rows for each picture.
+        Those at other thresholds are in "thresholds".
 
     Raises:
         UserError: a model or a picture cannot be measured.
@@ -61,6 +69,7 @@ def evaluate_models(
     """
     for model in models:
         kind.check(model.restorer, model.path)
+    check_thresholds(models[0].restorer, thresholds)
     left_out: list[str] = []
     with counter("checking:") as progress:
         pairs = sources.find(progress, left_out.append, _find_scale(models))
@@ -71,6 +80,9 @@ def evaluate_models(
         with counter(f"{path.name}:") as progress:
             reports[number] = kind.measure(restorer, pairs, model=str(path), progress=progress, keep=keep)
     report = reports.pop(0) | sources.to_json() | {"left_out": left_out}
+    if thresholds:
+        with counter("thresholds:") as progress:
+            report["thresholds"] = measure_thresholds(models[0].restorer, pairs, kind, thresholds, progress)
     report["published"] = kind.publish(sources.dataset, sources.split, len(pairs))
     if reports:
         report["compare"] = [{key: one[key] for key in one if key != "images"} for one in reports.values()]

@@ -160,3 +160,28 @@ def test_results_larger_than_the_file_do_not_overwrite_it(arena):
     assert arena.read(0, [len(file)]).tobytes() == file
     expected = 255 - decode_image(file).pixels
     np.testing.assert_array_equal(decode_image(arena.read(*reply.places["restored"]).tobytes()).pixels, expected)
+
+
+def test_a_task_has_its_own_threshold(tiny_bundle, arena):
+    values = np.random.default_rng(0).integers(0, 256, (2, 3, 9, 21), np.uint8)
+    picture = Picture(np.ascontiguousarray(values[0].transpose(1, 2, 0)))
+    file = encode_image(picture, "PNG")
+    with Restorer.open(tiny_bundle, threads=1) as restorer:
+        expected = restorer(picture.pixels, threshold=0.36)
+        assert 0 < expected.density < restorer(picture.pixels).density
+        for task, data in (
+            (Task(PIXELS_TASK, values.shape, BOTH, threshold=0.36), values),
+            (Task(FILE_TASK, (len(file),), BOTH, max_pixels=999, threshold=0.36), file),
+        ):
+            arena.write(0, data)
+            assert run_task(restorer, task, arena).reports[0].density == expected.density
+
+
+def test_a_threshold_that_a_network_does_not_take_is_the_clients_fault(arena):
+    class Fixed(Foreign):
+        def __call__(self, image, threshold):
+            raise UserError(f"no {threshold}")
+
+    arena.write(0, np.zeros((1, 3, 2, 2), np.uint8))
+    (report,) = run_task(Fixed(), Task(PIXELS_TASK, (1, 3, 2, 2), BOTH, threshold=0.2), arena).reports
+    assert (report.failure, report.status) == ("no 0.2", 400)

@@ -64,6 +64,32 @@ def test_figures_of_models_and_pictures_are_those_of_the_report(pairs):
     assert pictures[2][3] == f"{first['psnr_y'] - first['input']['psnr_y']:+.2f}"
 
 
+def thresholds(made):
+    """Rows of a sweep, made up of the report itself."""
+    keys = ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "density", "mask", "rmse")
+    means = {key: made[key] for key in keys if key in made}
+    rows = [{**means, "threshold": one, "own": one == 0.35, "ms": 12.34, "processor_ms": 5.0} for one in (0.1, 0.35)]
+    rows[0]["psnr_y"] = rows[0]["psnr_rgb"] = made["psnr_y"] + 0.5
+    return rows
+
+
+def test_thresholds_have_a_table_with_gains_and_a_chart(pairs):
+    made = report(pairs)
+    text = render_report(made | {"thresholds": thresholds(made)})
+    table = tables(text)[2]
+    assert table[0][:4] == ["threshold", "PSNR luma", "gain", "SSIM luma"] and table[0][-2:] == ["ms", "processor ms"]
+    assert [row[0] for row in table[2:]] == ["0.1", "**0.35**"] and [row[2] for row in table[2:]] == ["+0.50", "+0.00"]
+    assert table[2][-2:] == ["12.3", "5.0"] and "![Quality against time](thresholds.png)" in text
+    assert "thresholds.png" not in render_report(made)
+
+
+def test_thresholds_of_shadows_have_lab_errors(pairs):
+    made = report(pairs, "shadow")
+    rows = [row | {"processor_ms": None} for row in thresholds(made)]
+    table = tables(render_report(made | {"thresholds": rows}))[2]
+    assert table[0][1] == "RMSE Lab shadow" and table[2][-1] == "–"
+
+
 def test_shadow_tables_have_lab_errors_first_and_published_rows_beside_ours(pairs):
     made = report(pairs, "shadow", "istd", "test")
     models, published, _ = tables(render_report(made))

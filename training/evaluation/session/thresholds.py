@@ -1,0 +1,126 @@
+"""Quality against time at several thresholds of the mask."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ....runtime.bounds.thresholds import check_threshold
+from ....runtime.clock import CountProgress
+from ....runtime.errors import UserError
+from ...data.pairs import Pair
+from .kinds import Kind
+
+if TYPE_CHECKING:
+    from ....runtime import Restorer
+    from ....runtime.restorer import Result
+
+_SAME = frozenset(
+    {"model", "protocol", "quantize", "resize", "shift", "count", "files_sha256", "images", "input", "true_density"}
+    | {"mask_source", "mask_rule"}
+)
+"""Entries of a report that no threshold changes, and the rows of its pictures."""
+
+
+_ON_GPU = ("cuda", "tensorrt")
+"""Backends whose work the processor does not do."""
+
+
+def read_thresholds(text: str | None, masks_alone: bool) -> tuple[float, ...]:
+    """Read a list of thresholds with commas between them.
+
+    Args:
+        text: the list; None for no threshold.
+        masks_alone: whether there are no clean pictures, so that no quality can be measured.
+
+    Returns:
+        The thresholds in ascending order, each once.
+
+    Raises:
+        UserError: one is no number from 0 to 1, or there are no clean pictures.
+    """
+    if text is None:
+        return ()
+    if masks_alone:
+        raise UserError("--thresholds compares restored pictures with clean ones; give --clean, or leave it out")
+    return tuple(sorted({_read_number(part.strip()) for part in text.split(",")}))
+
+
+def _read_number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError as error:
+        raise UserError(
+            f"--thresholds has {text!r}, expected numbers from 0 to 1 with commas between them, such as 0.1,0.2,0.5"
+        ) from error
+    return float(check_threshold(number))
+
+
+def check_thresholds(restorer: Restorer, thresholds: Sequence[float]) -> None:
+    """Refuse thresholds that a model does not take.
+
+    Raises:
+        UserError: see `Restorer.choose_threshold`.
+    """
+    for threshold in thresholds:
+        restorer.choose_threshold(threshold)
+
+
+def measure_thresholds(
+    restorer: Restorer,
+    pairs: Sequence[Pair],
+    kind: Kind,
+    thresholds: Sequence[float],
+    progress: CountProgress,
+    clocks: Sequence[Callable[[], float]] = (time.perf_counter, time.process_time),
+) -> list[dict[str, Any]]:
+    """Measure a model at several thresholds of its mask.
+
+    Args:
+        restorer: the model, which has restored these pictures before, so that no run begins cold.
+        pairs: files of the pictures.
+        kind: what is measured.
+        thresholds: probabilities above which a pixel counts as distorted; that of the restorer is added.
+        progress: counts pictures over all thresholds.
+        clocks: give seconds of the day, and of all threads on the processor.
+
+    Returns:
+        For each threshold, in ascending order: "threshold"; "own", whether it is that of the restorer; "ms", mean
+        milliseconds by the clock to restore a picture, which other work on the machine makes longer; "processor_ms",
+        those that all threads together computed, None on a GPU; and the means of the report.
+    """
+    own = restorer.threshold
+    chosen = sorted({*thresholds} if own is None else {*thresholds, own})
+    rows = []
+    for place, threshold in enumerate(chosen):
+        timed = _Timed(restorer, threshold, clocks)
+
+        def count(done: int, total: int, name: str, before: int = place * len(pairs)) -> None:
+            progress(before + done, len(chosen) * len(pairs), name)
+
+        report = kind.measure(timed, pairs, model="", progress=count, keep=None)
+        means = {key: value for key, value in report.items() if key not in _SAME}
+        passed, computed = (1000.0 * mean for mean in np.mean(timed.seconds, axis=0).tolist())
+        times = {"ms": passed, "processor_ms": None if restorer.backend in _ON_GPU else computed}
+        rows.append({"threshold": threshold, "own": threshold == own, **times, **means})
+    return rows
+
+
+class _Timed:
+    """Restorer at one threshold that measures its time."""
+
+    def __init__(self, restorer: Restorer, threshold: float, clocks: Sequence[Callable[[], float]]) -> None:
+        self._restorer, self._threshold, self._clocks = restorer, threshold, clocks
+        self.scale = restorer.scale
+        self.seconds: list[list[float]] = []
+        """For each picture, the seconds of each clock."""
+
+    def __call__(self, image: np.ndarray) -> Result:
+        """Restore one picture at the threshold."""
+        begin = [clock() for clock in self._clocks]
+        result = self._restorer(image, threshold=self._threshold)
+        self.seconds.append([clock() - start for clock, start in zip(self._clocks, begin, strict=True)])
+        return result
