@@ -20,6 +20,12 @@ PIXELS = tl.constexpr(1)
 CHW32 = tl.constexpr(2)
 
 
+@triton.constexpr_function
+def pitch_of(channels, element):
+    """Compute the pitch of PIXELS for constant channels."""
+    return (channels + 7) // 8 * 8 if element.name == "fp16" else channels
+
+
 @triton.jit
 def locate(i_n, o_p, o_c, pixels, channels, pitch, LAYOUT: tl.constexpr):  # noqa: N803
     """Compute the 64-bit offsets of the elements (n, c, p).

@@ -5,13 +5,16 @@ The part is the plugin library, the report on its kernels, and the engines with 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import onnx
 
 from ...plugins.compiler.build import Build, build_plugins, take_library
 from ...plugins.compiler.cache import Cache
@@ -26,9 +29,12 @@ from ...runtime.clock import ReportProgress, format_seconds
 from ...runtime.errors import GateError, UserError
 from ...runtime.files import sha256
 from ...runtime.trust import trust_digests
+from ..counts.layers import list_layers
+from ..counts.traffic import count_bytes_between, list_launches
 from ..operators.table import DOMAIN
 from .collection import Circumstances, TargetFiles, collect_target
 from .gate.staging import gate_target
+from .graph import prepare_engine_graph
 from .local import LOCAL, advise_library, make_local_target
 from .options import EngineOptions
 from .packages import ElsewhereError, builder_of, find_obstacle
@@ -90,7 +96,8 @@ def build_target(
     check_builder(target, str(path), options, library)
     around = Circumstances(Cache(cache_folder() / "builds" if cache else None), timeout, progress, announce)
     progress(f"building for {target.name}")
-    build = take_library(library, target) if library else _compile_plugins(target, jobs, around)
+    graphs = {precision: _load_graph(bundle, precision) for precision in chosen}
+    build = take_library(library, target) if library else _compile_plugins(target, graphs.values(), jobs, around)
     found = collect_target(bundle, target, build, chosen, options, around, served=served)
     if ONLY_NAMED in bundle.precisions and ONLY_NAMED not in chosen and options is not None:
         found.notes.append(_WHY_NAMED)
@@ -98,13 +105,34 @@ def build_target(
     progress("writing the bundle")
     trust_code(found)
     write_target(bundle, target, found)
-    return _report(bundle, target, build, found)
+    size = (options or EngineOptions()).largest
+    return {**_report(bundle, target, build, found), **_count_graphs(graphs, size)}
 
 
-def _compile_plugins(target: Target, jobs: int | None, around: Circumstances) -> Build:
-    """Compile the plugin library after an estimate of the time."""
+def _load_graph(bundle: Bundle, precision: str) -> onnx.ModelProto:
+    """Load the whole network's graph as engines run it."""
+    return onnx.load_from_string(prepare_engine_graph(bundle.graph(precision, WHOLE)))
+
+
+def _count_graphs(graphs: Mapping[str, onnx.ModelProto], size: tuple[int, int]) -> dict[str, dict[str, int]]:
+    """Count launches and bytes by precision for the report."""
+    return {
+        "launches": {precision: len(list_launches(graph)) for precision, graph in graphs.items()},
+        "bytes_between_plugins": {precision: count_bytes_between(graph, *size) for precision, graph in graphs.items()},
+    }
+
+
+def _compile_plugins(
+    target: Target, graphs: Iterable[onnx.ModelProto], jobs: int | None, around: Circumstances
+) -> Build:
+    """Compile the plugin library after an estimate of the time.
+
+    The layers of the graphs get kernels of their own.
+    """
+    layers = frozenset(layer for graph in graphs for layer in list_layers(graph))
+    variants = functools.partial(list_variants, layers=layers)
     architectures = sorted({*target.architectures, target.fallback})
-    count = sum(len(list_variants(architecture)) for architecture in architectures)
+    count = sum(len(variants(architecture)) for architecture in architectures)
     names = ", ".join(f"sm_{architecture}" for architecture in architectures)
     before = around.times.find(f"plugins: {names}")
     around.announce(
@@ -112,7 +140,8 @@ def _compile_plugins(target: Target, jobs: int | None, around: Circumstances) ->
         + ("no such build was measured here" if before is None else f"at most {format_seconds(before)} by earlier ones")
     )
     start = time.monotonic()
-    build = build_plugins(target, Settings(jobs or os.cpu_count() or 1, around.cache), progress=around.progress)
+    settings = Settings(jobs or os.cpu_count() or 1, around.cache)
+    build = build_plugins(target, settings, variants=variants, progress=around.progress)
     around.times.keep(f"plugins: {names}", max(time.monotonic() - start, before or 0.0))
     return build
 

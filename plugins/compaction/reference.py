@@ -18,3 +18,34 @@ def compact_mask(mask: np.ndarray) -> list[list[int]]:
     """
     _, _, height, width = mask.shape
     return [[y * width + x for y in range(height) for x in range(width) if image[0, y, x] != 0] for image in mask]
+
+
+def list_taps(mask: np.ndarray, kernel: int, dilation: int = 1, *, clean_input: bool = False) -> list[list[int]]:
+    """List the readable taps of every active pixel.
+
+    The pixels stand in the order of `compact_mask`.
+
+    Args:
+        mask: float [N,1,H,W]; a pixel is active where it is not 0.
+        kernel: side of the window in taps, odd.
+        dilation: distance of taps in pixels.
+        clean_input: whether taps are read whatever their mask.
+
+    Returns:
+        for each image one word for each active pixel, whose bit `row * kernel + column` says that this tap lies inside
+        the picture and may be read.
+    """
+    width = mask.shape[3]
+    reach = range(-(kernel // 2) * dilation, kernel // 2 * dilation + 1, dilation)
+    shifts = [(down, right) for down in reach for right in reach]
+    words = []
+    for image, active in zip(mask, compact_mask(mask), strict=True):
+        places = [divmod(pixel, width) for pixel in active]
+        read = [[_is_read(image[0], y + down, x + right, clean_input) for down, right in shifts] for y, x in places]
+        words.append([sum(1 << bit for bit, readable in enumerate(bits) if readable) for bits in read])
+    return words
+
+
+def _is_read(mask: np.ndarray, y: int, x: int, clean_input: bool) -> bool:
+    height, width = mask.shape
+    return 0 <= y < height and 0 <= x < width and (clean_input or bool(mask[y, x] != 0))

@@ -98,6 +98,23 @@ def _read_assembler(path: Path) -> Assembler | None:
     return Assembler(str(path), (int(version[1]), int(version[2])), version[3]) if version else None
 
 
+@functools.cache
+def find_disassembler() -> str:
+    """Find the program nvdisasm, which Triton carries.
+
+    Raises:
+        PluginError: Triton is not installed, or has none for this processor.
+    """
+    for folder in _package_folders("triton"):
+        path = Path(folder) / "backends" / "nvidia" / "bin" / "nvdisasm"
+        if path.is_file():
+            return str(path)
+    raise PluginError(
+        "the kernels are counted with nvdisasm, which Triton brings and which was not found; "
+        "on Linux x86-64: pip install 'spair-rt[plugins]'"
+    )
+
+
 def find_compiler(machine: str) -> str:
     """Find the C++ compiler whose code runs on a processor.
 

@@ -7,13 +7,23 @@ namespace {
 
 constexpr int32_t kBlocksPerProcessor = 8;
 
+constexpr int32_t kStripRows = 8;  // rows of the strip that a program of compact_neighbours takes
+
 size_t count_bytes(const Size& mask) { return aligned(static_cast<size_t>(mask.batch) * sizeof(int32_t)); }
+
+// Returns the bytes of one word for each pixel.
+size_t list_bytes(const Size& mask) {
+    return aligned(static_cast<size_t>(mask.batch) * static_cast<size_t>(mask.pixels()) * sizeof(int32_t));
+}
 
 }  // namespace
 
-size_t active_pixels_bytes(const Size& mask) {
-    const size_t indices = static_cast<size_t>(mask.batch) * static_cast<size_t>(mask.pixels());
-    return count_bytes(mask) + aligned(indices * sizeof(int32_t));
+size_t active_pixels_bytes(const Size& mask, bool taps) {
+    return count_bytes(mask) + (taps ? 2 : 1) * list_bytes(mask);
+}
+
+std::string neighbours_variant(nvinfer1::DataType mask, int32_t kernel) {
+    return "compact_neighbours." + type_name(mask) + ".k" + std::to_string(kernel);
 }
 
 Kernel load_compaction(nvinfer1::DataType mask) { return load_kernel("compact_mask." + type_name(mask)); }
@@ -27,6 +37,20 @@ ActivePixels find_active_pixels(const Kernel& kernel, const void* mask, const Si
     const unsigned blocks = static_cast<unsigned>(divide_up(size.pixels(), kernel.tile(0)));
     launch(kernel, {blocks, static_cast<unsigned>(size.batch), 1}, stream,
            {mask, active.index, active.count, size.pixels()});
+    return active;
+}
+
+ActivePixels find_neighbours(const Kernel& kernel, const void* mask, const Size& size, const Window& window,
+                             char* workspace, CUstream stream) {
+    ActivePixels active{};
+    active.count = reinterpret_cast<int32_t*>(workspace);
+    active.index = reinterpret_cast<int32_t*>(workspace + count_bytes(size));
+    active.taps = reinterpret_cast<int32_t*>(workspace + count_bytes(size) + list_bytes(size));
+    clear(active.count, static_cast<size_t>(size.batch) * sizeof(int32_t), stream);
+    const int32_t strips = divide_up(size.height, kStripRows) * divide_up(size.width, kernel.tile(0) / kStripRows);
+    launch(kernel, {static_cast<unsigned>(strips), static_cast<unsigned>(size.batch), 1}, stream,
+           {mask, active.index, active.taps, active.count, size.height, size.width, window.dilation,
+            window.clean_input ? 1 : 0});
     return active;
 }
 

@@ -5,14 +5,25 @@
 
 namespace spair {
 
-// Addresses of a batch's lists: the number of active pixels of each image, and their indices.
+// Addresses of a batch's lists: the number of active pixels of each image, their indices, and which taps of a window
+// around each of them may be read.
 struct ActivePixels {
     int32_t* index;  // [N, pixels]
+    int32_t* taps;   // [N, pixels]; null in lists without taps
     int32_t* count;  // [N]
 };
 
-// Returns the bytes of workspace that the lists of such masks take at any density.
-size_t active_pixels_bytes(const Size& mask);
+// Window whose taps are listed.
+struct Window {
+    int32_t kernel, dilation;
+    bool clean_input;  // whether taps are read whatever their mask
+};
+
+// Returns the bytes of workspace that the lists of such masks take at any density, with taps or without.
+size_t active_pixels_bytes(const Size& mask, bool taps = false);
+
+// Returns the name of the kernel that lists active pixels and the taps of windows of `kernel` x `kernel`.
+std::string neighbours_variant(nvinfer1::DataType mask, int32_t kernel);
 
 // Loads the kernel that lists the active pixels of masks of this type.
 Kernel load_compaction(nvinfer1::DataType mask);
@@ -20,6 +31,11 @@ Kernel load_compaction(nvinfer1::DataType mask);
 // Fills `workspace` with the lists of `mask` [N,1,H,W], linear.
 ActivePixels find_active_pixels(const Kernel& kernel, const void* mask, const Size& size, char* workspace,
                                 CUstream stream);
+
+// Does the same with the kernel `neighbours_variant`, and lists the taps of `window` too. `workspace` has the bytes of
+// lists with taps.
+ActivePixels find_neighbours(const Kernel& kernel, const void* mask, const Size& size, const Window& window,
+                             char* workspace, CUstream stream);
 
 // Returns the number of blocks that share the active pixels of an image: enough to fill the device, at most one a tile.
 // Kernels step through the tiles by this number, so that no block is launched for pixels that are not active.

@@ -9,7 +9,7 @@
 namespace spair {
 
 // Version of the fields that are serialized into engines; an engine with another version is refused.
-constexpr int32_t kSerialVersion = 1;
+constexpr int32_t kSerialVersion = 2;
 
 // Reads fields by name, checking type and length.
 class FieldReader {

@@ -133,6 +133,11 @@ Kernel load_kernel(const std::string& variant) {
     return loaded[key] = load(find_image(variant));
 }
 
+bool has_kernel(const std::string& variant) {
+    bool known = false;
+    return choose_image(variant, compute_capability(), known) != nullptr;
+}
+
 int multiprocessors() { return attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT); }
 
 void launch(const Kernel& kernel, std::array<unsigned, 3> grid, CUstream stream,

@@ -43,6 +43,9 @@ struct Kernel {
 // Throws std::runtime_error where the library has no such variant or no code for this device, or the driver refuses it.
 Kernel load_kernel(const std::string& variant);
 
+// Tells whether the library has a variant with code for the device of the current context.
+bool has_kernel(const std::string& variant);
+
 // Returns the number of streaming multiprocessors of the current device.
 int multiprocessors();
 

@@ -113,16 +113,22 @@ protected:
 
     size_t workspace_bytes(const Tensors& tensors) const override {
         const Size weight = size_of(tensors[kWeight].dims);
-        return packed_bytes(weight, tensors[kWeight].type) + scale_bytes(weight) + active_pixels_bytes(size_of(tensors[kMask].dims));
+        return packed_bytes(weight, tensors[kWeight].type) + scale_bytes(weight) + 
+               active_pixels_bytes(size_of(tensors[kMask].dims), weight.height > 1);
     }
 
     void load(const Tensors& tensors) override {
         const std::string x = type_name(tensors[kX].type), weight = type_name(tensors[kWeight].type);
         const std::string out = type_name(tensors.back().type);
-        compact_ = load_compaction(tensors[kMask].type);
+        const std::string types = x + "." + weight + "." + out;
+        const std::string layouts = layout_name(tensors[kX].format) + "." + layout_name(tensors.back().format);
+        const std::string layer = layer_variant(types, tensors);
         pack_ = load_kernel("pack_weight." + weight);
-        convolve_ = load_kernel("sparse_conv2d." + x + "." + weight + "." + out + "." + layout_name(tensors[kX].format) +
-                                "." + layout_name(tensors.back().format));
+        by_layer_ = layouts != "linear.linear" && !layer.empty() && has_kernel(layer) &&
+                    (window() == 1 || has_kernel(neighbours_variant(tensors[kMask].type, window())));
+        convolve_ = load_kernel(by_layer_ ? layer : "sparse_conv2d." + types + "." + layouts);
+        compact_ = by_layer_ && window() > 1 ? load_kernel(neighbours_variant(tensors[kMask].type, window()))
+                                             : load_compaction(tensors[kMask].type);
         if (int8_) {
             combine_ = load_kernel("combine_scales");
         }
@@ -143,7 +149,10 @@ protected:
             launch(combine_, {blocks, 1, 1}, stream, {inputs[kXScale], inputs[kWeightScale], scales, weight.batch});
         }
         const Size mask{x.batch, 1, x.height, x.width};
-        const ActivePixels active = find_active_pixels(compact_, inputs[kMask], mask, lists, stream);
+        const Window taps{weight.height, dilations_[0], clean_input_ != 0.0f};
+        const ActivePixels active = by_layer_ && weight.height > 1
+                                        ? find_neighbours(compact_, inputs[kMask], mask, taps, lists, stream)
+                                        : find_active_pixels(compact_, inputs[kMask], mask, lists, stream);
         if (clear_output_ != 0) {
             clear(output, bytes_of(out, to.type, to.format), stream);
         }
@@ -152,6 +161,13 @@ protected:
                                            static_cast<unsigned>(x.batch)};
         const void* residual = residual_ ? inputs[input_count() - 1] : output;
         const void* x_scale = int8_ ? inputs[kXScale] : scales;  // kernels without INT8 do not read it
+        if (by_layer_) {
+            const void* readable = active.taps == nullptr ? active.index : active.taps;  // a window of one tap reads none
+            launch(convolve_, grid, stream,
+                   {inputs[kX], readable, active.index, active.count, packed, inputs[kBias], x_scale, scales, residual, output,
+                    x.height, x.width, dilations_[0], residual_ ? 1 : 0, negative_slope_});
+            return;
+        }
         launch(convolve_, grid, stream,
                {inputs[kX], inputs[kMask], active.index, active.count, packed, inputs[kBias], x_scale, scales, residual, output,
                 x.height, x.width, x.channels, out.channels, packed_channels(weight),
@@ -195,6 +211,16 @@ private:
 
     static int32_t packed_channels(const Size& weight) { return kChannelStep * divide_up(weight.batch, kChannelStep); }
 
+    // Returns the side of the window in taps, or 0 where the node does not say it.
+    int32_t window() const { return pads_.empty() ? 0 : 2 * (pads_[0] / dilations_[0]) + 1; }
+
+    // Returns the name of the kernel for a layer of these sizes, which the library may have, or "" where they are unknown.
+    std::string layer_variant(const std::string& types, const Tensors& tensors) const {
+        return window() == 0 ? "" : "convolve_layer." + types + ".k" + std::to_string(window()) + ".c" +
+                                        std::to_string(tensors[kX].dims.d[1]) + ".d" +
+                                        std::to_string(tensors.back().dims.d[1]);
+    }
+
     int32_t packed_values(const Size& weight) const {
         const int32_t channels = int8_ ? kInt8Step * divide_up(weight.channels, kInt8Step) : weight.channels;
         return weight.height * weight.width * channels * packed_channels(weight);
@@ -219,6 +245,7 @@ private:
     int32_t clear_output_;  // 0: no later node reads the output's clean pixels, so they need not become zero
     std::vector<int32_t> pads_, dilations_;
     Kernel compact_, pack_, combine_, convolve_;
+    bool by_layer_ = false;  // `convolve_` is the kernel of this layer's sizes
     int32_t processors_ = 1;
 };
 

@@ -28,7 +28,7 @@ def is_verb(module: Module, node: ast.AST) -> bool:
 def test_functions_have_at_most_forty_lines_of_code():
     long = {}
     for module in read_modules().values():
-        if module.name.endswith("/kernel") and module.name.startswith("plugins/"):
+        if module.name.endswith("kernel") and module.name.startswith("plugins/") and "/compiler/" not in module.name:
             continue  # what one kernel does in one launch is one function
         for node in ast.walk(module.tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -52,10 +52,15 @@ AREAS = (
     Area(
         PLUGINS,
         "The plugins ran on an H100, without TensorRT ([results](results/gpu.md)). They ran on no other GPU, and in no "
-        "engine.",
+        "engine. The kernels of a bundle's own layers, and the script that spends a quarter of an hour on a GPU, ran "
+        "on none.",
         "The code for every architecture is compiled, and checked for spilled registers and known faults of the "
-        "compiler.",
-        ("python -m pytest tests/gpu/plugins", "python -m benchmarks.gpu.plugins"),
+        "compiler; instructions are counted in it. The kernels of layers run in Triton's interpreter.",
+        (
+            "python -m pytest tests/gpu/plugins",
+            "python -m benchmarks.gpu.plugins",
+            "python -m benchmarks.gpu.day gpu-day",
+        ),
     ),
     Area(
         PROVIDER,

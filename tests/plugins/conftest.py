@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import platform
 import shutil
@@ -17,6 +18,7 @@ import pytest
 from spair.plugins.compiler.build import Build, build_plugins
 from spair.plugins.compiler.cache import Cache
 from spair.plugins.compiler.kernels.compilation import Settings
+from spair.plugins.compiler.kernels.variants import SPARSE_CONVOLUTIONS, Layer, list_variants
 from spair.plugins.compiler.targets import Target
 from spair.plugins.compiler.tools import find_cuda_headers, find_tensorrt_headers
 from spair.plugins.errors import PluginError
@@ -32,6 +34,15 @@ from tests.plugins.cpu.machine import (  # noqa: F401
 
 HOST_TARGET = Target("host", "Tests", (89,), 89, (12, 6), "x86_64", (1, 0), (2, 99), rtx=True)
 """Like the L4's, with any C library, and with TensorRT-RTX, whose engines are built without a GPU."""
+
+
+LAYERS = (
+    *(Layer(*types, 3, 11, 19) for types in SPARSE_CONVOLUTIONS),
+    *(Layer(*types, kernel, 5, 3) for types in SPARSE_CONVOLUTIONS[1::2] for kernel in (1, 3, 5)),
+)
+"""Layers that have kernels of their own in this library: those of the emulated operators; the others have not."""
+list_all = functools.partial(list_variants, layers=LAYERS)
+"""Function that lists the kernels of this library."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +96,7 @@ def plugins(kernel_settings: Settings, tmp_path_factory: pytest.TempPathFactory)
     assert kernel_settings.cache.folder is not None
     kernel_settings.cache.folder.mkdir(exist_ok=True)
     with locked(kernel_settings.cache.folder / "lock"):
-        build: Build = build_plugins(target, kernel_settings)
+        build: Build = build_plugins(target, kernel_settings, variants=list_all)
     path = tmp_path_factory.mktemp("plugins") / "libspair_plugins.so"
     path.write_bytes(build.library)
     assert build.report is not None and build.autoload is not None

@@ -233,7 +233,9 @@ def make_mutant(module: types.ModuleType, old: str, new: str, folder: Path) -> t
     source = Path(str(module.__file__)).read_text(encoding="utf-8")
     assert source.count(old) == 1, f"{old!r} is {source.count(old)} times in {module.__name__}"
     path = folder / "kernel.py"
-    path.write_text(source.replace(old, new).replace("from ..layouts", "from spair.plugins.layouts"), encoding="utf-8")
+    package = module.__name__.rpartition(".")[0]
+    changed = source.replace(old, new).replace("from ..layouts", "from spair.plugins.layouts")
+    path.write_text(changed.replace("from .kernel", f"from {package}.kernel"), encoding="utf-8")
     name = f"mutant_{folder.name}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec and spec.loader

@@ -9,6 +9,7 @@ $SPAIR_GPU_LIBRARY a libspair_plugins.so (of `spair build`, for a target with th
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import tempfile
@@ -16,7 +17,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import onnx
+
 from benchmarks.gpu.harness.precisions import add_precision
+from spair.export.counts.layers import list_layers
 from spair.export.engines.builder import Supervision, build_engine
 from spair.export.engines.graph import prepare_engine_graph
 from spair.export.engines.local import LOCAL, advise_library, make_local_target
@@ -26,7 +30,9 @@ from spair.export.engines.target import build_target
 from spair.plugins.compiler.build import build_plugins
 from spair.plugins.compiler.cache import Cache
 from spair.plugins.compiler.kernels.compilation import Settings
+from spair.plugins.compiler.kernels.variants import Layer, list_variants
 from spair.plugins.compiler.targets import Target
+from spair.plugins.cost import NumberType
 from spair.runtime import Bundle
 from spair.runtime.bundle.engines import WHOLE
 from spair.runtime.cache import cache_folder
@@ -41,6 +47,12 @@ from spair.runtime.errors import UserError
 from spair.runtime.machine.gpu import find_device
 from spair.runtime.shipped import resolve_model
 
+TYPES: tuple[tuple[NumberType, NumberType, NumberType], ...] = (
+    ("fp32", "fp32", "fp32"),
+    ("fp16", "fp16", "fp16"),
+    ("fp16", "int8", "fp16"),
+)
+"""Types of x, of the weights and of the output that benchmarks take."""
 LIBRARY, BUNDLE = "SPAIR_GPU_LIBRARY", "SPAIR_GPU_BUNDLE"
 
 
@@ -138,5 +150,11 @@ def open_alone(
 
 
 def compile_library(target: Target) -> bytes:
-    """Compile the plugin library of a target with all cores."""
-    return build_plugins(target, Settings(os.cpu_count() or 1, Cache(cache_folder() / "builds"))).library
+    """Compile the plugin library of a target with all cores.
+
+    The layers of the bundle of `find_bundle` get kernels of their own, in the types of `TYPES`.
+    """
+    graph = onnx.load(str(Bundle.open(find_bundle()).graph("fp32", WHOLE)))
+    layers = {Layer(*own, one.kernel, one.channels, one.outputs) for one in list_layers(graph) for own in TYPES}
+    settings = Settings(os.cpu_count() or 1, Cache(cache_folder() / "builds"))
+    return build_plugins(target, settings, variants=functools.partial(list_variants, layers=layers)).library

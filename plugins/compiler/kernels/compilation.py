@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import PluginError
+from ..assembly.counts import count_tile
+from ..assembly.listing import disassemble
 from ..cache import Cache, hash_files, make_key
 from ..targets import Target, specific_name
 from ..tools import Assembler, choose_assembler, choose_ptx, find_assemblers
@@ -162,17 +164,20 @@ def _compile_tiling(task: _Task, tiling: Tiling, cache: Cache, workers: Workers)
     if answer is None:
         answer = workers.run({**job, "ptxas": task.assembler.path})
         cache.store(key, _pack(answer))
+    code = base64.b64decode(answer["code"])
+    work = variant.work(tiling)
     return Kernel(
         name=variant.name,
         architecture=task.architecture,
         tile=tiling.sizes,
-        code=base64.b64decode(answer["code"]),
+        code=code,
         ptx=answer["ptx"],
         symbol=answer["symbol"],
         warps=answer["warps"],
         shared=answer["shared"],
         scratch=answer["scratch"],
         cuda=task.assembler.release,
+        count=None if work is None else count_tile(disassemble(code), work, answer["warps"]),
         **read_resources(answer["log"]),
     )
 

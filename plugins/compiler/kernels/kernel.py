@@ -6,9 +6,13 @@ import re
 from dataclasses import dataclass
 
 from ...cost import NumberType
+from ..assembly.counts import Count
 from .occupancy import MULTIPROCESSORS, occupancy, resident_blocks
 from .variants import Variant
 
+MOST_INSTRUCTIONS = {("fp16", True): 75, ("fp16", False): 105, ("int8", True): 60, ("int8", False): 60}
+"""Instructions of warps for each active pixel of a 3 x 3 layer of 64 channels and 64 outputs, at most: by the type of x
+and of the weights, and by whether the architecture multiplies with four warps together (9.0)."""
 MOST_SCRATCH_PARAMETERS = 2
 """Number of pointers, at most, that Triton adds after a kernel's own parameters; the plugins pass null."""
 
@@ -44,6 +48,8 @@ class Kernel:
     """Bytes of local memory of a thread."""
     cuda: str
     """Release of the ptxas that made the code."""
+    count: Count | None = None
+    """Instructions for the variant's layer; None for other kernels, and for code that is not understood."""
 
     @property
     def ptx_version(self) -> tuple[int, int]:
@@ -139,4 +145,20 @@ def find_violations(kernel: Kernel, variant: Variant, ptx: tuple[int, int]) -> l
             "has PTX {}.{}, the drivers read up to {}.{}".format(*kernel.ptx_version, *ptx),
         ),
     )
-    return [words for broken, words in checks if broken]
+    return [*(words for broken, words in checks if broken), *_find_excess(kernel, variant)]
+
+
+def _find_excess(kernel: Kernel, variant: Variant) -> list[str]:
+    """List the rules for layers that a kernel breaks."""
+    layer, count = variant.layer, kernel.count
+    if variant.function != "convolve_layer" or layer is None or count is None or layer.x != layer.weight:
+        return []
+    found = []
+    if count.conversions or count.loads:
+        found.append(
+            f"has {count.conversions} divisions or conversions and {count.loads} loads that wait in its main loop"
+        )
+    most = MOST_INSTRUCTIONS.get((layer.weight, kernel.architecture == 90), 0)
+    if (layer.kernel, layer.channels, layer.outputs) == (3, 64, 64) and most and count.per_pixel > most:
+        found.append(f"issues {count.per_pixel:.1f} instructions of warps for an active pixel, expected at most {most}")
+    return found

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...cost import NumberType
+
 
 @dataclass(frozen=True)
 class Tiling:
@@ -48,6 +50,8 @@ def list_tilings(function: str, parts: tuple[str, ...], architecture: int) -> tu
     """
     if function == "sparse_conv2d":
         return _make(("BM", "BN", "BK"), *_convolution(parts[0], parts[1], parts[3], architecture))
+    if function == "convolve_layer":
+        return _make(("BM", "BN"), *_layer(parts[1], int(parts[5].removeprefix("d"))))
     if function == "sparse_non_local":
         block = int(parts[2].removeprefix("b"))
         return _make(
@@ -57,7 +61,7 @@ def list_tilings(function: str, parts: tuple[str, ...], architecture: int) -> tu
     if function in ("masked_moments", "apply_affine"):
         pixels, channels = (128, 16) if parts[1] == "linear" else (64, 32)
         return _make(("BP", "BC"), ((pixels, channels), 4, 3), ((pixels // 2, channels), 4, 3))
-    return _make(("BLOCK",), ((1024,) if function == "compact_mask" else (256,), 4, 3))
+    return _make(("BLOCK",), ((1024,) if function in ("compact_mask", "compact_neighbours") else (256,), 4, 3))
 
 
 _Choice = tuple[tuple[int, ...], int, int]
@@ -82,6 +86,48 @@ def _convolution(x: str, weight: str, layout: str, architecture: int) -> tuple[_
     few, many = ((64, 64, 32), 4, 2), ((64, 64, 32), 8, 3 if weight == "fp16" else 2)
     # From 9.0 on one instruction multiplies with four warps; on earlier GPUs more warps share out the registers.
     return (*((few, many) if architecture >= 90 else (many, few)), ((32, 64, 32), 8, 2), ((32, 32, 32), 4, 2))
+
+
+def _layer(weight: str, outputs: int) -> tuple[_Choice, ...]:
+    """Choose tilings for the convolution of a layer.
+
+    A tile is as wide as the outputs that the packed weights have, up to 64: more would take the registers that keep
+    several blocks side by side.
+    """
+    width = min(_round_to_power(outputs, 16), 64)
+    if weight == "fp32":
+        return ((64, width), 8, 2), ((32, width), 4, 2), ((32, min(width, 32)), 4, 2)
+    return ((64, width), 4, 2), ((64, width), 8, 2), ((32, min(width, 32)), 4, 2)
+
+
+_WIDEST = {"fp32": 32, "fp16": 64, "int8": 64}
+"""Most input channels of a step."""
+
+
+def split_channels(channels: int, weight: NumberType) -> tuple[int, int]:
+    """Split input channels into whole blocks and a rest.
+
+    Both are powers of two, at least what tensor cores take. Channels that nearly fill one block get one.
+
+    Args:
+        channels: C of a layer.
+        weight: type of the weights.
+
+    Returns:
+        Width of a block, and that of the rest or 0; whole blocks and the rest hold all channels.
+    """
+    least = 32 if weight == "int8" else 16
+    above = _round_to_power(channels, least)
+    if above <= _WIDEST[weight] and (channels > above * 3 // 4 or above == least):
+        return above, 0
+    width = min(above if above == channels else above // 2, _WIDEST[weight])
+    rest = channels % width
+    return width, _round_to_power(rest, least) if rest else 0
+
+
+def _round_to_power(number: int, least: int) -> int:
+    """Round up to a power of two from `least`."""
+    return max(least, 1 << (number - 1).bit_length())
 
 
 def _attention(x: str, block: int) -> tuple[_Choice, ...]:

@@ -6,11 +6,13 @@ The names of the kernels are the contract with the C++ side, which looks kernels
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from ...cost import NumberType
-from .tiles import Tiling, list_tilings
+from ..assembly.counts import Work
+from .tiles import Tiling, list_tilings, split_channels
 
 POINTER_ALIGNMENT = 16
 """Bytes that pointers are aligned to; CUDA aligns allocations to 256, and the plugins align what they cut from a
@@ -20,7 +22,7 @@ ALIGNED = {"packed_outputs": 16}
 PITCHES = {"x_pitch": ("IN", "p_x"), "query_pitch": ("IN", "p_query"), "out_pitch": ("OUT", "p_out")}
 """Constant that holds the layout and name of the tensor, for each pitch; kHWC8 pads channels to 8, kHWC does not
 pad."""
-SPARSE_CONVOLUTIONS = (
+SPARSE_CONVOLUTIONS: tuple[tuple[NumberType, NumberType, NumberType], ...] = (
     ("fp32", "fp32", "fp32"),
     ("fp16", "fp16", "fp16"),
     ("int8", "int8", "fp16"),
@@ -30,8 +32,41 @@ SPARSE_CONVOLUTIONS = (
 )
 """Types of x, of the weights, and of mask, bias, residual and output; a float x with INT8 weights becomes INT8 as it
 is read."""
+WINDOWS = (1, 3, 5)
+"""Sides of the windows that the plugins take."""
 _AT = {"fp32": "*fp32", "fp16": "*fp16", "int8": "*i8", "int32": "*i32"}
 """Triton's pointer type for each type of elements."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Sizes and types of a sparse convolution."""
+
+    x: NumberType
+    weight: NumberType
+    out: NumberType
+    kernel: int
+    """Side of the window in taps."""
+    channels: int
+    outputs: int
+
+    def __post_init__(self) -> None:
+        if (self.x, self.weight, self.out) not in SPARSE_CONVOLUTIONS or self.kernel not in WINDOWS:
+            raise ValueError(f"expected types of {SPARSE_CONVOLUTIONS} and a window of {WINDOWS}, got {self}")
+
+    @property
+    def types(self) -> tuple[NumberType, NumberType, NumberType]:
+        """Types as `SPARSE_CONVOLUTIONS` has them."""
+        return self.x, self.weight, self.out
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Parts of the kernel's name."""
+        return (*self.types, f"k{self.kernel}", f"c{self.channels}", f"d{self.outputs}")
+
+
+USUAL = {"kernel": 3, "channels": 64, "outputs": 64}
+"""Sizes for which the general kernel of sparse convolutions is counted."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +83,30 @@ class Variant:
     parameters: Mapping[str, str]
     """Triton type ("*fp16", "i32", "fp32") of each parameter, in order."""
     layouts: Mapping[str, int | str]
-    """Value of each constant that follows the parameters, in order; a text names a constant of
-    `spair.plugins.layouts`."""
+    """Value of each constant that follows the parameters, in order: a text names a constant of
+    `spair.plugins.layouts`, a number is a size of a layer."""
     tilings: tuple[Tiling, ...]
     """Constants that come last, best choice first; the first tiling that keeps the rules is taken."""
     tensor_cores: NumberType | None = None
     """Type that the tensor cores have to multiply, "fp16" or "int8"; None where they need not be used."""
+    layer: Layer | None = None
+    """Layer that the kernel's instructions are counted for; None for kernels that are no convolutions."""
+
+    def work(self, tiling: Tiling) -> Work | None:
+        """Describe the product of a tile, if there is one."""
+        if self.layer is None:
+            return None
+        taps, (pixels, outputs, *block) = self.layer.kernel**2, tiling.sizes
+        integer = self.layer.weight == "int8"
+        stored = min(outputs, -(-self.layer.outputs // 8) * 8)
+        if block:
+            whole, rest = divmod(self.layer.channels, block[0])
+            steps = (taps * whole, taps * -(-rest // (32 if integer else 16)))
+            return Work(pixels, outputs, steps[0] * block[0] + steps[1] * (32 if integer else 16), steps, stored)
+        width, rest = split_channels(self.layer.channels, self.layer.weight)
+        whole = max(self.layer.channels // width, 1)
+        turns = (taps * whole, taps) if rest and whole > 1 else (taps * whole,)
+        return Work(pixels, outputs, taps * (whole * width + rest), turns, stored)
 
     @property
     def aligned(self) -> dict[str, int]:
@@ -69,10 +122,16 @@ class Variant:
         return pointers | padded | {name: number for name, number in ALIGNED.items() if name in self.parameters}
 
 
-def list_variants(architecture: int) -> tuple[Variant, ...]:
-    """List every kernel of a library, tiled for an architecture."""
+def list_variants(architecture: int, layers: Collection[Layer] = ()) -> tuple[Variant, ...]:
+    """List every kernel of a library, tiled for an architecture.
+
+    Args:
+        architecture: compute capability.
+        layers: sparse convolutions that get kernels of their own; others run in the general ones.
+    """
     makers = (_compaction, _convolutions, _modulation, _attention)
-    return tuple(variant for maker in makers for variant in maker(architecture))
+    general = [variant for maker in makers for variant in maker(architecture)]
+    return (*general, *_layers(architecture, layers))
 
 
 def _compaction(architecture: int) -> Iterator[Variant]:
@@ -98,7 +157,32 @@ def _convolutions(architecture: int) -> Iterator[Variant]:
         options = _integers("kernel", "dilation", "clean_input", "has_residual") | {"slope": "fp32"}
         for layouts in (("linear", "linear"), ("chw32" if x == "int8" else "pixels", "pixels")):
             parts = (x, weight, out, *layouts)
-            yield _make(architecture, folder, "sparse_conv2d", parts, pointers | sizes | options, layouts, weight)
+            layer = Layer(x, weight, out, **USUAL)
+            made = _make(architecture, folder, "sparse_conv2d", parts, pointers | sizes | options, layouts, weight)
+            yield dataclasses.replace(made, layer=layer)
+
+
+def _layers(architecture: int, layers: Collection[Layer]) -> Iterator[Variant]:
+    """List the kernels of layers and of their taps."""
+    windows = sorted({(layer.out, layer.kernel) for layer in layers if layer.kernel > 1})
+    for mask, kernel in windows:
+        parameters = _pointers(p_mask=mask, p_index="int32", p_taps="int32", p_count="int32")
+        parameters |= _integers("height", "width", "dilation", "clean_input")
+        made = _make(architecture, "compaction", "compact_neighbours", (mask, f"k{kernel}"), parameters)
+        yield dataclasses.replace(made, layouts={"K": kernel})
+    for layer in sorted(set(layers), key=lambda layer: layer.parts):
+        pointers = _pointers(
+            p_x=layer.x, p_taps="int32", p_index="int32", p_count="int32", p_packed=layer.weight, p_bias=layer.out,
+            p_x_scale="fp32", p_scale="fp32", p_residual=layer.out, p_out=layer.out,
+        )  # fmt: skip
+        options = _integers("height", "width", "dilation", "has_residual") | {"slope": "fp32"}
+        width, rest = split_channels(layer.channels, layer.weight)
+        made = _make(
+            architecture, "sparse_conv2d", "convolve_layer", layer.parts, pointers | options, (), layer.weight
+        )  # fmt: skip
+        module = "spair.plugins.sparse_conv2d.layer_kernel"
+        sizes = {"K": layer.kernel, "C": layer.channels, "D": layer.outputs, "BK": width, "REST": rest}
+        yield dataclasses.replace(made, module=module, layouts=sizes, layer=layer)
 
 
 def _modulation(architecture: int) -> Iterator[Variant]:

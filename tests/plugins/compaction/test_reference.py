@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spair.plugins.compaction.reference import compact_mask
+from spair.plugins.compaction.reference import compact_mask, list_taps
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 17), (5, 3), (0, 4)], ids=str)
@@ -26,3 +26,18 @@ def test_any_value_but_zero_is_active():
 
 def test_no_image_gives_no_list():
     assert compact_mask(np.zeros((0, 1, 2, 2), np.float32)) == []
+
+
+def test_taps_are_bits_from_the_upper_left_to_the_lower_right():
+    mask = np.zeros((1, 1, 4, 5), np.float32)
+    mask[0, 0, 1, 1] = mask[0, 0, 1, 2] = mask[0, 0, 3, 3] = 1
+    assert list_taps(mask, 3) == [[0b000_110_000, 0b000_011_000, 0b000_010_000]]
+    assert list_taps(mask, 1) == [[1, 1, 1]]
+    assert list_taps(mask, 3, 2) == [[0b100_010_000, 0b000_010_000, 0b000_010_001]]
+
+
+def test_clean_taps_are_bits_where_they_may_be_read():
+    mask = np.zeros((2, 1, 3, 3), np.float32)
+    mask[0, 0, 0, 0] = mask[0, 0, 1, 1] = 1
+    assert list_taps(mask, 3, clean_input=True) == [[0b110_110_000, 0b111_111_111], []]
+    assert list_taps(mask, 5, clean_input=True)[0][0] == 0b11100_11100_11100_00000_00000

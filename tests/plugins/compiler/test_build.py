@@ -10,11 +10,12 @@ from spair.plugins.compiler.build import build_plugins, has_code, is_too_new, ta
 from spair.plugins.compiler.library import linking as library_module
 from spair.plugins.compiler.library.embedding import Label, read_label
 from spair.plugins.errors import PluginError
+from tests.plugins.conftest import list_all
 
 
 def test_a_second_build_is_the_same_file(plugins, monkeypatch):
     monkeypatch.setattr(library_module, "_compile", lambda *arguments: pytest.fail("compiled again"))
-    assert build_plugins(plugins.target, plugins.settings).library == plugins.path.read_bytes()
+    assert build_plugins(plugins.target, plugins.settings, variants=list_all).library == plugins.path.read_bytes()
 
 
 def relabel(plugins, path: Path, **changes: object) -> Path:

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from spair.plugins.compiler.assembly.counts import Count
 from spair.plugins.compiler.kernels.kernel import Kernel
 from spair.plugins.compiler.library.embedding import Label
-from spair.plugins.compiler.report import format_report, resource_report
+from spair.plugins.compiler.report import describe_kernel, format_report, resource_report
 
 PTX = ".version 8.5\n.visible .entry k(\n\t.param .u64 k_param_0\n)\n{ mma.sync.aligned.m16n8k16.f32.f16.f16.f32 {}; }"
 
@@ -35,7 +36,17 @@ def test_numbers_are_those_of_the_kernel():
     assert (entry["registers"], entry["spills"], entry["shared"], entry["mma"]) == (40, 0, 768, 1)
     assert (entry["tile"], entry["warps"], entry["blocks"]) == ([64, 32], 8, 6)
     assert entry["occupancy"] == 1.0
+    assert (entry["warp_instructions_per_pixel"], entry["tensor_share"]) == (None, None)
     assert (entry["ptx_version"], entry["ptxas"], entry["bytes"]) == ("8.5", "12.6.85", 4)
+
+
+def test_counted_instructions_are_told_rounded():
+    kernel = Kernel(
+        "a.fp16", 89, (64, 32), b"", PTX, "k", 8, 512, 256, 0, 40, 0, 0, "12.6.85", Count(81.64, 0.2205, 0, 0)
+    )
+    label = Label("1.2.3", 7, "test", "x86_64", (89,), 89, (12, 8), (10, 14))
+    entry = describe_kernel(kernel, label)
+    assert (entry["warp_instructions_per_pixel"], entry["tensor_share"]) == (81.6, 0.221)
 
 
 def test_the_text_has_aligned_columns_and_says_that_nothing_was_timed():

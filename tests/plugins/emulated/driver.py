@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from spair.plugins.compiler.kernels.tiles import Tiling
-from spair.plugins.compiler.kernels.variants import Variant, list_variants
+from spair.plugins.compiler.kernels.variants import Layer, Variant, list_variants
 from tests.emulated.driver.gpu import USUAL, EmulatedGPU
 from tests.plugins.emulated.memory import NON_BLOCKING, DeviceMemory
 from tests.plugins.emulated.tensorrt import KernelImage, read_images
@@ -54,7 +54,7 @@ class Kernels:
         """Read the parameters of a launch, and return its work."""
         assert threads == 32 * image.warps, "the block is not the one that the kernel was compiled for"
         assert shared == image.shared, "the shared memory is not what the kernel was compiled for"
-        variant = _variants(image.sm)[image.variant.decode()]
+        variant = find_variant(image.variant.decode(), image.sm)
         arguments, tiling = read_arguments(variant, image, parameters), find_tiling(variant, image)
         self.launches.append(Launch(image, grid, stream))
         pointers = [name for name, kind in variant.parameters.items() if kind in ELEMENTS]
@@ -154,8 +154,15 @@ class EmulatedDriver:
 
 
 @functools.cache
-def _variants(architecture: int) -> dict[str, Variant]:
-    return {variant.name: variant for variant in list_variants(architecture)}
+def find_variant(name: str, architecture: int) -> Variant:
+    """The variant of a name, for whichever layer it may be."""
+    function, *parts = name.split(".")
+    layers = []
+    if function == "convolve_layer":
+        layers = [Layer(*parts[:3], *(int(part[1:]) for part in parts[3:]))]
+    elif function == "compact_neighbours":
+        layers = [Layer(parts[0], parts[0], parts[0], int(parts[1][1:]), 1, 1)]
+    return {variant.name: variant for variant in list_variants(architecture, layers)}[name]
 
 
 def find_tiling(variant: Variant, image: KernelImage) -> Tiling:

@@ -77,7 +77,7 @@ def test_serialized_fields_make_the_same_plugin(host):
         "dilations": [2, 2],
         "negative_slope": [0.25],
         "clean_input": [1.0],
-        "serial_version": [1],
+        "serial_version": [2],
     }
     fields = again.call(host.c.fields).contents
     read = {field.name.decode(): field for field in fields.fields[: fields.count]}
@@ -169,7 +169,7 @@ def test_more_tiles_than_blocks_are_all_computed(host):
         (
             "SparseConv2d",
             {"serial_version": 99},
-            "version 99 of the spair plugins' fields, this library reads version 1",
+            "version 99 of the spair plugins' fields, this library reads version 2",
         ),
         ("SparseConv2d", {"kinds": [1, 2]}, 'field "kinds" is damaged'),
         ("MaskedModulation", {"eps": 0.0}, "eps is 0.000000, expected a positive number"),

@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 import torch
 
+from spair.export.counts.traffic import list_launches
 from spair.export.graphs import GraphSpec, export_graph, operator_counts, spair_graphs
 from spair.export.passes.residuals import FuseResiduals
 from spair.export.passes.unread import SkipUnreadPixels
@@ -93,7 +94,11 @@ def test_the_whole_network_equals_onnx_runtime(host, network_graph, form, pixels
     graph = request.getfixturevalue(form)
     image = np.random.default_rng(1).random((1, 3, 24, 16), np.float32)
     counted: Counter[str] = Counter()
+    before = host.driver.get("memsets")
     restored, mask = evaluator(graph, host, pixels=pixels, counted=counted).run(None, {"image": image})
+    names = [launch.variant.partition(".")[0] for launch in host.driver.launches]
+    launches = Counter(names) + Counter(clear=host.driver.get("memsets") - before)
+    assert launches == Counter(list_launches(graph)), "what `spair build` reports is what is launched"
     session = onnxruntime.InferenceSession(network_graph.SerializeToString(), providers=["CPUExecutionProvider"])
     expected, expected_mask = session.run(None, {"image": image})
     assert counted == operator_counts([graph])

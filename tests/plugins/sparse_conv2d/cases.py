@@ -19,8 +19,12 @@ from typing import Any
 
 import numpy as np
 
+from spair.plugins.compaction import kernel as compaction
+from spair.plugins.compiler.kernels.tiles import split_channels
 from spair.plugins.sparse_conv2d import kernel as conv
+from spair.plugins.sparse_conv2d import layer_kernel
 from spair.plugins.sparse_conv2d.reference import quantize, sparse_conv2d, sparse_conv2d_int8
+from tests.plugins.counting import NUMBER_TYPES
 from tests.plugins.kernel_harness import (
     LAYOUTS,
     from_layout,
@@ -187,6 +191,42 @@ def run(case: Case, call: Call, module: ModuleType = conv, **changed: Any) -> np
         "has_residual": int(case.residual), "slope": case.slope, "IN": from_, "OUT": to, "BM": bm, "BN": bn, "BK": bk,
     }  # fmt: skip
     launch(module.sparse_conv2d, (case.programs, -(-case.d // bn), case.n), {**arguments, **changed})
+    require_intact_guards(out)
+    return out
+
+
+def list_windows(case: Case, call: Call) -> dict[str, np.ndarray]:
+    """Lists of active pixels and their taps, as `compact_neighbours` leaves them."""
+    (height, width), n = case.size, case.n
+    lists = {name: poisoned((n, height * width), np.int32) for name in ("p_index", "p_taps")}
+    lists["p_count"] = guarded(np.zeros(n, np.int32))
+    sizes = {"height": height, "width": width, "dilation": case.dilation, "clean_input": int(case.clean_input)}
+    grid = (-(-height // 8) * -(-width // 8), n)
+    arguments = {"p_mask": guarded(call.mask), **lists, **sizes, "K": case.kernel, "BLOCK": 64}
+    launch(compaction.compact_neighbours, grid, arguments)
+    return lists
+
+
+def run_layer(case: Case, call: Call, module: ModuleType = layer_kernel, **changed: Any) -> np.ndarray:
+    """Launch the kernel of the case's own sizes as a plugin does; as `run`. Layouts are those of pixels."""
+    from_, to = (LAYOUTS[name] for name in layouts_of(case.types)[1])
+    weight = NUMBER_TYPES[TYPES[case.types][1]]
+    width, rest = split_channels(case.c, weight)
+    out = poisoned(shape_of((case.n, case.d, *case.size), to, call.mask.dtype), call.mask.dtype)
+    bm, bn, _ = case.tile
+    lists = list_windows(case, call)
+    if case.kernel == 1:
+        lists["p_taps"] = poisoned(lists["p_taps"].shape, np.int32)  # not read
+    arguments = {
+        "p_x": to_layout(call.x, from_), **lists, "p_packed": pack(call), "p_bias": guarded(call.bias),
+        "p_x_scale": guarded(call.x_scale) if case.quantize else poisoned((1,), np.float32),
+        "p_scale": combine(call) if case.integer else poisoned((1,), np.float32),
+        "p_residual": out if call.residual is None else to_layout(call.residual, to), "p_out": out,
+        "height": case.size[0], "width": case.size[1], "dilation": case.dilation,
+        "has_residual": int(case.residual), "slope": case.slope, "K": case.kernel, "C": case.c, "D": case.d,
+        "BK": width, "REST": rest, "BM": bm, "BN": bn,
+    }  # fmt: skip
+    launch(module.convolve_layer, (case.programs, -(-case.d // bn), case.n), {**arguments, **changed})
     require_intact_guards(out)
     return out
 

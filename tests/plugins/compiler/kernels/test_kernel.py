@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
+from spair.plugins.compiler.assembly.counts import Count
 from spair.plugins.compiler.kernels.kernel import Kernel, find_violations, read_resources
-from spair.plugins.compiler.kernels.variants import list_variants
+from spair.plugins.compiler.kernels.variants import Layer, list_variants
 
 LOG = """ptxas info    : 0 bytes gmem
 ptxas info    : Compiling entry function 'sparse_conv2d' for 'sm_87'
@@ -109,3 +110,38 @@ def test_occupancy_counts_all_shared_memory():
     kernel = make_kernel(shared=40 * 1024, static_shared=20 * 1024)
     assert kernel.blocks == 2
     assert kernel.occupancy == pytest.approx(8 / 48)
+
+
+def judge_layer(layer, architecture, **counted):
+    """What a layer's kernel breaks with these counts."""
+    (variant,) = (one for one in list_variants(architecture, [layer]) if one.function == "convolve_layer")
+    count = Count(**{"per_pixel": 50.0, "tensor_share": 0.1, "conversions": 0, "loads": 0, **counted})
+    body = BYTE if layer.weight == "int8" else HALF
+    kernel = make_kernel(
+        name=variant.name, architecture=architecture, count=count, ptx=make_ptx(body, parameters=17)
+    )  # fmt: skip
+    return find_violations(kernel, variant, (8, 5))
+
+
+HALVES, BYTES = Layer("fp16", "fp16", "fp16", 3, 64, 64), Layer("int8", "int8", "fp16", 3, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("layer", "architecture", "most"), [(HALVES, 90, 75), (HALVES, 87, 105), (BYTES, 90, 60), (BYTES, 80, 60)]
+)
+def test_the_usual_layer_has_a_bound_of_instructions(layer, architecture, most):
+    assert judge_layer(layer, architecture, per_pixel=float(most)) == []
+    (problem,) = judge_layer(layer, architecture, per_pixel=most + 0.1)
+    assert problem == f"issues {most + 0.1:.1f} instructions of warps for an active pixel, expected at most {most}"
+
+
+@pytest.mark.parametrize("counted", [{"conversions": 1}, {"loads": 1}])
+def test_what_waits_in_the_main_loop_of_a_layer_is_refused(counted):
+    (problem,) = judge_layer(Layer("fp16", "fp16", "fp16", 3, 48, 48), 87, **counted)
+    assert "divisions or conversions and" in problem and "loads that wait in its main loop" in problem
+    assert judge_layer(Layer("fp16", "int8", "fp16", 3, 48, 48), 87, **counted) == [], "which quantizes what it reads"
+
+
+def test_what_was_not_counted_is_not_refused():
+    kernel = make_kernel(count=None)
+    assert find_violations(kernel, VARIANT, (8, 5)) == []

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from spair.plugins.compiler.kernels.tiles import Tiling, list_tilings
+from spair.plugins.compiler.kernels.tiles import Tiling, list_tilings, split_channels
 from spair.plugins.compiler.kernels.variants import list_variants
 from spair.plugins.compiler.targets import ARCHITECTURES
 
@@ -75,3 +75,34 @@ def test_every_kernel_has_a_second_choice_with_no_larger_tile_where_registers_ca
         first, *_, last = list_tilings(function, parts, architecture)
         assert all(after <= before for before, after in zip(first.sizes, last.sizes, strict=True))
         assert sum(last.sizes) < sum(first.sizes)
+
+
+@pytest.mark.parametrize(
+    ("channels", "weight", "expected"),
+    [
+        (1, "fp16", (16, 0)), (11, "fp16", (16, 0)), (16, "fp16", (16, 0)), (27, "fp16", (32, 0)),
+        (35, "fp16", (32, 16)), (48, "fp16", (32, 16)), (49, "fp16", (64, 0)), (64, "fp16", (64, 0)),
+        (100, "fp16", (64, 64)), (136, "fp16", (64, 16)), (192, "fp16", (64, 0)),
+        (1, "int8", (32, 0)), (48, "int8", (32, 32)), (64, "int8", (64, 0)), (64, "fp32", (32, 0)),
+        (48, "fp32", (32, 16)),
+    ],
+)  # fmt: skip
+def test_channels_are_split_into_blocks_that_tensor_cores_take(channels, weight, expected):
+    assert split_channels(channels, weight) == expected
+
+
+@pytest.mark.parametrize("weight", ["fp32", "fp16", "int8"])
+def test_blocks_hold_all_channels_and_only_the_last_is_not_full(weight):
+    for channels in range(1, 300):
+        width, rest = split_channels(channels, weight)
+        whole = max(channels // width, 1) * width
+        assert whole + rest >= channels
+        assert rest == 0 or whole < channels
+        assert width <= 64 and rest <= 64
+
+
+def test_a_layers_tile_is_as_wide_as_its_outputs_up_to_64():
+    widths = [
+        list_tilings("convolve_layer", ("fp16",) * 3 + ("k3", "c64", f"d{d}"), 87)[0].sizes[1] for d in (3, 17, 48, 256)
+    ]
+    assert widths == [16, 32, 64, 64]

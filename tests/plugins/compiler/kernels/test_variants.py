@@ -4,7 +4,8 @@ import importlib
 
 import pytest
 
-from spair.plugins.compiler.kernels.variants import list_variants
+from spair.plugins.compiler.assembly.counts import Work
+from spair.plugins.compiler.kernels.variants import SPARSE_CONVOLUTIONS, Layer, list_variants
 from spair.plugins.compiler.targets import ARCHITECTURES
 
 LAYOUTS = ("linear", "pixels")
@@ -43,6 +44,52 @@ def test_parameters_and_constants_are_those_of_the_kernel(variant):
     function = getattr(importlib.import_module(variant.module), variant.function)
     for tiling in variant.tilings:
         assert list(function.arg_names) == [*variant.parameters, *variant.layouts, *tiling.constants]
+
+
+OWN = [
+    Layer(*types, kernel, channels, outputs)
+    for types in SPARSE_CONVOLUTIONS
+    for kernel, channels, outputs in ((1, 64, 256), (3, 48, 3), (5, 100, 35))
+]
+OF_LAYERS = list_variants(87, OWN)[len(CONTRACT) :]
+
+
+def test_layers_add_kernels_of_their_own_and_lists_of_taps():
+    names = [variant.name for variant in list_variants(87, [*OWN, OWN[0]])]
+    assert names[: len(CONTRACT)] == [variant.name for variant in list_variants(87)]
+    assert len(set(names)) == len(names)
+    own = {f"convolve_layer.{'.'.join(layer.parts)}" for layer in OWN}
+    taps = {f"compact_neighbours.{mask}.k{kernel}" for mask in ("fp16", "fp32") for kernel in (3, 5)}
+    assert set(names[len(CONTRACT) :]) == own | taps
+    only = Layer("fp16", "fp16", "fp16", 1, 8, 8)
+    assert [variant.name for variant in list_variants(87, [only])[len(CONTRACT) :]] == [
+        "convolve_layer.fp16.fp16.fp16.k1.c8.d8"
+    ]
+
+
+@pytest.mark.parametrize("variant", OF_LAYERS, ids=lambda variant: variant.name)
+def test_parameters_and_sizes_are_those_of_the_layers_kernel(variant):
+    pytest.importorskip("triton", reason="the kernels are written in Triton")
+    function = getattr(importlib.import_module(variant.module), variant.function)
+    for tiling in variant.tilings:
+        assert list(function.arg_names) == [*variant.parameters, *variant.layouts, *tiling.constants]
+    if variant.layer:
+        sizes = variant.layer.kernel, variant.layer.channels, variant.layer.outputs
+        assert tuple(variant.layouts[name] for name in "KCD") == sizes
+        assert variant.tensor_cores == (None if variant.layer.weight == "fp32" else variant.layer.weight)
+
+
+def test_the_work_of_a_tile_holds_all_channels():
+    for variant in (*OF_LAYERS, *list_variants(87)):
+        for tiling in variant.tilings if variant.layer else ():
+            work = variant.work(tiling)
+            layer = variant.layer
+            assert work is not None and layer is not None
+            assert work.depth >= layer.kernel**2 * layer.channels
+            assert (work.pixels, work.outputs) == tiling.sizes[:2]
+    general = {variant.name: variant for variant in list_variants(87)}["sparse_conv2d.fp16.fp16.fp16.pixels.pixels"]
+    assert general.work(general.tilings[0]) == Work(64, 64, 9 * 64, (18, 0), 64)
+    assert list_variants(87)[0].work(list_variants(87)[0].tilings[0]) is None
 
 
 @pytest.mark.parametrize("variant", list_variants(87), ids=lambda variant: variant.name)

@@ -1,0 +1,167 @@
+"""Count instructions in the plugins' machine code, without a GPU.
+
+    python -m benchmarks.gpu.counts [--architectures 80,87,90] [--json docs/results/kernel-counts.json]
+
+Instructions of warps for each active pixel are counted in the machine code, for a sparse convolution of 3 x 3 from 64
+to 64 channels: in the general kernel and in the one that a bundle with such a layer gets. Then the launches of a whole
+picture, and the bytes that the layers between the plugins move, for the shipped network in FP32 at 1920x1080; both
+follow from the graph. Nothing is timed. A test compares the file in docs/results with what is counted anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from benchmarks.common.arguments import parse_names
+from benchmarks.common.measuring import print_progress, show_table, write_json
+from benchmarks.subjects.layers import make_engine_graph
+from spair.export.counts.traffic import count_bytes_between, count_compactions, list_launches
+from spair.network import load_checkpoint
+from spair.plugins.compiler.cache import Cache
+from spair.plugins.compiler.kernels.compilation import Settings, compile_target
+from spair.plugins.compiler.kernels.kernel import Kernel
+from spair.plugins.compiler.kernels.variants import USUAL, Layer, Variant, list_variants
+from spair.plugins.compiler.targets import Target
+from spair.plugins.compiler.tools import choose_assembler, find_assemblers
+from spair.plugins.errors import PluginError
+from spair.runtime.cache import cache_folder
+
+SIZE = (1920, 1080)
+"""Width and height of the picture whose bytes are counted."""
+ARCHITECTURES = ("80", "87", "90")
+"""Compute capabilities that are counted when none are named."""
+LAYERS = (Layer("fp16", "fp16", "fp16", **USUAL), Layer("int8", "int8", "fp16", **USUAL))
+"""Layers that are counted."""
+
+
+def count_kernels(architectures: Sequence[int], settings: Settings) -> list[dict[str, Any]]:
+    """Compile the kernels of `LAYERS` and count their instructions.
+
+    Args:
+        architectures: compute capabilities, 8.0 as 80.
+        settings: number of processes, and the cache.
+
+    Raises:
+        PluginError: Triton or a ptxas is missing.
+        RuleError: a kernel breaks a rule, its bound of instructions among them.
+    """
+    rows = []
+    for architecture in architectures:
+        target = Target("counts", "", (architecture,), min(architecture, 89), (12, 6), "x86_64", (10, 3), (2, 35))
+        print_progress(f"compiling for sm_{architecture}")
+        rows += [_describe(kernel) for kernel in compile_target(target, settings, variants=_choose(architecture))]
+    return rows
+
+
+def _choose(architecture: int) -> Any:
+    """Return a function that lists the counted kernels.
+
+    It lists none for other architectures, such as the target's fallback."""
+
+    def list_counted(other: int) -> list[Variant]:
+        if other != architecture:
+            return []
+        types = {layer.types for layer in LAYERS}
+        return [
+            variant
+            for variant in list_variants(architecture, LAYERS)
+            if variant.layer and variant.layer.types in types and "LINEAR" not in variant.layouts.values()
+        ]
+
+    return list_counted
+
+
+def _describe(kernel: Kernel) -> dict[str, Any]:
+    count = kernel.count
+    assert count is not None, f"the code of {kernel.name} for sm_{kernel.architecture} is not understood"
+    return {
+        "name": kernel.name,
+        "sm": kernel.architecture,
+        "warp_instructions_per_pixel": round(count.per_pixel, 1),
+        "tensor_share": round(count.tensor_share, 3),
+        "conversions_in_main_loop": count.conversions,
+        "loads_in_main_loop": count.loads,
+        "spills": kernel.spills,
+        "shared": kernel.shared + kernel.static_shared,
+        "registers": kernel.registers,
+    }
+
+
+def count_network() -> dict[str, int]:
+    """Count launches and bytes of the shipped network."""
+    print_progress("exporting")
+    with as_file(files("spair.network.weights") / "rain-tiny.safetensors") as shipped:
+        return count_graph(make_engine_graph(load_checkpoint(shipped).model))
+
+
+def count_graph(graph: onnx.ModelProto) -> dict[str, int]:
+    """Count launches and bytes of an engine's graph."""
+    launches = list_launches(graph)
+    return {
+        "launches": len(launches),
+        "compactions": count_compactions(launches),
+        "bytes_between_plugins": count_bytes_between(graph, *SIZE),
+    }
+
+
+def count_all(architectures: Sequence[int], settings: Settings) -> dict[str, Any]:
+    """Count everything and return the report."""
+    return {
+        "benchmark": "instructions and launches of the plugins, counted, not timed",
+        "triton": importlib.metadata.version("triton"),
+        "ptxas": _read_release(),
+        "kernels": count_kernels(architectures, settings),
+        "network": count_network(),
+    }
+
+
+def _read_release() -> str:
+    return choose_assembler(90, (12, 6), find_assemblers()).release
+
+
+def show(report: dict[str, Any]) -> None:
+    """Print a report."""
+    head = ["kernel", "sm", "instructions", "tensor", "divisions", "loads", "spills", "shared", "registers"]
+    show_table(head, [[f"{value:.1%}" if key == "tensor_share" else str(value) for key, value in row.items()]
+                      for row in report["kernels"]])  # fmt: skip
+    network = report["network"]
+    print(
+        f"\na picture: {network['launches']} launches of plugins, {network['compactions']} of them list pixels; "
+        f"{network['bytes_between_plugins'] / 1e9:.2f} GB between the plugins, 1920x1080 in FP32"
+    )
+
+
+def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--architectures", type=parse_names(ARCHITECTURES), default=",".join(ARCHITECTURES))
+    parser.add_argument("--jobs", type=int, default=2, help="kernels compiled side by side")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    return parser.parse_args(words)
+
+
+def main() -> int:
+    """Print the counts."""
+    arguments = parse_arguments()
+    settings = Settings(arguments.jobs, Cache(cache_folder() / "builds"))
+    try:
+        report = count_all([int(name) for name in arguments.architectures], settings)
+    except PluginError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    show(report)
+    if arguments.json:
+        write_json(arguments.json, report)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""Sparse convolutions of a graph, by size and type."""
+
+from __future__ import annotations
+
+import onnx
+from onnx import TensorProto
+
+from ...plugins.compiler.kernels.variants import WINDOWS, Layer
+from ...plugins.cost import NumberType
+from ..operators.table import Operator
+from ..passes.graph import initializers_of, operator_of
+
+FAMILY = "SparseConv2d"
+_KINDS: dict[int, NumberType] = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16", TensorProto.INT8: "int8"}
+
+
+def list_layers(model: onnx.ModelProto) -> frozenset[Layer]:
+    """List the sizes and types of a graph's sparse convolutions.
+
+    Those whose weights or bias are no constants of the graph, or have sizes that the plugins refuse, are left out.
+    """
+    constants = initializers_of(model.graph)
+    found = set()
+    for node in model.graph.node:
+        operator = operator_of(node)
+        if operator is not None and operator.family == FAMILY:
+            layer = _read_layer(node, operator, constants)
+            if layer is not None:
+                found.add(layer)
+    return frozenset(found)
+
+
+def _read_layer(node: onnx.NodeProto, operator: Operator, constants: dict[str, onnx.TensorProto]) -> Layer | None:
+    weight, bias = (constants.get(node.input[operator.position(name)]) for name in ("weight", "bias"))
+    if weight is None or bias is None or len(weight.dims) != 4 or weight.dims[2] not in WINDOWS:
+        return None
+    kinds = _KINDS.get(weight.data_type), _KINDS.get(bias.data_type)
+    if kinds[0] is None or kinds[1] is None:
+        return None
+    x: NumberType = "int8" if operator.type_of("x") == "int8" else kinds[1]
+    return Layer(x, kinds[0], kinds[1], weight.dims[2], weight.dims[1], weight.dims[0])

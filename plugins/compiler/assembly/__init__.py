@@ -1,0 +1,1 @@
+"""Counts of instructions in the machine code of kernels."""

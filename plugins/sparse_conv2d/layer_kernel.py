@@ -1,0 +1,192 @@
+"""SparseConv2d kernel for one layer's sizes.
+
+A plugin library has it for the layers of the bundle that it was built for; other layers run in the general kernels of
+`kernel.py`, which also pack the weights and combine the scales. README.md has the derivation. Tests run the kernel in
+Triton's interpreter, compile it ahead of time and count its instructions; no GPU has run it.
+"""
+
+import triton
+import triton.language as tl
+
+from ..layouts import pitch_of
+from .kernel import quantize
+
+
+@triton.jit
+def multiply_block(
+    b_acc,
+    p_rows,
+    p_packed,
+    m_q,
+    o_d,
+    shift,
+    first,
+    tap,
+    pixels,
+    x_scale,
+    C: tl.constexpr,  # noqa: N803
+    D: tl.constexpr,  # noqa: N803
+    BLOCK: tl.constexpr,  # noqa: N803
+    END: tl.constexpr,  # noqa: N803
+):
+    """Add the products of one tap and one block.
+
+    The block has BLOCK channels from `first` on. `p_rows` [M,1] points to the first channel of each row's own pixel,
+    `shift` is the distance of the tap's pixel in pixels. END is where the last of such blocks ends: only beyond C is it
+    looked whether channels exist.
+    """
+    QUANTIZE: tl.constexpr = p_rows.dtype.scalar.element_ty != p_packed.dtype.element_ty  # noqa: N806
+    INTEGER: tl.constexpr = p_packed.dtype.element_ty == tl.int8  # noqa: N806
+    PLANES: tl.constexpr = p_rows.dtype.scalar.element_ty == tl.int8  # noqa: N806  x lies in planes of 32 channels
+    ROWS: tl.constexpr = (C + 31) // 32 * 32 if INTEGER else C  # noqa: N806  of the packed weights
+    PITCH: tl.constexpr = ROWS if PLANES else pitch_of(C, p_rows.dtype.scalar.element_ty)  # noqa: N806
+    PACKED: tl.constexpr = (D + 15) // 16 * 16  # noqa: N806
+    o_c = first + tl.arange(0, BLOCK)
+    if PLANES:
+        offsets = (o_c // 32).to(tl.int64) * pixels * 32 + o_c % 32 + shift.to(tl.int64) * 32
+    else:
+        offsets = o_c + shift.to(tl.int64) * PITCH
+    m_x = m_q[:, None]
+    if END > PITCH:
+        m_x = m_x & (o_c[None, :] < PITCH)
+    b_x = tl.load(p_rows + offsets[None, :], mask=m_x, other=0, cache_modifier=".ca")  # [BM, BLOCK]
+    if QUANTIZE:
+        b_x = quantize(b_x, x_scale)
+    elif END > C and PITCH != C and not PLANES:
+        b_x = tl.where(o_c[None, :] < C, b_x, 0)  # padding may hold anything
+    if INTEGER:
+        o_w = (tap * PACKED + o_d[:, None]) * ROWS + o_c[None, :]
+        m_w = o_d[:, None] < PACKED
+        if END > ROWS:
+            m_w = m_w & (o_c[None, :] < ROWS)
+        b_w = tl.trans(tl.load(p_packed + o_w, mask=m_w, other=0))  # [BLOCK, BN]
+    else:
+        o_w = (tap * C + o_c[:, None]) * PACKED + o_d[None, :]
+        m_w = o_d[None, :] < PACKED
+        if END > C:
+            m_w = m_w & (o_c[:, None] < C)
+        b_w = tl.load(p_packed + o_w, mask=m_w, other=0)  # [BLOCK, BN]
+    return tl.dot(b_x, b_w, b_acc, input_precision="ieee", out_dtype=b_acc.dtype)
+
+
+@triton.jit
+def load_outputs(p_values, o_d, D: tl.constexpr, BN: tl.constexpr):  # noqa: N803
+    """Load one value for each output channel of a tile.
+
+    The result is [BN], zero for channels that do not exist.
+    """
+    return tl.load(p_values + o_d) if D % BN == 0 else tl.load(p_values + o_d, mask=o_d < D, other=0)  # [BN]
+
+
+@triton.jit
+def convolve_layer(
+    p_x,
+    p_taps,
+    p_index,
+    p_count,
+    p_packed,
+    p_bias,
+    p_x_scale,
+    p_scale,
+    p_residual,
+    p_out,
+    height,
+    width,
+    dilation,
+    has_residual,
+    slope,
+    K: tl.constexpr,  # noqa: N803
+    C: tl.constexpr,  # noqa: N803
+    D: tl.constexpr,  # noqa: N803
+    BK: tl.constexpr,  # noqa: N803
+    REST: tl.constexpr,  # noqa: N803
+    BM: tl.constexpr,  # noqa: N803
+    BN: tl.constexpr,  # noqa: N803
+):
+    """Compute the active pixels of one layer's output.
+
+    It does what `sparse_conv2d` does, with the layouts PIXELS (INT8 x: CHW32) and the sizes of a layer as constants:
+    where taps can be read stands in one word for each active pixel, so the loop has no division, no bounds and no load
+    that another load waits for. The grid is (any, ceil(D / BN), N).
+
+    Args:
+        p_x: fp32, fp16 or int8.
+        p_taps: i32 [N, pixels] that `compact_neighbours` wrote for this kernel size; not read where K is 1.
+        p_index: i32 [N, pixels] that it or `compact_mask` wrote.
+        p_count: i32 [N], likewise.
+        p_packed: as for `sparse_conv2d`, as are the bias, the scales and the residual.
+        p_bias: [D].
+        p_x_scale: fp32 [1].
+        p_scale: fp32 [D].
+        p_residual: type and layout of the output.
+        p_out: type of x (fp32 or fp16 with int8 x), layout PIXELS.
+        height: height of an image in pixels.
+        width: width of an image in pixels.
+        dilation: distance of taps in pixels.
+        has_residual: not 0 where the residual is added after the activation.
+        slope: slope of the activation below zero.
+        K: side of the window in taps: 1, 3 or 5.
+        C: channels of x.
+        D: channels of the output.
+        BK: input channels of a step, a power of two from 16 (32 with INT8 products).
+        REST: input channels beyond whole blocks of BK, rounded up to a power of two from 16 (32); 0 for none.
+        BM: pixels of a tile, a power of two from 16.
+        BN: output channels of a tile, a power of two from 16.
+    """
+    INTEGER: tl.constexpr = p_packed.dtype.element_ty == tl.int8  # noqa: N806
+    TOTAL: tl.constexpr = tl.int32 if INTEGER else tl.float32  # noqa: N806
+    WHOLE: tl.constexpr = C // BK if C >= BK else 1  # noqa: N806
+    PITCH: tl.constexpr = pitch_of(D, p_out.dtype.element_ty)  # noqa: N806
+    X_STEP: tl.constexpr = 32 if p_x.dtype.element_ty == tl.int8 else pitch_of(C, p_x.dtype.element_ty)  # noqa: N806
+    X_IMAGE: tl.constexpr = (C + 31) // 32 * 32 if p_x.dtype.element_ty == tl.int8 else X_STEP  # noqa: N806
+    i_d, i_n = tl.program_id(1), tl.program_id(2)
+    pixels = height * width
+    first_pixel = i_n.to(tl.int64) * pixels
+    p_x += first_pixel * X_IMAGE
+    p_taps += first_pixel
+    p_index += first_pixel
+    p_residual += first_pixel * PITCH
+    p_out += first_pixel * PITCH
+    count = tl.load(p_count + i_n)
+    o_d = i_d * BN + tl.arange(0, BN)
+    x_scale = tl.load(p_x_scale) if p_x.dtype != p_packed.dtype else 1.0
+    for i_m in range(tl.program_id(0), tl.cdiv(count, BM), tl.num_programs(0)):
+        o_m = i_m * BM + tl.arange(0, BM)
+        m_m = o_m < count
+        o_p = tl.load(p_index + o_m, mask=m_m, other=0)  # [BM]
+        b_taps = m_m.to(tl.int32) if K == 1 else tl.load(p_taps + o_m, mask=m_m, other=0)  # [BM]
+        p_rows = p_x + o_p.to(tl.int64)[:, None] * X_STEP  # [BM, 1]
+        b_acc = tl.zeros((BM, BN), TOTAL)
+        for step in range(K * K * WHOLE):
+            tap = step // WHOLE
+            shift = ((tap // K - K // 2) * width + tap % K - K // 2) * dilation
+            m_q = (b_taps & (1 << tap)) != 0
+            b_acc = multiply_block(
+                b_acc, p_rows, p_packed, m_q, o_d, shift, step % WHOLE * BK, tap, pixels, x_scale, C, D, BK, WHOLE * BK
+            )
+            if REST > 0 and WHOLE == 1:
+                b_acc = multiply_block(
+                    b_acc, p_rows, p_packed, m_q, o_d, shift, BK, tap, pixels, x_scale, C, D, REST, BK + REST
+                )
+        if REST > 0 and WHOLE > 1:
+            for tap in range(K * K):
+                shift = ((tap // K - K // 2) * width + tap % K - K // 2) * dilation
+                m_q = (b_taps & (1 << tap)) != 0
+                b_acc = multiply_block(
+                    b_acc, p_rows, p_packed, m_q, o_d, shift, WHOLE * BK, tap, pixels, x_scale, C, D, REST,
+                    WHOLE * BK + REST,
+                )  # fmt: skip
+        b_out = b_acc.to(tl.float32)
+        if INTEGER:
+            b_out *= load_outputs(p_scale, o_d, D, BN)[None, :]  # [BN]
+        b_out += load_outputs(p_bias, o_d, D, BN).to(tl.float32)[None, :]  # [BN]
+        b_out = tl.where(b_out < 0, b_out * slope, b_out)
+        offsets = o_p.to(tl.int64)[:, None] * PITCH + o_d[None, :]
+        m_out = m_m[:, None]
+        if PITCH % BN != 0:
+            m_out = m_out & (o_d[None, :] < PITCH)
+        if has_residual != 0:
+            b_out += tl.load(p_residual + offsets, mask=m_out, other=0).to(tl.float32)  # [BM, BN]
+        if PITCH != D:
+            b_out = tl.where(o_d[None, :] < D, b_out, 0)  # padding becomes zero, whatever the residual's holds
+        tl.store(p_out + offsets, b_out.to(p_out.dtype.element_ty), mask=m_out)
