@@ -112,14 +112,13 @@ def test_the_bundle_restores_in_its_precision_and_leaves_clean_pixels(calibrated
 def test_the_bundle_takes_every_threshold_in_its_precision(calibrated, pairs):
     picture = read_image(pairs / "input" / "2.png").pixels
     with Restorer.open(calibrated[0], precision=calibrated[1]["precision"], threads=1) as restorer:
-        densities = [restorer(picture, threshold=one).density for one in (0.0, 0.2, None, 0.35, 0.6, 1.0)]
-    assert densities == [1.0, *sorted(densities[1:-1], reverse=True), 0.0] and 1.0 > densities[2] == densities[3] > 0.0
+        found = [restorer(picture, threshold=one).density for one in (0.0, 0.2, None, 0.35, 0.6, 1.0)]
+    assert found == [1.0, *sorted(found[1:-1], reverse=True), 0.0] and 1 > found[2] == found[3] > 0
 
 
 def test_automatic_precision_is_what_was_faster_here(calibrated, pairs):
-    path, _ = calibrated
     image = read_image(pairs / "input" / "2.png").pixels
-    with Restorer.open(path, precision="auto", threads=1) as restorer:
+    with Restorer.open(calibrated[0], precision="auto", threads=1) as restorer:
         assert restorer(image).image.shape == image.shape
 
 

@@ -18,7 +18,8 @@ from tests.serving.live.doubles import go_on_for_ever, make_feeds
 
 @pytest.fixture
 def feeds():
-    return make_feeds(go_on_for_ever([3]), go_on_for_ever([4]), viewers=3)
+    """A view whose camera may be opened three times, since a viewer who leaves may end it."""
+    return make_feeds(*(go_on_for_ever([number]) for number in (3, 4, 3)), viewers=3)
 
 
 @contextlib.contextmanager
