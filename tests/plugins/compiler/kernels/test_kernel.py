@@ -113,7 +113,7 @@ def test_occupancy_counts_all_shared_memory():
 
 
 def judge_layer(layer, architecture, **counted):
-    """What a layer's kernel breaks with these counts."""
+    """List the rules that a layer's kernel with these counts breaks."""
     (variant,) = (one for one in list_variants(architecture, [layer]) if one.function == "convolve_layer")
     count = Count(**{"per_pixel": 50.0, "tensor_share": 0.1, "conversions": 0, "loads": 0, **counted})
     body = BYTE if layer.weight == "int8" else HALF
