@@ -3,8 +3,8 @@
 Run from the repository root: `python -m benchmarks.video [MODEL] [--only overlap] [--size 1920x1080] [--frames 48]
 [--hour 90000] [--count 10000]`. It first measures decoding, restoring and encoding one after the other, then all at
 once. It exits 1 when the slowest stage works for less than `OVERLAP` of the run, when an hour takes more memory than a
-minute, or when one of the counted frames is missing, doubled or at another time. It takes some twenty minutes on two
-cores. `--only` takes one of the three alone: `--only overlap --frames 24` is done within five minutes there, on a
+minute, or when one of the counted frames is missing, doubled or at another time. It takes long on two
+cores. `--only` takes one of the three alone, with fewer frames where less will do: `--only overlap --frames 24`, on a
 machine that does nothing else; `--only memory --hour 15000` compares a clip with one ten times as long.
 
 Where all stages compute on the same cores, none keeps the pace that it has alone; the share of that is printed as well.
