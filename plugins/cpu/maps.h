@@ -51,7 +51,7 @@ SPAIR_APART inline void convolve_line(
         Vector values[M * V];
         panel.write(a.factors, column, values);
         const float* add = a.add ? a.add + y * a.add_line + x * a.outputs : nullptr;
-        finish_rows(results, at + (x - from) * a.outputs, values, V, column, {1.0f, add, nullptr, a.relu, a.outputs}, count);
+        finish_rows<V>(results, at + (x - from) * a.outputs, values, column, {1.0f, add, nullptr, 0, a.relu, a.outputs}, count);
     }
 }
 

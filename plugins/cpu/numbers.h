@@ -189,10 +189,14 @@ inline Integers to_steps(Vector y, float step) {
 }
 
 inline Integers to_halves(Vector y) {
+#if defined(__AVX512BF16__)
+    return (Integers)_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)y));  // what is nearly zero becomes zero
+#else
     typedef uint32_t Bits __attribute__((vector_size(kLanes * 4)));
     const Bits bits = (Bits)y;
     const Bits rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
     return (Integers)(y == y ? rounded : (Bits)(0x7fc0 - Integers{}));  // NaN stays NaN
+#endif
 }
 
 // Stores the low bits of whole numbers, 8 of 16 where a row has no more left.
@@ -209,10 +213,42 @@ inline void store_low(T* p, Integers v, int left) {
     }
 }
 
+inline Vector load_halves(const uint16_t* p) {
+    typedef uint16_t Narrow __attribute__((vector_size(kLanes * 2), aligned(2), may_alias));
+    return (Vector)(__builtin_convertvector(*reinterpret_cast<const Narrow*>(p), Integers) << 16);
+}
+
+// Stores a vector of results whose forms the compiler knows.
+template <bool Out, int Rounded>
+inline void store_forms(const Results& to, int64_t at, Vector y, int left) {
+    if constexpr (Out) store_left(to.out + at, y, left);
+    if constexpr (Rounded == kSteps) store_low(static_cast<Steps::Value*>(to.rounded) + at, to_steps(y, to.step), left);
+    if constexpr (Rounded == kHalves) store_low(static_cast<Halves::Value*>(to.rounded) + at, to_halves(y), left);
+}
+
+template <bool Out, int Rounded>
+struct Forms {
+    static constexpr bool out = Out;
+    static constexpr int rounded = Rounded;
+};
+
+// Calls f with the forms of results, so that what it does to many of them asks once.
+template <class Function>
+inline void with_forms(const Results& to, Function f) {
+    if (to.form == kNone) return f(Forms<true, kNone>{});
+    if (to.form == kSteps) return to.out ? f(Forms<true, kSteps>{}) : f(Forms<false, kSteps>{});
+    return to.out ? f(Forms<true, kHalves>{}) : f(Forms<false, kHalves>{});
+}
+
 inline void store_results(const Results& to, int64_t at, Vector y, int left) {
-    if (to.out) store_left(to.out + at, y, left);
-    if (to.form == kSteps) store_low(static_cast<Steps::Value*>(to.rounded) + at, to_steps(y, to.step), left);
-    if (to.form == kHalves) store_low(static_cast<Halves::Value*>(to.rounded) + at, to_halves(y), left);
+    with_forms(to, [&](auto forms) { store_forms<forms.out, forms.rounded>(to, at, y, left); });
+}
+
+// Asks for the memory of a stretch of results.
+inline void ask_for_results(const Results& to, int64_t at, int64_t count) {
+    if (to.out) ask_for<true>(to.out + at, count * sizeof(float));
+    if (to.form == kSteps) ask_for<true>(static_cast<Steps::Value*>(to.rounded) + at, count * sizeof(Steps::Value));
+    if (to.form == kHalves) ask_for<true>(static_cast<Halves::Value*>(to.rounded) + at, count * sizeof(Halves::Value));
 }
 
 template <class T>

@@ -156,26 +156,35 @@ struct Panel {
 // What follows the products of some rows: an activation, a row that is added, a ReLU.
 struct Epilogue {
     float slope;           // of the activation below zero
-    const float* add;      // row 0 of what is added; null: nothing
+    const void* add;       // row 0 of what is added, float32 or bfloat16; null: nothing
     const int32_t* add_at; // numbers of the rows that are added; null: the rows' own
+    int32_t halves;        // whether bfloat16 is added
     int32_t relu;
     int32_t outputs;       // of a row
 };
 
-// Finishes `count` rows of values [count][vectors], for results from `at` on.
-SPAIR_APART inline void finish_rows(
-    const Results& to, int64_t at, const Vector* values, int vectors, int column, const Epilogue& a, int64_t count
-) {
-    for (int64_t m = 0; m < count; ++m, at += a.outputs, values += vectors) {
-        const float* add = a.add ? a.add + (a.add_at ? a.add_at[m] : m) * a.outputs + column : nullptr;
-        for (int v = 0; v < vectors; ++v) {
+template <bool Out, int Rounded, int V>
+inline void finish_as(const Results& to, int64_t at, const Vector* values, int column, const Epilogue& a, int64_t count) {
+    for (int64_t m = 0; m < count; ++m, at += a.outputs, values += V) {
+        const int64_t add = (a.add_at ? a.add_at[m] : m) * a.outputs + column;
+        SPAIR_UNROLL
+        for (int v = 0; v < V; ++v) {
             Vector y = values[v];
             if (a.slope != 1.0f) y = y < 0.0f ? y * a.slope : y;
-            if (add) y += load(add + v * kLanes);
+            if (a.add && a.halves) y += load_halves(static_cast<const uint16_t*>(a.add) + add + v * kLanes);
+            if (a.add && !a.halves) y += load(static_cast<const float*>(a.add) + add + v * kLanes);
             if (a.relu) y = y < 0.0f ? all(0.0f) : y;  // NaN stays NaN, so that it is noticed
-            store_results(to, at + column + v * kLanes, y, a.outputs - column - v * kLanes);
+            store_forms<Out, Rounded>(to, at + column + v * kLanes, y, a.outputs - column - v * kLanes);
         }
     }
+}
+
+// Finishes `count` rows of values [count][V], for results from `at` on.
+template <int V>
+SPAIR_APART inline void finish_rows(
+    const Results& to, int64_t at, const Vector* values, int column, const Epilogue& a, int64_t count
+) {
+    with_forms(to, [&](auto forms) { finish_as<forms.out, forms.rounded, V>(to, at, values, column, a, count); });
 }
 
 // Calls f with a shape of so many vectors, V or more.

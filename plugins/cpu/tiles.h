@@ -172,7 +172,10 @@ struct PanelOf<Kind, Shape, M, true> {
         bool even[kGroups];
         const Integers upward = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
         for (int g = 0; g < kGroups; ++g) {
-            const __m512i found = _mm512_i32gather_epi32((__m512i)load_words(place + g * kTileRows), numbers, 4);
+            const int32_t* at = place + g * kTileRows;
+            const bool line = _mm512_cmpneq_epi32_mask((__m512i)load_words(at), (__m512i)(upward + *at)) == 0;
+            const __m512i found =
+                line ? (__m512i)load_words(numbers + *at) : _mm512_i32gather_epi32((__m512i)load_words(at), numbers, 4);
             _mm512_store_si512(number + g * kTileRows, found);
             even[g] = _mm512_cmpneq_epi32_mask(found, (__m512i)(upward + number[g * kTileRows])) == 0;
         }

@@ -71,6 +71,14 @@ inline T doubled(T v) {
 constexpr int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 constexpr int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
+// Asks for memory that is read or written soon. Processors do that by themselves where memory is passed through line by
+// line, but stop at the end of each page.
+template <bool Write = false>
+inline void ask_for(const void* from, int64_t bytes) {
+    constexpr int64_t kLine = 64;
+    for (int64_t at = 0; at < bytes; at += kLine) __builtin_prefetch(static_cast<const char*>(from) + at, Write, 2);
+}
+
 // e^x for x <= 0 with a relative error of about 2e-7 (Cephes' polynomial); below -87 it is e^-87.
 inline Vector exponential(Vector x) {
     x = x < -87.0f ? all(-87.0f) : x;

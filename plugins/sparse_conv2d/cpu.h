@@ -9,12 +9,13 @@ namespace SPAIR_SET {
 
 constexpr unsigned kAllTaps = 0x1ff;
 constexpr int64_t kRows = 192;  // rows of a task: with them a panel of weights stays in the cache
+constexpr int64_t kAhead = 2;   // panels that memory is asked for ahead of its use
 
 struct RowConvolution {
     const void* x;           // [1 + rows][x_stride] values; row 0 stands for absent neighbours and is zero
     const int32_t* weight;   // packed [taps][inputs][outputs]; tap 3 * (dy + 1) + dx + 1
     Factors factors;
-    const float* add;        // rows of `outputs` that are added after the activation; null: none
+    const void* add;         // rows of `outputs` that are added after the activation; null: none
     const int32_t* add_at;   // [rows] which of them; null: the row's own
     const int32_t* numbers;  // map of the rows of x, see compaction/cpu.h; not read by a kernel of 1
     const int32_t* place;    // [rows] places in that map
@@ -24,7 +25,19 @@ struct RowConvolution {
     int32_t x_stride, inputs, outputs, kernel, wide;  // wide: width of the map of numbers
     float slope;             // of the activation below zero
     int32_t relu;            // whether a ReLU follows the sum
+    int32_t add_halves;      // whether `add` is bfloat16 in place of float32
 };
+
+inline int64_t added_bytes(const RowConvolution& a) { return a.outputs * (a.add_halves ? 2 : 4); }
+
+// Asks for what `count` results from row r on read and write. A kernel of 3 comes to the rows below theirs first.
+template <class Kind>
+inline void ask_for_rows(const RowConvolution& a, int64_t r, int64_t count) {
+    const int64_t first = a.kernel == 1 ? r + 1 : a.numbers[a.place[r] + a.wide], line = a.x_stride * sizeof(typename Kind::Value);
+    ask_for(static_cast<const char*>(a.x) + first * line, count * line);
+    if (a.add && !a.add_at) ask_for(static_cast<const char*>(a.add) + r * added_bytes(a), count * added_bytes(a));
+    ask_for_results(a.to, (r + 1) * a.outputs, count * a.outputs);
+}
 
 template <class Kind, class Shape>
 inline void convolve_panel(const RowConvolution& a, const int32_t* weight, int column, int64_t from, int64_t to) {
@@ -51,11 +64,12 @@ inline void convolve_panel(const RowConvolution& a, const int32_t* weight, int c
             const int32_t* numbers = a.numbers + static_cast<int64_t>(t / 3 - 1) * a.wide + t % 3 - 1;
             panel.add_rows(x, a.x_stride, numbers, place, weight + t * words * V * kLanes, words);
         }
+        if (column == 0 && r + kAhead * M < to) ask_for_rows<Kind>(a, r + kAhead * M, M);
         Vector values[M * V];
         panel.write(a.factors, column, values);
         const int32_t* add_at = a.add_at ? a.add_at + r : nullptr;
-        const float* add = a.add && !add_at ? a.add + r * a.outputs : a.add;
-        finish_rows(a.to, (r + 1) * a.outputs, values, V, column, {a.slope, add, add_at, a.relu, a.outputs}, count);
+        const void* add = a.add && !add_at ? static_cast<const char*>(a.add) + r * added_bytes(a) : a.add;
+        finish_rows<V>(a.to, (r + 1) * a.outputs, values, column, {a.slope, add, add_at, a.add_halves, a.relu, a.outputs}, count);
     }
 }
 

@@ -112,7 +112,8 @@ class Localizer:
         plan, reads, level = self._wanted.plan(step.out), self._reads(step), self._shapes[step.out].level
         if isinstance(step, FindMask):  # its map has no border, so that it stands in a buffer of its own
             return [Use(reads, (step.out, FLOAT), -1)]
-        return plan.list_uses(reads, step.out, level, step.fine if isinstance(step, AddDoubled) else step.add)
+        replaced = step.fine if isinstance(step, AddDoubled) else step.add
+        return plan.list_uses(reads, step.out, level, (replaced, FLOAT) if replaced else None)
 
     def _widest_pads(self, name: str) -> int:
         steps = [step for step in self._steps if not isinstance(step, AddDoubled)]

@@ -10,7 +10,7 @@ import numpy as np
 from .library import Library, ThreadPool
 from .library.structures import Finish, Lift, RowAttention, RowConvolution, RowTaps
 from .memory.buffers import Buffers, Use, assign_buffers
-from .memory.forms import FLOAT, Form, Plan, Wanted, choose_form, describe_results, round_values
+from .memory.forms import FLOAT, HALF, Form, Plan, Wanted, choose_form, describe_results, round_values
 from .memory.keys import pack_keys
 from .memory.layers import Layer, Weights, fits_taps, pack_rows, pack_taps, round_channels
 from .memory.maps import Map
@@ -51,6 +51,7 @@ class RowRestorer:
         for step in self._steps:
             if isinstance(step, (ConvolveAround, ConvolveRows)):
                 self._check_kernel(step)
+        self._alone = Wanted.by((step.x, self._form(step)) for step in self._steps if isinstance(step, ConvolveRows))
         self._wanted = Wanted.by(read for step in self._steps for read in self._reads(step))
         self._plans: dict[tuple[str, bool], Plan] = {}
         self._layers = {
@@ -87,8 +88,17 @@ class RowRestorer:
             return ((_lifted(step), self._form(step)),)
         if isinstance(step, ConvolveRows):
             x = (step.x, self._form(step))
-            return (x, (step.add, FLOAT)) if step.add else (x,)
+            return (x, (step.add, self.form_added(step))) if step.add else (x,)
         return ((step.x, FLOAT),)
+
+    def form_added(self, step: ConvolveRows) -> Form:
+        """Return the form in which a step reads what it adds.
+
+        Where layers read bfloat16 and no other form, float32 would be stored for the sum alone, which takes longer than
+        the products do.
+        """
+        others = self._alone.forms.get(step.add, [])
+        return HALF if self._halves and all(form == HALF for form in others) else FLOAT
 
     def plan(self, step: RowStep, *, apart: bool = False) -> Plan:
         """Plan the forms of a step's value, see `Wanted.plan`."""
@@ -136,8 +146,10 @@ class RowRestorer:
             return [Use(reads, shares, step.scale), *self.plan(step).list_uses((shares,), step.out, step.scale)]
         # Four times as many values at the coarser scale stand in a buffer of the finer one.
         pool = step.scale - (isinstance(step, ConvolveRows) and step.folded)
-        add = step.add if isinstance(step, ConvolveRows) else ""
-        return self.plan(step).list_uses(reads, step.out, pool, "" if add and self._is_folded(add) else add)
+        replaced = None
+        if isinstance(step, ConvolveRows) and step.add not in ("", step.x) and not self._is_folded(step.add):
+            replaced = step.add, self.form_added(step)
+        return self.plan(step).list_uses(reads, step.out, pool, replaced)
 
     def _is_folded(self, name: str) -> bool:
         maker = self._makers[name]
@@ -287,7 +299,9 @@ class Run:
             return
         call.relu = step.relu
         if step.add:
-            added = self._values[step.add, FLOAT]
+            form = self._owner.form_added(step)
+            added = self._values[step.add, form]
+            call.add_halves = form == HALF
             call.add = added.ctypes.data + added.strides[0]  # row 0 stands for no pixel
             if self._owner.is_folded(step.add):
                 coarse = self._sites[self._owner.scale_of(step.add)]

@@ -76,7 +76,7 @@ class RowConvolution(ctypes.Structure):
         *_fields(_LONG, "rows"),
         *_fields(_INT, "x_stride", "inputs", "outputs", "kernel", "wide"),
         *_fields(_FLOAT, "slope"),
-        *_fields(_INT, "relu"),
+        *_fields(_INT, "relu", "add_halves"),
     ]
 
 

@@ -25,6 +25,8 @@ class Form:
     """Value of one step of int8."""
 
 
+Value = tuple[str, Form]
+"""Name of a value, and one of its forms."""
 FLOAT, HALF = Form("f32"), Form("bf16")
 
 
@@ -49,20 +51,23 @@ class Plan:
     later: tuple[Form, ...]
     """Forms that are rounded from float32 afterwards."""
 
-    def list_uses(self, reads: tuple[Hashable, ...], out: str, pool: int, replaces: str = "") -> list[Use]:
+    def list_uses(
+        self, reads: tuple[Hashable, ...], out: str, pool: int, replaces: Value | None = None
+    ) -> list[Use]:
         """List the buffers that a step needs.
 
         Args:
             reads: values that it reads, each a name and a form.
             out: name of its value.
             pool: pool of the float32 values.
-            replaces: name of a float32 value that the new one may replace.
+            replaces: value that a new one of its form may replace.
         """
         uses = []
         if self.fused is not None:
-            uses.append(Use(reads, (out, self.fused), (pool, "rounded")))
+            same = replaces if replaces is not None and replaces[1] == self.fused else None
+            uses.append(Use(reads, (out, self.fused), (pool, "rounded"), same))
         if self.floats:
-            uses.append(Use(reads, (out, FLOAT), pool, (replaces, FLOAT)))
+            uses.append(Use(reads, (out, FLOAT), pool, replaces))
         return uses + [Use(((out, FLOAT),), (out, form), (pool, "rounded")) for form in self.later]
 
 

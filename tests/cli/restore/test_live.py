@@ -119,7 +119,7 @@ def test_a_stream_is_pushed_on(spair, tiny_bundle):
         (["camera:0", "--out", "http://host/a"], "frames are not sent to http://"),
         (["camera:0", "--out", "a.mp4", "--recursive"], "--recursive is for files; leave it out"),
         (["camera:0", "--out", "a.mp4", "--ray", "local"], "--ray is for files; leave it out"),
-        (["camera:0", "--out", "a.mp4", "--seconds", "-1"], "--seconds -1.0 is out of range"),
+        (["camera:0", "--out", "a.mp4", "--seconds", "-1"], "--seconds -1.0 is no length of time"),
         (["camera:0", "--out", "a.mp4", "--codec", "divx"], "--codec divx is not written"),
         (["camera:99", "--out", "a.mp4"], "no frame came from camera:99: No such file or directory"),
         (["ftp://me:secret@host/a", "--out", "a.mp4"], r"streams of ftp:// are not read \(ftp://\*\*\*@host/a\)"),

@@ -205,8 +205,8 @@ def test_a_network_may_enlarge_frames(tmp_path):
     [
         ({"retries": -1}, "--retries -1 is negative"),
         ({"frames": 0}, "--frames 0 is too few"),
-        ({"seconds": 0.0}, "--seconds 0.0 is out of range"),
-        ({"seconds": float("nan")}, "--seconds nan is out of range"),
+        ({"seconds": 0.0}, "--seconds 0.0 is no length of time"),
+        ({"seconds": float("nan")}, "--seconds nan is no length of time"),
     ],
 )
 def test_limits_out_of_range_are_refused(options, match):

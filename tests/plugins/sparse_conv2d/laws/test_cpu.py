@@ -44,7 +44,7 @@ class Case:
         call.rows, call.x_stride, call.inputs, call.outputs = rows.count, x.shape[1], inputs, stride
         call.kernel, call.wide, call.slope, call.relu = self.kernel, rows.wide, slope, relu
         if add is not None:
-            call.add = add.ctypes.data
+            call.add, call.add_halves = add.ctypes.data, add.dtype == np.uint16
         if add_at is not None:
             call.add_at = add_at.ctypes.data
         self.processor.run("convolve_rows_f32", self.memory, call)
@@ -92,6 +92,21 @@ def test_added_rows_may_stand_elsewhere(processor, memory):
     order = np.random.default_rng(1).permutation(rows.count)
     shuffled, at = memory.put(added[order]), memory.put(np.argsort(order), np.int32)
     case.check(case.run(rows, add=shuffled, add_at=at), case.expect(residual=case.residual[None]))
+
+
+@pytest.mark.parametrize("channels", [(11, 24), (16, 56)])
+def test_halves_are_added_as_float32_of_the_same_value(processor, memory, channels):
+    case = Case(processor, memory, make_mask("half", (13, 9)), channels)
+    rows = Listed(processor, memory, case.mask)
+    halves = memory.put(to_halves(rows.pick(memory, case.residual, channels[1])), np.uint16)[1:]
+    widened = memory.put((halves.astype(np.uint32) << 16).view(np.float32))
+    order = np.random.default_rng(1).permutation(rows.count)
+    at = memory.put(np.argsort(order), np.int32)
+    for relu in (False, True):
+        expected = case.run(rows, add=widened, relu=relu)
+        np.testing.assert_array_equal(case.run(rows, add=halves, relu=relu), expected)
+        shuffled = memory.put(halves[order], np.uint16)
+        np.testing.assert_array_equal(case.run(rows, add=shuffled, add_at=at, relu=relu), expected)
 
 
 @pytest.mark.parametrize("kind", MASKS)

@@ -50,13 +50,25 @@ def test_two_forms_of_a_value_never_share_a_buffer_with_what_is_read():
     uses = [
         *Plan(True, FINE, ()).list_uses((), "add", 0),
         *Plan(False, FINE, ()).list_uses((("add", FINE),), "x", 0),
-        *Plan(True, FINE, (COARSE,)).list_uses(reads, "y", 0, "add"),
+        *Plan(True, FINE, (COARSE,)).list_uses(reads, "y", 0, ("add", FLOAT)),
         *Plan(True, None, ()).list_uses((("y", FINE), ("y", COARSE), ("y", FLOAT)), "z", 0),
     ]
     places = assign_buffers(uses)
     assert places["y", FLOAT] == places["add", FLOAT]
     assert places["y", FINE] != places["x", FINE] and places["y", COARSE] != places["y", FINE]
     assert places["z", FLOAT] != places["y", FLOAT]
+
+
+def test_a_sum_takes_the_buffer_of_its_own_form_alone():
+    """Rows of another width in bytes would be written over rows that other threads still read."""
+    for form, shares in ((HALF, True), (FINE, False)):
+        uses = [
+            *Plan(False, HALF, ()).list_uses((), "add", 0),
+            *Plan(False, HALF, ()).list_uses((("add", HALF),), "x", 0),
+            *Plan(False, form, ()).list_uses((("x", HALF), ("add", HALF)), "y", 0, ("add", HALF)),
+        ]
+        places = assign_buffers(uses)
+        assert (places["y", form] == places["add", HALF]) == shares
 
 
 def test_results_say_where_they_go():
