@@ -46,7 +46,7 @@ class LiveOptions:
         if self.frames is not None and self.frames < 1:
             raise UserError(f"--frames {self.frames} is too few, expected 1 or more")
         if self.seconds is not None and not 0 < self.seconds < float("inf"):
-            raise UserError(f"--seconds {self.seconds} is no length of time; expected more than 0, or no --seconds to go on")
+            raise UserError(f"--seconds {self.seconds} is no length of time, expected more than 0")
 
 
 class LiveRestoration:

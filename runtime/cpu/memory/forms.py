@@ -51,9 +51,7 @@ class Plan:
     later: tuple[Form, ...]
     """Forms that are rounded from float32 afterwards."""
 
-    def list_uses(
-        self, reads: tuple[Hashable, ...], out: str, pool: int, replaces: Value | None = None
-    ) -> list[Use]:
+    def list_uses(self, reads: tuple[Hashable, ...], out: str, pool: int, replaces: Value | None = None) -> list[Use]:
         """List the buffers that a step needs.
 
         Args:
