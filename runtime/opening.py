@@ -49,7 +49,11 @@ class GraphTwoStage(TwoStageNetwork):
         self.spec, self.tuning, self.in_main_memory = spec, tuning, in_main_memory
         self.paths = tuple(net_r)
         self._net_l, self._net_r = net_l, net_r
-        self.takes_threshold = THRESHOLD in getattr(net_l, "optional", ())
+
+    @property
+    def takes_threshold(self) -> bool:
+        """Whether the graph of Net_L has an input for it."""
+        return THRESHOLD in getattr(self._net_l, "optional", ())
 
     def localize(self, image: np.ndarray, logit: float | None = None) -> Localization:
         """Run the graph of Net_L."""

@@ -209,7 +209,7 @@ class Restorer:
         Raises:
             UserError: it is no threshold, or none that the network takes.
         """
-        is_free = bool(getattr(self.network, "takes_threshold", False))
+        is_free = wanted is not None and bool(getattr(self.network, "takes_threshold", False))
         return choose_threshold(wanted, own=self._own_threshold, has_mask=self.has_mask, is_free=is_free)
 
     @property

@@ -22,6 +22,7 @@ from ...runtime.errors import UserError
 from ...runtime.tiling.spec import SpairNetwork
 from ...temporary.places import scratch_folder
 from ..passes.pixels import Layout
+from ..passes.threshold import ask_for_threshold
 from .builder import Engine, Profile, Supervision, build_engine, describe_options
 from .estimate import BuildTimes, name_build
 from .graph import match_tensors, prepare_engine_graph
@@ -98,9 +99,14 @@ def make_orders(
 
 
 def _prepare(graph: Path, part: str) -> bytes:
-    """Prepare the graph of a part's engine."""
+    """Prepare the graph of a part's engine.
+
+    The first stage takes the threshold of its mask. The whole network keeps its own: other programs give it a picture
+    and nothing else.
+    """
     layout: Layout = "planes" if part == SERVED else "pixels"
-    return prepare_engine_graph(graph, pixels=part in (WHOLE, SERVED), layout=layout)
+    content = prepare_engine_graph(graph, pixels=part in (WHOLE, SERVED), layout=layout)
+    return ask_for_threshold(content) if part == "net_l" else content
 
 
 def build_order(

@@ -158,9 +158,13 @@ class Session(TwoStageNetwork):
 
     def __init__(self, owner: CpuNetwork, buffers: Buffers) -> None:
         self.spec, self.paths, self.tuning = owner.spec, owner.paths, owner.tuning
-        self.takes_threshold = owner.takes_threshold
         self._library, self._pool, self._buffers = owner._library, owner._pool, buffers
         self._localizer, self._restorer = owner._localizer, owner._restorer
+
+    @property
+    def takes_threshold(self) -> bool:
+        """Whether Net_L takes another threshold of the mask."""
+        return CpuNetwork.takes_threshold
 
     def take_planes(
         self, height: int, width: int, known: Known, limits: Limits

@@ -19,17 +19,24 @@ _ONNX_TYPES = {"float32": "tensor(float)", "float16": "tensor(float16)", "uint8"
 class EngineGraph:
     """Graph that an engine computes."""
 
-    def __init__(self, tensors: tuple[Tensor, ...], pool: SlotPool) -> None:
+    def __init__(
+        self, tensors: tuple[Tensor, ...], pool: SlotPool, defaults: Mapping[str, np.ndarray] | None = None
+    ) -> None:
         """Take over a pool.
 
         Args:
             tensors: inputs and outputs of the engine.
             pool: its slots.
+            defaults: what inputs get that a caller does not give; others than the engine's are passed over.
         """
         self._pool = pool
         self._types = {tensor.name: tensor.dtype for tensor in tensors if tensor.is_input}
-        self.inputs = {name: _ONNX_TYPES.get(dtype.name, dtype.name) for name, dtype in self._types.items()}
-        """ONNX types of the inputs by name."""
+        self._defaults = {name: value for name, value in (defaults or {}).items() if name in self._types}
+        types = {name: _ONNX_TYPES.get(dtype.name, dtype.name) for name, dtype in self._types.items()}
+        self.inputs = {name: kind for name, kind in types.items() if name not in self._defaults}
+        """ONNX types of the inputs by name, but for those with a default."""
+        self.optional = {name: types[name] for name in self._defaults}
+        """ONNX types of the inputs with a default."""
         self.outputs = tuple(tensor.name for tensor in tensors if not tensor.is_input)
         """Names of the outputs."""
         self.largest = {tensor.name: tensor.largest for tensor in tensors if tensor.is_input}
@@ -39,7 +46,8 @@ class EngineGraph:
         """Run the engine; threads may call this.
 
         Args:
-            feeds: an array per input; float arrays are converted to the float type of the input.
+            feeds: an array per input, and for those of `optional` that get another value; float arrays are converted to
+                the float type of the input.
 
         Returns:
             An array per output; float16 comes back as float32.
@@ -57,9 +65,10 @@ class EngineGraph:
         Raises:
             ValueError: an input is missing or unknown.
         """
-        if feeds.keys() != self.inputs.keys():
+        if feeds.keys() - self.optional.keys() != self.inputs.keys():
             raise ValueError(f"the engine takes {sorted(self.inputs)}, got {sorted(feeds)}")
-        return {name: make_native(value).astype(self._types[name], copy=False) for name, value in feeds.items()}
+        values = {**self._defaults, **feeds}
+        return {name: make_native(value).astype(self._types[name], copy=False) for name, value in values.items()}
 
     def own_slot(self, options: SlotOptions) -> AbstractContextManager[Slot]:
         """Make a slot for measurements; see `SlotPool.own_slot`."""
@@ -82,6 +91,11 @@ class GraphOnDemand:
     def inputs(self) -> Mapping[str, str]:
         """ONNX types of the inputs by name."""
         return self._get().inputs
+
+    @property
+    def optional(self) -> Mapping[str, str]:
+        """ONNX types of the inputs with a default."""
+        return self._get().optional
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ class EngineNetwork(GraphTwoStage):
     """Two-stage network on TensorRT engines.
 
     Pictures go through an engine of the whole network. Others go through engines of its two parts, with the same tiles
-    as on the CPU: those above the engine's largest size, those that are not 8-bit RGB, and those that come with a mask.
+    as on the CPU: those above the engine's largest size, those that are not 8-bit RGB, and those that come with a mask or with a threshold.
     """
 
     def __init__(
@@ -83,9 +83,8 @@ class EngineNetwork(GraphTwoStage):
 
         See `Network.restore_bytes`.
         """
-        if known.mask is not None or any(
-            side > most for side, most in zip(image.shape[:2], self._largest, strict=True)
-        ):
+        given = known.mask is not None or known.threshold is not None
+        if given or any(side > most for side, most in zip(image.shape[:2], self._largest, strict=True)):
             return None
         with clock.stage("model"):
             values = self._whole.run({"image": image[None]})

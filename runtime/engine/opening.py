@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from ..backends.base import Graph
 from ..bundle.engines import Host, StoredEngine, find_engine
@@ -15,6 +17,7 @@ from ..bundle.reader import Bundle
 from ..cuda import Cuda, open_cuda
 from ..cuda import unavailable as no_cuda
 from ..errors import UserError, quote
+from ..graphs import THRESHOLD, find_logit_of, read_graph
 from ..machine.gpu import find_device
 from ..tiling.spec import SpairNetwork
 from ..trust import check_trusted, read_trusted, take_library
@@ -230,21 +233,30 @@ class EngineOpening:
         choice = self.choice
         if part not in _list_parts(self._bundle, choice):
             raise UserError(
-                f"the engine {choice.whole.plan} takes 8-bit RGB pictures up to its largest size, without a mask; all "
-                f"others need an engine of {part}, which the bundle does not have: build it again with "
+                f"the engine {choice.whole.plan} takes 8-bit RGB pictures up to its largest size, without a mask or threshold; "
+                f"all others need an engine of {part}, which the bundle does not have: build it again with "
                 f"spair build {quote(self._bundle.path)} --target {quote(choice.target)}, or use the backend "
                 "onnxruntime"
             )
         with self._cuda.current():
-            return self.open(find_engine(self._bundle, choice.target, choice.precision, choice.host, part))
+            stored = find_engine(self._bundle, choice.target, choice.precision, choice.host, part)
+            return self.open(stored, self._list_defaults(part))
 
-    def open(self, stored: StoredEngine) -> EngineGraph:
+    def _list_defaults(self, part: str) -> dict[str, np.ndarray]:
+        """List what inputs get that nobody gives.
+
+        The graph has its own threshold as a constant, and its engine, from this version on, as an input.
+        """
+        logit = find_logit_of(read_graph(self._bundle.graph(self.choice.precision, part)))
+        return {} if logit is None else {THRESHOLD: np.array([logit], np.float32)}
+
+    def open(self, stored: StoredEngine, defaults: Mapping[str, np.ndarray] | None = None) -> EngineGraph:
         """Load an engine; the CUDA context must be current."""
         assert self._runtime is not None
         plan = read_trusted(stored.plan, bundle=self._bundle.path, trust_code=self._trust_code)
         engine = self._runtime.load_engine(plan, str(stored.plan))
         pool = SlotPool(self._cuda, engine, lead="image", slots=self.slots, options=self._options)
-        return EngineGraph(engine.tensors, pool)
+        return EngineGraph(engine.tensors, pool, defaults)
 
     def release(self) -> None:
         """Let the runtime go, after its engines.

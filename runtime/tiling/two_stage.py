@@ -66,9 +66,6 @@ class TwoStageNetwork(ABC):
     """Costs of these paths."""
     in_main_memory: bool = False
     """Whether the layers run in main memory, as ONNX Runtime's and PyTorch's do on a CPU, so that it can be planned."""
-    takes_threshold: bool = False
-    """Whether stage 1 takes the logit of another threshold than its own."""
-
     @abstractmethod
     def localize(self, image: np.ndarray, logit: float | None = None) -> Localization:
         """Run stage 1 on a window.
@@ -116,6 +113,11 @@ class TwoStageNetwork(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release what the network owns; may be called twice."""
+
+    @property
+    def takes_threshold(self) -> bool:
+        """Whether stage 1 takes the logit of another threshold than its own."""
+        return False
 
     @property
     def keeps_scenes(self) -> bool:

@@ -13,6 +13,7 @@ import onnx
 import pytest
 
 from spair.export.passes.pixels import TakePixels
+from spair.export.passes.threshold import ask_for_threshold
 from spair.runtime import Restorer
 from spair.runtime.bundle.engine_key import EngineKey
 from spair.runtime.bundle.reader import Bundle
@@ -58,8 +59,11 @@ def plans(shipped: Path, write_plan: WritePlan) -> dict[str, bytes]:
 
 
 def make_plans(models: dict[str, onnx.ModelProto], write_plan: WritePlan) -> dict[str, bytes]:
-    """Make the plans of a network's graphs; the whole one then takes pixels."""
+    """Make the plans of a network's graphs; the whole one then takes pixels, and Net_L a threshold."""
     TakePixels()(models["model"])
+    if "net_l" in models:
+        content = ask_for_threshold(models["net_l"].SerializeToString())
+        models = {**models, "net_l": onnx.load_model_from_string(content)}
     return {part: write_plan(model, [list_profile(model, part)]) for part, model in models.items()}
 
 

@@ -10,7 +10,11 @@ from spair.runtime.engine.graph import EngineGraph, GraphOnDemand
 from spair.runtime.engine.pool import SlotPool
 from spair.runtime.engine.slot import SlotOptions
 from spair.runtime.engine.tensorrt import TensorRT
+from spair.runtime.graphs import THRESHOLD
+from spair.runtime.tiling.spec import find_logit
 from tests.runtime.engine.conftest import name_package
+
+OWN = np.array([find_logit(0.35)], np.float32)
 
 
 @pytest.fixture
@@ -18,7 +22,8 @@ def graph(gpu, trt, plans):
     cuda = open_cuda("pycuda")
     with cuda.current():
         engine = TensorRT(name_package(trt)).open_runtime(None).load_engine(plans["net_l"], "x.engine")
-    graph = EngineGraph(engine.tensors, SlotPool(cuda, engine, lead="image", slots=1, options=SlotOptions()))
+    pool = SlotPool(cuda, engine, lead="image", slots=1, options=SlotOptions())
+    graph = EngineGraph(engine.tensors, pool, {THRESHOLD: OWN, "unknown": OWN})
     yield graph
     graph.close()
 
@@ -26,7 +31,16 @@ def graph(gpu, trt, plans):
 def test_names_types_and_sizes(graph):
     assert graph.inputs == {"image": "tensor(float)"}
     assert set(graph.outputs) == {"mask", "f0", "f1", "f2"}
-    assert graph.largest == {"image": (1, 3, 512, 512)}
+    assert graph.largest["image"] == (1, 3, 512, 512)
+
+
+def test_an_input_with_a_default_may_be_given(graph):
+    """The lower the threshold, the more is marked."""
+    assert graph.optional == {THRESHOLD: "tensor(float)"}
+    image = np.random.default_rng(0).random((1, 3, 64, 64), np.float32)
+    shares = [graph.run({"image": image, THRESHOLD: OWN + step})["mask"].mean() for step in (-4, 0, 4)]
+    assert shares[0] > shares[1] > shares[2]
+    assert graph.run({"image": image})["mask"].mean() == shares[1]
 
 
 @pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", "<f2"])

@@ -1,16 +1,18 @@
 """Pictures on engines equal those on the CPU, whatever their size, kind and mask."""
 
 import numpy as np
+import onnx
 import pytest
 
 from spair.runtime import Restorer, UserError
+from spair.runtime.bundle.reader import Bundle
 from spair.runtime.engine.network import fit_limits
 from spair.runtime.errors import GateError
 from spair.runtime.tiling.network import PaddedPicture
 from spair.runtime.tiling.planning import Limits
 from spair.runtime.tiling.spec import SpairNetwork
 from tests.emulated.driver.gpu import EAGER, LAZY, RANDOM
-from tests.runtime.engine.conftest import MOST
+from tests.runtime.engine.conftest import MOST, list_profile
 from tests.runtime.engine.pictures import draw
 
 
@@ -57,6 +59,32 @@ def test_a_picture_above_the_engine_goes_through_the_parts(restorer, reference, 
     assert set(result.timings) >= {"net_l", "net_r"}
 
 
+@pytest.mark.parametrize("threshold", [0.0, 0.15, 0.6, 1.0, "best"])
+@pytest.mark.parametrize("size", [(24, 32), (37, 53), (49, 64)])
+def test_another_threshold_goes_through_the_parts(restorer, reference, size, threshold):
+    picture = draw(*size)
+    result = restorer(picture, threshold=threshold)
+    assert_equal(result, reference(picture, threshold=threshold))
+    assert "net_l" in result.timings and "model" not in result.timings
+
+
+def test_the_own_threshold_takes_the_whole_engine_and_changes_no_bit(restorer):
+    picture = draw(24, 32)
+    plain, asked = restorer(picture), restorer(picture, threshold="balanced")
+    assert "model" in asked.timings
+    np.testing.assert_array_equal(asked.image, plain.image)
+
+
+def test_engines_with_the_threshold_inside_refuse_another(engine_bundles, shipped, write_plan):
+    """Those that an earlier version built."""
+    graph = onnx.load(str(Bundle.open(shipped).graph("fp32", "net_l")))
+    engine_bundles._plans = {**engine_bundles._plans, "net_l": write_plan(graph, [list_profile(graph, "net_l")])}
+    with Restorer.open(engine_bundles.make().path, backend="tensorrt") as restorer:
+        assert restorer(draw(49, 64)).image.shape == (49, 64, 3)
+        with pytest.raises(UserError, match="the threshold of this model is fixed"):
+            restorer(draw(24, 32), threshold=0.2)
+
+
 def test_without_engines_of_the_parts_their_pictures_are_refused(engine_bundles):
     with Restorer.open(engine_bundles.make(parts=False).path, backend="tensorrt") as restorer:
         assert restorer(draw(24, 32)).image.shape == (24, 32, 3)
@@ -99,16 +127,3 @@ def test_values_that_are_not_finite_are_an_error(engine_bundle, monkeypatch):
             )
             with pytest.raises(GateError, match="the engine gave values that are not finite; use --precision fp32"):
                 restorer(draw(8, 8))
-
-
-def test_engines_have_a_threshold_of_their_own(engine_bundle, restorer):
-    picture = draw(24, 32)
-    own = restorer.threshold
-    np.testing.assert_array_equal(restorer(picture, threshold=own).image, restorer(picture).image)
-    np.testing.assert_array_equal(restorer(picture, threshold="balanced").image, restorer(picture).image)
-    with pytest.raises(
-        UserError, match=f"is fixed at {own:g}, got 0.1; leave it out, or run a bundle with --backend o"
-    ):
-        restorer(picture, threshold=0.1)
-    with pytest.raises(UserError, match=f"is fixed at {own:g}, got best"):
-        Restorer.open(engine_bundle.path, backend="tensorrt", threshold="best")
