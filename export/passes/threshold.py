@@ -1,4 +1,4 @@
-"""Pass that makes the threshold of a mask an input."""
+"""Threshold of a mask as an input that callers give."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ...runtime.graphs import THRESHOLD, free_threshold
 
 
 def ask_for_threshold(content: bytes) -> bytes:
-    """Make the threshold of a mask an input that a caller has to give.
+    """Make the threshold of a mask an input without a default.
 
     ONNX Runtime takes inputs with a default, engines do not.
 
@@ -16,8 +16,8 @@ def ask_for_threshold(content: bytes) -> bytes:
         content: bytes of an ONNX file.
 
     Returns:
-        Bytes of the graph with the input `THRESHOLD`, float32 [1], a logit; the same bytes where `free_threshold` leaves
-        the graph alone.
+        Bytes of the graph with the input `THRESHOLD`, float32 [1], a logit; the same bytes where `free_threshold`
+        leaves the graph alone.
     """
     freed = free_threshold(content)
     if freed is None:

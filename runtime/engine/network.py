@@ -27,7 +27,8 @@ class EngineNetwork(GraphTwoStage):
     """Two-stage network on TensorRT engines.
 
     Pictures go through an engine of the whole network. Others go through engines of its two parts, with the same tiles
-    as on the CPU: those above the engine's largest size, those that are not 8-bit RGB, and those that come with a mask or with a threshold.
+    as on the CPU: those above the engine's largest size, those that are not 8-bit RGB, and those that come with a mask
+    or a threshold.
     """
 
     def __init__(

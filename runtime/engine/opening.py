@@ -233,8 +233,8 @@ class EngineOpening:
         choice = self.choice
         if part not in _list_parts(self._bundle, choice):
             raise UserError(
-                f"the engine {choice.whole.plan} takes 8-bit RGB pictures up to its largest size, without a mask or threshold; "
-                f"all others need an engine of {part}, which the bundle does not have: build it again with "
+                f"the engine {choice.whole.plan} takes 8-bit RGB pictures up to its largest size, without a mask or "
+                f"threshold; all others need an engine of {part}, which the bundle does not have: build it again with "
                 f"spair build {quote(self._bundle.path)} --target {quote(choice.target)}, or use the backend "
                 "onnxruntime"
             )

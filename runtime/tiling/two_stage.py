@@ -66,6 +66,7 @@ class TwoStageNetwork(ABC):
     """Costs of these paths."""
     in_main_memory: bool = False
     """Whether the layers run in main memory, as ONNX Runtime's and PyTorch's do on a CPU, so that it can be planned."""
+
     @abstractmethod
     def localize(self, image: np.ndarray, logit: float | None = None) -> Localization:
         """Run stage 1 on a window.
