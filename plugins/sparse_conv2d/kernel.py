@@ -8,7 +8,7 @@ marked `gpu` ran them on one GPU, an H100 (docs/results/gpu.md).
 import triton
 import triton.language as tl
 
-from ..layouts import load_channels, locate, store_channels
+from ..layouts import is_inside, load_channels, locate, store_channels
 
 
 @triton.jit
@@ -176,6 +176,7 @@ def sparse_conv2d(
     clean_input,
     has_residual,
     slope,
+    sum_slope,
     IN: tl.constexpr,  # noqa: N803
     OUT: tl.constexpr,  # noqa: N803
     BM: tl.constexpr,  # noqa: N803
@@ -189,7 +190,8 @@ def sparse_conv2d(
     Args:
         p_x: fp32, fp16 or int8, layout IN.
         p_mask: fp32 or fp16 [N, pixels].
-        p_index: i32 [N, pixels] that `compact_mask` wrote.
+        p_index: i32 [N, pixels] that `compact_mask` wrote. Whatever the list holds, nothing outside of the arrays is
+            read or written.
         p_count: i32 [N] that `compact_mask` wrote.
         p_packed: weights that `pack_weight` wrote, in the type of x; or int8 where x is fp32 or fp16 and becomes int8
             as it is gathered.
@@ -210,6 +212,7 @@ def sparse_conv2d(
         clean_input: 1 where neighbours are read whatever their mask, else 0.
         has_residual: not 0 where the residual is added after the activation.
         slope: slope of the activation below zero.
+        sum_slope: slope below zero of the activation after the residual was added.
         BM: pixels of a tile, a power of two from 16.
         BN: output channels of a tile, a power of two from 16.
         BK: input channels of a step, a power of two from 16 (32 with int8).
@@ -218,7 +221,7 @@ def sparse_conv2d(
     pixels = height * width
     p_mask += i_n.to(tl.int64) * pixels
     p_index += i_n.to(tl.int64) * pixels
-    count = tl.load(p_count + i_n)
+    count = tl.minimum(tl.load(p_count + i_n), pixels)
     o_d = i_d * BN + tl.arange(0, BN)
     integer: tl.constexpr = p_packed.dtype.element_ty == tl.int8
     total: tl.constexpr = tl.int32 if integer else tl.float32
@@ -229,6 +232,7 @@ def sparse_conv2d(
         o_m = i_m * BM + tl.arange(0, BM)
         m_m = o_m < count
         o_p = tl.load(p_index + o_m, mask=m_m, other=0)  # [BM]
+        m_m = m_m & is_inside(o_p, pixels)
         o_y = o_p // width
         o_x = o_p - o_y * width
         b_acc = tl.zeros((BM, BN), total)
@@ -250,4 +254,5 @@ def sparse_conv2d(
         if has_residual != 0:
             b_residual = load_channels(p_residual, offsets, m_m[:, None], o_d[None, :], outputs, out_pitch, OUT)
             b_out += b_residual.to(tl.float32)  # [BM, BN]
+            b_out = tl.where(b_out < 0, b_out * sum_slope, b_out)
         store_channels(p_out, offsets, b_out, m_m[:, None], o_d[None, :], outputs, out_pitch, OUT)

@@ -8,7 +8,7 @@ Triton's interpreter, compile it ahead of time and count its instructions; no GP
 import triton
 import triton.language as tl
 
-from ..layouts import pitch_of
+from ..layouts import is_inside, pitch_of
 from .kernel import quantize
 
 
@@ -70,6 +70,12 @@ def multiply_block(
 
 
 @triton.jit
+def find_readable(b_taps, o_p, tap, shift, pixels):
+    """Tell for each row whether the pixel under a tap is read."""
+    return ((b_taps & (1 << tap)) != 0) & is_inside(o_p + shift, pixels)
+
+
+@triton.jit
 def load_outputs(p_values, o_d, D: tl.constexpr, BN: tl.constexpr):  # noqa: N803
     """Load one value for each output channel of a tile.
 
@@ -93,8 +99,10 @@ def convolve_layer(
     height,
     width,
     dilation,
+    first_bit,
     has_residual,
     slope,
+    sum_slope,
     K: tl.constexpr,  # noqa: N803
     C: tl.constexpr,  # noqa: N803
     D: tl.constexpr,  # noqa: N803
@@ -112,7 +120,8 @@ def convolve_layer(
     Args:
         p_x: fp32, fp16 or int8.
         p_taps: i32 [N, pixels] that `compact_neighbours` wrote for this kernel size; not read where K is 1.
-        p_index: i32 [N, pixels] that it or `compact_mask` wrote.
+        p_index: i32 [N, pixels] that it or `compact_mask` wrote. Whatever the three lists hold, nothing outside of the
+            arrays is read or written.
         p_count: i32 [N], likewise.
         p_packed: as for `sparse_conv2d`, as are the bias, the scales and the residual.
         p_bias: [D].
@@ -123,8 +132,10 @@ def convolve_layer(
         height: height of an image in pixels.
         width: width of an image in pixels.
         dilation: distance of taps in pixels.
+        first_bit: bit of the word of taps that is the first tap's: 0, or 9 for a 3 x 3 window that reads clean pixels.
         has_residual: not 0 where the residual is added after the activation.
         slope: slope of the activation below zero.
+        sum_slope: slope below zero of the activation after the residual was added.
         K: side of the window in taps: 1, 3 or 5.
         C: channels of x.
         D: channels of the output.
@@ -147,20 +158,21 @@ def convolve_layer(
     p_index += first_pixel
     p_residual += first_pixel * PITCH
     p_out += first_pixel * PITCH
-    count = tl.load(p_count + i_n)
+    count = tl.minimum(tl.load(p_count + i_n), pixels)
     o_d = i_d * BN + tl.arange(0, BN)
     x_scale = tl.load(p_x_scale) if p_x.dtype != p_packed.dtype else 1.0
     for i_m in range(tl.program_id(0), tl.cdiv(count, BM), tl.num_programs(0)):
         o_m = i_m * BM + tl.arange(0, BM)
         m_m = o_m < count
         o_p = tl.load(p_index + o_m, mask=m_m, other=0)  # [BM]
-        b_taps = m_m.to(tl.int32) if K == 1 else tl.load(p_taps + o_m, mask=m_m, other=0)  # [BM]
+        b_taps = m_m.to(tl.int32) if K == 1 else tl.load(p_taps + o_m, mask=m_m, other=0) >> first_bit  # [BM]
+        m_m = m_m & is_inside(o_p, pixels)
         p_rows = p_x + o_p.to(tl.int64)[:, None] * X_STEP  # [BM, 1]
         b_acc = tl.zeros((BM, BN), TOTAL)
         for step in range(K * K * WHOLE):
             tap = step // WHOLE
             shift = ((tap // K - K // 2) * width + tap % K - K // 2) * dilation
-            m_q = (b_taps & (1 << tap)) != 0
+            m_q = find_readable(b_taps, o_p, tap, shift, pixels)
             b_acc = multiply_block(
                 b_acc, p_rows, p_packed, m_q, o_d, shift, step % WHOLE * BK, tap, pixels, x_scale, C, D, BK, WHOLE * BK
             )
@@ -171,7 +183,7 @@ def convolve_layer(
         if REST > 0 and WHOLE > 1:
             for tap in range(K * K):
                 shift = ((tap // K - K // 2) * width + tap % K - K // 2) * dilation
-                m_q = (b_taps & (1 << tap)) != 0
+                m_q = find_readable(b_taps, o_p, tap, shift, pixels)
                 b_acc = multiply_block(
                     b_acc, p_rows, p_packed, m_q, o_d, shift, WHOLE * BK, tap, pixels, x_scale, C, D, REST,
                     WHOLE * BK + REST,
@@ -187,6 +199,7 @@ def convolve_layer(
             m_out = m_out & (o_d[None, :] < PITCH)
         if has_residual != 0:
             b_out += tl.load(p_residual + offsets, mask=m_out, other=0).to(tl.float32)  # [BM, BN]
+            b_out = tl.where(b_out < 0, b_out * sum_slope, b_out)
         if PITCH != D:
             b_out = tl.where(o_d[None, :] < D, b_out, 0)  # padding becomes zero, whatever the residual's holds
         tl.store(p_out + offsets, b_out.to(p_out.dtype.element_ty), mask=m_out)

@@ -70,6 +70,7 @@ class Case:
     dilation: int = 1
     mask: str = "random"
     slope: float = 0.1
+    sum_slope: float = 1.0
     clean_input: bool = False
     residual: bool = False
     layouts: tuple[str, str] = ("linear", "linear")
@@ -136,6 +137,7 @@ def define(case: Case, call: Call) -> tuple[np.ndarray, np.ndarray]:
 
     def compute(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, residual: Any, slope: float) -> np.ndarray:
         options: dict[str, Any] = {"negative_slope": slope, "clean_input": case.clean_input, "dilation": case.dilation}
+        options["sum_slope"] = case.sum_slope
         if case.integer:
             scales = float(call.x_scale[0]), call.weight_scale
             x = quantize(x, scales[0]) if case.quantize else x
@@ -188,7 +190,8 @@ def run(case: Case, call: Call, module: ModuleType = conv, **changed: Any) -> np
         "height": case.size[0], "width": case.size[1], "channels": case.c, "outputs": case.d,
         "packed_outputs": -(-case.d // 16) * 16, "x_pitch": x.shape[-1], "out_pitch": out.shape[-1],
         "kernel": case.kernel, "dilation": case.dilation, "clean_input": int(case.clean_input),
-        "has_residual": int(case.residual), "slope": case.slope, "IN": from_, "OUT": to, "BM": bm, "BN": bn, "BK": bk,
+        "has_residual": int(case.residual), "slope": case.slope, "sum_slope": case.sum_slope,
+        "IN": from_, "OUT": to, "BM": bm, "BN": bn, "BK": bk,
     }  # fmt: skip
     launch(module.sparse_conv2d, (case.programs, -(-case.d // bn), case.n), {**arguments, **changed})
     require_intact_guards(out)
@@ -222,8 +225,9 @@ def run_layer(case: Case, call: Call, module: ModuleType = layer_kernel, **chang
         "p_x_scale": guarded(call.x_scale) if case.quantize else poisoned((1,), np.float32),
         "p_scale": combine(call) if case.integer else poisoned((1,), np.float32),
         "p_residual": out if call.residual is None else to_layout(call.residual, to), "p_out": out,
-        "height": case.size[0], "width": case.size[1], "dilation": case.dilation,
-        "has_residual": int(case.residual), "slope": case.slope, "K": case.kernel, "C": case.c, "D": case.d,
+        "height": case.size[0], "width": case.size[1], "dilation": case.dilation, "first_bit": 0,
+        "has_residual": int(case.residual), "slope": case.slope, "sum_slope": case.sum_slope,
+        "K": case.kernel, "C": case.c, "D": case.d,
         "BK": width, "REST": rest, "BM": bm, "BN": bn,
     }  # fmt: skip
     launch(module.convolve_layer, (case.programs, -(-case.d // bn), case.n), {**arguments, **changed})

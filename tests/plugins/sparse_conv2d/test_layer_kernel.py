@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spair.plugins.sparse_conv2d import layer_kernel
-from tests.plugins.kernel_harness import MASKS, make_mutant
+from tests.plugins.kernel_harness import MASKS, guarded, is_poison, make_mutant
 from tests.plugins.sparse_conv2d.cases import TYPES, Case, judge, layouts_of, make_call, run, run_layer
 
 
@@ -66,7 +66,7 @@ def test_the_general_kernel_gives_the_same_integers():
     np.testing.assert_array_equal(run_layer(case, call), run(case, call))
 
 
-STRICT = made("fp16", c=36, d=20, size=(5, 6), residual=True, n=2, dilation=2)
+STRICT = made("fp16", c=36, d=20, size=(5, 6), residual=True, sum_slope=0.25, n=2, dilation=2)
 """One whole block of channels and a rest that ends before its block does; padding on both sides."""
 BLOCKS = dataclasses.replace(STRICT, c=136, dilation=1, residual=False)
 """Two whole blocks and a rest, which has a loop of its own."""
@@ -76,6 +76,8 @@ MUTANTS = [
     ("mask=m_x, other=0", "mask=m_x, other=1"),
     ("b_x = tl.where(o_c[None, :] < C, b_x, 0)", "b_x = b_x"),
     ("m_x = m_q[:, None]", "m_x = m_q[:, None] | True"),
+    ("b_out * sum_slope", "b_out"),
+    ("other=0) >> first_bit", "other=0) >> 1"),
     ("if PITCH != D:", "if False:"),
     ("if has_residual != 0:\n            b_out += tl.load", "if has_residual == 0:\n            b_out += tl.load"),
     ("p_taps += first_pixel", "p_taps += 0"),
@@ -114,3 +116,54 @@ def test_shifted_words_of_taps_are_noticed():
     wrong = np.full((2, height * width), 0b000_010_000, np.int32)  # the pixel itself only
     with pytest.raises(AssertionError, match="values are off"):
         judge(STRICT, call, run_layer(STRICT, call, p_taps=wrong))
+
+
+# Lists that no operator wrote: TensorRT times operators on inputs of its own making.
+
+ANY = made("fp16", clean_input=True, size=(10, 11), c=8, d=8)
+"""No poison in x, and more pixels than the number that poisons integers."""
+
+
+def run_any(case: Case, index: int, words: int, count: int, module: ModuleType = layer_kernel) -> np.ndarray:
+    """The output of a list with `count` entries, all the same."""
+    lists = {"p_index": index, "p_taps": words}
+    arrays = {
+        name: guarded(np.full((case.n, case.size[0] * case.size[1]), number, np.int32))
+        for name, number in lists.items()
+    }
+    return run_layer(case, make_call(case), module, **arrays, p_count=guarded(np.full(case.n, count, np.int32)))
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("pixel", [0, 10, 11, 98, 99, 109])
+def test_taps_out_of_the_picture_are_not_read_whatever_the_list_says(kernel, pixel):
+    out = run_any(dataclasses.replace(ANY, kernel=kernel), pixel, -1, 1)
+    assert not is_poison(out.reshape(110, -1)[pixel]).any()
+    assert is_poison(np.delete(out.reshape(110, -1), pixel, 0)).all()
+
+
+@pytest.mark.parametrize("pixel", [-1, 110, 2**31 - 1, -(2**31)])
+def test_no_pixel_outside_is_written_whatever_the_list_says(pixel):
+    assert is_poison(run_any(ANY, pixel, -1, 200)).all()
+
+
+def test_a_window_that_reads_clean_pixels_takes_its_bits_from_where_it_is_told():
+    case = dataclasses.replace(ANY, residual=True)
+    call = make_call(case)
+    for bits in (0, 9):
+        judge(case, call, run_layer(dataclasses.replace(case, clean_input=bits == 0), call, first_bit=bits))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "arguments"),
+    [
+        ("& is_inside(o_p + shift, pixels)", "", (0, -1, 1)),
+        ("& is_inside(o_p + shift, pixels)", "& is_inside(o_p + 0 * shift, pixels)", (109, -1, 1)),
+        ("m_m = m_m & is_inside(o_p, pixels)", "m_m = m_m", (110, 0, 1)),
+        ("tl.minimum(tl.load(p_count + i_n), pixels)", "tl.load(p_count + i_n)", (-1, -1, 200)),
+    ],
+)
+def test_a_kernel_that_trusts_its_list_is_noticed(old, new, arguments, tmp_path):
+    out = run_any(ANY, *arguments)
+    with np.errstate(all="ignore"), pytest.raises(AssertionError):
+        np.testing.assert_array_equal(run_any(ANY, *arguments, make_mutant(layer_kernel, old, new, tmp_path)), out)

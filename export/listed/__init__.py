@@ -1,0 +1,1 @@
+"""Passes that make operators share lists of active pixels."""
