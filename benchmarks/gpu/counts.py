@@ -104,7 +104,10 @@ def count_network() -> dict[str, int]:
 
 
 def count_graph(graph: onnx.ModelProto) -> dict[str, int]:
-    """Rewrite a graph as for engines, in place, and count launches and bytes."""
+    """Count launches and bytes of an engine's graph.
+
+    The graph is rewritten in place, as for engines.
+    """
     rewrite_for_plugins(graph)
     launches = list_launches(graph)
     return {

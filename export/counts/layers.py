@@ -43,4 +43,4 @@ def _read_layer(node: onnx.NodeProto, operator: Operator, constants: dict[str, o
     if kinds[0] is None or kinds[1] is None or kernel not in WINDOWS:
         return None
     x: NumberType = "int8" if operator.type_of("x") == "int8" else kinds[1]
-    return Layer(x, kinds[0], kinds[1], kernel, channels, bias.dims[0])
+    return Layer(x, kinds[0], kinds[1], kernel, channels, bias.dims[0], operator.has_input("coarse"))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import onnx
 
+from ..listed.epilogues import FuseEpilogues
 from ..listed.lists import ListActivePixels
 from ..operators.bodies import remove_function_bodies
 from ..passes.base import refusing
@@ -58,6 +59,7 @@ def rewrite_for_plugins(model: onnx.ModelProto) -> None:
     QuantizeWhereRead()(model)
     SkipUnreadPixels()(model)
     ListActivePixels()(model)
+    FuseEpilogues()(model)
 
 
 def match_tensors(model: onnx.ModelProto, patterns: Sequence[str]) -> dict[str, list[str]]:

@@ -1,1 +1,1 @@
-"""Passes that make operators share lists of active pixels."""
+"""Passes for engines, with shared lists of active pixels."""

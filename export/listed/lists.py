@@ -95,7 +95,7 @@ class _Origins:
 
 
 def _may_list(node: onnx.NodeProto, operator: Operator, stored: Stored) -> bool:
-    """Return whether a node has a form that takes a list."""
+    """Return whether a node's listed form can replace it."""
     if operator.listed_form is None:
         return False
     constants = [stored.get(node.input[place]) for place in operator.positions_of("weight")]
@@ -109,7 +109,7 @@ def _may_list(node: onnx.NodeProto, operator: Operator, stored: Stored) -> bool:
 
 
 def _make_index(mask: str) -> onnx.NodeProto:
-    """Make the node that lists the active pixels of a mask."""
+    """Make the node that lists a mask's active pixels."""
     outputs = [f"{mask}_{name}" for name in ("index", "taps", "count")]
     return helper.make_node(INDEX, [mask], outputs, name=f"{mask}_list", domain=DOMAIN, **PLUGIN_ATTRIBUTES)
 

@@ -41,20 +41,32 @@ class ListedBody:
 
     def _unpack(self) -> Iterator[onnx.NodeProto]:
         """Make the inputs of the form without a list."""
+        if self.operator.has_input("coarse"):
+            yield helper.make_node("DepthToSpace", ["coarse"], ["residual"], blocksize=2, mode="DCR")
         if not self.operator.has_input("packed"):
             return
-        integer = self.operator.type_of("packed") == "int8"
-        axes = [0, 1] if integer else [0]
-        yield helper.make_node("Transpose", ["packed"], ["padded"], perm=_UNPACKED[self.operator.type_of("packed")])
-        yield helper.make_node("Shape", ["bias"], ["outputs"])
-        yield helper.make_node("Constant", [], ["first"], value_ints=[0] * len(axes))
-        yield helper.make_node("Constant", [], ["axes"], value_ints=axes)
-        if integer:
-            yield helper.make_node("Shape", ["x"], ["channels"], start=1, end=2)
-            yield helper.make_node("Concat", ["outputs", "channels"], ["sizes"], axis=0)
-            yield helper.make_node("Div", ["scale", "x_scale"], ["weight_scale"])
-        last = "sizes" if integer else "outputs"
-        yield helper.make_node("Slice", ["padded", "first", last, "axes"], ["weight"])
+        kind = self.operator.type_of("packed")
+        yield helper.make_node("Transpose", ["packed"], ["padded"], perm=_UNPACKED[kind])
+        yield helper.make_node("Size", ["bias"], ["outputs"])
+        if kind != "int8":
+            yield from _take_first("padded", "outputs", "weight", 0)
+            return
+        yield from _take_first("padded", "outputs", "deep", 0)
+        yield helper.make_node("Shape", ["x"], ["sizes"], start=1, end=2)
+        yield helper.make_node("Squeeze", ["sizes"], ["channels"])
+        yield from _take_first("deep", "channels", "weight", 1)
+        yield helper.make_node("Div", ["scale", "x_scale"], ["weight_scale"])
+
+
+def _take_first(source: str, count: str, target: str, axis: int) -> Iterator[onnx.NodeProto]:
+    """Take the first parts of a tensor along an axis.
+
+    They gather, because with a slice nobody could infer how many dimensions the result has.
+    """
+    yield helper.make_node("Constant", [], [f"{target}_first"], value_int=0)
+    yield helper.make_node("Constant", [], [f"{target}_step"], value_int=1)
+    yield helper.make_node("Range", [f"{target}_first", count, f"{target}_step"], [f"{target}_places"])
+    yield helper.make_node("Gather", [source, f"{target}_places"], [target], axis=axis)
 
 
 def _activate(function: onnx.FunctionProto) -> list[onnx.NodeProto]:
@@ -72,6 +84,10 @@ def _activate(function: onnx.FunctionProto) -> list[onnx.NodeProto]:
 
 
 def make_listed_bodies(bodies: Mapping[str, onnx.FunctionProto]) -> dict[str, ListedBody]:
-    """Make the body of each listed form from the form without a list."""
-    forms = {name: BY_NAME[name].listed_form for name in bodies}
-    return {form: ListedBody(BY_NAME[form], bodies[name]) for name, form in forms.items() if form is not None}
+    """Make the body of each listed form."""
+    made = {}
+    for name, body in bodies.items():
+        listed = BY_NAME[name].listed_form
+        coarse = None if listed is None else BY_NAME[listed].coarse_form
+        made |= {form: ListedBody(BY_NAME[form], body) for form in (listed, coarse) if form is not None}
+    return made

@@ -54,6 +54,8 @@ class Operator:
     """Name of the form that takes `x` as a float and quantizes it with `x_scale`, instead of an INT8 `x`."""
     listed_form: str | None = None
     """Name of the form that takes the list of active pixels, packed weights and multiplied scales."""
+    coarse_form: str | None = None
+    """Name of the form whose residual is one of half the size, `coarse`, with its four positions in the channels."""
     in_bundles: bool = True
     """Whether graphs of a bundle use it; the other forms are made when an engine is built."""
     full_precision: bool = False
@@ -90,7 +92,7 @@ INDEX = "SparseIndex"
 """Name of the operator that lists active pixels."""
 _MASK = Input("mask", role="mask")
 _INDEX, _TAPS, _COUNT = (Input(name, "int32", "list") for name in ("index", "taps", "count"))
-_RESIDUAL = Input("residual")
+_RESIDUAL, _COARSE = Input("residual"), Input("coarse")
 _FLOAT = (Input("x"), _MASK, Input("weight", role="weight"), Input("bias", role="weight"))
 _QUANTIZE = (
     Input("x"),
@@ -113,12 +115,15 @@ _ATTENTION = (
 _ATTRIBUTES = ("pads", "negative_slope", "clean_input")
 _LISTED = "Listed"
 """End of the names of listed forms."""
+_UP = "Up"
+"""Part of the names of forms with a coarse residual, behind "Add"."""
 _PACKED = {"weight": "packed", "weight_scale": "scale"}
 """Names of inputs that listed forms get in another form."""
 
 
 def _convolution(name: str, inputs: tuple[Input, ...], attributes: tuple[str, ...] = (), **facts: Any) -> Operator:
     """Make the record of a form of SparseConv2d."""
+    listed = name.endswith(_LISTED)
     return Operator(
         name,
         inputs,
@@ -126,7 +131,8 @@ def _convolution(name: str, inputs: tuple[Input, ...], attributes: tuple[str, ..
         family="SparseConv2d",
         mask="mask",
         active_inputs=("x", "residual") if _RESIDUAL in inputs else ("x",),
-        listed_form=None if name.endswith(_LISTED) else name + _LISTED,
+        listed_form=None if listed else name + _LISTED,
+        coarse_form=name.replace("Add", "Add" + _UP) if listed and _RESIDUAL in inputs else None,
         **facts,
     )
 
@@ -136,10 +142,10 @@ def _list_convolution(name: str, inputs: tuple[Input, ...]) -> Operator:
 
     Args:
         name: name of the form without it.
-        inputs: inputs of that form.
+        inputs: inputs of that form; a residual comes last.
     """
-    own = tuple(replace(part, name=_PACKED.get(part.name, part.name)) for part in inputs if part is not _RESIDUAL)
-    last = (_RESIDUAL,) if _RESIDUAL in inputs else ()
+    last = tuple(part for part in inputs if part in (_RESIDUAL, _COARSE))
+    own = tuple(replace(part, name=_PACKED.get(part.name, part.name)) for part in inputs if part not in last)
     slopes = ("sum_slope",) if last else ()
     return _convolution(name + _LISTED, (*own, _INDEX, _TAPS, _COUNT, *last), slopes, in_bundles=False)
 
@@ -164,6 +170,9 @@ OPERATORS = (
             ("Add", (*_FLOAT, _RESIDUAL)),
             ("Int8Add", (*_INT8, _RESIDUAL)),
             ("QuantizeAdd", (*_QUANTIZE, _RESIDUAL)),
+            ("AddUp", (*_FLOAT, _COARSE)),
+            ("Int8AddUp", (*_INT8, _COARSE)),
+            ("QuantizeAddUp", (*_QUANTIZE, _COARSE)),
         )
     ),
     Operator(

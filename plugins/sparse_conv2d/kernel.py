@@ -171,6 +171,7 @@ def sparse_conv2d(
     packed_outputs,
     x_pitch,
     out_pitch,
+    residual_pitch,
     kernel,
     dilation,
     clean_input,
@@ -207,10 +208,12 @@ def sparse_conv2d(
         packed_outputs: columns of the packed weight, a multiple of 16.
         x_pitch: pitch of x, see `layouts`.
         out_pitch: pitch of the output.
+        residual_pitch: pitch of the residual.
         kernel: k, odd.
         dilation: distance of taps in pixels.
         clean_input: 1 where neighbours are read whatever their mask, else 0.
-        has_residual: not 0 where the residual is added after the activation.
+        has_residual: not 0 where the residual is added after the activation; 2 where it is [N,4D,height/2,width/2] and
+            has D channels, a multiple of 8, for each of the four pixels that its pixels cover.
         slope: slope of the activation below zero.
         sum_slope: slope below zero of the activation after the residual was added.
         BM: pixels of a tile, a power of two from 16.
@@ -250,9 +253,14 @@ def sparse_conv2d(
             b_out *= tl.load(p_scale + o_d, mask=o_d < outputs, other=0)[None, :]  # [BN]
         b_out += tl.load(p_bias + o_d, mask=o_d < outputs, other=0).to(tl.float32)[None, :]  # [BN]
         b_out = tl.where(b_out < 0, b_out * slope, b_out)
-        offsets = locate(i_n, o_p[:, None], o_d[None, :], pixels, outputs, out_pitch, OUT)
         if has_residual != 0:
+            parts = tl.where(has_residual == 2, 4, 1)  # pixels of the output for one of the residual
+            o_r = tl.where(has_residual == 2, (o_y // 2) * (width // 2) + o_x // 2, o_p)
+            o_first = tl.where(has_residual == 2, (o_y % 2 * 2 + o_x % 2) * outputs, 0)
+            o_c = o_first[:, None] + o_d[None, :]
+            offsets = locate(i_n, o_r[:, None], o_c, pixels // parts, parts * outputs, residual_pitch, OUT)
             b_residual = load_channels(p_residual, offsets, m_m[:, None], o_d[None, :], outputs, out_pitch, OUT)
             b_out += b_residual.to(tl.float32)  # [BM, BN]
             b_out = tl.where(b_out < 0, b_out * sum_slope, b_out)
+        offsets = locate(i_n, o_p[:, None], o_d[None, :], pixels, outputs, out_pitch, OUT)
         store_channels(p_out, offsets, b_out, m_m[:, None], o_d[None, :], outputs, out_pitch, OUT)

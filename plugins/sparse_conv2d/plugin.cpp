@@ -24,12 +24,18 @@ enum class Values {
 };
 
 constexpr int32_t kChannelStep = 16;  // output channels of packed weights are padded to a multiple of this
+constexpr int32_t kCoarseStep = 8;    // output channels are a multiple of this where the residual is coarse
 constexpr int32_t kInt8Step = 32;     // input channels of packed INT8 weights are padded to a multiple of this
+
+// What is added after the activation: nothing, a picture of the output's size, or one of half the size that has the
+// output's channels for each of the four pixels that its pixels cover.
+enum class Residual { kNone, kSame, kCoarse };
 
 // What distinguishes a form.
 struct Traits {
     Values kind;
-    bool residual, listed;
+    Residual residual;
+    bool listed;
 };
 
 // Sizes of weights [D,C,k,k], or of packed ones: [k,k,C,D'] and in INT8 [k,k,D',C''], see README.md.
@@ -50,7 +56,8 @@ public:
         : Plugin(name, reader),
           x_int8_(traits.kind == Values::kInt8),
           int8_(traits.kind != Values::kFloat),
-          residual_(traits.residual),
+          residual_(traits.residual != Residual::kNone),
+          coarse_(traits.residual == Residual::kCoarse),
           listed_(traits.listed),
           negative_slope_(reader.real("negative_slope", 1.0f)),
           sum_slope_(reader.real("sum_slope", 1.0f)),
@@ -142,9 +149,11 @@ protected:
         }
         if (residual_) {
             const Size residual = size_of(tensors[tensors.size() - 2].dims);
-            require(residual.batch == out.batch && residual.channels == out.channels && residual.height == out.height &&
-                        residual.width == out.width,
-                    "the residual does not have the output's shape");
+            const int32_t step = coarse_ ? 2 : 1;
+            require(residual.batch == out.batch && residual.channels == step * step * out.channels &&
+                        step * residual.height == out.height && step * residual.width == out.width,
+                    coarse_ ? "the residual is not [N,4D,H/2,W/2]" : "the residual does not have the output's shape");
+            require(!coarse_ || out.channels % kCoarseStep == 0, "a coarse residual needs a multiple of 8 output channels");
         }
     }
 
@@ -203,8 +212,9 @@ protected:
         launch(convolve_, grid, stream,
                {inputs[kX], inputs[kMask], active.index, active.count, from.packed, inputs[kBias], x_scale, from.scales,
                 residual, output, x.height, x.width, x.channels, out.channels, packed_outputs(weights),
-                pitch_of(tensors[kX].format, x.channels), pitch_of(to.format, out.channels), weights.kernel, dilations_[0],
-                clean_input_ != 0.0f ? 1 : 0, residual_ ? 1 : 0, negative_slope_, sum_slope_});
+                pitch_of(tensors[kX].format, x.channels), pitch_of(to.format, out.channels),
+                pitch_of(to.format, (coarse_ ? 4 : 1) * out.channels), weights.kernel, dilations_[0],
+                clean_input_ != 0.0f ? 1 : 0, residual_ ? (coarse_ ? 2 : 1) : 0, negative_slope_, sum_slope_});
     }
 
     void describe(std::vector<PluginField>& fields) const override {
@@ -274,10 +284,11 @@ private:
     int32_t window() const { return pads_.empty() ? 0 : 2 * (pads_[0] / dilations_[0]) + 1; }
 
     // Returns the name of the kernel for a layer of these sizes, which the library may have, or "" where they are unknown.
+    // Only those with a coarse residual have a second activation.
     std::string layer_variant(const std::string& types, const Tensors& tensors) const {
-        return window() == 0 ? "" : "convolve_layer." + types + ".k" + std::to_string(window()) + ".c" +
+        return window() == 0 || (sum_slope_ != 1.0f && !coarse_) ? "" : "convolve_layer." + types + ".k" + std::to_string(window()) + ".c" +
                                         std::to_string(tensors[kX].dims.d[1]) + ".d" +
-                                        std::to_string(tensors.back().dims.d[1]);
+                                        std::to_string(tensors.back().dims.d[1]) + (coarse_ ? ".up" : "");
     }
 
     int32_t packed_values(const Weights& weights) const {
@@ -325,6 +336,7 @@ private:
     }
 
     bool x_int8_, int8_, residual_;  // whether x is INT8, whether the products are INT8, whether a residual is added
+    bool coarse_;                    // whether it has half the size
     bool listed_;                    // whether lists, packed weights and multiplied scales are inputs
     float negative_slope_, sum_slope_, clean_input_;  // slopes of the activations before and after the residual
     int32_t clear_output_;  // 0: no later node reads the output's clean pixels, so they need not become zero
@@ -334,7 +346,7 @@ private:
     int32_t processors_ = 1;
 };
 
-template <Values kind, bool residual, bool listed>
+template <Values kind, Residual residual, bool listed>
 class Form final : public SparseConv2d {
 public:
     Form(const char* name, const FieldReader& reader) : SparseConv2d(name, {kind, residual, listed}, reader) {}
@@ -346,20 +358,24 @@ protected:
 }  // namespace
 
 Creators sparse_conv2d_creators() {
-    static Creator<Form<Values::kFloat, false, false>> plain("SparseConv2d");
-    static Creator<Form<Values::kFloat, true, false>> plain_add("SparseConv2dAdd");
-    static Creator<Form<Values::kInt8, false, false>> int8("SparseConv2dInt8");
-    static Creator<Form<Values::kInt8, true, false>> int8_add("SparseConv2dInt8Add");
-    static Creator<Form<Values::kQuantize, false, false>> quantize("SparseConv2dQuantize");
-    static Creator<Form<Values::kQuantize, true, false>> quantize_add("SparseConv2dQuantizeAdd");
-    static Creator<Form<Values::kFloat, false, true>> listed("SparseConv2dListed");
-    static Creator<Form<Values::kFloat, true, true>> listed_add("SparseConv2dAddListed");
-    static Creator<Form<Values::kInt8, false, true>> listed_int8("SparseConv2dInt8Listed");
-    static Creator<Form<Values::kInt8, true, true>> listed_int8_add("SparseConv2dInt8AddListed");
-    static Creator<Form<Values::kQuantize, false, true>> listed_quantize("SparseConv2dQuantizeListed");
-    static Creator<Form<Values::kQuantize, true, true>> listed_quantize_add("SparseConv2dQuantizeAddListed");
+    static Creator<Form<Values::kFloat, Residual::kNone, false>> plain("SparseConv2d");
+    static Creator<Form<Values::kFloat, Residual::kSame, false>> plain_add("SparseConv2dAdd");
+    static Creator<Form<Values::kInt8, Residual::kNone, false>> int8("SparseConv2dInt8");
+    static Creator<Form<Values::kInt8, Residual::kSame, false>> int8_add("SparseConv2dInt8Add");
+    static Creator<Form<Values::kQuantize, Residual::kNone, false>> quantize("SparseConv2dQuantize");
+    static Creator<Form<Values::kQuantize, Residual::kSame, false>> quantize_add("SparseConv2dQuantizeAdd");
+    static Creator<Form<Values::kFloat, Residual::kNone, true>> listed("SparseConv2dListed");
+    static Creator<Form<Values::kFloat, Residual::kSame, true>> listed_add("SparseConv2dAddListed");
+    static Creator<Form<Values::kInt8, Residual::kNone, true>> listed_int8("SparseConv2dInt8Listed");
+    static Creator<Form<Values::kInt8, Residual::kSame, true>> listed_int8_add("SparseConv2dInt8AddListed");
+    static Creator<Form<Values::kQuantize, Residual::kNone, true>> listed_quantize("SparseConv2dQuantizeListed");
+    static Creator<Form<Values::kQuantize, Residual::kSame, true>> listed_quantize_add("SparseConv2dQuantizeAddListed");
+    static Creator<Form<Values::kFloat, Residual::kCoarse, true>> coarse("SparseConv2dAddUpListed");
+    static Creator<Form<Values::kInt8, Residual::kCoarse, true>> coarse_int8("SparseConv2dInt8AddUpListed");
+    static Creator<Form<Values::kQuantize, Residual::kCoarse, true>> coarse_quantize("SparseConv2dQuantizeAddUpListed");
     return {&plain,  &plain_add,  &int8,        &int8_add,        &quantize,        &quantize_add,
-            &listed, &listed_add, &listed_int8, &listed_int8_add, &listed_quantize, &listed_quantize_add};
+            &listed, &listed_add, &listed_int8, &listed_int8_add, &listed_quantize, &listed_quantize_add,
+            &coarse, &coarse_int8, &coarse_quantize};
 }
 
 }  // namespace spair

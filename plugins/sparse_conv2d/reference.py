@@ -78,6 +78,21 @@ def sparse_conv2d_int8(
     return _convolve(x, mask, weight, bias, scale, residual, (negative_slope, sum_slope), clean_input, dilation)
 
 
+def spread(coarse: np.ndarray) -> np.ndarray:
+    """Make a residual of a coarse one.
+
+    Args:
+        coarse: [N,4D,H,W], D channels for each of the four pixels that a pixel covers, from left to right and from top
+            to bottom.
+
+    Returns:
+        [N,D,2H,2W].
+    """
+    n, channels, height, width = coarse.shape
+    parts = coarse.reshape(n, 2, 2, channels // 4, height, width)
+    return parts.transpose(0, 3, 4, 1, 5, 2).reshape(n, channels // 4, 2 * height, 2 * width)
+
+
 def pack_weight(weight: np.ndarray) -> np.ndarray:
     """Order weights as kernels read them.
 

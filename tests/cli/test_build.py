@@ -37,8 +37,7 @@ from spair.runtime.errors import GateError, UserError
 from tests.plugins.conftest import HOST_TARGET, kernel_settings, plugins  # noqa: F401
 from tests.runtime.bundle.samples import make_older
 
-MASKS = 3
-"""Masks of a network, each with a list of its active pixels."""
+MASKS = 3  # of a network, each with a list of its active pixels
 
 
 @pytest.fixture

@@ -136,7 +136,10 @@ class Executor:
 
 
 def _name_outputs(names: Sequence[str], made: Any) -> dict[str, torch.Tensor]:
-    """Return a node's outputs by name; several come as a tuple."""
+    """Return a node's outputs by name.
+
+    Several come as a tuple.
+    """
     return dict(zip(names, made if isinstance(made, tuple) else (made,), strict=True))
 
 
@@ -152,7 +155,7 @@ def dense_operator(name: str, attributes: Attributes) -> OperatorFunction:
     if name.startswith("SparseNonLocal"):
         return lambda inputs: operators.sparse_non_local(*inputs[:5])
     listed = name.endswith("Listed")
-    if name.removesuffix("Listed") not in ("SparseConv2d", "SparseConv2dAdd"):
+    if name.removesuffix("Listed") not in ("SparseConv2d", "SparseConv2dAdd", "SparseConv2dAddUp"):
         raise ValueError(f"there is no dense form of {name} here, expected a graph in FP32 or FP16")
 
     def convolve(inputs: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -162,7 +165,8 @@ def dense_operator(name: str, attributes: Attributes) -> OperatorFunction:
             weight = weight.permute(3, 2, 0, 1)[: len(bias)].contiguous()
         out = operators.sparse_conv2d(x, mask, weight, bias, negative_slope=slope, clean_input=clean)
         if "Add" in name:
-            out = F.leaky_relu(out + inputs[-1] * mask, attributes.get("sum_slope", 1.0))
+            residual = _depth_to_space({"blocksize": 2}, inputs[-1:]) if "Up" in name else inputs[-1]
+            out = F.leaky_relu(out + residual * mask, attributes.get("sum_slope", 1.0))
         return out
 
     return convolve
@@ -214,12 +218,13 @@ def _concat(attributes: Attributes, inputs: Sequence[Any]) -> torch.Tensor:
 
 
 def _depth_to_space(attributes: Attributes, inputs: Sequence[Any]) -> torch.Tensor:
-    if attributes.get("mode", b"DCR") != b"CRD":
-        raise ValueError("DepthToSpace has the mode DCR, expected CRD")
     size, (n, c, h, w) = attributes["blocksize"], inputs[0].shape
-    inner = c // size**2
-    parts = inputs[0].permute(0, 2, 3, 1).reshape(n, h, w, inner, size, size)
-    return parts.permute(0, 1, 4, 2, 5, 3).reshape(n, h * size, w * size, inner).permute(0, 3, 1, 2)
+    inner, pixels = c // size**2, inputs[0].permute(0, 2, 3, 1)
+    if attributes.get("mode", b"DCR") == b"CRD":
+        parts = pixels.reshape(n, h, w, inner, size, size).permute(0, 1, 4, 2, 5, 3)
+    else:
+        parts = pixels.reshape(n, h, w, size, size, inner).permute(0, 1, 3, 2, 4, 5)
+    return parts.reshape(n, h * size, w * size, inner).permute(0, 3, 1, 2)
 
 
 def _pad(attributes: Attributes, inputs: Sequence[Any]) -> torch.Tensor:

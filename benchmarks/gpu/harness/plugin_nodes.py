@@ -46,7 +46,7 @@ def to_pixels(x: torch.Tensor) -> torch.Tensor:
 
 
 def _shape_lists(mask: torch.Tensor) -> tuple[tuple[int, ...], ...]:
-    """Return the shapes of index, taps and count of a mask."""
+    """Return the shapes of a mask's index, taps and count."""
     return tuple(mask.shape), tuple(mask.shape), (mask.shape[0],)
 
 

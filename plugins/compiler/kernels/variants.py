@@ -20,6 +20,7 @@ workspace."""
 ALIGNED = {"packed_outputs": 16}
 """Number of which each of these integer parameters is a multiple whenever the plugins pass it."""
 PITCHES = {"x_pitch": ("IN", "p_x"), "query_pitch": ("IN", "p_query"), "out_pitch": ("OUT", "p_out")}
+PITCHES["residual_pitch"] = PITCHES["out_pitch"]
 """Constant that holds the layout and name of the tensor, for each pitch; kHWC8 pads channels to 8, kHWC does not
 pad."""
 SPARSE_CONVOLUTIONS: tuple[tuple[NumberType, NumberType, NumberType], ...] = (
@@ -53,6 +54,8 @@ class Layer:
     """Side of the window in taps."""
     channels: int
     outputs: int
+    coarse: bool = False
+    """Whether the residual has half the size."""
 
     def __post_init__(self) -> None:
         if (self.x, self.weight, self.out) not in SPARSE_CONVOLUTIONS or self.kernel not in WINDOWS:
@@ -66,7 +69,7 @@ class Layer:
     @property
     def parts(self) -> tuple[str, ...]:
         """Parts of the kernel's name."""
-        return (*self.types, f"k{self.kernel}", f"c{self.channels}", f"d{self.outputs}")
+        return (*self.types, f"k{self.kernel}", f"c{self.channels}", f"d{self.outputs}", *["up"] * self.coarse)
 
 
 USUAL = {"kernel": 3, "channels": 64, "outputs": 64}
@@ -168,6 +171,7 @@ def _convolutions(architecture: int) -> Iterator[Variant]:
             p_bias=out, p_x_scale="fp32", p_scale="fp32", p_residual=out, p_out=out,
         )  # fmt: skip
         sizes = _integers("height", "width", "channels", "outputs", "packed_outputs", "x_pitch", "out_pitch")
+        sizes |= _integers("residual_pitch")
         options = _integers("kernel", "dilation", "clean_input", "has_residual") | {
             "slope": "fp32",
             "sum_slope": "fp32",
@@ -198,6 +202,7 @@ def _layers(architecture: int, layers: Collection[Layer]) -> Iterator[Variant]:
         )  # fmt: skip
         module = "spair.plugins.sparse_conv2d.layer_kernel"
         sizes = {"K": layer.kernel, "C": layer.channels, "D": layer.outputs, "BK": width, "REST": rest}
+        sizes["UP"] = int(layer.coarse)
         yield dataclasses.replace(made, module=module, layouts=sizes, layer=layer)
 
 

@@ -30,14 +30,14 @@ def test_the_network_is_as_the_report_has_it(graph):
     assert counts.count_graph(copy.deepcopy(graph)) == REPORT["network"]
 
 
-def test_the_kernels_of_layers_keep_their_bounds_and_issue_far_fewer_than_the_general_ones():
+def test_the_kernels_of_layers_keep_their_bounds_and_issue_a_third_of_the_general_ones():
     general = {(row["name"].split(".")[1], row["sm"]): row for row in REPORT["kernels"] if row not in OF_LAYERS}
     assert len(OF_LAYERS) == len(general) == 2 * len(counts.ARCHITECTURES)
     for row in OF_LAYERS:
         kind = row["name"].split(".")[1]
         assert row["warp_instructions_per_pixel"] <= MOST_INSTRUCTIONS[kind, row["sm"] == 90]
         before = general[kind, row["sm"]]["warp_instructions_per_pixel"]
-        assert row["warp_instructions_per_pixel"] < before / 2.5
+        assert row["warp_instructions_per_pixel"] < before / 3
         assert (row["conversions_in_main_loop"], row["loads_in_main_loop"], row["spills"]) == (0, 0, 0)
         assert row["shared"] <= 48 * KIB
         assert row["tensor_share"] > 0

@@ -75,6 +75,23 @@ def test_a_listed_convolution_is_the_one_without_a_list(name, kernel):
     np.testing.assert_array_equal(got, expected)
 
 
+@pytest.mark.parametrize("name", [name for name in CONVOLUTIONS if "Add" in name and "Up" not in name])
+def test_a_coarse_residual_is_one_whose_positions_lie_behind_each_other(name):
+    form = BY_NAME[BY_NAME[BY_NAME[name].listed_form].coarse_form]
+    arrays = make_arrays(name, 3)
+    arrays = {key: value[:, :, :4, :6] if key in ("x", "mask", "residual") else value for key, value in arrays.items()}
+    arrays["coarse"] = arrays["residual"].reshape(2, 4, 2, 2, 3, 2).transpose(0, 3, 5, 1, 2, 4).reshape(2, 16, 2, 3)
+    arrays["packed"] = pack_weight(arrays["weight"])
+    arrays["scale"] = arrays["x_scale"] * arrays["weight_scale"]
+    arrays |= dict(zip(("index", "taps", "count"), sparse_index(arrays["mask"]), strict=True))
+    attributes = {"pads": [1] * 4, "negative_slope": 0.1, "clean_input": 0.0, "sum_slope": 0.0}
+    listed = BY_NAME[BY_NAME[name].listed_form]
+    expected = run(listed.name, {part.name: arrays[part.name] for part in listed.inputs}, attributes, opset=19)
+    got = run(form.name, {part.name: arrays[part.name] for part in form.inputs}, attributes, opset=19)
+    assert got.max() > 0.1
+    np.testing.assert_array_equal(got, expected)
+
+
 def test_listed_attention_is_the_one_without_a_list():
     arrays = {
         "query": draw(2, 4, 5, 3), "key": draw(2, 4, 3, 4, seed=1), "value": draw(2, 6, 3, 4, seed=2),

@@ -12,6 +12,7 @@ from spair.plugins.sparse_conv2d.reference import pack_weight
 from tests.plugins.emulated import tensorrt as trt
 from tests.plugins.emulated.operators import Call
 from tests.plugins.emulated.plugin import PluginHost, Tensor
+from tests.plugins.sparse_conv2d.cases import gather
 
 POISON = -7
 """In memory that nothing was written to."""
@@ -64,8 +65,14 @@ def make_lists(mask: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
     return Tensor(index), Tensor(taps), Tensor(count)
 
 
-def take_list(call: Call, sum_slope: float = 1.0) -> Call:
-    """The same call in its listed form: packed weights, multiplied scales, and the list from the definition."""
+def take_list(call: Call, sum_slope: float = 1.0, *, coarse: bool = False) -> Call:
+    """The same call in its listed form: packed weights, multiplied scales, and the list from the definition.
+
+    Args:
+        call: the call.
+        sum_slope: slope of the sum with a residual.
+        coarse: give the residual as one of half the size.
+    """
     lists = make_lists(call.inputs[3 if call.name == "SparseNonLocal" else 1].values)
     if call.name == "SparseNonLocal":
         return replace(call, name=f"{call.name}Listed", inputs=[*call.inputs, lists[0], lists[2]])
@@ -80,4 +87,8 @@ def take_list(call: Call, sum_slope: float = 1.0) -> Call:
     if residual:
         expected = np.where(expected < 0, sum_slope * expected, expected)
         attributes = {**attributes, "sum_slope": sum_slope}
-    return replace(call, name=f"{call.name}Listed", inputs=inputs, attributes=attributes, expected=expected)
+    if coarse:
+        inputs[-1] = Tensor(gather(residual[0].values), residual[0].layout)
+    return replace(
+        call, name=f"{call.name}{'Up' * coarse}Listed", inputs=inputs, attributes=attributes, expected=expected
+    )

@@ -48,7 +48,7 @@ def test_a_convolution_with_a_list_launches_one_kernel_and_computes_its_definiti
     rng = np.random.default_rng(1)
     call, bound = calls.convolution(rng, (2, 11, 9, 7), 19, residual=residual, slope=0.1, **form)
     call = dataclasses.replace(call, attributes={**call.attributes, "clear_output": 0})
-    call = take_list(call, sum_slope=0.25)
+    call = take_list(call)
     plugin, workspace = deploy(host, call)
     plugin.delete()
     assert workspace == 0
@@ -67,6 +67,41 @@ def test_clean_pixels_are_read_where_asked_and_become_zero(host, form, kernel):
     rng = np.random.default_rng(2)
     call, bound = calls.convolution(rng, (2, 5, 6, 9), 3, kernel=kernel, clean_input=True, **form)
     close(deploy_and_run(host, take_list(call)), call, bound)
+
+
+@pytest.mark.parametrize("form", [FORMS[1], FORMS[3]])
+def test_a_sum_with_an_activation_runs_in_the_general_kernel(host, form):
+    call, bound = calls.convolution(np.random.default_rng(8), (2, 11, 9, 7), 19, residual=True, slope=1.0, **form)
+    call = take_list(call, sum_slope=0.25)
+    close(deploy_and_run(host, call), call, bound)
+    assert names_of(host) == ["sparse_conv2d"] and (call.expected < 0).any()
+
+
+@pytest.mark.parametrize(
+    ("form", "own"),
+    [
+        *((part.values[0], part is FORMS[3]) for part in FORMS),
+        *((part.values[0], part is QUANTIZE_FORMS[1]) for part in (INT8_FORMS[3], *QUANTIZE_FORMS[1:])),
+    ],
+)
+def test_a_residual_of_half_the_size_is_added_at_each_pixels_own_place(host, form, own):
+    rng = np.random.default_rng(6)
+    call, bound = calls.convolution(rng, (2, 16, 6, 10), 24, kernel=1, residual=True, slope=1.0, **form)
+    call = take_list(call, sum_slope=0.0, coarse=True)
+    close(deploy_and_run(host, call), call, bound)
+    assert names_of(host) == ["convolve_layer" if own else "sparse_conv2d"]
+
+
+@pytest.mark.parametrize("outputs", [24, 20])
+def test_a_coarse_residual_that_does_not_fit_is_refused(host, outputs):
+    call, _ = calls.convolution(np.random.default_rng(7), (2, 16, 6, 10), outputs, kernel=1, residual=True)
+    call = take_list(call, coarse=True)
+    plugin, _ = deploy(host, call)
+    inputs = [*call.inputs[:-1], Tensor(np.zeros((2, 4 * outputs, 3, 4), np.float32))] if outputs == 24 else call.inputs
+    assert plugin.shape_change(dataclasses.replace(call, inputs=inputs).descriptions()) != 0
+    words = "the residual is not [N,4D,H/2,W/2]" if outputs == 24 else "a coarse residual needs a multiple of 8"
+    assert words in host.messages()
+    plugin.delete()
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -66,7 +66,32 @@ def test_the_general_kernel_gives_the_same_integers():
     np.testing.assert_array_equal(run_layer(case, call), run(case, call))
 
 
-STRICT = made("fp16", c=36, d=20, size=(5, 6), residual=True, sum_slope=0.25, n=2, dilation=2)
+COARSE = made("fp16", c=16, d=24, size=(6, 10), kernel=1, n=2, residual=True, coarse=True, sum_slope=0.0)
+"""A residual of half the size."""
+
+
+@pytest.mark.parametrize("types", TYPES)
+def test_a_coarse_residual_is_read_at_each_pixels_own_place(types):
+    case = made(types, c=16, d=24, size=(6, 10), kernel=1, n=2, residual=True, coarse=True, sum_slope=0.0)
+    check(case)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("(o_y // 2) * (width // 2)", "(o_y // 2) * width"),
+        ("+ o_x // 2", "+ o_x"),
+        ("o_y % 2 * 2 + o_x % 2", "o_x % 2 * 2 + o_y % 2"),
+        ("find_coarse(o_p, width, 4 * D, D)", "find_coarse(o_p, width, D, D)"),
+        ("(first_pixel // 4 * ", "(first_pixel * "),
+        ("b_out * sum_slope", "b_out"),
+    ],
+)
+def test_another_place_is_noticed(old, new, tmp_path):
+    require_refusal(COARSE, make_mutant(layer_kernel, old, new, tmp_path))
+
+
+STRICT = made("fp16", c=36, d=20, size=(5, 6), residual=True, n=2, dilation=2)
 """One whole block of channels and a rest that ends before its block does; padding on both sides."""
 BLOCKS = dataclasses.replace(STRICT, c=136, dilation=1, residual=False)
 """Two whole blocks and a rest, which has a loop of its own."""
@@ -76,7 +101,6 @@ MUTANTS = [
     ("mask=m_x, other=0", "mask=m_x, other=1"),
     ("b_x = tl.where(o_c[None, :] < C, b_x, 0)", "b_x = b_x"),
     ("m_x = m_q[:, None]", "m_x = m_q[:, None] | True"),
-    ("b_out * sum_slope", "b_out"),
     ("other=0) >> first_bit", "other=0) >> 1"),
     ("if PITCH != D:", "if False:"),
     ("if has_residual != 0:\n            b_out += tl.load", "if has_residual == 0:\n            b_out += tl.load"),
@@ -157,9 +181,13 @@ def test_a_window_that_reads_clean_pixels_takes_its_bits_from_where_it_is_told()
 @pytest.mark.parametrize(
     ("old", "new", "arguments"),
     [
-        ("& is_inside(o_p + shift, pixels)", "", (0, -1, 1)),
-        ("& is_inside(o_p + shift, pixels)", "& is_inside(o_p + 0 * shift, pixels)", (109, -1, 1)),
-        ("m_m = m_m & is_inside(o_p, pixels)", "m_m = m_m", (110, 0, 1)),
+        ("o_p < rows, 0b111_111_000", "o_p < rows, 0b111_111_001", (5, -1, 1)),
+        ("o_p < rows + dilation, 0b111_111_110", "o_p < rows, 0b111_111_110", (11, -1, 1)),
+        ("o_p < dilation, 0b111_110_000", "o_p < dilation, 0b111_111_000", (0, -1, 1)),
+        ("o_p >= pixels - dilation, 0b000_011_111", "o_p >= pixels, 0b000_011_111", (109, -1, 1)),
+        ("o_p >= pixels - rows - dilation", "o_p >= pixels - rows", (98, -1, 1)),
+        ("o_p >= pixels - rows, 0b000_111_111", "o_p >= pixels - rows, 0b100_111_111", (104, -1, 1)),
+        ("m_m = is_inside(o_p, pixels)", "m_m = o_m < count", (110, 0, 1)),
         ("tl.minimum(tl.load(p_count + i_n), pixels)", "tl.load(p_count + i_n)", (-1, -1, 200)),
     ],
 )
