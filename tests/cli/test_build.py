@@ -81,7 +81,7 @@ def test_library_and_engine_are_in_the_bundle_beside_their_key(spair, bundle, ho
     assert (report["target"], report["operators"]) == (host, operators)
     fixed = [kernel for kernel in plugins.report["kernels"] if not re.search(r"layer|neighbours", kernel["name"])]
     assert [kernel for kernel in report["kernels"] if not re.search(r"layer|neighbours", kernel["name"])] == fixed
-    graph = onnx.load(bundle / "graphs/fp32/model.onnx")
+    graph = onnx.load_from_string(engine_bundle.prepare_engine_graph(bundle / "graphs/fp32/model.onnx"))
     layers = {".".join(("convolve_layer", *layer.parts)) for layer in list_layers(graph)}
     own = {kernel["name"]: kernel for kernel in report["kernels"] if kernel["name"].startswith("convolve_layer")}
     assert own.keys() == layers, "the bundle's own layers have kernels of their sizes"
