@@ -189,7 +189,7 @@ def parse_with(library: Path, tmp_path: Path, order: str = "late") -> tuple[list
 
 def test_tensorrt_rtx_parses_with_plugins_after_it_was_opened(rtx, folder, tmp_path):  # noqa: F811
     (creators, parsed, errors, layers), messages = parse_with(folder / "libspair_plugins_autoload.so", tmp_path)
-    assert (len(creators), parsed, errors, layers) == (19, True, [], 3)
+    assert (len(creators), parsed, errors, layers) == (19, True, [], 4)
     assert "spair:" not in messages
 
 
