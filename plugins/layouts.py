@@ -27,6 +27,16 @@ def pitch_of(channels, element):
 
 
 @triton.jit
+def is_inside(o_p, pixels):
+    """Tell which numbers are pixels of an image.
+
+    Lists of active pixels may come from another operator, and TensorRT times operators on inputs of its own making: no
+    number that stands in a list may lead out of memory.
+    """
+    return o_p.to(tl.uint32, bitcast=True) < pixels.to(tl.uint32, bitcast=True)
+
+
+@triton.jit
 def locate(i_n, o_p, o_c, pixels, channels, pitch, LAYOUT: tl.constexpr):  # noqa: N803
     """Compute the 64-bit offsets of the elements (n, c, p).
 

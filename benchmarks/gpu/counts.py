@@ -22,8 +22,9 @@ import onnx
 
 from benchmarks.common.arguments import parse_names
 from benchmarks.common.measuring import print_progress, show_table, write_json
-from benchmarks.subjects.layers import make_engine_graph
 from spair.export.counts.traffic import count_bytes_between, count_compactions, list_launches
+from spair.export.engines.graph import rewrite_for_plugins
+from spair.export.graphs import export_graph, spair_graphs
 from spair.network import load_checkpoint
 from spair.plugins.compiler.cache import Cache
 from spair.plugins.compiler.kernels.compilation import Settings, compile_target
@@ -99,11 +100,15 @@ def count_network() -> dict[str, int]:
     """Count launches and bytes of the shipped network."""
     print_progress("exporting")
     with as_file(files("spair.network.weights") / "rain-tiny.safetensors") as shipped:
-        return count_graph(make_engine_graph(load_checkpoint(shipped).model))
+        return count_graph(export_graph(spair_graphs(load_checkpoint(shipped).model)["model"]))
 
 
 def count_graph(graph: onnx.ModelProto) -> dict[str, int]:
-    """Count launches and bytes of an engine's graph."""
+    """Count launches and bytes of an engine's graph.
+
+    The graph is rewritten in place, as for engines.
+    """
+    rewrite_for_plugins(graph)
     launches = list_launches(graph)
     return {
         "launches": len(launches),

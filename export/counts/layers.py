@@ -7,8 +7,8 @@ from onnx import TensorProto
 
 from ...plugins.compiler.kernels.variants import WINDOWS, Layer
 from ...plugins.cost import NumberType
-from ..operators.table import Operator
-from ..passes.graph import initializers_of, operator_of
+from ..operators.table import CHANNELS, Operator
+from ..passes.graph import attribute_of, initializers_of, operator_of
 
 FAMILY = "SparseConv2d"
 _KINDS: dict[int, NumberType] = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16", TensorProto.INT8: "int8"}
@@ -31,11 +31,16 @@ def list_layers(model: onnx.ModelProto) -> frozenset[Layer]:
 
 
 def _read_layer(node: onnx.NodeProto, operator: Operator, constants: dict[str, onnx.TensorProto]) -> Layer | None:
-    weight, bias = (constants.get(node.input[operator.position(name)]) for name in ("weight", "bias"))
-    if weight is None or bias is None or len(weight.dims) != 4 or weight.dims[2] not in WINDOWS:
+    packed = operator.has_input("packed")
+    weight = constants.get(node.input[operator.position("packed" if packed else "weight")])
+    bias = constants.get(node.input[operator.position("bias")])
+    if weight is None or bias is None or len(weight.dims) != 4 or len(bias.dims) != 1:
         return None
+    kernel, channels = weight.dims[2], weight.dims[1]
+    if packed:
+        kernel, (channels,) = weight.dims[0], attribute_of(node, CHANNELS)
     kinds = _KINDS.get(weight.data_type), _KINDS.get(bias.data_type)
-    if kinds[0] is None or kinds[1] is None:
+    if kinds[0] is None or kinds[1] is None or kernel not in WINDOWS:
         return None
     x: NumberType = "int8" if operator.type_of("x") == "int8" else kinds[1]
-    return Layer(x, kinds[0], kinds[1], weight.dims[2], weight.dims[1], weight.dims[0])
+    return Layer(x, kinds[0], kinds[1], kernel, channels, bias.dims[0], operator.has_input("coarse"))

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import onnx
 
+from ...plugins.compaction.cost import count_index
 from ...plugins.cost import Activity, Launch, NumberType
 from ...plugins.masked_modulation.cost import count_masked_modulation
 from ...plugins.sparse_conv2d.cost import count_sparse_conv2d
 from ...plugins.sparse_non_local.cost import count_sparse_non_local
 from ...runtime.errors import UserError
-from ..operators.table import Operator
+from ..operators.table import INDEX, Operator
 from ..passes.graph import attribute_of, operator_of
 from ..passes.unread import ATTRIBUTE
 
@@ -45,10 +46,13 @@ def _list_launches(node: onnx.NodeProto, operator: Operator) -> tuple[Launch, ..
     clear = bool(1 if attribute_of(node, ATTRIBUTE) is None else attribute_of(node, ATTRIBUTE))
     if operator.family == "MaskedModulation":
         return count_masked_modulation(1, 1, 1)
+    if operator.name == INDEX:
+        return count_index(_ONE)
+    listed = bool(operator.positions_of("list"))
     if operator.family == "SparseNonLocal":
-        return count_sparse_non_local(_ONE, [1], 1, 1, 1, clear_output=clear)
-    kind: NumberType = "int8" if operator.type_of("weight") == "int8" else "fp16"
-    return count_sparse_conv2d(_ONE, 1, 1, 1, kind=kind, clear_output=clear)
+        return count_sparse_non_local(_ONE, [1], 1, 1, 1, clear_output=clear, listed=listed)
+    kind: NumberType = "int8" if "int8" in {part.type for part in operator.inputs} else "fp16"
+    return count_sparse_conv2d(_ONE, 1, 1, 1, kind=kind, clear_output=clear, listed=listed)
 
 
 def count_bytes_between(model: onnx.ModelProto, width: int, height: int) -> int:

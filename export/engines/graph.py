@@ -8,6 +8,8 @@ from pathlib import Path
 
 import onnx
 
+from ..listed.epilogues import FuseEpilogues
+from ..listed.lists import ListActivePixels
 from ..operators.bodies import remove_function_bodies
 from ..passes.base import refusing
 from ..passes.pixels import Layout, TakePixels
@@ -20,8 +22,9 @@ from ..passes.unread import SkipUnreadPixels
 def prepare_engine_graph(path: Path, *, bodies: bool = True, pixels: bool = False, layout: Layout = "pixels") -> bytes:
     """Rewrite a bundle's graph for a builder with plugins.
 
-    Sums and quantizers are fused into sparse convolutions, and zeros that no node reads are not written. The result
-    computes the same values, with plugins and, through its function bodies, without them.
+    Sums and quantizers are fused into sparse convolutions, zeros that no node reads are not written, and the active
+    pixels of a mask are listed once. The result computes the same values, with plugins and, through its function
+    bodies, without them.
 
     Args:
         path: the ONNX file.
@@ -38,14 +41,25 @@ def prepare_engine_graph(path: Path, *, bodies: bool = True, pixels: bool = Fals
     """
     model = read_model(path)
     with refusing(f"prepare {path} for a builder of engines", "export the bundle again"):
-        FuseResiduals()(model)
-        QuantizeWhereRead()(model)
-        SkipUnreadPixels()(model)
+        rewrite_for_plugins(model)
         if pixels:
             TakePixels(layout)(model)
     if not bodies:
         remove_function_bodies(model)
     return model.SerializeToString(deterministic=True)
+
+
+def rewrite_for_plugins(model: onnx.ModelProto) -> None:
+    """Make a graph cheap for plugins, in place.
+
+    Raises:
+        PassError: a node is not as expected.
+    """
+    FuseResiduals()(model)
+    QuantizeWhereRead()(model)
+    SkipUnreadPixels()(model)
+    ListActivePixels()(model)
+    FuseEpilogues()(model)
 
 
 def match_tensors(model: onnx.ModelProto, patterns: Sequence[str]) -> dict[str, list[str]]:

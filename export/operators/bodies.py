@@ -18,6 +18,7 @@ The Python functions below are the source text of ONNX functions (opset 18). The
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import onnx
 from onnx import TensorProto, helper
@@ -26,6 +27,7 @@ from onnxscript import script
 from onnxscript.onnx_types import FLOAT, INT8
 from onnxscript.values import Opset
 
+from .listed import make_listed_bodies
 from .table import DOMAIN
 
 OPSET = 18
@@ -33,6 +35,7 @@ OPSET = 18
 IR_VERSION = 9
 """Version of the file format, as in ONNX 1.14. The graphs use nothing newer, and older readers refuse higher ones."""
 _spair = Opset(DOMAIN, 1)
+_BITS = helper.make_tensor("bits", TensorProto.FLOAT, [1, 1, 3, 3], [2.0**bit for bit in range(9)])
 _ZERO = helper.make_tensor("zero", TensorProto.INT8, [], [0])
 
 
@@ -190,9 +193,31 @@ def SparseNonLocal(  # noqa: D103, N802
     return op.Mul(op.Reshape(found, size), query_mask)
 
 
+@script(_spair, default_opset=op)
+def SparseIndex(mask: FLOAT):  # type: ignore[no-untyped-def]  # noqa: D103, N802
+    # Active pixels come first, in ascending order, the others behind them. Numbers are exact: sums of bits are < 2^18.
+    one = op.Constant(value_ints=[1])
+    active = op.Cast(op.Cast(mask, to=9), to=1)
+    listed = op.Cast(op.Reshape(active, op.Constant(value_ints=[0, -1])), to=7)  # [N,P]
+    seen = op.CumSum(listed, one)
+    total = op.ReduceSum(listed, one, keepdims=1)
+    pixel = op.Sub(op.CumSum(op.Add(listed, op.Sub(one, listed)), one), one)
+    place = op.Where(op.Cast(listed, to=9), op.Sub(seen, one), op.Sub(op.Add(total, pixel), seen))
+    order = op.ScatterElements(pixel, place, pixel, axis=1)
+    bits = op.Constant(value=_BITS)
+    inside = op.Conv(op.Add(active, op.Sub(op.Constant(value_float=1.0), active)), bits, pads=[1, 1, 1, 1])
+    words = op.Add(op.Conv(active, bits, pads=[1, 1, 1, 1]), op.Mul(inside, op.Constant(value_float=512.0)))
+    shape = op.Shape(mask)
+    index = op.Cast(op.Reshape(order, shape), to=6)
+    flat = op.Reshape(words, op.Constant(value_ints=[0, -1]))
+    taps = op.Cast(op.Reshape(op.GatherElements(flat, order, axis=1), shape), to=6)
+    count = op.Cast(op.Squeeze(total, one), to=6)
+    return index, taps, count
+
+
 # The six convolutions repeat lines. A body that called another would be one more function, and parsers confuse names
 # inside nested functions.
-BODIES = {
+BODIES: dict[str, Any] = {
     "SparseConv2d": SparseConv2d,
     "SparseConv2dInt8": SparseConv2dInt8,
     "SparseConv2dAdd": SparseConv2dAdd,
@@ -201,7 +226,9 @@ BODIES = {
     "SparseConv2dQuantizeAdd": SparseConv2dQuantizeAdd,
     "MaskedModulation": MaskedModulation,
     "SparseNonLocal": SparseNonLocal,
+    "SparseIndex": SparseIndex,
 }
+BODIES |= make_listed_bodies({name: body.to_function_proto() for name, body in BODIES.items()})
 """Body of each operator of the table, by name."""
 
 

@@ -7,17 +7,18 @@ is in `bodies`, and its reference and plugin are in the folder `plugins/`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
 DOMAIN = "spair"
 """ONNX domain of the operators."""
 
-ElementType = Literal["float", "float32", "int8"]
+ElementType = Literal["float", "float32", "int8", "int32"]
 """Type of a tensor's values. "float" is FP32 or FP16: all inputs of one node that have it share one type."""
-Role = Literal["feature", "mask", "weight"]
-"""Purpose of an input. Weights, biases and scales are constants of the graph, and all three are called "weight"."""
+Role = Literal["feature", "mask", "weight", "list"]
+"""Purpose of an input. Weights, biases and scales are constants of the graph, and all three are called "weight"; a
+"list" is an output of SparseIndex."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,10 @@ class Operator:
     """Name of the form that adds a residual, its last input, before the output is masked."""
     quantizing_form: str | None = None
     """Name of the form that takes `x` as a float and quantizes it with `x_scale`, instead of an INT8 `x`."""
+    listed_form: str | None = None
+    """Name of the form that takes the list of active pixels, packed weights and multiplied scales."""
+    coarse_form: str | None = None
+    """Name of the form whose residual is one of half the size, `coarse`, with its four positions in the channels."""
     in_bundles: bool = True
     """Whether graphs of a bundle use it; the other forms are made when an engine is built."""
     full_precision: bool = False
@@ -81,8 +86,13 @@ class Operator:
         return tuple(place for place, part in enumerate(self.inputs) if part.role == role)
 
 
+CHANNELS = "channels"
+"""Attribute of convolutions that take packed weights: channels of x, fewer than the weights have with their padding."""
+INDEX = "SparseIndex"
+"""Name of the operator that lists active pixels."""
 _MASK = Input("mask", role="mask")
-_RESIDUAL = Input("residual")
+_INDEX, _TAPS, _COUNT = (Input(name, "int32", "list") for name in ("index", "taps", "count"))
+_RESIDUAL, _COARSE = Input("residual"), Input("coarse")
 _FLOAT = (Input("x"), _MASK, Input("weight", role="weight"), Input("bias", role="weight"))
 _QUANTIZE = (
     Input("x"),
@@ -102,17 +112,42 @@ _ATTENTION = (
 )
 
 
-def _convolution(name: str, inputs: tuple[Input, ...], **facts: Any) -> Operator:
+_ATTRIBUTES = ("pads", "negative_slope", "clean_input")
+_LISTED = "Listed"
+"""End of the names of listed forms."""
+_UP = "Up"
+"""Part of the names of forms with a coarse residual, behind "Add"."""
+_PACKED = {"weight": "packed", "weight_scale": "scale"}
+"""Names of inputs that listed forms get in another form."""
+
+
+def _convolution(name: str, inputs: tuple[Input, ...], attributes: tuple[str, ...] = (), **facts: Any) -> Operator:
     """Make the record of a form of SparseConv2d."""
+    listed = name.endswith(_LISTED)
     return Operator(
         name,
         inputs,
-        attributes=("pads", "negative_slope", "clean_input"),
+        attributes=(*_ATTRIBUTES, *attributes),
         family="SparseConv2d",
         mask="mask",
         active_inputs=("x", "residual") if _RESIDUAL in inputs else ("x",),
+        listed_form=None if listed else name + _LISTED,
+        coarse_form=name.replace("Add", "Add" + _UP) if listed and _RESIDUAL in inputs else None,
         **facts,
     )
+
+
+def _list_convolution(name: str, inputs: tuple[Input, ...]) -> Operator:
+    """Make the record of a form that takes a list.
+
+    Args:
+        name: name of the form without it.
+        inputs: inputs of that form; a residual comes last.
+    """
+    last = tuple(part for part in inputs if part in (_RESIDUAL, _COARSE))
+    own = tuple(replace(part, name=_PACKED.get(part.name, part.name)) for part in inputs if part not in last)
+    slopes = ("sum_slope",) if last else ()
+    return _convolution(name + _LISTED, (*own, _INDEX, _TAPS, _COUNT, *last), slopes, in_bundles=False)
 
 
 OPERATORS = (
@@ -126,6 +161,20 @@ OPERATORS = (
         "SparseConv2dInt8Add", (*_INT8, _RESIDUAL), quantizing_form="SparseConv2dQuantizeAdd", in_bundles=False
     ),
     _convolution("SparseConv2dQuantizeAdd", (*_QUANTIZE, _RESIDUAL), in_bundles=False),
+    *(
+        _list_convolution("SparseConv2d" + name, inputs)
+        for name, inputs in (
+            ("", _FLOAT),
+            ("Int8", _INT8),
+            ("Quantize", _QUANTIZE),
+            ("Add", (*_FLOAT, _RESIDUAL)),
+            ("Int8Add", (*_INT8, _RESIDUAL)),
+            ("QuantizeAdd", (*_QUANTIZE, _RESIDUAL)),
+            ("AddUp", (*_FLOAT, _COARSE)),
+            ("Int8AddUp", (*_INT8, _COARSE)),
+            ("QuantizeAddUp", (*_QUANTIZE, _COARSE)),
+        )
+    ),
     Operator(
         "MaskedModulation", (Input("x"), _MASK), attributes=("eps",), family="MaskedModulation", full_precision=True
     ),
@@ -136,8 +185,20 @@ OPERATORS = (
         family="SparseNonLocal",
         mask="query_mask",
         active_inputs=("query",),
+        listed_form="SparseNonLocalListed",
         full_precision=True,
     ),
+    Operator(
+        "SparseNonLocalListed",
+        (*_ATTENTION, _INDEX, _COUNT),
+        attributes=("scale",),
+        family="SparseNonLocal",
+        mask="query_mask",
+        active_inputs=("query",),
+        in_bundles=False,
+        full_precision=True,
+    ),
+    Operator(INDEX, (_MASK,), attributes=(), family=INDEX, in_bundles=False),
 )
 """All operators and forms, in the order of their families."""
 

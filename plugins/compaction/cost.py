@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..cost import COUNT_BYTES, INDEX_BYTES, NUMBER_BYTES, Activity, Launch, NumberType
 
 
@@ -16,3 +18,13 @@ def count_compaction(activity: Activity, mask_kind: NumberType = "fp16") -> tupl
         Launch("clear", written=counts),
         Launch("compact_mask", counts + activity.batch * activity.pixels * NUMBER_BYTES[mask_kind], written),
     )
+
+
+def count_index(activity: Activity, mask_kind: NumberType = "fp16") -> tuple[Launch, ...]:
+    """Count the launches of one call of `SparseIndex`.
+
+    The counters are cleared, the mask is read once, and an index and a word of taps are written for each active pixel.
+    """
+    clear, compact = count_compaction(activity, mask_kind)
+    taps = sum(activity.active) * INDEX_BYTES
+    return clear, replace(compact, name="compact_neighbours", written=compact.written + taps)

@@ -55,7 +55,8 @@ def compact_neighbours(
         p_mask: as for `compact_mask`, as are the index and the count.
         p_index: i32 [N, pixels].
         p_taps: i32 [N, pixels], beside each entry of the index one word: bit `row * K + column` says that the tap lies
-            inside the picture and may be read, its pixel being active or `clean_input` not 0.
+            inside the picture and may be read, its pixel being active or `clean_input` not 0. Where K is 3, bit 9 and
+            those that follow say that it lies inside, whether its pixel is active or not.
         p_count: i32 [N], zero before the launch.
         height: height of an image in pixels.
         width: width of an image in pixels.
@@ -86,6 +87,8 @@ def compact_neighbours(
             m_q = active & (o_qy >= 0) & (o_qy < height) & (o_qx >= 0) & (o_qx < width)
             b_read = tl.load(p_mask + o_qy * width + o_qx, mask=m_q, other=0)  # [BLOCK]
             b_taps |= (m_q & (b_read + clean_input != 0)).to(tl.int32) << tap
+            if K == 3:
+                b_taps |= m_q.to(tl.int32) << (tap + 9)
         first = tl.atomic_add(p_count, number)
         before = tl.cumsum(active.to(tl.int32), 0) - active.to(tl.int32)
         tl.store(p_index + first + before, o_p, mask=active)

@@ -4,6 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
+INDEXED = 3
+"""Side of the window in taps that an index lists."""
+
+
+def sparse_index(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """List active pixels and their readable taps as arrays.
+
+    Kernels write the first `count[n]` entries of each image alone, in another order.
+
+    Args:
+        mask: float [N,1,H,W]; a pixel is active where it is not 0.
+
+    Returns:
+        index int32 [N,1,H,W], the pixels of `compact_mask`; taps int32 [N,1,H,W], for each of them the word of
+        `list_taps` for a window of 3 x 3; count int32 [N], the number of entries. Other entries are 0.
+    """
+    index, taps = np.zeros(mask.shape, np.int32), np.zeros(mask.shape, np.int32)
+    pixels, words = compact_mask(mask), list_taps(mask, INDEXED)
+    for n, listed in enumerate(pixels):
+        index[n].flat[: len(listed)], taps[n].flat[: len(listed)] = listed, words[n]
+    return index, taps, np.array([len(listed) for listed in pixels], np.int32)
+
 
 def compact_mask(mask: np.ndarray) -> list[list[int]]:
     """List the active pixels of every image in ascending order.
@@ -33,7 +55,7 @@ def list_taps(mask: np.ndarray, kernel: int, dilation: int = 1, *, clean_input: 
 
     Returns:
         for each image one word for each active pixel, whose bit `row * kernel + column` says that this tap lies inside
-        the picture and may be read.
+        the picture and may be read. For windows of 3 x 3 the bits from 9 on say that it lies inside, whatever its mask.
     """
     width = mask.shape[3]
     reach = range(-(kernel // 2) * dilation, kernel // 2 * dilation + 1, dilation)
@@ -42,6 +64,9 @@ def list_taps(mask: np.ndarray, kernel: int, dilation: int = 1, *, clean_input: 
     for image, active in zip(mask, compact_mask(mask), strict=True):
         places = [divmod(pixel, width) for pixel in active]
         read = [[_is_read(image[0], y + down, x + right, clean_input) for down, right in shifts] for y, x in places]
+        if kernel == INDEXED:
+            inside = [[_is_read(image[0], y + down, x + right, True) for down, right in shifts] for y, x in places]
+            read = [bits + more for bits, more in zip(read, inside, strict=True)]
         words.append([sum(1 << bit for bit, readable in enumerate(bits) if readable) for bits in read])
     return words
 

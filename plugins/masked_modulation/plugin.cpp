@@ -31,7 +31,7 @@ protected:
     Plugin* copy() const override { return new MaskedModulation(*this); }
     int32_t input_count() const override { return 2; }
     DataType output_type(const DataType* in) const override { return in[kX]; }
-    const IDimensionExpr* output_channels(const DimsExprs* in) const override { return in[kX].d[1]; }
+    void output_shapes(const DimsExprs* in, DimsExprs* out) const override { out[0] = in[kX]; }
 
     bool supports(int32_t position, const Tensors& tensors) const override {
         const PluginTensorDesc& tensor = tensors[static_cast<size_t>(position)];
@@ -70,7 +70,7 @@ protected:
         }
     }
 
-    void run(const Tensors& tensors, void const* const* inputs, void* output, char* workspace,
+    void run(const Tensors& tensors, void const* const* inputs, void* const* outputs, char* workspace,
              CUstream stream) const override {
         const Size x = size_of(tensors[kX].dims);
         const int32_t blocks = divide_up(x.pixels(), measure_.tile(0));
@@ -84,7 +84,7 @@ protected:
         launch(merge_, {static_cast<unsigned>(x.channels), batch, 1}, stream, {partial, affine, blocks, x.channels, eps_});
         const unsigned pixel_blocks = static_cast<unsigned>(divide_up(x.pixels(), apply_.tile(0)));
         launch(apply_, {pixel_blocks, channel_blocks(x, apply_), batch}, stream,
-               {inputs[kX], inputs[kMask], affine, output, x.pixels(), x.channels, x_pitch, out_pitch});
+               {inputs[kX], inputs[kMask], affine, outputs[0], x.pixels(), x.channels, x_pitch, out_pitch});
     }
 
     void describe(std::vector<PluginField>& fields) const override {
@@ -110,9 +110,9 @@ private:
 
 }  // namespace
 
-IPluginCreatorInterface* masked_modulation_creator() {
+Creators masked_modulation_creators() {
     static Creator<MaskedModulation> creator("MaskedModulation");
-    return &creator;
+    return {&creator};
 }
 
 }  // namespace spair

@@ -30,28 +30,35 @@ Kernel load_compaction(nvinfer1::DataType mask) { return load_kernel("compact_ma
 
 ActivePixels find_active_pixels(const Kernel& kernel, const void* mask, const Size& size, char* workspace,
                                 CUstream stream) {
-    ActivePixels active{};
-    active.count = reinterpret_cast<int32_t*>(workspace);
-    active.index = reinterpret_cast<int32_t*>(workspace + count_bytes(size));
-    clear(active.count, static_cast<size_t>(size.batch) * sizeof(int32_t), stream);
+    int32_t* count = reinterpret_cast<int32_t*>(workspace);
+    int32_t* index = reinterpret_cast<int32_t*>(workspace + count_bytes(size));
+    clear(count, static_cast<size_t>(size.batch) * sizeof(int32_t), stream);
     const unsigned blocks = static_cast<unsigned>(divide_up(size.pixels(), kernel.tile(0)));
-    launch(kernel, {blocks, static_cast<unsigned>(size.batch), 1}, stream,
-           {mask, active.index, active.count, size.pixels()});
-    return active;
+    launch(kernel, {blocks, static_cast<unsigned>(size.batch), 1}, stream, {mask, index, count, size.pixels()});
+    return {index, nullptr, count};
+}
+
+void list_neighbours(const Kernel& kernel, const void* mask, const Size& size, const Window& window, int32_t* index,
+                     int32_t* taps, int32_t* count, CUstream stream) {
+    clear(count, static_cast<size_t>(size.batch) * sizeof(int32_t), stream);
+    const int32_t strips = divide_up(size.height, kStripRows) * divide_up(size.width, kernel.tile(0) / kStripRows);
+    launch(kernel, {static_cast<unsigned>(strips), static_cast<unsigned>(size.batch), 1}, stream,
+           {mask, index, taps, count, size.height, size.width, window.dilation, window.clean_input ? 1 : 0});
 }
 
 ActivePixels find_neighbours(const Kernel& kernel, const void* mask, const Size& size, const Window& window,
                              char* workspace, CUstream stream) {
-    ActivePixels active{};
-    active.count = reinterpret_cast<int32_t*>(workspace);
-    active.index = reinterpret_cast<int32_t*>(workspace + count_bytes(size));
-    active.taps = reinterpret_cast<int32_t*>(workspace + count_bytes(size) + list_bytes(size));
-    clear(active.count, static_cast<size_t>(size.batch) * sizeof(int32_t), stream);
-    const int32_t strips = divide_up(size.height, kStripRows) * divide_up(size.width, kernel.tile(0) / kStripRows);
-    launch(kernel, {static_cast<unsigned>(strips), static_cast<unsigned>(size.batch), 1}, stream,
-           {mask, active.index, active.taps, active.count, size.height, size.width, window.dilation,
-            window.clean_input ? 1 : 0});
-    return active;
+    int32_t* count = reinterpret_cast<int32_t*>(workspace);
+    int32_t* index = reinterpret_cast<int32_t*>(workspace + count_bytes(size));
+    int32_t* taps = reinterpret_cast<int32_t*>(workspace + count_bytes(size) + list_bytes(size));
+    list_neighbours(kernel, mask, size, window, index, taps, count, stream);
+    return {index, taps, count};
+}
+
+bool is_list_of(const Size& mask, const nvinfer1::Dims& index, const nvinfer1::Dims& count) {
+    const Size size = size_of(index);
+    return size.batch == mask.batch && size.channels == 1 && size.height == mask.height && size.width == mask.width &&
+           count.nbDims == 1 && count.d[0] == mask.batch;
 }
 
 unsigned blocks_for(int32_t pixels, int32_t tile, int32_t processors) {

@@ -2,17 +2,17 @@
 #pragma once
 #include "NvInferRuntime.h"
 
+#include <vector>
+
 #include "fields.h"
 
 namespace spair {
 
-nvinfer1::IPluginCreatorInterface* sparse_conv2d_creator();
-nvinfer1::IPluginCreatorInterface* sparse_conv2d_add_creator();
-nvinfer1::IPluginCreatorInterface* sparse_conv2d_int8_creator();
-nvinfer1::IPluginCreatorInterface* sparse_conv2d_int8_add_creator();
-nvinfer1::IPluginCreatorInterface* sparse_conv2d_quantize_creator();
-nvinfer1::IPluginCreatorInterface* sparse_conv2d_quantize_add_creator();
-nvinfer1::IPluginCreatorInterface* sparse_non_local_creator();
-nvinfer1::IPluginCreatorInterface* masked_modulation_creator();
+using Creators = std::vector<nvinfer1::IPluginCreatorInterface*>;
+
+Creators sparse_index_creators();
+Creators sparse_conv2d_creators();
+Creators sparse_non_local_creators();
+Creators masked_modulation_creators();
 
 }  // namespace spair

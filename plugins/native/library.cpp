@@ -10,14 +10,16 @@
 #define SPAIR_EXPORT extern "C" __attribute__((visibility("default")))
 
 SPAIR_EXPORT nvinfer1::IPluginCreatorInterface* const* getCreators(int32_t& count) {
-    static nvinfer1::IPluginCreatorInterface* creators[] = {
-        spair::sparse_conv2d_creator(),          spair::sparse_conv2d_add_creator(),
-        spair::sparse_conv2d_int8_creator(),     spair::sparse_conv2d_int8_add_creator(),
-        spair::sparse_conv2d_quantize_creator(), spair::sparse_conv2d_quantize_add_creator(),
-        spair::sparse_non_local_creator(),       spair::masked_modulation_creator(),
-    };
-    count = sizeof creators / sizeof creators[0];
-    return creators;
+    static const spair::Creators creators = [] {
+        spair::Creators all;
+        for (const auto& some : {spair::sparse_index_creators(), spair::sparse_conv2d_creators(),
+                                 spair::sparse_non_local_creators(), spair::masked_modulation_creators()}) {
+            all.insert(all.end(), some.begin(), some.end());
+        }
+        return all;
+    }();
+    count = static_cast<int32_t>(creators.size());
+    return creators.data();
 }
 
 SPAIR_EXPORT void setLoggerFinder(void* finder) { spair::set_logger_finder(finder); }

@@ -1,5 +1,6 @@
 #include "plugin.h"
 
+#include <algorithm>
 #include <limits>
 #include <stdexcept>
 
@@ -37,13 +38,6 @@ std::vector<int32_t> kinds_of(const Tensors& tensors) {
         kinds.insert(kinds.end(), {static_cast<int32_t>(tensor.type), static_cast<int32_t>(tensor.format), channels});
     }
     return kinds;
-}
-
-void require_inputs(int32_t expected, int32_t inputs, int32_t outputs) {
-    if (inputs != expected || outputs != 1) {
-        throw std::runtime_error("the node has " + std::to_string(inputs) + " inputs and " + std::to_string(outputs) +
-                                 " outputs, expected " + std::to_string(expected) + " and 1");
-    }
 }
 
 // Returns the result of `call`. On an exception it logs a sentence and returns `failed`: none may reach TensorRT.
@@ -89,7 +83,7 @@ IPluginV3* Plugin::clone() noexcept {
 int32_t Plugin::configurePlugin(DynamicPluginTensorDesc const* in, int32_t inputs, DynamicPluginTensorDesc const* out,
                                 int32_t outputs) noexcept {
     return guarded(name_, kFailed, [&] {
-        require_inputs(input_count(), inputs, outputs);
+        require_counts(inputs, outputs);
         const Tensors tensors = largest(in, inputs, out, outputs);
         workspace_bytes(tensors);  // throws where the largest shapes have too many pixels: the build fails here
         kinds_ = kinds_of(tensors);
@@ -99,8 +93,8 @@ int32_t Plugin::configurePlugin(DynamicPluginTensorDesc const* in, int32_t input
 
 int32_t Plugin::getOutputDataTypes(DataType* out, int32_t outputs, DataType const* in, int32_t inputs) const noexcept {
     return guarded(name_, kFailed, [&] {
-        require_inputs(input_count(), inputs, outputs);
-        out[0] = output_type(in);
+        require_counts(inputs, outputs);
+        std::fill(out, out + outputs, output_type(in));
         return kOk;
     });
 }
@@ -108,13 +102,12 @@ int32_t Plugin::getOutputDataTypes(DataType* out, int32_t outputs, DataType cons
 int32_t Plugin::getOutputShapes(DimsExprs const* in, int32_t inputs, DimsExprs const*, int32_t, DimsExprs* out,
                                 int32_t outputs, IExprBuilder&) noexcept {
     return guarded(name_, kFailed, [&] {
-        require_inputs(input_count(), inputs, outputs);
+        require_counts(inputs, outputs);
         if (in[0].nbDims != 4) {
             throw std::runtime_error("the first input has " + std::to_string(in[0].nbDims) +
                                      " dimensions, expected [N,C,H,W]");
         }
-        out[0] = in[0];
-        out[0].d[1] = output_channels(in);
+        output_shapes(in, out);
         return kOk;
     });
 }
@@ -122,7 +115,7 @@ int32_t Plugin::getOutputShapes(DimsExprs const* in, int32_t inputs, DimsExprs c
 bool Plugin::supportsFormatCombination(int32_t position, DynamicPluginTensorDesc const* all, int32_t inputs,
                                        int32_t outputs) noexcept {
     return guarded(name_, false, [&] {
-        require_inputs(input_count(), inputs, outputs);
+        require_counts(inputs, outputs);
         Tensors tensors;
         for (int32_t i = 0; i <= position; ++i) {
             tensors.push_back(all[i].desc);
@@ -148,7 +141,7 @@ char const* Plugin::getTimingCacheID() noexcept {
 int32_t Plugin::onShapeChange(PluginTensorDesc const* in, int32_t inputs, PluginTensorDesc const* out,
                               int32_t outputs) noexcept {
     return guarded(name_, kFailed, [&] {
-        require_inputs(input_count(), inputs, outputs);
+        require_counts(inputs, outputs);
         const Tensors tensors = join(in, inputs, out, outputs);
         check(tensors);
         prepare(tensors);
@@ -159,12 +152,12 @@ int32_t Plugin::onShapeChange(PluginTensorDesc const* in, int32_t inputs, Plugin
 int32_t Plugin::enqueue(PluginTensorDesc const* in, PluginTensorDesc const* out, void const* const* inputs,
                         void* const* outputs, void* workspace, cudaStream_t stream) noexcept {
     return guarded(name_, kFailed, [&] {
-        const Tensors tensors = join(in, input_count(), out, 1);
-        if (is_empty(tensors.back().dims)) {
+        const Tensors tensors = join(in, input_count(), out, output_count());
+        if (is_empty(out[0].dims)) {
             return kOk;  // grids of no blocks are errors, and addresses may be null
         }
         prepare(tensors);
-        run(tensors, inputs, outputs[0], static_cast<char*>(workspace), reinterpret_cast<CUstream>(stream));
+        run(tensors, inputs, outputs, static_cast<char*>(workspace), reinterpret_cast<CUstream>(stream));
         return kOk;
     });
 }
@@ -210,8 +203,16 @@ Tensors Plugin::built_for() const {
         tensor.dims.d[1] = kinds_[i + 2];
         tensors.push_back(tensor);
     }
-    require_inputs(input_count(), static_cast<int32_t>(tensors.size()) - 1, 1);
+    require_counts(static_cast<int32_t>(tensors.size()) - output_count(), output_count());
     return tensors;
+}
+
+void Plugin::require_counts(int32_t inputs, int32_t outputs) const {
+    if (inputs != input_count() || outputs != output_count()) {
+        throw std::runtime_error("the node has " + std::to_string(inputs) + " inputs and " + std::to_string(outputs) +
+                                 " outputs, expected " + std::to_string(input_count()) + " and " +
+                                 std::to_string(output_count()));
+    }
 }
 
 void Plugin::prepare(const Tensors& tensors) {

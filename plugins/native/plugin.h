@@ -18,11 +18,11 @@ namespace spair {
 constexpr const char* kNamespace = "spair";
 constexpr const char* kPluginVersion = "1";
 
-// Descriptions of a call's tensors: inputs, then the output.
+// Descriptions of a call's tensors: inputs, then outputs.
 using Tensors = std::vector<nvinfer1::PluginTensorDesc>;
 
-// Operator with one output. Operators define the protected functions, which throw. TensorRT calls the public ones,
-// which catch, log one sentence, and return failure.
+// Operator, most of which have one output. Operators define the protected functions, which throw. TensorRT calls the
+// public ones, which catch, log one sentence, and return failure.
 //
 // TensorRT owns all tensors and the workspace. A plugin owns nothing on the device: kernels belong to the library, one
 // set per CUDA context, and are loaded by attachToContext or onShapeChange, so that enqueue only launches.
@@ -41,7 +41,7 @@ public:
     nvinfer1::AsciiChar const* getPluginVersion() const noexcept final { return kPluginVersion; }
     nvinfer1::AsciiChar const* getPluginNamespace() const noexcept final { return kNamespace; }
 
-    int32_t getNbOutputs() const noexcept final { return 1; }
+    int32_t getNbOutputs() const noexcept final { return output_count(); }
     int32_t configurePlugin(nvinfer1::DynamicPluginTensorDesc const* in, int32_t inputs,
                             nvinfer1::DynamicPluginTensorDesc const* out, int32_t outputs) noexcept final;
     int32_t getOutputDataTypes(nvinfer1::DataType* out, int32_t outputs, nvinfer1::DataType const* in,
@@ -70,10 +70,12 @@ protected:
     virtual Plugin* copy() const = 0;
     // Returns the number of inputs that the operator takes.
     virtual int32_t input_count() const = 0;
-    // Returns the type of the output for these types of the inputs.
+    // Returns the number of outputs.
+    virtual int32_t output_count() const { return 1; }
+    // Returns the type of all outputs for these types of the inputs.
     virtual nvinfer1::DataType output_type(const nvinfer1::DataType* in) const = 0;
-    // Returns the number of channels of the output, whose other dimensions equal the first input's.
-    virtual const nvinfer1::IDimensionExpr* output_channels(const nvinfer1::DimsExprs* in) const = 0;
+    // Sets the shapes of the outputs, given that the first input is [N,C,H,W].
+    virtual void output_shapes(const nvinfer1::DimsExprs* in, nvinfer1::DimsExprs* out) const = 0;
     // Tells whether the tensor at `position` may have its type and format, given the tensors before it.
     virtual bool supports(int32_t position, const Tensors& tensors) const = 0;
     // Throws a sentence unless the shapes fit together and the kernels exist for them.
@@ -83,7 +85,7 @@ protected:
     // Loads the kernels for these types, formats and channels; batch, height and width may be unknown (-1).
     virtual void load(const Tensors& tensors) = 0;
     // Launches the operator.
-    virtual void run(const Tensors& tensors, void const* const* inputs, void* output, char* workspace,
+    virtual void run(const Tensors& tensors, void const* const* inputs, void* const* outputs, char* workspace,
                      CUstream stream) const = 0;
     // Adds the attributes as fields whose data lives in this plugin.
     virtual void describe(std::vector<nvinfer1::PluginField>& fields) const = 0;
@@ -92,6 +94,7 @@ protected:
 
 private:
     Tensors built_for() const;
+    void require_counts(int32_t inputs, int32_t outputs) const;
     void prepare(const Tensors& tensors);
 
     std::string name_;

@@ -43,6 +43,7 @@ def count_sparse_conv2d(
     clean_input: bool = False,
     residual: bool = False,
     clear_output: bool = True,
+    listed: bool = False,
     tile: tuple[int, int, int] = (64, 64, 32),
 ) -> tuple[Launch, ...]:
     """Count the launches of `SparseConv2d` or of its forms.
@@ -59,6 +60,7 @@ def count_sparse_conv2d(
         clean_input: whether clean neighbours are read, see README.md of the operator.
         residual: whether a residual is added.
         clear_output: whether clean pixels of the output become zero.
+        listed: whether the list of active pixels, packed weights and multiplied scales are given.
         tile: pixels, output channels and input channels of a step.
     """
     of_x = x_kind or kind
@@ -67,10 +69,8 @@ def count_sparse_conv2d(
     columns, stored = round_up(outputs, PACKED_STEP), pad_channels(outputs, layouts[1], of_out)
     packed = taps * (round_up(channels, 32) if kind == "int8" else channels) * columns * size
     active, images = sum(activity.active), activity.batch
-    launches = [Launch("pack_weight", outputs * channels * taps * size, packed)]
-    if kind == "int8":
-        launches.append(Launch("combine_scales", (outputs + 1) * SCALE_BYTES, outputs * SCALE_BYTES))
-    launches += count_compaction(activity, of_out)
+    weights = (outputs * channels * taps * size, packed)
+    launches = [] if listed else _count_preparation(activity, weights, outputs, kind, of_out)
     if clear_output:
         launches.append(Launch("clear", written=images * activity.pixels * stored * out_size))
     read = images * COUNT_BYTES + active * INDEX_BYTES + sum(activity.neighbours) * out_size
@@ -84,6 +84,19 @@ def count_sparse_conv2d(
     products = taps * _count_products(activity, channels, outputs, REST_STEP[kind], tile)
     launches.append(Launch("sparse_conv2d", read, active * stored * out_size, products, kind))
     return tuple(launches)
+
+
+def _count_preparation(
+    activity: Activity, weights: tuple[int, int], outputs: int, kind: NumberType, mask: NumberType
+) -> list[Launch]:
+    """Count what comes before a convolution without a list.
+
+    `weights` are the bytes of the weights and of the packed ones.
+    """
+    launches = [Launch("pack_weight", *weights)]
+    if kind == "int8":
+        launches.append(Launch("combine_scales", (outputs + 1) * SCALE_BYTES, outputs * SCALE_BYTES))
+    return [*launches, *count_compaction(activity, mask)]
 
 
 def _count_products(activity: Activity, channels: int, outputs: int, rest_step: int, tile: tuple[int, int, int]) -> int:

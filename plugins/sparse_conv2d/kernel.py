@@ -8,7 +8,7 @@ marked `gpu` ran them on one GPU, an H100 (docs/results/gpu.md).
 import triton
 import triton.language as tl
 
-from ..layouts import load_channels, locate, store_channels
+from ..layouts import is_inside, load_channels, locate, store_channels
 
 
 @triton.jit
@@ -171,11 +171,13 @@ def sparse_conv2d(
     packed_outputs,
     x_pitch,
     out_pitch,
+    residual_pitch,
     kernel,
     dilation,
     clean_input,
     has_residual,
     slope,
+    sum_slope,
     IN: tl.constexpr,  # noqa: N803
     OUT: tl.constexpr,  # noqa: N803
     BM: tl.constexpr,  # noqa: N803
@@ -189,7 +191,8 @@ def sparse_conv2d(
     Args:
         p_x: fp32, fp16 or int8, layout IN.
         p_mask: fp32 or fp16 [N, pixels].
-        p_index: i32 [N, pixels] that `compact_mask` wrote.
+        p_index: i32 [N, pixels] that `compact_mask` wrote. Whatever the list holds, nothing outside of the arrays is
+            read or written.
         p_count: i32 [N] that `compact_mask` wrote.
         p_packed: weights that `pack_weight` wrote, in the type of x; or int8 where x is fp32 or fp16 and becomes int8
             as it is gathered.
@@ -205,11 +208,14 @@ def sparse_conv2d(
         packed_outputs: columns of the packed weight, a multiple of 16.
         x_pitch: pitch of x, see `layouts`.
         out_pitch: pitch of the output.
+        residual_pitch: pitch of the residual.
         kernel: k, odd.
         dilation: distance of taps in pixels.
         clean_input: 1 where neighbours are read whatever their mask, else 0.
-        has_residual: not 0 where the residual is added after the activation.
+        has_residual: not 0 where the residual is added after the activation; 2 where it is [N,4D,height/2,width/2] and
+            has D channels, a multiple of 8, for each of the four pixels that its pixels cover.
         slope: slope of the activation below zero.
+        sum_slope: slope below zero of the activation after the residual was added.
         BM: pixels of a tile, a power of two from 16.
         BN: output channels of a tile, a power of two from 16.
         BK: input channels of a step, a power of two from 16 (32 with int8).
@@ -218,7 +224,7 @@ def sparse_conv2d(
     pixels = height * width
     p_mask += i_n.to(tl.int64) * pixels
     p_index += i_n.to(tl.int64) * pixels
-    count = tl.load(p_count + i_n)
+    count = tl.minimum(tl.load(p_count + i_n), pixels)
     o_d = i_d * BN + tl.arange(0, BN)
     integer: tl.constexpr = p_packed.dtype.element_ty == tl.int8
     total: tl.constexpr = tl.int32 if integer else tl.float32
@@ -229,6 +235,7 @@ def sparse_conv2d(
         o_m = i_m * BM + tl.arange(0, BM)
         m_m = o_m < count
         o_p = tl.load(p_index + o_m, mask=m_m, other=0)  # [BM]
+        m_m = m_m & is_inside(o_p, pixels)
         o_y = o_p // width
         o_x = o_p - o_y * width
         b_acc = tl.zeros((BM, BN), total)
@@ -246,8 +253,14 @@ def sparse_conv2d(
             b_out *= tl.load(p_scale + o_d, mask=o_d < outputs, other=0)[None, :]  # [BN]
         b_out += tl.load(p_bias + o_d, mask=o_d < outputs, other=0).to(tl.float32)[None, :]  # [BN]
         b_out = tl.where(b_out < 0, b_out * slope, b_out)
-        offsets = locate(i_n, o_p[:, None], o_d[None, :], pixels, outputs, out_pitch, OUT)
         if has_residual != 0:
+            parts = tl.where(has_residual == 2, 4, 1)  # pixels of the output for one of the residual
+            o_r = tl.where(has_residual == 2, (o_y // 2) * (width // 2) + o_x // 2, o_p)
+            o_first = tl.where(has_residual == 2, (o_y % 2 * 2 + o_x % 2) * outputs, 0)
+            o_c = o_first[:, None] + o_d[None, :]
+            offsets = locate(i_n, o_r[:, None], o_c, pixels // parts, parts * outputs, residual_pitch, OUT)
             b_residual = load_channels(p_residual, offsets, m_m[:, None], o_d[None, :], outputs, out_pitch, OUT)
             b_out += b_residual.to(tl.float32)  # [BM, BN]
+            b_out = tl.where(b_out < 0, b_out * sum_slope, b_out)
+        offsets = locate(i_n, o_p[:, None], o_d[None, :], pixels, outputs, out_pitch, OUT)
         store_channels(p_out, offsets, b_out, m_m[:, None], o_d[None, :], outputs, out_pitch, OUT)

@@ -8,7 +8,7 @@ Triton's interpreter, compile it ahead of time and count its instructions; no GP
 import triton
 import triton.language as tl
 
-from ..layouts import pitch_of
+from ..layouts import is_inside, pitch_of
 from .kernel import quantize
 
 
@@ -70,6 +70,41 @@ def multiply_block(
 
 
 @triton.jit
+def drop_outside(b_taps, o_p, pixels, width, dilation, K: tl.constexpr):  # noqa: N803
+    """Clear the bits of taps that lead out of memory.
+
+    A list that an operator wrote has none of them. A tap may still lie in another row of the picture than it should:
+    what it reads is then of no use, but it is there.
+    """
+    rows = dilation * width
+    if K == 3:
+        above = tl.where(o_p < rows + dilation, 0b111_111_110, 0b111_111_111)
+        above = tl.where(o_p < rows, 0b111_111_000, above)
+        above = tl.where(o_p < dilation, 0b111_110_000, above)
+        below = tl.where(o_p >= pixels - rows - dilation, 0b011_111_111, 0b111_111_111)
+        below = tl.where(o_p >= pixels - rows, 0b000_111_111, below)
+        b_taps &= above & tl.where(o_p >= pixels - dilation, 0b000_011_111, below)
+    else:
+        for tap in tl.static_range(K * K):
+            shift = (tap // K - K // 2) * rows + (tap % K - K // 2) * dilation
+            b_taps = tl.where(is_inside(o_p + shift, pixels), b_taps, b_taps & ~(1 << tap))
+    return b_taps
+
+
+@triton.jit
+def find_coarse(o_p, width, pitch, outputs):
+    """Find a pixel's values in a coarse picture.
+
+    A picture of half the size has `outputs` channels for each of the four pixels that its pixel covers, from left to
+    right and from top to bottom.
+    """
+    o_y = o_p // width
+    o_x = o_p - o_y * width
+    parent = (o_y // 2) * (width // 2) + o_x // 2
+    return parent.to(tl.int64) * pitch + (o_y % 2 * 2 + o_x % 2) * outputs
+
+
+@triton.jit
 def load_outputs(p_values, o_d, D: tl.constexpr, BN: tl.constexpr):  # noqa: N803
     """Load one value for each output channel of a tile.
 
@@ -93,13 +128,16 @@ def convolve_layer(
     height,
     width,
     dilation,
+    first_bit,
     has_residual,
     slope,
+    sum_slope,
     K: tl.constexpr,  # noqa: N803
     C: tl.constexpr,  # noqa: N803
     D: tl.constexpr,  # noqa: N803
     BK: tl.constexpr,  # noqa: N803
     REST: tl.constexpr,  # noqa: N803
+    UP: tl.constexpr,  # noqa: N803
     BM: tl.constexpr,  # noqa: N803
     BN: tl.constexpr,  # noqa: N803
 ):
@@ -112,7 +150,8 @@ def convolve_layer(
     Args:
         p_x: fp32, fp16 or int8.
         p_taps: i32 [N, pixels] that `compact_neighbours` wrote for this kernel size; not read where K is 1.
-        p_index: i32 [N, pixels] that it or `compact_mask` wrote.
+        p_index: i32 [N, pixels] that it or `compact_mask` wrote. Whatever the three lists hold, nothing outside of the
+            arrays is read or written.
         p_count: i32 [N], likewise.
         p_packed: as for `sparse_conv2d`, as are the bias, the scales and the residual.
         p_bias: [D].
@@ -123,13 +162,17 @@ def convolve_layer(
         height: height of an image in pixels.
         width: width of an image in pixels.
         dilation: distance of taps in pixels.
+        first_bit: bit of the word of taps that is the first tap's: 0, or 9 for a 3 x 3 window that reads clean pixels.
         has_residual: not 0 where the residual is added after the activation.
         slope: slope of the activation below zero.
+        sum_slope: slope below zero of the activation after the residual was added; only where UP is 1.
         K: side of the window in taps: 1, 3 or 5.
         C: channels of x.
         D: channels of the output.
         BK: input channels of a step, a power of two from 16 (32 with INT8 products).
         REST: input channels beyond whole blocks of BK, rounded up to a power of two from 16 (32); 0 for none.
+        UP: 1 where the residual [N,4D,height/2,width/2] has half the size, and for each of its pixels the four finer
+            ones behind each other, each with D channels, a multiple of 8; else 0.
         BM: pixels of a tile, a power of two from 16.
         BN: output channels of a tile, a power of two from 16.
     """
@@ -145,16 +188,20 @@ def convolve_layer(
     p_x += first_pixel * X_IMAGE
     p_taps += first_pixel
     p_index += first_pixel
-    p_residual += first_pixel * PITCH
+    p_residual += (first_pixel // 4 * pitch_of(4 * D, p_out.dtype.element_ty)) if UP else first_pixel * PITCH
     p_out += first_pixel * PITCH
-    count = tl.load(p_count + i_n)
+    count = tl.minimum(tl.load(p_count + i_n), pixels)
     o_d = i_d * BN + tl.arange(0, BN)
     x_scale = tl.load(p_x_scale) if p_x.dtype != p_packed.dtype else 1.0
     for i_m in range(tl.program_id(0), tl.cdiv(count, BM), tl.num_programs(0)):
         o_m = i_m * BM + tl.arange(0, BM)
-        m_m = o_m < count
-        o_p = tl.load(p_index + o_m, mask=m_m, other=0)  # [BM]
-        b_taps = m_m.to(tl.int32) if K == 1 else tl.load(p_taps + o_m, mask=m_m, other=0)  # [BM]
+        o_p = tl.load(p_index + o_m, mask=o_m < count, other=-1)  # [BM]
+        m_m = is_inside(o_p, pixels)
+        if K == 1:
+            b_taps = m_m.to(tl.int32)  # [BM]
+        else:
+            b_taps = tl.load(p_taps + o_m, mask=m_m, other=0) >> first_bit  # [BM]
+            b_taps = drop_outside(b_taps, o_p, pixels, width, dilation, K)
         p_rows = p_x + o_p.to(tl.int64)[:, None] * X_STEP  # [BM, 1]
         b_acc = tl.zeros((BM, BN), TOTAL)
         for step in range(K * K * WHOLE):
@@ -186,7 +233,10 @@ def convolve_layer(
         if PITCH % BN != 0:
             m_out = m_out & (o_d[None, :] < PITCH)
         if has_residual != 0:
-            b_out += tl.load(p_residual + offsets, mask=m_out, other=0).to(tl.float32)  # [BM, BN]
+            places = find_coarse(o_p, width, 4 * D, D)[:, None] + o_d[None, :] if UP else offsets
+            b_out += tl.load(p_residual + places, mask=m_out, other=0).to(tl.float32)  # [BM, BN]
+            if UP:
+                b_out = tl.where(b_out < 0, b_out * sum_slope, b_out)
         if PITCH != D:
             b_out = tl.where(o_d[None, :] < D, b_out, 0)  # padding becomes zero, whatever the residual's holds
         tl.store(p_out + offsets, b_out.to(p_out.dtype.element_ty), mask=m_out)

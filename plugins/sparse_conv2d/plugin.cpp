@@ -1,5 +1,6 @@
 // SparseConv2d and its forms: a residual is added (…Add), input and weights are INT8 (…Int8…), or the weights are INT8
-// and the input becomes INT8 as it is gathered (…Quantize…). See README.md.
+// and the input becomes INT8 as it is gathered (…Quantize…). Forms …Listed take the list of active pixels, packed weights
+// and multiplied scales, so that they launch one kernel. See README.md.
 #include <stdexcept>
 
 #include "../native/compaction.h"
@@ -11,7 +12,8 @@ namespace {
 
 using namespace nvinfer1;
 
-// Positions of the inputs. A residual comes after all other inputs, and the output last.
+// Positions of the inputs. Then come index, taps and count of a list, then a residual, and the output last. Listed forms
+// have the products of both scales at the place of the weights'.
 constexpr int32_t kX = 0, kMask = 1, kWeight = 2, kBias = 3, kXScale = 4, kWeightScale = 5;
 
 // Types of x and of the numbers that are multiplied.
@@ -22,16 +24,43 @@ enum class Values {
 };
 
 constexpr int32_t kChannelStep = 16;  // output channels of packed weights are padded to a multiple of this
+constexpr int32_t kCoarseStep = 8;    // output channels are a multiple of this where the residual is coarse
 constexpr int32_t kInt8Step = 32;     // input channels of packed INT8 weights are padded to a multiple of this
+
+// What is added after the activation: nothing, a picture of the output's size, or one of half the size that has the
+// output's channels for each of the four pixels that its pixels cover.
+enum class Residual { kNone, kSame, kCoarse };
+
+// What distinguishes a form.
+struct Traits {
+    Values kind;
+    Residual residual;
+    bool listed;
+};
+
+// Sizes of weights [D,C,k,k], or of packed ones: [k,k,C,D'] and in INT8 [k,k,D',C''], see README.md.
+struct Weights {
+    int32_t kernel, channels, outputs;
+};
+
+// What a convolution works through, from its inputs or from its workspace.
+struct Sources {
+    const void *packed, *scales;
+    ActivePixels active;
+    int32_t first_bit;  // of the words of taps
+};
 
 class SparseConv2d : public Plugin {
 public:
-    SparseConv2d(const char* name, Values kind, bool residual, const FieldReader& reader)
+    SparseConv2d(const char* name, const Traits& traits, const FieldReader& reader)
         : Plugin(name, reader),
-          x_int8_(kind == Values::kInt8),
-          int8_(kind != Values::kFloat),
-          residual_(residual),
+          x_int8_(traits.kind == Values::kInt8),
+          int8_(traits.kind != Values::kFloat),
+          residual_(traits.residual != Residual::kNone),
+          coarse_(traits.residual == Residual::kCoarse),
+          listed_(traits.listed),
           negative_slope_(reader.real("negative_slope", 1.0f)),
+          sum_slope_(reader.real("sum_slope", 1.0f)),
           clean_input_(reader.real("clean_input", 0.0f)),
           clear_output_(reader.integer("clear_output", 1)),
           pads_(reader.integers("pads")),
@@ -42,6 +71,9 @@ public:
         if (dilations_.size() != 2 || dilations_[0] != dilations_[1] || dilations_[0] < 1) {
             throw std::runtime_error("dilations are not two equal positive numbers; other dilations have no kernel");
         }
+        if (listed_ && (dilations_[0] != 1 || pads_.empty() || pads_[0] > kIndexed / 2)) {
+            throw std::runtime_error("lists of active pixels are for windows of 1x1 and 3x3 without dilation");
+        }
         if (!pads_.empty() && (pads_.size() != 4 || pads_[0] != pads_[1] || pads_[0] != pads_[2] || pads_[0] != pads_[3])) {
             throw std::runtime_error("pads are not four equal numbers; the output has the input's size");
         }
@@ -51,6 +83,7 @@ public:
         return {PluginField("pads", nullptr, PluginFieldType::kINT32, 4),
                 PluginField("dilations", nullptr, PluginFieldType::kINT32, 2),
                 PluginField("negative_slope", nullptr, PluginFieldType::kFLOAT32, 1),
+                PluginField("sum_slope", nullptr, PluginFieldType::kFLOAT32, 1),
                 PluginField("clean_input", nullptr, PluginFieldType::kFLOAT32, 1),
                 PluginField("clear_output", nullptr, PluginFieldType::kINT32, 1)};
     }
@@ -59,9 +92,12 @@ protected:
     SparseConv2d(const SparseConv2d&) = default;
 
     Plugin* copy() const override { return new SparseConv2d(*this); }
-    int32_t input_count() const override { return (int8_ ? 6 : 4) + (residual_ ? 1 : 0); }
+    int32_t input_count() const override { return list() + (listed_ ? 3 : 0) + (residual_ ? 1 : 0); }
     DataType output_type(const DataType* in) const override { return in[kMask]; }
-    const IDimensionExpr* output_channels(const DimsExprs* in) const override { return in[kWeight].d[0]; }
+    void output_shapes(const DimsExprs* in, DimsExprs* out) const override {
+        out[0] = in[0];
+        out[0].d[1] = listed_ ? in[kBias].d[0] : in[kWeight].d[0];
+    }
 
     bool supports(int32_t position, const Tensors& tensors) const override {
         const PluginTensorDesc& tensor = tensors[static_cast<size_t>(position)];
@@ -83,38 +119,48 @@ protected:
         if (int8_ && (position == kXScale || position == kWeightScale)) {
             return linear && tensor.type == DataType::kFLOAT;
         }
+        if (listed_ && position < list() + 3) {
+            return linear && tensor.type == DataType::kINT32;
+        }
         return tensor.type == tensors[kMask].type && tensor.format == output_format(x.format, tensor.type);
     }
 
     void check(const Tensors& tensors) const override {
-        const Size x = size_of(tensors[kX].dims), mask = size_of(tensors[kMask].dims);
-        const Size weight = size_of(tensors[kWeight].dims), out = size_of(tensors.back().dims);
+        const Size x = size_of(tensors[kX].dims), mask = size_of(tensors[kMask].dims), out = size_of(tensors.back().dims);
+        const Weights weights = weights_of(tensors);
         require(mask.batch == x.batch && mask.channels == 1 && mask.height == x.height && mask.width == x.width,
                 "the mask is not [N,1,H,W] of x");
-        require(weight.channels == x.channels, "the weights do not have the channels of x");
-        require(weight.height == weight.width && weight.height % 2 == 1 && weight.height <= 5,
-                "the kernel is not 1x1, 3x3 or 5x5");
-        require(pads_.empty() || pads_[0] == dilations_[0] * (weight.height / 2),
+        require(weights.channels == x.channels, "the weights do not have the channels of x");
+        require(weights.kernel % 2 == 1 && weights.kernel <= 5, "the kernel is not 1x1, 3x3 or 5x5");
+        require(pads_.empty() || pads_[0] == dilations_[0] * (weights.kernel / 2),
                 "pads do not keep the size: they must be dilation * (k - 1) / 2");
-        require(values(tensors[kBias]) == weight.batch, "the bias does not have one value per output channel");
-        require(out.batch == x.batch && out.channels == weight.batch && out.height == x.height && out.width == x.width,
+        require(values(tensors[kBias]) == weights.outputs, "the bias does not have one value per output channel");
+        require(out.batch == x.batch && out.channels == weights.outputs && out.height == x.height && out.width == x.width,
                 "the output is not [N,D,H,W]");
         if (int8_) {
             require(values(tensors[kXScale]) == 1, "x has more than one scale");
-            require(values(tensors[kWeightScale]) == weight.batch, "the weights do not have one scale per output channel");
+            require(values(tensors[kWeightScale]) == weights.outputs, "the weights do not have one scale per output channel");
+        }
+        if (listed_) {
+            const Dims &index = tensor(tensors, list()).dims, &taps = tensor(tensors, list() + 1).dims;
+            const Dims& count = tensor(tensors, list() + 2).dims;
+            require(is_list_of(mask, index, count) && is_list_of(mask, taps, count),
+                    "the list of active pixels is not [N,1,H,W], [N,1,H,W] and [N]");
         }
         if (residual_) {
             const Size residual = size_of(tensors[tensors.size() - 2].dims);
-            require(residual.batch == out.batch && residual.channels == out.channels && residual.height == out.height &&
-                        residual.width == out.width,
-                    "the residual does not have the output's shape");
+            const int32_t step = coarse_ ? 2 : 1;
+            require(residual.batch == out.batch && residual.channels == step * step * out.channels &&
+                        step * residual.height == out.height && step * residual.width == out.width,
+                    coarse_ ? "the residual is not [N,4D,H/2,W/2]" : "the residual does not have the output's shape");
+            require(!coarse_ || out.channels % kCoarseStep == 0, "a coarse residual needs a multiple of 8 output channels");
         }
     }
 
     size_t workspace_bytes(const Tensors& tensors) const override {
-        const Size weight = size_of(tensors[kWeight].dims);
-        return packed_bytes(weight, tensors[kWeight].type) + scale_bytes(weight) + 
-               active_pixels_bytes(size_of(tensors[kMask].dims), weight.height > 1);
+        const Weights weights = weights_of(tensors);
+        const size_t lists = active_pixels_bytes(size_of(tensors[kMask].dims), weights.kernel > 1);  // checks the pixels
+        return listed_ ? 0 : packed_bytes(weights, tensors[kWeight].type) + scale_bytes(weights) + lists;
     }
 
     void load(const Tensors& tensors) override {
@@ -123,36 +169,29 @@ protected:
         const std::string types = x + "." + weight + "." + out;
         const std::string layouts = layout_name(tensors[kX].format) + "." + layout_name(tensors.back().format);
         const std::string layer = layer_variant(types, tensors);
-        pack_ = load_kernel("pack_weight." + weight);
+        const std::string neighbours = neighbours_variant(tensors[kMask].type, window());
         by_layer_ = layouts != "linear.linear" && !layer.empty() && has_kernel(layer) &&
-                    (window() == 1 || has_kernel(neighbours_variant(tensors[kMask].type, window())));
+                    (listed_ || window() == 1 || has_kernel(neighbours));
         convolve_ = load_kernel(by_layer_ ? layer : "sparse_conv2d." + types + "." + layouts);
-        compact_ = by_layer_ && window() > 1 ? load_kernel(neighbours_variant(tensors[kMask].type, window()))
-                                             : load_compaction(tensors[kMask].type);
+        processors_ = multiprocessors();
+        if (listed_) {
+            return;
+        }
+        pack_ = load_kernel("pack_weight." + weight);
+        compact_ = by_layer_ && window() > 1 ? load_kernel(neighbours) : load_compaction(tensors[kMask].type);
         if (int8_) {
             combine_ = load_kernel("combine_scales");
         }
-        processors_ = multiprocessors();
     }
 
-    void run(const Tensors& tensors, void const* const* inputs, void* output, char* workspace,
+    void run(const Tensors& tensors, void const* const* inputs, void* const* outputs, char* workspace,
              CUstream stream) const override {
-        const Size x = size_of(tensors[kX].dims), weight = size_of(tensors[kWeight].dims);
-        const Size out{x.batch, weight.batch, x.height, x.width};
+        const Size x = size_of(tensors[kX].dims);
+        const Weights weights = weights_of(tensors);
+        const Size out{x.batch, weights.outputs, x.height, x.width};
         const PluginTensorDesc& to = tensors.back();
-        char* packed = workspace;
-        char* scales = packed + packed_bytes(weight, tensors[kWeight].type);
-        char* lists = scales + scale_bytes(weight);
-        pack(weight, inputs[kWeight], packed, stream);
-        if (int8_) {
-            const unsigned blocks = static_cast<unsigned>(divide_up(weight.batch, combine_.tile(0)));
-            launch(combine_, {blocks, 1, 1}, stream, {inputs[kXScale], inputs[kWeightScale], scales, weight.batch});
-        }
-        const Size mask{x.batch, 1, x.height, x.width};
-        const Window taps{weight.height, dilations_[0], clean_input_ != 0.0f};
-        const ActivePixels active = by_layer_ && weight.height > 1
-                                        ? find_neighbours(compact_, inputs[kMask], mask, taps, lists, stream)
-                                        : find_active_pixels(compact_, inputs[kMask], mask, lists, stream);
+        const Sources from = listed_ ? take_sources(inputs) : make_sources(tensors, inputs, workspace, stream);
+        void* output = outputs[0];
         if (clear_output_ != 0) {
             clear(output, bytes_of(out, to.type, to.format), stream);
         }
@@ -160,19 +199,22 @@ protected:
                                            static_cast<unsigned>(divide_up(out.channels, convolve_.tile(1))),
                                            static_cast<unsigned>(x.batch)};
         const void* residual = residual_ ? inputs[input_count() - 1] : output;
-        const void* x_scale = int8_ ? inputs[kXScale] : scales;  // kernels without INT8 do not read it
+        const void* x_scale = int8_ ? inputs[kXScale] : from.scales;  // kernels without INT8 do not read it
+        const ActivePixels& active = from.active;
         if (by_layer_) {
             const void* readable = active.taps == nullptr ? active.index : active.taps;  // a window of one tap reads none
             launch(convolve_, grid, stream,
-                   {inputs[kX], readable, active.index, active.count, packed, inputs[kBias], x_scale, scales, residual, output,
-                    x.height, x.width, dilations_[0], residual_ ? 1 : 0, negative_slope_});
+                   {inputs[kX], readable, active.index, active.count, from.packed, inputs[kBias], x_scale, from.scales,
+                    residual, output, x.height, x.width, dilations_[0], from.first_bit, residual_ ? 1 : 0, negative_slope_,
+                    sum_slope_});
             return;
         }
         launch(convolve_, grid, stream,
-               {inputs[kX], inputs[kMask], active.index, active.count, packed, inputs[kBias], x_scale, scales, residual, output,
-                x.height, x.width, x.channels, out.channels, packed_channels(weight),
-                pitch_of(tensors[kX].format, x.channels), pitch_of(to.format, out.channels), weight.height, dilations_[0],
-                clean_input_ != 0.0f ? 1 : 0, residual_ ? 1 : 0, negative_slope_});
+               {inputs[kX], inputs[kMask], active.index, active.count, from.packed, inputs[kBias], x_scale, from.scales,
+                residual, output, x.height, x.width, x.channels, out.channels, packed_outputs(weights),
+                pitch_of(tensors[kX].format, x.channels), pitch_of(to.format, out.channels),
+                pitch_of(to.format, (coarse_ ? 4 : 1) * out.channels), weights.kernel, dilations_[0],
+                clean_input_ != 0.0f ? 1 : 0, residual_ ? (coarse_ ? 2 : 1) : 0, negative_slope_, sum_slope_});
     }
 
     void describe(std::vector<PluginField>& fields) const override {
@@ -181,13 +223,14 @@ protected:
         }
         fields.emplace_back("dilations", dilations_.data(), PluginFieldType::kINT32, 2);
         fields.emplace_back("negative_slope", &negative_slope_, PluginFieldType::kFLOAT32, 1);
+        fields.emplace_back("sum_slope", &sum_slope_, PluginFieldType::kFLOAT32, 1);
         fields.emplace_back("clean_input", &clean_input_, PluginFieldType::kFLOAT32, 1);
         fields.emplace_back("clear_output", &clear_output_, PluginFieldType::kINT32, 1);
     }
 
     std::string settings() const override {
-        return "dilation " + std::to_string(dilations_[0]) + ", slope " + exact(negative_slope_) + ", clean input " +
-               exact(clean_input_) + ", clear output " + std::to_string(clear_output_);
+        return "dilation " + std::to_string(dilations_[0]) + ", slopes " + exact(negative_slope_) + " " +
+               exact(sum_slope_) + ", clean input " + exact(clean_input_) + ", clear output " + std::to_string(clear_output_);
     }
 
 private:
@@ -209,39 +252,93 @@ private:
         return x == TensorFormat::kLINEAR ? TensorFormat::kLINEAR : pixel_format(type);
     }
 
-    static int32_t packed_channels(const Size& weight) { return kChannelStep * divide_up(weight.batch, kChannelStep); }
+    static const PluginTensorDesc& tensor(const Tensors& tensors, int32_t position) {
+        return tensors[static_cast<size_t>(position)];
+    }
+
+    // Returns the position of the first tensor of a list, or of what comes in its place.
+    int32_t list() const { return int8_ ? 6 : 4; }
+
+    // Reads the sizes of the weights. Throws unless they are as they must be.
+    Weights weights_of(const Tensors& tensors) const {
+        const Size size = size_of(tensors[kWeight].dims);
+        if (!listed_) {
+            require(size.height == size.width, "the kernel is not square");
+            return {size.height, size.channels, size.batch};
+        }
+        const Weights weights{size.batch, static_cast<int32_t>(tensors[kX].dims.d[1]),
+                              static_cast<int32_t>(values(tensors[kBias]))};
+        const int32_t rows = int8_ ? size.width : size.height, columns = int8_ ? size.height : size.width;
+        require(size.batch == size.channels && rows == packed_channels(weights) && columns == packed_outputs(weights),
+                "the weights are not packed as [k,k,C,D'], or in INT8 [k,k,D',C'']");
+        return weights;
+    }
+
+    static int32_t packed_outputs(const Weights& weights) { return kChannelStep * divide_up(weights.outputs, kChannelStep); }
+
+    int32_t packed_channels(const Weights& weights) const {
+        return int8_ ? kInt8Step * divide_up(weights.channels, kInt8Step) : weights.channels;
+    }
 
     // Returns the side of the window in taps, or 0 where the node does not say it.
     int32_t window() const { return pads_.empty() ? 0 : 2 * (pads_[0] / dilations_[0]) + 1; }
 
     // Returns the name of the kernel for a layer of these sizes, which the library may have, or "" where they are unknown.
+    // Only those with a coarse residual have a second activation.
     std::string layer_variant(const std::string& types, const Tensors& tensors) const {
-        return window() == 0 ? "" : "convolve_layer." + types + ".k" + std::to_string(window()) + ".c" +
+        return window() == 0 || (sum_slope_ != 1.0f && !coarse_) ? "" : "convolve_layer." + types + ".k" + std::to_string(window()) + ".c" +
                                         std::to_string(tensors[kX].dims.d[1]) + ".d" +
-                                        std::to_string(tensors.back().dims.d[1]);
+                                        std::to_string(tensors.back().dims.d[1]) + (coarse_ ? ".up" : "");
     }
 
-    int32_t packed_values(const Size& weight) const {
-        const int32_t channels = int8_ ? kInt8Step * divide_up(weight.channels, kInt8Step) : weight.channels;
-        return weight.height * weight.width * channels * packed_channels(weight);
+    int32_t packed_values(const Weights& weights) const {
+        return weights.kernel * weights.kernel * packed_channels(weights) * packed_outputs(weights);
     }
 
-    size_t packed_bytes(const Size& weight, DataType type) const {
-        return aligned(static_cast<size_t>(packed_values(weight)) * type_bytes(type));
+    size_t packed_bytes(const Weights& weights, DataType type) const {
+        return aligned(static_cast<size_t>(packed_values(weights)) * type_bytes(type));
     }
 
-    size_t scale_bytes(const Size& weight) const {
-        return int8_ ? aligned(static_cast<size_t>(weight.batch) * sizeof(float)) : 0;
+    size_t scale_bytes(const Weights& weights) const {
+        return int8_ ? aligned(static_cast<size_t>(weights.outputs) * sizeof(float)) : 0;
     }
 
-    void pack(const Size& weight, const void* from, void* to, CUstream stream) const {
-        const unsigned blocks = static_cast<unsigned>(divide_up(packed_values(weight), pack_.tile(0)));
+    // Returns the inputs of a listed form.
+    Sources take_sources(void const* const* inputs) const {
+        const auto numbers = [&](int32_t position) { return static_cast<const int32_t*>(inputs[list() + position]); };
+        const void* scales = inputs[int8_ ? kWeightScale : kBias];  // kernels without INT8 do not read it
+        return {inputs[kWeight], scales, {numbers(0), numbers(1), numbers(2)}, clean_input_ != 0.0f ? kInsideBit : 0};
+    }
+
+    // Packs the weights, multiplies the scales and lists the active pixels in the workspace.
+    Sources make_sources(const Tensors& tensors, void const* const* inputs, char* workspace, CUstream stream) const {
+        const Size x = size_of(tensors[kX].dims);
+        const Weights weights = weights_of(tensors);
+        char* scales = workspace + packed_bytes(weights, tensors[kWeight].type);
+        char* lists = scales + scale_bytes(weights);
+        pack(weights, inputs[kWeight], workspace, stream);
+        if (int8_) {
+            const unsigned blocks = static_cast<unsigned>(divide_up(weights.outputs, combine_.tile(0)));
+            launch(combine_, {blocks, 1, 1}, stream, {inputs[kXScale], inputs[kWeightScale], scales, weights.outputs});
+        }
+        const Size mask{x.batch, 1, x.height, x.width};
+        const Window taps{weights.kernel, dilations_[0], clean_input_ != 0.0f};
+        const ActivePixels active = by_layer_ && weights.kernel > 1
+                                        ? find_neighbours(compact_, inputs[kMask], mask, taps, lists, stream)
+                                        : find_active_pixels(compact_, inputs[kMask], mask, lists, stream);
+        return {workspace, scales, active, 0};
+    }
+
+    void pack(const Weights& weights, const void* from, void* to, CUstream stream) const {
+        const unsigned blocks = static_cast<unsigned>(divide_up(packed_values(weights), pack_.tile(0)));
         launch(pack_, {blocks, 1, 1}, stream,
-               {from, to, weight.channels, weight.batch, weight.height * weight.width, packed_channels(weight)});
+               {from, to, weights.channels, weights.outputs, weights.kernel * weights.kernel, packed_outputs(weights)});
     }
 
     bool x_int8_, int8_, residual_;  // whether x is INT8, whether the products are INT8, whether a residual is added
-    float negative_slope_, clean_input_;
+    bool coarse_;                    // whether it has half the size
+    bool listed_;                    // whether lists, packed weights and multiplied scales are inputs
+    float negative_slope_, sum_slope_, clean_input_;  // slopes of the activations before and after the residual
     int32_t clear_output_;  // 0: no later node reads the output's clean pixels, so they need not become zero
     std::vector<int32_t> pads_, dilations_;
     Kernel compact_, pack_, combine_, convolve_;
@@ -249,10 +346,10 @@ private:
     int32_t processors_ = 1;
 };
 
-template <Values kind, bool residual>
+template <Values kind, Residual residual, bool listed>
 class Form final : public SparseConv2d {
 public:
-    Form(const char* name, const FieldReader& reader) : SparseConv2d(name, kind, residual, reader) {}
+    Form(const char* name, const FieldReader& reader) : SparseConv2d(name, {kind, residual, listed}, reader) {}
 
 protected:
     Plugin* copy() const override { return new Form(*this); }
@@ -260,34 +357,25 @@ protected:
 
 }  // namespace
 
-IPluginCreatorInterface* sparse_conv2d_creator() {
-    static Creator<Form<Values::kFloat, false>> creator("SparseConv2d");
-    return &creator;
-}
-
-IPluginCreatorInterface* sparse_conv2d_add_creator() {
-    static Creator<Form<Values::kFloat, true>> creator("SparseConv2dAdd");
-    return &creator;
-}
-
-IPluginCreatorInterface* sparse_conv2d_int8_creator() {
-    static Creator<Form<Values::kInt8, false>> creator("SparseConv2dInt8");
-    return &creator;
-}
-
-IPluginCreatorInterface* sparse_conv2d_int8_add_creator() {
-    static Creator<Form<Values::kInt8, true>> creator("SparseConv2dInt8Add");
-    return &creator;
-}
-
-IPluginCreatorInterface* sparse_conv2d_quantize_creator() {
-    static Creator<Form<Values::kQuantize, false>> creator("SparseConv2dQuantize");
-    return &creator;
-}
-
-IPluginCreatorInterface* sparse_conv2d_quantize_add_creator() {
-    static Creator<Form<Values::kQuantize, true>> creator("SparseConv2dQuantizeAdd");
-    return &creator;
+Creators sparse_conv2d_creators() {
+    static Creator<Form<Values::kFloat, Residual::kNone, false>> plain("SparseConv2d");
+    static Creator<Form<Values::kFloat, Residual::kSame, false>> plain_add("SparseConv2dAdd");
+    static Creator<Form<Values::kInt8, Residual::kNone, false>> int8("SparseConv2dInt8");
+    static Creator<Form<Values::kInt8, Residual::kSame, false>> int8_add("SparseConv2dInt8Add");
+    static Creator<Form<Values::kQuantize, Residual::kNone, false>> quantize("SparseConv2dQuantize");
+    static Creator<Form<Values::kQuantize, Residual::kSame, false>> quantize_add("SparseConv2dQuantizeAdd");
+    static Creator<Form<Values::kFloat, Residual::kNone, true>> listed("SparseConv2dListed");
+    static Creator<Form<Values::kFloat, Residual::kSame, true>> listed_add("SparseConv2dAddListed");
+    static Creator<Form<Values::kInt8, Residual::kNone, true>> listed_int8("SparseConv2dInt8Listed");
+    static Creator<Form<Values::kInt8, Residual::kSame, true>> listed_int8_add("SparseConv2dInt8AddListed");
+    static Creator<Form<Values::kQuantize, Residual::kNone, true>> listed_quantize("SparseConv2dQuantizeListed");
+    static Creator<Form<Values::kQuantize, Residual::kSame, true>> listed_quantize_add("SparseConv2dQuantizeAddListed");
+    static Creator<Form<Values::kFloat, Residual::kCoarse, true>> coarse("SparseConv2dAddUpListed");
+    static Creator<Form<Values::kInt8, Residual::kCoarse, true>> coarse_int8("SparseConv2dInt8AddUpListed");
+    static Creator<Form<Values::kQuantize, Residual::kCoarse, true>> coarse_quantize("SparseConv2dQuantizeAddUpListed");
+    return {&plain,  &plain_add,  &int8,        &int8_add,        &quantize,        &quantize_add,
+            &listed, &listed_add, &listed_int8, &listed_int8_add, &listed_quantize, &listed_quantize_add,
+            &coarse, &coarse_int8, &coarse_quantize};
 }
 
 }  // namespace spair

@@ -17,6 +17,7 @@ def sparse_conv2d(
     clean_input: bool = False,
     dilation: int = 1,
     residual: np.ndarray | None = None,
+    sum_slope: float = 1.0,
 ) -> np.ndarray:
     """Convolve distorted pixels by equation (1) of SPAIR.
 
@@ -33,12 +34,13 @@ def sparse_conv2d(
         clean_input: whether clean neighbours are read as well.
         dilation: distance of neighbouring taps in pixels, 1 or more.
         residual: float32 [N,D,H,W], added after the activation; None adds nothing.
+        sum_slope: slope below zero of a second activation, of the sum with the residual.
 
     Returns:
         float32 [N,D,H,W], accumulated in float64.
     """
     scale = np.ones(weight.shape[0])
-    return _convolve(x, mask, weight, bias, scale, residual, negative_slope, clean_input, dilation)
+    return _convolve(x, mask, weight, bias, scale, residual, (negative_slope, sum_slope), clean_input, dilation)
 
 
 def sparse_conv2d_int8(
@@ -53,6 +55,7 @@ def sparse_conv2d_int8(
     clean_input: bool = False,
     dilation: int = 1,
     residual: np.ndarray | None = None,
+    sum_slope: float = 1.0,
 ) -> np.ndarray:
     """Convolve the values that 8-bit integers stand for.
 
@@ -66,13 +69,45 @@ def sparse_conv2d_int8(
         bias: float32 [D].
         x_scale: value of a step of x, > 0.
         weight_scale: float32 [D], values of a step of the weights, > 0.
-        negative_slope: see `sparse_conv2d`; so are `clean_input`, `dilation` and `residual`.
+        negative_slope: see `sparse_conv2d`; so are `clean_input`, `dilation`, `residual` and `sum_slope`.
 
     Returns:
         float32 [N,D,H,W].
     """
     scale = float(x_scale) * weight_scale.astype(np.float64)
-    return _convolve(x, mask, weight, bias, scale, residual, negative_slope, clean_input, dilation)
+    return _convolve(x, mask, weight, bias, scale, residual, (negative_slope, sum_slope), clean_input, dilation)
+
+
+def spread(coarse: np.ndarray) -> np.ndarray:
+    """Make a residual of a coarse one.
+
+    Args:
+        coarse: [N,4D,H,W], D channels for each of the four pixels that a pixel covers, from left to right and from top
+            to bottom.
+
+    Returns:
+        [N,D,2H,2W].
+    """
+    n, channels, height, width = coarse.shape
+    parts = coarse.reshape(n, 2, 2, channels // 4, height, width)
+    return parts.transpose(0, 3, 4, 1, 5, 2).reshape(n, channels // 4, 2 * height, 2 * width)
+
+
+def pack_weight(weight: np.ndarray) -> np.ndarray:
+    """Order weights as kernels read them.
+
+    Args:
+        weight: [D,C,k,k], any type.
+
+    Returns:
+        The same type: [k,k,C,D'], D' being D rounded up to 16; of INT8 [k,k,D',C''], C'' being C rounded up to 32. What
+        was added is zero.
+    """
+    outputs, channels = weight.shape[:2]
+    integer = weight.dtype == np.int8
+    added = (-outputs % 16, -channels % 32 if integer else 0)
+    filled = np.pad(weight, ((0, added[0]), (0, added[1]), (0, 0), (0, 0)))
+    return np.ascontiguousarray(filled.transpose((2, 3, 0, 1) if integer else (2, 3, 1, 0)))
 
 
 def quantize(x: np.ndarray, scale: float) -> np.ndarray:
@@ -115,7 +150,7 @@ def _convolve(
     bias: np.ndarray,
     scale: np.ndarray,
     residual: np.ndarray | None,
-    negative_slope: float,
+    slopes: tuple[float, float],
     clean_input: bool,
     dilation: int,
 ) -> np.ndarray:
@@ -135,6 +170,9 @@ def _convolve(
                 if inside and (clean_input or mask[n, 0, y, z]):
                     total = total + weight[:, :, i, j].astype(np.float64) @ x[n, :, y, z].astype(np.float64)
         total = scale * total + bias
-        total = np.where(total < 0, negative_slope * total, total)
-        out[n, :, row, column] = total if residual is None else total + residual[n, :, row, column]
+        total = np.where(total < 0, slopes[0] * total, total)
+        if residual is not None:
+            total = total + residual[n, :, row, column]
+            total = np.where(total < 0, slopes[1] * total, total)
+        out[n, :, row, column] = total
     return out

@@ -18,6 +18,7 @@ def count_sparse_non_local(
     kind: NumberType = "fp16",
     layout: Layout = "pixels",
     clear_output: bool = True,
+    listed: bool = False,
     tile: tuple[int, int, int] = (64, 32, 32),
 ) -> tuple[Launch, ...]:
     """Count the launches of one call of `SparseNonLocal`.
@@ -31,11 +32,12 @@ def count_sparse_non_local(
         kind: type of all tensors.
         layout: layout of queries and of the output.
         clear_output: whether clean pixels of the output become zero.
+        listed: whether the list of active queries is given.
         tile: queries, keys and channels (of queries and of values alike) of a step.
     """
     size, (bm, bj, width) = NUMBER_BYTES[kind], tile
     stored, active, images = pad_channels(outputs, layout, kind), sum(activity.active), activity.batch
-    launches = [*count_compaction(activity, kind)]
+    launches = [] if listed else [*count_compaction(activity, kind)]
     if clear_output:
         launches.append(Launch("clear", written=images * activity.pixels * stored * size))
     read = images * COUNT_BYTES + active * (INDEX_BYTES + pad_channels(channels, layout, kind) * size)

@@ -8,7 +8,7 @@ layouts and the derivation. Tests run the kernel in Triton's interpreter and com
 import triton
 import triton.language as tl
 
-from ..layouts import load_channels, locate, store_channels
+from ..layouts import is_inside, load_channels, locate, store_channels
 
 LOG2_E = tl.constexpr(1.4426950408889634)
 
@@ -68,7 +68,8 @@ def sparse_non_local(
         p_query: fp32 or fp16, layout IN.
         p_key: type of the query, [N, channels, keys].
         p_value: type of the query, [N, outputs, keys].
-        p_index: i32 [N, pixels] that `compact_mask` wrote.
+        p_index: i32 [N, pixels] that `compact_mask` wrote. Whatever the list holds, nothing outside of the arrays is
+            read or written.
         p_count: i32 [N] that `compact_mask` wrote.
         p_key_mask: fp32 or fp16 [N, keys]; a key takes part where it is not 0.
         p_out: type of the query, layout OUT.
@@ -86,7 +87,7 @@ def sparse_non_local(
     """
     i_n = tl.program_id(2)
     o_c, o_d = tl.arange(0, BC), tl.arange(0, BD)
-    count = tl.load(p_count + i_n)
+    count = tl.minimum(tl.load(p_count + i_n), pixels)
     p_key += i_n.to(tl.int64) * channels * keys
     p_value += i_n.to(tl.int64) * outputs * keys
     p_key_mask += i_n.to(tl.int64) * keys
@@ -94,6 +95,7 @@ def sparse_non_local(
         o_m = i_m * BM + tl.arange(0, BM)
         m_m = o_m < count
         o_p = tl.load(p_index + i_n.to(tl.int64) * pixels + o_m, mask=m_m, other=0)  # [BM]
+        m_m = m_m & is_inside(o_p, pixels)
         offsets = locate(i_n, o_p[:, None], o_c[None, :], pixels, channels, query_pitch, IN)
         b_query = load_channels(p_query, offsets, m_m[:, None], o_c[None, :], channels, query_pitch, IN)  # [BM, BC]
         b_acc = tl.zeros((BM, BD), tl.float32)

@@ -39,7 +39,7 @@ def tensorrt(request, system, tmp_path_factory) -> Path:
 def test_opening_the_second_library_registers_all_plugins(system, libraries, tensorrt):
     done = system.run("python", "-c", OPEN, libraries / "libspair_plugins_autoload.so", tensorrt)
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout) == [[[f"loadLibrary {libraries}/libspair_plugins.so"], 8]]
+    assert json.loads(done.stdout) == [[[f"loadLibrary {libraries}/libspair_plugins.so"], 19]]
 
 
 def test_without_tensorrt_it_says_that_it_came_too_early(system, libraries):

@@ -37,6 +37,8 @@ from spair.runtime.errors import GateError, UserError
 from tests.plugins.conftest import HOST_TARGET, kernel_settings, plugins  # noqa: F401
 from tests.runtime.bundle.samples import make_older
 
+MASKS = 3  # of a network, each with a list of its active pixels
+
 
 @pytest.fixture
 def host(plugins, kernel_settings, monkeypatch):  # noqa: F811
@@ -79,23 +81,22 @@ def test_library_and_engine_are_in_the_bundle_beside_their_key(spair, bundle, ho
     assert (report["target"], report["operators"]) == (host, operators)
     fixed = [kernel for kernel in plugins.report["kernels"] if not re.search(r"layer|neighbours", kernel["name"])]
     assert [kernel for kernel in report["kernels"] if not re.search(r"layer|neighbours", kernel["name"])] == fixed
-    graph = onnx.load(bundle / "graphs/fp32/model.onnx")
+    graph = onnx.load_from_string(engine_bundle.prepare_engine_graph(bundle / "graphs/fp32/model.onnx"))
     layers = {".".join(("convolve_layer", *layer.parts)) for layer in list_layers(graph)}
     own = {kernel["name"]: kernel for kernel in report["kernels"] if kernel["name"].startswith("convolve_layer")}
     assert own.keys() == layers, "the bundle's own layers have kernels of their sizes"
     assert all(kernel["warp_instructions_per_pixel"] > 0 for kernel in own.values())
     assert report["kernels"][0]["warp_instructions_per_pixel"] is None
-    convolutions = sum(number for name, number in operators.items() if name.startswith("SparseConv2d"))
-    assert report["launches"]["fp32"] > 4 * convolutions
+    assert len(operators) < report["launches"]["fp32"] <= 40
     assert report["bytes_between_plugins"]["fp32"] > 640 * 480
     assert {"name", "sm", "registers", "spills", "shared"} <= report["kernels"][0].keys()
     (engine,) = report["engines"]
-    assert (engine["precision"], engine["plugin_layers"]) == ("fp32", sum(operators.values()))
+    assert (engine["precision"], engine["plugin_layers"]) == ("fp32", sum(operators.values()) + MASKS)
     assert engine["layers"] > engine["plugin_layers"]
     assert Path(engine["path"]).read_bytes().startswith(b"vtrt")
     assert set(engine["parts"]) == {"net_l", "net_r"}
     assert engine["parts"]["net_l"]["plugin_layers"] == 0
-    inside = sum(operators.values()) - operators["MaskedModulation"]  # which the runtime computes from all pieces
+    inside = sum(operators.values()) + MASKS - operators["MaskedModulation"]  # the runtime computes it from all pieces
     assert engine["parts"]["net_r"]["plugin_layers"] == inside
     for part in engine["parts"].values():
         assert Path(part["path"]).read_bytes().startswith(b"vtrt")

@@ -43,9 +43,9 @@ HOST = {"Pad": 1, "Slice": 1, "Resize": 1, "Unsqueeze": 1, "Squeeze": 1, "Clip":
 class Step:
     """Node that depends on the picture."""
 
-    run: Callable[[Sequence[Any]], torch.Tensor]
+    run: Callable[[Sequence[Any]], Any]
     inputs: tuple[str, ...]
-    output: str
+    outputs: tuple[str, ...]
     fixed: Mapping[str, torch.Tensor]
     """Inputs that do not depend on the picture, in the memory where the node wants them."""
     dead: tuple[str, ...]
@@ -87,7 +87,8 @@ class Executor:
             return self._prepare(image)
         values = {self._graph.input[0].name: image}
         for step in self._steps:
-            values[step.output] = step.run([step.fixed.get(name, values.get(name)) for name in step.inputs])
+            made = step.run([step.fixed.get(name, values.get(name)) for name in step.inputs])
+            values.update(_name_outputs(step.outputs, made))
             for name in step.dead:
                 del values[name]
         return {part.name: values[part.name] for part in self._graph.output}
@@ -114,8 +115,9 @@ class Executor:
                     name: self._place(node, at, fixed[name]) for at, name in enumerate(node.input) if name in fixed
                 }
                 gone = sorted(name for name in {*node.input} & {*values} - outputs if last[name] == index)
-                step = Step(run, tuple(node.input), node.output[0], places, tuple(gone))
-                values[step.output] = run([places.get(name, values.get(name)) for name in node.input])
+                step = Step(run, tuple(node.input), tuple(node.output), places, tuple(gone))
+                made = run([places.get(name, values.get(name)) for name in node.input])
+                values.update(_name_outputs(step.outputs, made))
                 for name in gone:
                     del values[name]
                 self._steps.append(step)
@@ -133,22 +135,39 @@ class Executor:
         return moved.contiguous(memory_format=torch.channels_last) if node.op_type == "Conv" and at == 1 else moved
 
 
+def _name_outputs(names: Sequence[str], made: Any) -> dict[str, torch.Tensor]:
+    """Return a node's outputs by name.
+
+    Several come as a tuple.
+    """
+    return dict(zip(names, made if isinstance(made, tuple) else (made,), strict=True))
+
+
 def dense_operator(name: str, attributes: Attributes) -> OperatorFunction:
     """Make the dense function of a `spair` node.
 
     It computes all pixels, as the PyTorch network does.
     """
+    if name == "SparseIndex":
+        return lambda inputs: (inputs[0],) * 3  # lists that nothing reads
     if name == "MaskedModulation":
         return lambda inputs: operators.masked_modulation(*inputs, eps=attributes["eps"])
-    if name == "SparseNonLocal":
-        return lambda inputs: operators.sparse_non_local(*inputs)
-    if name not in ("SparseConv2d", "SparseConv2dAdd"):
+    if name.startswith("SparseNonLocal"):
+        return lambda inputs: operators.sparse_non_local(*inputs[:5])
+    listed = name.endswith("Listed")
+    if name.removesuffix("Listed") not in ("SparseConv2d", "SparseConv2dAdd", "SparseConv2dAddUp"):
         raise ValueError(f"there is no dense form of {name} here, expected a graph in FP32 or FP16")
 
     def convolve(inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         slope, clean = attributes["negative_slope"], bool(attributes["clean_input"])
-        out = operators.sparse_conv2d(*inputs[:4], negative_slope=slope, clean_input=clean)
-        return out + inputs[4] * inputs[1] if name.endswith("Add") else out
+        x, mask, weight, bias = inputs[:4]
+        if listed:
+            weight = weight.permute(3, 2, 0, 1)[: len(bias)].contiguous()
+        out = operators.sparse_conv2d(x, mask, weight, bias, negative_slope=slope, clean_input=clean)
+        if "Add" in name:
+            residual = _depth_to_space({"blocksize": 2}, inputs[-1:]) if "Up" in name else inputs[-1]
+            out = F.leaky_relu(out + residual * mask, attributes.get("sum_slope", 1.0))
+        return out
 
     return convolve
 
@@ -199,12 +218,13 @@ def _concat(attributes: Attributes, inputs: Sequence[Any]) -> torch.Tensor:
 
 
 def _depth_to_space(attributes: Attributes, inputs: Sequence[Any]) -> torch.Tensor:
-    if attributes.get("mode", b"DCR") != b"CRD":
-        raise ValueError("DepthToSpace has the mode DCR, expected CRD")
     size, (n, c, h, w) = attributes["blocksize"], inputs[0].shape
-    inner = c // size**2
-    parts = inputs[0].permute(0, 2, 3, 1).reshape(n, h, w, inner, size, size)
-    return parts.permute(0, 1, 4, 2, 5, 3).reshape(n, h * size, w * size, inner).permute(0, 3, 1, 2)
+    inner, pixels = c // size**2, inputs[0].permute(0, 2, 3, 1)
+    if attributes.get("mode", b"DCR") == b"CRD":
+        parts = pixels.reshape(n, h, w, inner, size, size).permute(0, 1, 4, 2, 5, 3)
+    else:
+        parts = pixels.reshape(n, h, w, size, size, inner).permute(0, 1, 3, 2, 4, 5)
+    return parts.reshape(n, h * size, w * size, inner).permute(0, 3, 1, 2)
 
 
 def _pad(attributes: Attributes, inputs: Sequence[Any]) -> torch.Tensor:

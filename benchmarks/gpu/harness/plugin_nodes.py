@@ -15,7 +15,7 @@ from tests.plugins.emulated import tensorrt as trt
 from tests.plugins.emulated.plugin import Plugin, PluginHost
 
 IGNORED = ("plugin_version", "plugin_namespace", "domain")
-KINDS = {torch.float32: trt.FLOAT, torch.float16: trt.HALF, torch.int8: trt.INT8}
+KINDS = {torch.float32: trt.FLOAT, torch.float16: trt.HALF, torch.int8: trt.INT8, torch.int32: trt.INT32}
 PIXELS = {torch.float32: (trt.HWC, 1), torch.float16: (trt.HWC8, 8)}
 """Format of pictures with the channels of a pixel side by side, and the multiple that their number is padded to."""
 
@@ -45,6 +45,11 @@ def to_pixels(x: torch.Tensor) -> torch.Tensor:
     return make_pixels(x.shape, x.dtype, x.device).copy_(x)
 
 
+def _shape_lists(mask: torch.Tensor) -> tuple[tuple[int, ...], ...]:
+    """Return the shapes of a mask's index, taps and count."""
+    return tuple(mask.shape), tuple(mask.shape), (mask.shape[0],)
+
+
 class PluginNode:
     """Node of a graph that runs as a plugin.
 
@@ -57,32 +62,37 @@ class PluginNode:
         self._plugin: Plugin | None = None
         self._made_for: Any = None
 
-    def __call__(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+    def __call__(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """Run the node and return its output [N,D,H,W].
 
-        The output's memory and the workspace are PyTorch's.
+        Of SparseIndex it returns index, taps and count. The outputs' memory and the workspace are PyTorch's.
 
         Raises:
             RuntimeError: the plugin refuses the tensors, or fails; the message is its own.
         """
-        pictures = {0, len(inputs) - 1} if self._name.endswith("Add") else {0}
+        lists = self._name == "SparseIndex"
+        pictures = set() if lists else {0, len(inputs) - 1} if "Add" in self._name else {0}
         placed = [to_pixels(x) if index in pictures else x.contiguous() for index, x in enumerate(inputs)]
-        out = make_pixels(*self._find_output(inputs), inputs[0].device)
-        wanted = tuple((tuple(x.shape), x.dtype) for x in (*placed, out))
+        if lists:
+            made = [torch.empty(shape, dtype=torch.int32, device=placed[0].device) for shape in _shape_lists(placed[0])]
+        else:
+            made = [make_pixels(*self._find_output(inputs), inputs[0].device)]
+        wanted = tuple((tuple(x.shape), x.dtype) for x in (*placed, *made))
         if self._made_for != wanted:
             layouts = [PIXELS[x.dtype][0] if index in pictures else trt.LINEAR for index, x in enumerate(placed)]
-            self._deploy([*placed, out], [*layouts, PIXELS[out.dtype][0]])
+            of_outputs = [trt.LINEAR if lists else PIXELS[x.dtype][0] for x in made]
+            self._deploy([*placed, *made], [*layouts, *of_outputs])
             self._made_for = wanted
-        self._launch(placed, out)
-        return out
+        self._launch(placed, made)
+        return tuple(made) if lists else made[0]
 
     def _find_output(self, inputs: Sequence[torch.Tensor]) -> tuple[tuple[int, ...], torch.dtype]:
         n, c, h, w = inputs[0].shape
         if self._name == "MaskedModulation":
             return (n, c, h, w), inputs[0].dtype
-        if self._name == "SparseNonLocal":
+        if self._name.startswith("SparseNonLocal"):
             return (n, inputs[2].shape[1], h, w), inputs[0].dtype
-        return (n, inputs[2].shape[0], h, w), inputs[1].dtype
+        return (n, inputs[3].shape[0], h, w), inputs[1].dtype
 
     def _deploy(self, tensors: Sequence[torch.Tensor], layouts: Sequence[int]) -> None:
         described = [(tuple(x.shape), KINDS[x.dtype], layout) for x, layout in zip(tensors, layouts, strict=True)]
@@ -101,15 +111,16 @@ class PluginNode:
             raise RuntimeError(self._host.messages())
         self._described = (trt.PluginTensorDesc * len(shapes))(*shapes)
 
-    def _launch(self, inputs: Sequence[torch.Tensor], out: torch.Tensor) -> None:
-        workspace = torch.empty(self._workspace, dtype=torch.uint8, device=out.device)
-        stream = torch.cuda.current_stream().cuda_stream if out.is_cuda else 0
+    def _launch(self, inputs: Sequence[torch.Tensor], outputs: Sequence[torch.Tensor]) -> None:
+        device = outputs[0].device
+        workspace = torch.empty(self._workspace, dtype=torch.uint8, device=device)
+        stream = torch.cuda.current_stream().cuda_stream if device.type == "cuda" else 0
         failed = self._require(self._plugin).call(
             self._host.c.enqueue,
             self._described,
             len(inputs),
             (ctypes.c_void_p * len(inputs))(*[x.data_ptr() for x in inputs]),
-            ctypes.c_void_p(out.data_ptr()),
+            (ctypes.c_void_p * len(outputs))(*[x.data_ptr() for x in outputs]),
             ctypes.c_void_p(workspace.data_ptr()),
             ctypes.c_void_p(stream),
         )

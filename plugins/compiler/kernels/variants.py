@@ -20,6 +20,7 @@ workspace."""
 ALIGNED = {"packed_outputs": 16}
 """Number of which each of these integer parameters is a multiple whenever the plugins pass it."""
 PITCHES = {"x_pitch": ("IN", "p_x"), "query_pitch": ("IN", "p_query"), "out_pitch": ("OUT", "p_out")}
+PITCHES["residual_pitch"] = PITCHES["out_pitch"]
 """Constant that holds the layout and name of the tensor, for each pitch; kHWC8 pads channels to 8, kHWC does not
 pad."""
 SPARSE_CONVOLUTIONS: tuple[tuple[NumberType, NumberType, NumberType], ...] = (
@@ -34,6 +35,10 @@ SPARSE_CONVOLUTIONS: tuple[tuple[NumberType, NumberType, NumberType], ...] = (
 is read."""
 WINDOWS = (1, 3, 5)
 """Sides of the windows that the plugins take."""
+INDEXED = 3
+"""Side of the window whose taps an index lists."""
+_USUAL_WINDOWS = {(mask, kernel) for mask in ("fp32", "fp16") for kernel in (1, INDEXED)}
+"""Masks and windows whose taps every library lists, or that have one tap."""
 _AT = {"fp32": "*fp32", "fp16": "*fp16", "int8": "*i8", "int32": "*i32"}
 """Triton's pointer type for each type of elements."""
 
@@ -49,6 +54,8 @@ class Layer:
     """Side of the window in taps."""
     channels: int
     outputs: int
+    coarse: bool = False
+    """Whether the residual has half the size."""
 
     def __post_init__(self) -> None:
         if (self.x, self.weight, self.out) not in SPARSE_CONVOLUTIONS or self.kernel not in WINDOWS:
@@ -62,7 +69,7 @@ class Layer:
     @property
     def parts(self) -> tuple[str, ...]:
         """Parts of the kernel's name."""
-        return (*self.types, f"k{self.kernel}", f"c{self.channels}", f"d{self.outputs}")
+        return (*self.types, f"k{self.kernel}", f"c{self.channels}", f"d{self.outputs}", *["up"] * self.coarse)
 
 
 USUAL = {"kernel": 3, "channels": 64, "outputs": 64}
@@ -135,9 +142,19 @@ def list_variants(architecture: int, layers: Collection[Layer] = ()) -> tuple[Va
 
 
 def _compaction(architecture: int) -> Iterator[Variant]:
-    for mask in ("fp32", "fp16"):
+    masks: tuple[NumberType, ...] = ("fp32", "fp16")
+    for mask in masks:
         parameters = _pointers(p_mask=mask, p_index="int32", p_count="int32") | _integers("pixels")
         yield _make(architecture, "compaction", "compact_mask", (mask,), parameters)
+        yield _neighbours(architecture, mask, INDEXED)
+
+
+def _neighbours(architecture: int, mask: NumberType, kernel: int) -> Variant:
+    """Make the kernel that lists taps of a window."""
+    parameters = _pointers(p_mask=mask, p_index="int32", p_taps="int32", p_count="int32")
+    parameters |= _integers("height", "width", "dilation", "clean_input")
+    made = _make(architecture, "compaction", "compact_neighbours", (mask, f"k{kernel}"), parameters)
+    return dataclasses.replace(made, layouts={"K": kernel})
 
 
 def _convolutions(architecture: int) -> Iterator[Variant]:
@@ -154,7 +171,11 @@ def _convolutions(architecture: int) -> Iterator[Variant]:
             p_bias=out, p_x_scale="fp32", p_scale="fp32", p_residual=out, p_out=out,
         )  # fmt: skip
         sizes = _integers("height", "width", "channels", "outputs", "packed_outputs", "x_pitch", "out_pitch")
-        options = _integers("kernel", "dilation", "clean_input", "has_residual") | {"slope": "fp32"}
+        sizes |= _integers("residual_pitch")
+        options = _integers("kernel", "dilation", "clean_input", "has_residual") | {
+            "slope": "fp32",
+            "sum_slope": "fp32",
+        }
         for layouts in (("linear", "linear"), ("chw32" if x == "int8" else "pixels", "pixels")):
             parts = (x, weight, out, *layouts)
             layer = Layer(x, weight, out, **USUAL)
@@ -164,24 +185,24 @@ def _convolutions(architecture: int) -> Iterator[Variant]:
 
 def _layers(architecture: int, layers: Collection[Layer]) -> Iterator[Variant]:
     """List the kernels of layers and of their taps."""
-    windows = sorted({(layer.out, layer.kernel) for layer in layers if layer.kernel > 1})
-    for mask, kernel in windows:
-        parameters = _pointers(p_mask=mask, p_index="int32", p_taps="int32", p_count="int32")
-        parameters |= _integers("height", "width", "dilation", "clean_input")
-        made = _make(architecture, "compaction", "compact_neighbours", (mask, f"k{kernel}"), parameters)
-        yield dataclasses.replace(made, layouts={"K": kernel})
+    for mask, kernel in sorted({(layer.out, layer.kernel) for layer in layers} - _USUAL_WINDOWS):
+        yield _neighbours(architecture, mask, kernel)
     for layer in sorted(set(layers), key=lambda layer: layer.parts):
         pointers = _pointers(
             p_x=layer.x, p_taps="int32", p_index="int32", p_count="int32", p_packed=layer.weight, p_bias=layer.out,
             p_x_scale="fp32", p_scale="fp32", p_residual=layer.out, p_out=layer.out,
         )  # fmt: skip
-        options = _integers("height", "width", "dilation", "has_residual") | {"slope": "fp32"}
+        options = _integers("height", "width", "dilation", "first_bit", "has_residual") | {
+            "slope": "fp32",
+            "sum_slope": "fp32",
+        }
         width, rest = split_channels(layer.channels, layer.weight)
         made = _make(
             architecture, "sparse_conv2d", "convolve_layer", layer.parts, pointers | options, (), layer.weight
         )  # fmt: skip
         module = "spair.plugins.sparse_conv2d.layer_kernel"
         sizes = {"K": layer.kernel, "C": layer.channels, "D": layer.outputs, "BK": width, "REST": rest}
+        sizes["UP"] = int(layer.coarse)
         yield dataclasses.replace(made, module=module, layouts=sizes, layer=layer)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks.gpu import counts
-from benchmarks.subjects.layers import rewrite
 from spair.plugins.compiler.kernels.kernel import MOST_INSTRUCTIONS
 from spair.plugins.compiler.kernels.occupancy import KIB
 from tests.plugins.conftest import kernel_settings  # noqa: F401
@@ -28,7 +27,7 @@ def test_kernels_are_as_the_report_has_them(kernel_settings, architecture):  # n
 
 
 def test_the_network_is_as_the_report_has_it(graph):
-    assert counts.count_graph(rewrite(copy.deepcopy(graph))) == REPORT["network"]
+    assert counts.count_graph(copy.deepcopy(graph)) == REPORT["network"]
 
 
 def test_the_kernels_of_layers_keep_their_bounds_and_issue_a_third_of_the_general_ones():

@@ -98,7 +98,7 @@ class Run:
         return self._gpu.enqueue(self._stream, work, *self._uses)
 
     def tensors(self, step: PluginStep) -> list[Known]:
-        """Return shape and type of a plugin's inputs and output."""
+        """Return shape and type of a plugin's inputs and outputs."""
         return [self._known[name] for name in (*step.inputs, *step.outputs)]
 
     def add_piece(self, piece: Piece) -> None:
@@ -126,13 +126,14 @@ class Run:
             plugin.host.c.enqueue,
             node.describe(self.tensors(step)),
             len(step.inputs),
-            (ctypes.c_void_p * len(step.inputs))(*addresses[:-1]),
-            ctypes.c_void_p(addresses[-1]),
+            (ctypes.c_void_p * len(step.inputs))(*addresses[: len(step.inputs)]),
+            (ctypes.c_void_p * len(step.outputs))(*addresses[len(step.inputs) :]),
             ctypes.c_void_p(self._scratch + self._places[index]),
             ctypes.c_void_p(self._stream),
         )
-        if node.layouts[-1] != trt.LINEAR:
-            self.add(partial(self._restore, names[-1], node.layouts[-1], addresses[-1]))
+        for name, layout, address in zip(names, node.layouts, addresses, strict=True):
+            if name in step.outputs and layout != trt.LINEAR:
+                self.add(partial(self._restore, name, layout, address))
         return not failed
 
     def _reformat(self, name: str, layout: int, address: int) -> None:

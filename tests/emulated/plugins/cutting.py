@@ -34,7 +34,7 @@ class PluginStep:
 
     @property
     def outputs(self) -> list[str]:
-        """Name of its output."""
+        """Names of its outputs."""
         return list(self.node.output)
 
 

@@ -47,19 +47,19 @@ class PluginNode:
         self.layouts: list[int] = []
         ranges: list[trt.DynamicPluginTensorDesc] = []
         for position, ((shape, dtype), axes) in enumerate(zip(most, open_axes, strict=True)):
-            self._add_tensor(parsed, ranges, position, len(most) - 1, (shape, dtype, axes))
+            self._add_tensor(parsed, ranges, position, len(most), (shape, dtype, axes))
         self.workspace = parsed.configure(ranges)
         self._engine_plugin = host.recreate(parsed)
         parsed.delete()
 
-    def _add_tensor(self, plugin: Plugin, ranges: list, position: int, inputs: int, tensor: tuple) -> None:
+    def _add_tensor(self, plugin: Plugin, ranges: list, position: int, count: int, tensor: tuple) -> None:
         """Choose the format of the next tensor."""
         shape, dtype, axes = tensor
         pixels = PIXEL_FORMAT.get(dtype, trt.LINEAR) if len(shape) == 4 else trt.LINEAR
         for layout in (pixels, trt.LINEAR):
             described = trt.describe_range(shape, trt.TYPE_OF[dtype], layout, axes)
-            array = (trt.DynamicPluginTensorDesc * (inputs + 1))(*ranges, described)
-            if plugin.call(self._host.c.supports, position, array, inputs):
+            array = (trt.DynamicPluginTensorDesc * count)(*ranges, described)
+            if plugin.call(self._host.c.supports, position, array, count - plugin.outputs):
                 ranges.append(described)
                 self.layouts.append(layout)
                 return

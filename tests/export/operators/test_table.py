@@ -38,6 +38,19 @@ def test_masks_and_active_inputs_are_inputs(operator):
     assert bool(operator.active_inputs) == (operator.mask is not None)
 
 
+@pytest.mark.parametrize("operator", [part for part in OPERATORS if part.listed_form], ids=lambda part: part.name)
+def test_a_listed_form_takes_packed_constants_and_a_list_before_the_residual(operator):
+    own, listed = inputs_of(operator.name), inputs_of(operator.listed_form)
+    names = {"weight": "packed", "weight_scale": "scale"}
+    expected = [(names.get(name, name), kind) for name, kind in own.items() if name != "residual"]
+    lists = ["index", "count"] if operator.family == "SparseNonLocal" else ["index", "taps", "count"]
+    expected += [(name, "int32") for name in lists]
+    assert list(listed.items()) == expected + [item for item in own.items() if item[0] == "residual"]
+    form = BY_NAME[operator.listed_form]
+    assert [form.inputs[place].name for place in form.positions_of("list")] == lists
+    assert set(form.attributes) - set(operator.attributes) == ({"sum_slope"} if "residual" in own else set())
+
+
 @pytest.mark.parametrize("operator", OPERATORS, ids=IDS)
 def test_a_form_differs_from_its_operator_as_its_field_says(operator):
     own = inputs_of(operator.name)
@@ -49,13 +62,18 @@ def test_a_form_differs_from_its_operator_as_its_field_says(operator):
     if operator.int8_form:
         scales = {"x_scale": "float32", "weight_scale": "float32"}
         assert inputs_of(operator.int8_form) == own | {"x": "int8", "weight": "int8"} | scales
-    for form in (operator.residual_form, operator.quantizing_form, operator.int8_form):
+    if operator.coarse_form:
+        coarse = {"coarse" if name == "residual" else name: kind for name, kind in own.items()}
+        assert inputs_of(operator.coarse_form) == coarse
+    names = ("residual_form", "quantizing_form", "int8_form", "listed_form", "coarse_form")
+    for form in (getattr(operator, name) for name in names):
         assert form is None or BY_NAME[form].family == operator.family
     assert BY_NAME[operator.family].family == operator.family
 
 
 def test_forms_are_reached_from_their_operator_and_only_those_of_bundles_without_a_plugin():
-    forms = {form for part in OPERATORS for form in (part.residual_form, part.quantizing_form, part.int8_form) if form}
+    names = ("residual_form", "quantizing_form", "int8_form", "listed_form", "coarse_form")
+    forms = {getattr(part, name) for part in OPERATORS for name in names} - {None}
     assert forms | {part.family for part in OPERATORS} == set(IDS)
     assert {part.name for part in OPERATORS if part.in_bundles} == {
         "SparseConv2d",

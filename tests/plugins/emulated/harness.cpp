@@ -92,25 +92,38 @@ EXPORT const char* timing_cache_id(IPluginV3* plugin) { return build(plugin)->ge
 
 EXPORT const PluginFieldCollection* fields(IPluginV3* plugin) { return runtime(plugin)->getFieldsToSerialize(); }
 
+EXPORT int output_count(IPluginV3* plugin) { return build(plugin)->getNbOutputs(); }
+
+// Descriptions of tensors are those of the inputs, then those of the outputs.
+
 EXPORT bool supports(IPluginV3* plugin, int position, const DynamicPluginTensorDesc* tensors, int inputs) {
-    return build(plugin)->supportsFormatCombination(position, tensors, inputs, 1);
+    return build(plugin)->supportsFormatCombination(position, tensors, inputs, output_count(plugin));
 }
 
 EXPORT int configure(IPluginV3* plugin, const DynamicPluginTensorDesc* tensors, int inputs) {
-    return build(plugin)->configurePlugin(tensors, inputs, tensors + inputs, 1);
+    return build(plugin)->configurePlugin(tensors, inputs, tensors + inputs, output_count(plugin));
 }
 
 EXPORT size_t workspace_size(IPluginV3* plugin, const DynamicPluginTensorDesc* tensors, int inputs) {
-    return build(plugin)->getWorkspaceSize(tensors, inputs, tensors + inputs, 1);
+    return build(plugin)->getWorkspaceSize(tensors, inputs, tensors + inputs, output_count(plugin));
 }
 
-// Type of the output, or -1.
+// Type of all outputs, or -1.
 EXPORT int output_type(IPluginV3* plugin, const DataType* inputs, int count) {
-    DataType out{};
-    return build(plugin)->getOutputDataTypes(&out, 1, inputs, count) == 0 ? static_cast<int>(out) : -1;
+    std::vector<DataType> out(static_cast<size_t>(output_count(plugin)));
+    if (build(plugin)->getOutputDataTypes(out.data(), output_count(plugin), inputs, count) != 0) {
+        return -1;
+    }
+    for (DataType type : out) {
+        if (type != out[0]) {
+            return -1;
+        }
+    }
+    return static_cast<int>(out[0]);
 }
 
-// Writes which dimension of which input each dimension of the output is: 8 * input + axis. 0, or an error.
+// Writes which dimension of which input each dimension of an output is: 8 * input + axis, at 8 * output + dimension.
+// 0, or an error.
 EXPORT int output_shape(IPluginV3* plugin, const int* ranks, int inputs, int* sources) {
     std::deque<Number> numbers;  // they stay where they are
     std::vector<DimsExprs> shapes(static_cast<size_t>(inputs));
@@ -121,20 +134,23 @@ EXPORT int output_shape(IPluginV3* plugin, const int* ranks, int inputs, int* so
             shapes[static_cast<size_t>(i)].d[axis] = &numbers.back();
         }
     }
-    DimsExprs out{};
+    std::vector<DimsExprs> out(static_cast<size_t>(output_count(plugin)));
     NoBuilder builder;
-    const int result = build(plugin)->getOutputShapes(shapes.data(), inputs, nullptr, 0, &out, 1, builder);
-    for (int axis = 0; result == 0 && axis < out.nbDims; ++axis) {
-        sources[axis] = static_cast<const Number*>(out.d[axis])->value_;
+    const int result =
+        build(plugin)->getOutputShapes(shapes.data(), inputs, nullptr, 0, out.data(), output_count(plugin), builder);
+    for (size_t i = 0; result == 0 && i < out.size(); ++i) {
+        for (int axis = 0; axis < out[i].nbDims; ++axis) {
+            sources[8 * i + static_cast<size_t>(axis)] = static_cast<const Number*>(out[i].d[axis])->value_;
+        }
     }
     return result;
 }
 
 EXPORT int shape_change(IPluginV3* plugin, const PluginTensorDesc* tensors, int inputs) {
-    return runtime(plugin)->onShapeChange(tensors, inputs, tensors + inputs, 1);
+    return runtime(plugin)->onShapeChange(tensors, inputs, tensors + inputs, output_count(plugin));
 }
 
-EXPORT int enqueue(IPluginV3* plugin, const PluginTensorDesc* tensors, int inputs, const void* const* in, void* out,
-                   void* workspace, void* stream) {
-    return runtime(plugin)->enqueue(tensors, tensors + inputs, in, &out, workspace, static_cast<cudaStream_t>(stream));
+EXPORT int enqueue(IPluginV3* plugin, const PluginTensorDesc* tensors, int inputs, const void* const* in,
+                   void* const* outputs, void* workspace, void* stream) {
+    return runtime(plugin)->enqueue(tensors, tensors + inputs, in, outputs, workspace, static_cast<cudaStream_t>(stream));
 }

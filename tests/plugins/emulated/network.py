@@ -11,6 +11,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
 from tests.plugins.emulated import tensorrt as trt
+from tests.plugins.emulated.lists import run_index
 from tests.plugins.emulated.operators import PIXEL_FORMAT, Call, deploy, run
 from tests.plugins.emulated.plugin import PluginHost, Tensor
 
@@ -38,14 +39,16 @@ def evaluator(
 
 
 def _plugin_operator(name: str, host: PluginHost, pixels: bool, counted: Counter[str] | None) -> type[OpRun]:
-    def _run(self: OpRun, *inputs: np.ndarray, **_: Any) -> tuple[np.ndarray]:
+    def _run(self: OpRun, *inputs: np.ndarray, **_: Any) -> tuple[np.ndarray, ...]:
+        if counted is not None:
+            counted[name] += 1
+        if name == "SparseIndex":
+            return run_index(host, np.ascontiguousarray(inputs[0]))
         attributes = {part.name: onnx.helper.get_attribute_value(part) for part in self.onnx_node.attribute}
         call = _make_call(name, {k: v for k, v in attributes.items() if k not in IGNORED}, inputs, pixels)
         plugin, workspace = deploy(host, call)
         out = run(host, plugin, call, workspace)
         plugin.delete()
-        if counted is not None:
-            counted[name] += 1
         return (np.ascontiguousarray(out),)
 
     return type(name, (OpRun,), {"op_domain": "spair", "_run": _run})
@@ -54,12 +57,18 @@ def _plugin_operator(name: str, host: PluginHost, pixels: bool, counted: Counter
 def _make_call(name: str, attributes: dict[str, Any], inputs: tuple[np.ndarray, ...], pixels: bool) -> Call:
     first, second = inputs[0], inputs[1]
     dtype = second.dtype if name.startswith("SparseConv2d") else first.dtype
-    channels = {"SparseNonLocal": inputs[2].shape[1] if len(inputs) > 2 else 0, "MaskedModulation": first.shape[1]}
-    shape = (first.shape[0], channels.get(name, inputs[2].shape[0] if len(inputs) > 2 else 0), *first.shape[2:])
+    outputs = {
+        "MaskedModulation": lambda: first.shape[1],
+        "SparseNonLocal": lambda: inputs[2].shape[1],
+        "SparseConv2d": lambda: inputs[3].shape[0],
+    }
+    shape = (first.shape[0], next(f() for start, f in outputs.items() if name.startswith(start)), *first.shape[2:])
     layout_in = PIXEL_FORMAT[first.dtype] if pixels else trt.LINEAR
     layout = PIXEL_FORMAT[np.dtype(dtype)] if pixels else trt.LINEAR
     tensors = [Tensor(np.ascontiguousarray(part)) for part in inputs]
     tensors[0] = Tensor(tensors[0].values, layout_in)
-    if name.endswith("Add"):
+    if name.startswith("SparseConv2d"):
+        tensors[2] = Tensor(tensors[2].values, fixed=True)
+    if "Add" in name:
         tensors[-1] = Tensor(tensors[-1].values, layout)
     return Call(name, attributes, tensors, shape, trt.TYPE_OF[np.dtype(dtype)], layout)

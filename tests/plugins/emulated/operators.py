@@ -47,7 +47,7 @@ class Call:
 
 
 def _is_picture(part: Tensor) -> bool:
-    return part.values.ndim == 4 and part.values.shape[2:] not in {(1, 1), (3, 3), (5, 5)}
+    return part.values.ndim == 4 and not part.fixed and part.values.shape[2:] not in {(1, 1), (3, 3), (5, 5)}
 
 
 def is_only_for_tests(call: Call) -> bool:

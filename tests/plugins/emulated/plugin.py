@@ -29,6 +29,8 @@ class Tensor:
     layout: int = trt.LINEAR
     padding: Any = np.nan
     """What fills the channels that a layout adds: a plugin must not use it."""
+    fixed: bool = False
+    """Whether it has one size for all pictures, as weights have."""
 
     @property
     def kind(self) -> int:
@@ -116,6 +118,11 @@ class Plugin:
         """A C function of the harness on this plugin."""
         return function(ctypes.c_void_p(self.handle), *arguments)
 
+    @property
+    def outputs(self) -> int:
+        """Number of its outputs."""
+        return self.call(self.host.c.output_count)
+
     def clone(self) -> Plugin:
         """IPluginV3::clone."""
         return Plugin(self.host, self.name, self.call(self.host.c.clone))
@@ -134,31 +141,33 @@ class Plugin:
         return self.call(self.host.c.timing_cache_id).decode()
 
     def output_type(self, kinds: Sequence[int]) -> int:
-        """Type of the output for those of the inputs; -1 where it is refused."""
+        """Type of all outputs for those of the inputs; -1 where it is refused."""
         return self.call(self.host.c.output_type, (ctypes.c_int32 * len(kinds))(*kinds), len(kinds))
 
-    def output_sources(self, ranks: Sequence[int]) -> list[tuple[int, int]] | None:
-        """Which (input, axis) each of the output's sizes is; None where the inputs' ranks are refused."""
-        sources = (ctypes.c_int * 8)()
+    def output_sources(self, ranks: Sequence[int], output: int = 0) -> list[tuple[int, int]] | None:
+        """Which (input, axis) each of an output's sizes is; None where the inputs' ranks are refused."""
+        sources = (ctypes.c_int * (8 * self.outputs))(*[-1] * (8 * self.outputs))
         failed = self.call(self.host.c.output_shape, (ctypes.c_int * len(ranks))(*ranks), len(ranks), sources)
-        return None if failed else [divmod(source, 8) for source in sources[:4]]
+        own = sources[8 * output : 8 * output + 8]
+        return None if failed else [divmod(source, 8) for source in own if source >= 0]
 
     def supports(self, tensors: Sequence[trt.DynamicPluginTensorDesc]) -> bool:
         """Whether every tensor, looked at after those before it, may have its type and format."""
         array = (trt.DynamicPluginTensorDesc * len(tensors))(*tensors)
-        return all(
-            self.call(self.host.c.supports, position, array, len(tensors) - 1) for position in range(len(tensors))
-        )
+        inputs = len(tensors) - self.outputs
+        return all(self.call(self.host.c.supports, position, array, inputs) for position in range(len(tensors)))
 
     def configure(self, tensors: Sequence[trt.DynamicPluginTensorDesc]) -> int:
         """Tell it what it will be built for; returns the bytes of workspace that it wants."""
         array = (trt.DynamicPluginTensorDesc * len(tensors))(*tensors)
-        assert self.call(self.host.c.configure, array, len(tensors) - 1) == 0, self.host.messages()
-        return self.call(self.host.c.workspace_size, array, len(tensors) - 1)
+        inputs = len(tensors) - self.outputs
+        assert self.call(self.host.c.configure, array, inputs) == 0, self.host.messages()
+        return self.call(self.host.c.workspace_size, array, inputs)
 
     def shape_change(self, tensors: Sequence[trt.PluginTensorDesc]) -> int:
         """IPluginV3OneRuntime::onShapeChange."""
-        return self.call(self.host.c.shape_change, (trt.PluginTensorDesc * len(tensors))(*tensors), len(tensors) - 1)
+        array = (trt.PluginTensorDesc * len(tensors))(*tensors)
+        return self.call(self.host.c.shape_change, array, len(tensors) - self.outputs)
 
     def bind(
         self,
@@ -214,7 +223,7 @@ class Bound:
             self._tensors,
             len(self._inputs),
             self._pointers,
-            ctypes.c_void_p(self._out.address),
+            (ctypes.c_void_p * 1)(self._out.address),
             ctypes.c_void_p(self._scratch.address),
             ctypes.c_void_p(host.memory.stream),
         )

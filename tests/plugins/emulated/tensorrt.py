@@ -17,7 +17,12 @@ FIELD_FLOAT32, FIELD_INT32, FIELD_CHAR = 1, 5, 6
 BUILD, RUNTIME = 0, 1
 """nvinfer1::TensorRTPhase."""
 
-TYPE_OF = {np.dtype(np.float32): FLOAT, np.dtype(np.float16): HALF, np.dtype(np.int8): INT8}
+TYPE_OF = {
+    np.dtype(np.float32): FLOAT,
+    np.dtype(np.float16): HALF,
+    np.dtype(np.int8): INT8,
+    np.dtype(np.int32): INT32,
+}
 
 
 class Dims(ctypes.Structure):

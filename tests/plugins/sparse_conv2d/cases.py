@@ -23,7 +23,7 @@ from spair.plugins.compaction import kernel as compaction
 from spair.plugins.compiler.kernels.tiles import split_channels
 from spair.plugins.sparse_conv2d import kernel as conv
 from spair.plugins.sparse_conv2d import layer_kernel
-from spair.plugins.sparse_conv2d.reference import quantize, sparse_conv2d, sparse_conv2d_int8
+from spair.plugins.sparse_conv2d.reference import quantize, sparse_conv2d, sparse_conv2d_int8, spread
 from tests.plugins.counting import NUMBER_TYPES
 from tests.plugins.kernel_harness import (
     LAYOUTS,
@@ -70,8 +70,10 @@ class Case:
     dilation: int = 1
     mask: str = "random"
     slope: float = 0.1
+    sum_slope: float = 1.0
     clean_input: bool = False
     residual: bool = False
+    coarse: bool = False
     layouts: tuple[str, str] = ("linear", "linear")
     tile: tuple[int, int, int] = (16, 32, 32)
     programs: int = 2
@@ -116,9 +118,18 @@ def make_call(case: Case) -> Call:
     residual = rng.normal(size=(case.n, case.d, *case.size)).astype(of_rest) if case.residual else None
     if residual is not None:
         residual[np.broadcast_to(mask == 0, residual.shape)] = np.nan
+    if residual is not None and case.coarse:
+        residual = gather(residual)
     weight_scale = (0.01 + rng.random(case.d) / 50).astype(np.float32)
     bias = rng.normal(size=case.d).astype(of_rest)
     return Call(x, mask.astype(of_rest), weight, bias, residual, weight_scale=weight_scale)
+
+
+def gather(residual: np.ndarray) -> np.ndarray:
+    """The coarse residual of which `spread` makes this one."""
+    n, d, h, w = residual.shape
+    parts = residual.reshape(n, d, h // 2, 2, w // 2, 2).transpose(0, 3, 5, 1, 2, 4)
+    return np.ascontiguousarray(parts.reshape(n, 4 * d, h // 2, w // 2))
 
 
 def draw_floats(rng: np.random.Generator, steps: np.ndarray, dtype: str) -> np.ndarray:
@@ -136,15 +147,17 @@ def define(case: Case, call: Call) -> tuple[np.ndarray, np.ndarray]:
 
     def compute(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, residual: Any, slope: float) -> np.ndarray:
         options: dict[str, Any] = {"negative_slope": slope, "clean_input": case.clean_input, "dilation": case.dilation}
+        options["sum_slope"] = case.sum_slope
         if case.integer:
             scales = float(call.x_scale[0]), call.weight_scale
             x = quantize(x, scales[0]) if case.quantize else x
             return sparse_conv2d_int8(x, call.mask, weight, bias, *scales, residual=residual, **options)
         return sparse_conv2d(x, call.mask, weight, bias, residual=residual, **options)
 
-    expected = compute(call.x, call.weight, call.bias, call.residual, case.slope)
+    added = call.residual if call.residual is None or not case.coarse else spread(call.residual)
+    expected = compute(call.x, call.weight, call.bias, added, case.slope)
     held = [np.abs(part.astype(np.float32)) for part in (call.x, call.weight, call.bias)]
-    residual = None if call.residual is None else np.abs(call.residual.astype(np.float32))
+    residual = None if added is None else np.abs(added.astype(np.float32))
     terms = 1 if case.integer else case.c * case.kernel**2
     magnitude = compute(*held, residual, 1.0).astype(np.float64)
     return expected, (terms + 5) * UNIT * magnitude + rounding(expected, TYPES[case.types][2])
@@ -187,8 +200,10 @@ def run(case: Case, call: Call, module: ModuleType = conv, **changed: Any) -> np
         "p_residual": out if call.residual is None else to_layout(call.residual, to), "p_out": out,
         "height": case.size[0], "width": case.size[1], "channels": case.c, "outputs": case.d,
         "packed_outputs": -(-case.d // 16) * 16, "x_pitch": x.shape[-1], "out_pitch": out.shape[-1],
+        "residual_pitch": (4 if case.coarse else 1) * out.shape[-1],
         "kernel": case.kernel, "dilation": case.dilation, "clean_input": int(case.clean_input),
-        "has_residual": int(case.residual), "slope": case.slope, "IN": from_, "OUT": to, "BM": bm, "BN": bn, "BK": bk,
+        "has_residual": int(case.residual) * (1 + case.coarse), "slope": case.slope, "sum_slope": case.sum_slope,
+        "IN": from_, "OUT": to, "BM": bm, "BN": bn, "BK": bk,
     }  # fmt: skip
     launch(module.sparse_conv2d, (case.programs, -(-case.d // bn), case.n), {**arguments, **changed})
     require_intact_guards(out)
@@ -222,9 +237,10 @@ def run_layer(case: Case, call: Call, module: ModuleType = layer_kernel, **chang
         "p_x_scale": guarded(call.x_scale) if case.quantize else poisoned((1,), np.float32),
         "p_scale": combine(call) if case.integer else poisoned((1,), np.float32),
         "p_residual": out if call.residual is None else to_layout(call.residual, to), "p_out": out,
-        "height": case.size[0], "width": case.size[1], "dilation": case.dilation,
-        "has_residual": int(case.residual), "slope": case.slope, "K": case.kernel, "C": case.c, "D": case.d,
-        "BK": width, "REST": rest, "BM": bm, "BN": bn,
+        "height": case.size[0], "width": case.size[1], "dilation": case.dilation, "first_bit": 0,
+        "has_residual": int(case.residual), "slope": case.slope, "sum_slope": case.sum_slope,
+        "K": case.kernel, "C": case.c, "D": case.d,
+        "BK": width, "REST": rest, "UP": int(case.coarse), "BM": bm, "BN": bn,
     }  # fmt: skip
     launch(module.convolve_layer, (case.programs, -(-case.d // bn), case.n), {**arguments, **changed})
     require_intact_guards(out)

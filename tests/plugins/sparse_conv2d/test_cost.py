@@ -96,3 +96,12 @@ def test_an_output_that_nobody_reads_is_not_cleared():
         sum_launches(count_sparse_conv2d(activity, 8, 8, 1, clear_output=clear)) for clear in (True, False)
     )
     assert cleared.written - left.written == 64 * 8 * 2
+
+
+@pytest.mark.parametrize("kind", ["fp16", "int8"])
+def test_with_a_list_nothing_but_the_convolution_is_left(kind):
+    activity = Activity(64, (32,), (32,), (32,))
+    plain, listed = (
+        count_sparse_conv2d(activity, 8, 8, 3, kind=kind, clear_output=False, listed=on) for on in (False, True)
+    )
+    assert listed == plain[-1:] and listed[0].name == "sparse_conv2d"

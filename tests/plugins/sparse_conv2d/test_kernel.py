@@ -165,3 +165,9 @@ def test_scales_are_multiplied(outputs):
     scales = np.random.default_rng(0).random(outputs).astype(np.float32)
     call = Call(scales, scales, scales, scales, None, np.float32([0.3]), scales)
     assert (combine(call) == np.float32(0.3) * scales).all()
+
+
+@pytest.mark.parametrize("layouts", [("linear", "linear"), ("pixels", "pixels")], ids="-".join)
+@pytest.mark.parametrize("dtype", ["fp32", "fp16"])
+def test_a_coarse_residual_is_read_at_each_pixels_own_place(dtype, layouts):
+    check(Case(dtype, c=5, d=16, size=(4, 6), layouts=layouts, residual=True, coarse=True, sum_slope=0.2))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spair.plugins.sparse_conv2d import layer_kernel
-from tests.plugins.kernel_harness import MASKS, make_mutant
+from tests.plugins.kernel_harness import MASKS, guarded, is_poison, make_mutant
 from tests.plugins.sparse_conv2d.cases import TYPES, Case, judge, layouts_of, make_call, run, run_layer
 
 
@@ -66,6 +66,31 @@ def test_the_general_kernel_gives_the_same_integers():
     np.testing.assert_array_equal(run_layer(case, call), run(case, call))
 
 
+COARSE = made("fp16", c=16, d=24, size=(6, 10), kernel=1, n=2, residual=True, coarse=True, sum_slope=0.0)
+"""A residual of half the size."""
+
+
+@pytest.mark.parametrize("types", TYPES)
+def test_a_coarse_residual_is_read_at_each_pixels_own_place(types):
+    case = made(types, c=16, d=24, size=(6, 10), kernel=1, n=2, residual=True, coarse=True, sum_slope=0.0)
+    check(case)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("(o_y // 2) * (width // 2)", "(o_y // 2) * width"),
+        ("+ o_x // 2", "+ o_x"),
+        ("o_y % 2 * 2 + o_x % 2", "o_x % 2 * 2 + o_y % 2"),
+        ("find_coarse(o_p, width, 4 * D, D)", "find_coarse(o_p, width, D, D)"),
+        ("(first_pixel // 4 * ", "(first_pixel * "),
+        ("b_out * sum_slope", "b_out"),
+    ],
+)
+def test_another_place_is_noticed(old, new, tmp_path):
+    require_refusal(COARSE, make_mutant(layer_kernel, old, new, tmp_path))
+
+
 STRICT = made("fp16", c=36, d=20, size=(5, 6), residual=True, n=2, dilation=2)
 """One whole block of channels and a rest that ends before its block does; padding on both sides."""
 BLOCKS = dataclasses.replace(STRICT, c=136, dilation=1, residual=False)
@@ -76,6 +101,7 @@ MUTANTS = [
     ("mask=m_x, other=0", "mask=m_x, other=1"),
     ("b_x = tl.where(o_c[None, :] < C, b_x, 0)", "b_x = b_x"),
     ("m_x = m_q[:, None]", "m_x = m_q[:, None] | True"),
+    ("other=0) >> first_bit", "other=0) >> 1"),
     ("if PITCH != D:", "if False:"),
     ("if has_residual != 0:\n            b_out += tl.load", "if has_residual == 0:\n            b_out += tl.load"),
     ("p_taps += first_pixel", "p_taps += 0"),
@@ -114,3 +140,58 @@ def test_shifted_words_of_taps_are_noticed():
     wrong = np.full((2, height * width), 0b000_010_000, np.int32)  # the pixel itself only
     with pytest.raises(AssertionError, match="values are off"):
         judge(STRICT, call, run_layer(STRICT, call, p_taps=wrong))
+
+
+# Lists that no operator wrote: TensorRT times operators on inputs of its own making.
+
+ANY = made("fp16", clean_input=True, size=(10, 11), c=8, d=8)
+"""No poison in x, and more pixels than the number that poisons integers."""
+
+
+def run_any(case: Case, index: int, words: int, count: int, module: ModuleType = layer_kernel) -> np.ndarray:
+    """The output of a list with `count` entries, all the same."""
+    lists = {"p_index": index, "p_taps": words}
+    arrays = {
+        name: guarded(np.full((case.n, case.size[0] * case.size[1]), number, np.int32))
+        for name, number in lists.items()
+    }
+    return run_layer(case, make_call(case), module, **arrays, p_count=guarded(np.full(case.n, count, np.int32)))
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("pixel", [0, 10, 11, 98, 99, 109])
+def test_taps_out_of_the_picture_are_not_read_whatever_the_list_says(kernel, pixel):
+    out = run_any(dataclasses.replace(ANY, kernel=kernel), pixel, -1, 1)
+    assert not is_poison(out.reshape(110, -1)[pixel]).any()
+    assert is_poison(np.delete(out.reshape(110, -1), pixel, 0)).all()
+
+
+@pytest.mark.parametrize("pixel", [-1, 110, 2**31 - 1, -(2**31)])
+def test_no_pixel_outside_is_written_whatever_the_list_says(pixel):
+    assert is_poison(run_any(ANY, pixel, -1, 200)).all()
+
+
+def test_a_window_that_reads_clean_pixels_takes_its_bits_from_where_it_is_told():
+    case = dataclasses.replace(ANY, residual=True)
+    call = make_call(case)
+    for bits in (0, 9):
+        judge(case, call, run_layer(dataclasses.replace(case, clean_input=bits == 0), call, first_bit=bits))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "arguments"),
+    [
+        ("o_p < rows, 0b111_111_000", "o_p < rows, 0b111_111_001", (5, -1, 1)),
+        ("o_p < rows + dilation, 0b111_111_110", "o_p < rows, 0b111_111_110", (11, -1, 1)),
+        ("o_p < dilation, 0b111_110_000", "o_p < dilation, 0b111_111_000", (0, -1, 1)),
+        ("o_p >= pixels - dilation, 0b000_011_111", "o_p >= pixels, 0b000_011_111", (109, -1, 1)),
+        ("o_p >= pixels - rows - dilation", "o_p >= pixels - rows", (98, -1, 1)),
+        ("o_p >= pixels - rows, 0b000_111_111", "o_p >= pixels - rows, 0b100_111_111", (104, -1, 1)),
+        ("m_m = is_inside(o_p, pixels)", "m_m = o_m < count", (110, 0, 1)),
+        ("tl.minimum(tl.load(p_count + i_n), pixels)", "tl.load(p_count + i_n)", (-1, -1, 200)),
+    ],
+)
+def test_a_kernel_that_trusts_its_list_is_noticed(old, new, arguments, tmp_path):
+    out = run_any(ANY, *arguments)
+    with np.errstate(all="ignore"), pytest.raises(AssertionError):
+        np.testing.assert_array_equal(run_any(ANY, *arguments, make_mutant(layer_kernel, old, new, tmp_path)), out)

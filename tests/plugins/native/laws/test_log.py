@@ -115,7 +115,7 @@ print(json.dumps([parsed, log.errors]))
 def test_a_bad_attributes_sentence_reaches_pythons_logger(rtx, plugins, tmp_path):  # noqa: F811
     path = make_graph(tmp_path / "g.onnx")
     model = onnx.load_model_from_string(prepare_engine_graph(path, bodies=False))
-    (node,) = (node for node in model.graph.node if node.op_type == "SparseConv2d")
+    (node,) = (node for node in model.graph.node if node.op_type == "SparseConv2dListed")
     (pads,) = (attribute for attribute in node.attribute if attribute.name == "pads")
     pads.ints[:] = [1, 0, 1, 0]
     onnx.save(model, path)

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from spair.plugins.sparse_conv2d import kernel as conv
-from tests.plugins.kernel_harness import LAYOUTS, list_active, make_mutant
+from tests.plugins.kernel_harness import LAYOUTS, guarded, is_poison, list_active, make_mutant
 from tests.plugins.sparse_conv2d.cases import Case, judge, layouts_of, make_call, run
 
 # What the tolerance must refuse
 
-STRICT = Case("fp16", c=52, d=20, size=(5, 6), layouts=("pixels", "pixels"), residual=True, n=2, dilation=2)
+STRICT = Case(
+    "fp16", c=52, d=20, size=(5, 6), layouts=("pixels", "pixels"), residual=True, n=2, dilation=2, sum_slope=0.3
+)
 """Channels: one whole block, one of the rest, and a part of one; padding on both sides."""
 
 
@@ -57,7 +59,7 @@ def test_swapped_layouts_are_noticed(swapped):
 
 
 TILES = Case(
-    mask="all", c=3, d=35, size=(7, 5), n=2, kernel=1, tile=(16, 16, 16), programs=2, layouts=("pixels", "pixels")
+    mask="random", c=3, d=35, size=(10, 11), n=2, kernel=1, tile=(16, 16, 16), programs=2, layouts=("pixels", "pixels")
 )
 """Three tiles of pixels and three of channels."""
 
@@ -76,6 +78,7 @@ MUTANTS = [
     ("tl.cdiv(channels - whole * BK, REST)", "(channels - whole * BK) // REST"),
     ("0, whole, IN", "0, 0, IN"),
     ("b_out * slope", "b_out * slope * 1.02"),
+    ("b_out * sum_slope", "b_out"),
     ("p_mask += i_n", "p_mask += 0 * i_n"),
     ("p_index += i_n", "p_index += 0 * i_n"),
 ]  # fmt: skip
@@ -131,3 +134,28 @@ def require_refusal(case: Case, mutant: ModuleType) -> None:
     call = make_call(case)
     with pytest.raises(AssertionError):
         judge(case, call, run(case, call, mutant))
+
+
+def run_any(index: int, count: int, module: ModuleType = conv) -> np.ndarray:
+    """The output for a list of `count` entries, all the same, that no operator wrote."""
+    case = Case("fp16", n=1, c=8, d=8, size=(10, 11), clean_input=True, layouts=("pixels", "pixels"))
+    lists = {"p_index": guarded(np.full((1, 110), index, np.int32)), "p_count": guarded(np.array([count], np.int32))}
+    return run(case, make_call(case), module, **lists)
+
+
+@pytest.mark.parametrize("pixel", [-1, 110, 2**31 - 1, -(2**31)])
+def test_no_pixel_outside_is_written_whatever_the_list_says(pixel):
+    assert is_poison(run_any(pixel, 200)).all()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "arguments"),
+    [
+        ("m_m = m_m & is_inside(o_p, pixels)", "m_m = m_m", (110, 1)),
+        ("tl.minimum(tl.load(p_count + i_n), pixels)", "tl.load(p_count + i_n)", (-1, 200)),
+    ],
+)
+def test_a_kernel_that_trusts_its_list_is_noticed(old, new, arguments, tmp_path):
+    expected, mutant = run_any(*arguments), make_mutant(conv, old, new, tmp_path)
+    with np.errstate(all="ignore"), pytest.raises(AssertionError):
+        np.testing.assert_array_equal(run_any(*arguments, mutant), expected)

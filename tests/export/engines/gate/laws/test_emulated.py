@@ -76,7 +76,7 @@ def test_an_engine_with_one_wrong_weight_is_refused_and_not_trusted(machine, plu
     def spoil(graph, *given, **more):
         model = onnx.load(graph)
         for tensor in model.graph.initializer:
-            if tensor.name.endswith("net_r.out.weight"):
+            if "net_r.out.weight" in tensor.name:
                 tensor.raw_data = bytes(len(tensor.raw_data))
         onnx.save(model, graph)
         return build(graph, *given, **more)

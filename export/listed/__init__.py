@@ -1,0 +1,1 @@
+"""Passes for engines, with shared lists of active pixels."""
