@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.calibration.conftest import small_bundle  # noqa: F401 (a fixture)
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "bundle-format.md"
 TYPES: Mapping[str, tuple[type, ...]] = {
@@ -83,27 +85,19 @@ ROWS = read_rows(PAGE.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def manifests(tmp_path_factory) -> dict[str, dict[str, Any]]:
+def manifests(tmp_path_factory, small_bundle) -> dict[str, dict[str, Any]]:  # noqa: F811 (the fixture is imported)
     """Manifests of three small bundles, named as in the table."""
     import torch
 
     from spair.calibration import Options, calibrate_bundle
-    from spair.export.exporter import export_checkpoint, export_foreign
-    from spair.network import SPAIR, Preset, save_checkpoint
+    from spair.export.exporter import export_foreign
     from spair.runtime import Picture, write_image
 
     folder = tmp_path_factory.mktemp("format")
     rng = np.random.default_rng(4)
     with torch.random.fork_rng():
-        torch.manual_seed(3)
-        model = SPAIR(Preset("small", (8, 8, 8), 4, (8, 12, 12), (1, 1, 1), 8, 4)).eval()
-        with torch.no_grad():  # a mask that is neither empty nor full, and more of it where there is more light
-            logits, _ = model.net_l(torch.from_numpy(rng.random((1, 3, 48, 48), dtype=np.float32)))
-            assert model.net_l.head.bias is not None
-            model.net_l.head.bias[:4] += model.logit_threshold - logits.quantile(0.6)
-        save_checkpoint(model, folder / "small.safetensors", task="rain")
         torch.save(torch.nn.Conv2d(3, 3, 3, padding=1).state_dict(), folder / "foreign.pth")
-    export_checkpoint(folder / "small.safetensors", folder / "spair.spair")
+    shutil.copytree(small_bundle, folder / "spair.spair")
     export_foreign(folder / "foreign.pth", f"{__name__}:build_foreign", folder / "foreign.spair")
     shutil.copytree(folder / "spair.spair", folder / "calibrated.spair")
     (folder / "rainy").mkdir()
