@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from tests.calibration.conftest import small_bundle  # noqa: F401 (a fixture)
+from tests.calibration.conftest import calibrate_once, pairs, small_bundle  # noqa: F401 (fixtures)
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "bundle-format.md"
@@ -85,31 +83,22 @@ ROWS = read_rows(PAGE.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def manifests(tmp_path_factory, small_bundle) -> dict[str, dict[str, Any]]:  # noqa: F811 (the fixture is imported)
+def manifests(tmp_path_factory, small_bundle, calibrate_once) -> dict[str, dict[str, Any]]:  # noqa: F811 (imported)
     """Manifests of three small bundles, named as in the table."""
     import torch
 
-    from spair.calibration import Options, calibrate_bundle
     from spair.export.exporter import export_foreign
-    from spair.runtime import Picture, write_image
 
     folder = tmp_path_factory.mktemp("format")
-    rng = np.random.default_rng(4)
     with torch.random.fork_rng():
         torch.save(torch.nn.Conv2d(3, 3, 3, padding=1).state_dict(), folder / "foreign.pth")
-    shutil.copytree(small_bundle, folder / "spair.spair")
     export_foreign(folder / "foreign.pth", f"{__name__}:build_foreign", folder / "foreign.spair")
-    shutil.copytree(folder / "spair.spair", folder / "calibrated.spair")
-    (folder / "rainy").mkdir()
-    for index in range(4):
-        pixels = rng.random((48, 48, 3)) * (0.2 + 0.25 * index)
-        write_image(folder / "rainy" / f"{index}.png", Picture((pixels * 255).astype(np.uint8)))
-    options = Options("int8", tile=32, tiles=4, side=48, quick=True, threads=1, max_loss=20.0)
-    calibrate_bundle(folder / "calibrated.spair", folder / "rainy", options)
-    return {
-        kind: json.loads((folder / f"{kind}.spair" / "manifest.json").read_text(encoding="utf-8"))
-        for kind in ("spair", "calibrated", "foreign")
+    bundles = {
+        "spair": small_bundle,
+        "calibrated": calibrate_once("int8") / "small.spair",
+        "foreign": folder / "foreign.spair",
     }
+    return {kind: json.loads((path / "manifest.json").read_text(encoding="utf-8")) for kind, path in bundles.items()}
 
 
 def build_foreign() -> Any:
