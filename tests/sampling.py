@@ -1,4 +1,4 @@
-"""Choice of the cases that a usual run leaves out, since `make whole` runs them all.
+"""Choice of the cases that a usual run leaves out, since `make whole` runs them all, and order of the files.
 
 Tables of many cases keep one of every n of each test; a few long tests are left out whole.
 """
@@ -56,6 +56,20 @@ def _choose(test: str, group: int, share: int, size: int) -> int:
     """
     first = group * share
     return first + (zlib.crc32(f"{test} {group}".encode()) % min(share, size - first) if group else 0)
+
+
+def order_files(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """Put files of the mark `early` first, and then those with the most tests.
+
+    A process of several that begins a long file last is the only one that works in the end. Long files make what others
+    wait for, too, such as bundles and packages.
+    """
+    counts = Counter(map(_name_file, items))
+    return sorted(items, key=lambda item: (item.get_closest_marker("early") is None, -counts[_name_file(item)]))
+
+
+def _name_file(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
 
 
 def is_wanted(arguments: Sequence[str]) -> bool:

@@ -57,3 +57,14 @@ def test_the_variable_and_a_named_test_switch_it_off(monkeypatch, variable, argu
     monkeypatch.setenv(sampling.VARIABLE, variable)
     assert sampling.is_wanted(arguments) == wanted
     assert not sampling.is_wanted(["tests/test_x.py::test_y"])
+
+
+def test_long_files_begin_and_tests_of_a_file_keep_their_order():
+    files = {"few.py": 2, "long.py": 1, "many.py": 3}
+    items = [
+        Item(f"{file}::t{case}", **({"early": Mark()} if file == "long.py" else {}))
+        for file, count in files.items()
+        for case in range(count)
+    ]
+    names = [item.nodeid for item in sampling.order_files(items)]
+    assert names == ["long.py::t0", "many.py::t0", "many.py::t1", "many.py::t2", "few.py::t0", "few.py::t1"]

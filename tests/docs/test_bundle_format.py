@@ -13,6 +13,8 @@ import pytest
 
 from tests.calibration.conftest import calibrate_once, pairs, small_bundle  # noqa: F401 (fixtures)
 
+pytestmark = pytest.mark.early
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "bundle-format.md"
 TYPES: Mapping[str, tuple[type, ...]] = {

@@ -23,6 +23,8 @@ from tests.serving.fuzz.mutations import HTTP2_PREFACE, MUTATIONS, Good, Wire, m
 from tests.serving.fuzz.wire import Answer, exchange
 from tests.serving.process import ServeProcess, served
 
+pytestmark = pytest.mark.early
+
 COUNT = int(os.environ.get("SPAIR_FUZZ", "100"))
 CLIENTS = 6
 STATUSES = {200, 400, 404, 405, 408, 411, 413, 414, 415, 417, 426, 431, 501, 503, 504, 505}

@@ -15,6 +15,8 @@ from tests.serving.fuzz.mutations import make_pixels
 from tests.serving.load.generator import make_http_send, run_closed, run_open
 from tests.serving.process import served
 
+pytestmark = pytest.mark.early
+
 SECONDS = float(os.environ.get("SPAIR_LOAD_SECONDS", "8"))
 CLIENTS = 32
 GROWTH_BYTES = 100 * 1024**2
