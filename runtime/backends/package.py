@@ -36,7 +36,9 @@ def is_installed() -> bool:
 
 
 def read_version() -> str | None:
-    """Return the version of ONNX Runtime, None where it is not installed.
+    """Return the version of ONNX Runtime.
+
+    It is None where ONNX Runtime is not installed.
 
     Raises:
         UserError: it is damaged, see `load_onnxruntime`.
