@@ -114,10 +114,10 @@ types: plain
 	$(BIN)/mypy --python-executable $(TYPES)/bin/python $(PACKAGES:%=-p %) | sed 's#^.*/site-packages/spair/##'
 
 test: lint types
-	OMP_NUM_THREADS=1 SPAIR_WHEEL="$$(echo $(CURDIR)/$(DIST)/*.whl)" $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 SPAIR_WHEEL="$$(echo $(CURDIR)/$(DIST)/*.whl)" $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 whole: $(STAMP)
-	OMP_NUM_THREADS=1 SPAIR_WHOLE=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 SPAIR_WHOLE=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Each in a process of its own, since a process can load one release. One that fails does not stop the others.
 emulated: $(STAMP)

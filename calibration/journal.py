@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import onnxruntime
-
+from ..runtime.backends.package import read_version
 from ..runtime.bounds.files import read_text
 from ..runtime.bounds.values import parse_json
 from ..runtime.cache import cache_file
@@ -81,6 +80,6 @@ def open_journal(network: Variant, tiles: Sequence[CalibrationPicture], options:
         "graphs": {part: manifest.files[path] for part, path in manifest.graphs["fp32"].items()},
         "options": chosen,
         "tiles": [tile.digest() for tile in tiles],
-        "onnxruntime": onnxruntime.__version__,
+        "onnxruntime": read_version(),
     }
     return Journal(cache_file("calibration", key))

@@ -10,6 +10,7 @@ import platform
 from dataclasses import asdict
 from pathlib import Path
 
+from .backends.package import read_version
 from .bounds.files import read_text
 from .bounds.values import parse_json
 from .bundle.reader import DERIVED_FROM, Bundle
@@ -93,8 +94,6 @@ def load_tuning(bundle: Bundle, precision: str, threads: int | None, *, backend:
 
 
 def _path(bundle: Bundle, precision: str, threads: int | None, backend: str) -> Path:
-    import onnxruntime
-
     graphs = bundle.manifest.graphs.get(DERIVED_FROM.get(precision, precision), {})
     key = {
         "graphs": {part: bundle.manifest.files[path] for part, path in graphs.items()},
@@ -102,7 +101,7 @@ def _path(bundle: Bundle, precision: str, threads: int | None, backend: str) -> 
         "form": _FORM,
         "machine": [platform.machine(), read_cpu_name(), count_cores()],
         "threads": threads,
-        "onnxruntime": onnxruntime.__version__,
+        "onnxruntime": read_version(),
     }
     if precision in DERIVED_FROM:  # all others are told apart by their graphs
         key["precision"] = precision

@@ -32,12 +32,14 @@ TINY_CHECKPOINT = "rain-tiny.safetensors"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out most cases of the longest tables, see `tests.sampling`."""
-    from tests.sampling import choose_cases, is_wanted
+    """Leave out most cases of the longest tables, and begin with the longest files; see `tests.sampling`."""
+    from tests.sampling import choose_cases, is_wanted, order_files
 
     if is_wanted(config.args):
         items[:], left = choose_cases(items)
         config.hook.pytest_deselected(items=left)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items[:] = order_files(items)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -22,6 +22,8 @@ from spair.training.simulators import SIMULATORS
 from spair.training.simulators.rain import Rain, add_rain
 from tests.sharing import share_bundle
 
+pytestmark = pytest.mark.early
+
 CONFIGS = Path(str(importlib.resources.files("spair.training"))) / "configs"
 LIGHT = Rain(angle=8.0, length=22.0, width=0.8, density=0.0015, opacity=0.6, veil=0.0)
 HEAVY = Rain(angle=-6.0, length=26.0, width=0.9, density=0.008, opacity=0.6, veil=0.0)

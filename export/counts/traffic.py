@@ -13,6 +13,7 @@ from ...plugins.cost import Activity, Launch, NumberType
 from ...plugins.masked_modulation.cost import count_masked_modulation
 from ...plugins.sparse_conv2d.cost import count_sparse_conv2d
 from ...plugins.sparse_non_local.cost import count_sparse_non_local
+from ...runtime.backends.package import load_onnxruntime
 from ...runtime.errors import UserError
 from ..operators.table import INDEX, Operator
 from ..passes.graph import attribute_of, operator_of
@@ -87,8 +88,7 @@ _SMALL = ((64, 64), (192, 128))
 
 def _measure(model: onnx.ModelProto, names: Sequence[str], width: int, height: int) -> list[np.ndarray]:
     """Run a picture and return tensors by name."""
-    import onnxruntime
-
+    onnxruntime = load_onnxruntime()
     shown = onnx.ModelProto.FromString(model.SerializeToString())
     del shown.graph.output[:]
     shown.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ...runtime.backends.onnxruntime import WRONG_OPTIMIZERS
+from ...runtime.backends.package import load_onnxruntime
 from ...runtime.errors import UserError
 from ..engines.gate.check import NOISE
 from ..engines.gate.differences import Differences, list_limits, measure
@@ -45,10 +46,8 @@ class ReferenceNetwork:
 
     def __init__(self, graph: Path) -> None:
         """Open the bundle's graph of the whole network."""
-        import onnxruntime
-
         providers = ["CPUExecutionProvider"]
-        self._session = onnxruntime.InferenceSession(
+        self._session = load_onnxruntime().InferenceSession(
             prepare_engine_graph(graph), providers=providers, disabled_optimizers=[WRONG_OPTIMIZERS]
         )
 

@@ -8,18 +8,16 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from ..arrays import make_native
 from ..errors import UserError
 from ..graphs import free_threshold, make_integer, make_lean
+from .package import load_onnxruntime
 from .placement import RECORD, list_cpu_work
 from .products import has_exact_products
-
-if TYPE_CHECKING:
-    import onnxruntime as ort
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _MEMORY_WORDS = ("allocate", "bad_alloc", "out of memory")
@@ -47,10 +45,12 @@ def unavailable(device: str) -> str | None:
     Returns:
         The reason, with the remedy; None if the device can be used.
     """
-    import onnxruntime as ort  # inside the functions that need it: the commands that run no graph start without it
-
     if device not in _PROVIDERS:
         return f"ONNX Runtime knows the devices {' and '.join(_PROVIDERS)} here, not {device!r}"
+    try:
+        ort = load_onnxruntime()
+    except UserError as error:
+        return str(error)
     if _PROVIDERS[device] not in ort.get_available_providers():
         return f"the installed onnxruntime has no {_PROVIDERS[device]}; install onnxruntime-gpu"
     return None
@@ -93,8 +93,7 @@ class OnnxGraph:
         reason = unavailable(device)
         if reason:
             raise UserError(f"cannot run {path} on {device}: {reason}")
-        import onnxruntime as ort
-
+        ort = load_onnxruntime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 4  # what it says on stderr comes back in its exceptions, which are told once
@@ -111,7 +110,7 @@ class OnnxGraph:
         if device != "cpu":
             _load_cuda()
         form = None if as_written else _read_form(self.path, faster=device == "cpu")
-        self._session: ort.InferenceSession | None = _session(self.path, form, options, _PROVIDERS[device])
+        self._session: Any = _session(self.path, form, options, _PROVIDERS[device])
         self._check_provider(device)
         self.inputs = {i.name: i.type for i in self._session.get_inputs()}
         """ONNX types of the inputs by name."""
@@ -216,9 +215,7 @@ def _load_cuda() -> None:
     The CUDA provider looks for them in the system's folders alone. Where pip installed none, nothing is loaded, and
     ONNX Runtime says so.
     """
-    import onnxruntime as ort
-
-    load = getattr(ort, "preload_dlls", None)  # from 1.21 on
+    load = getattr(load_onnxruntime(), "preload_dlls", None)  # from 1.21 on
     if load is not None:
         with contextlib.redirect_stdout(sys.stderr):
             load()
@@ -243,9 +240,8 @@ def _read_form(path: Path, *, faster: bool) -> bytes | None:
         return None
 
 
-def _session(path: Path, form: bytes | None, options: ort.SessionOptions, provider: str) -> ort.InferenceSession:
-    import onnxruntime as ort
-
+def _session(path: Path, form: bytes | None, options: Any, provider: str) -> Any:
+    ort = load_onnxruntime()
     try:
         # Without its fallback, which prints to stdout before it tries the same provider again.
         return ort.InferenceSession(form or os.fspath(path), options, providers=[provider], enable_fallback=0)

@@ -13,6 +13,7 @@ import numpy as np
 from ..graphs.facts import FLOAT, UINT8
 from ..graphs.integers import DOMAIN, PRODUCT, ZERO
 from ..graphs.writing import write_constant, write_field, write_node
+from .package import load_onnxruntime
 
 ROWS = (1, 2, 7, 64)
 """Numbers of rows that are tried; there are kernels for one row and for several."""
@@ -28,7 +29,7 @@ def has_exact_products() -> bool:
 
     False too where this ONNX Runtime has no such operator.
     """
-    import onnxruntime as ort
+    ort = load_onnxruntime()
 
     signs = np.where(np.arange(COLUMNS) % 2, -1, 1)
     weights = np.broadcast_to(signs * LARGEST, (INNER, COLUMNS)).astype(np.int8)

@@ -36,8 +36,8 @@ def find_backend(name: str) -> Backend:
     Raises:
         UserError: the name is unknown, or the backend is not available here; the message says why.
     """
-    if name == "auto":
-        return next(backend for backend in BACKENDS if backend.unavailable() is None)
+    if name == "auto":  # the first one says why, where none is available
+        name = next((backend.name for backend in BACKENDS if backend.unavailable() is None), BACKENDS[0].name)
     backend = next((backend for backend in BACKENDS if backend.name == name), None)
     if backend is None:
         known = ", ".join(["auto", "tensorrt", "cpu", *(backend.name for backend in BACKENDS)])

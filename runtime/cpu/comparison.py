@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from ...temporary.places import scratch_folder
 from ..backends.onnxruntime import OnnxGraph
+from ..backends.package import is_installed
 from ..backends.values import expose_values
 from ..bundle.reader import DERIVED_FROM
 from ..errors import UserError
@@ -86,7 +86,7 @@ class Comparison:
         Raises:
             UserError: a value differs; the message names its layer, the first one in the order of the steps.
         """
-        if importlib.util.find_spec("onnxruntime") is None:
+        if not is_installed():
             return
         features = self._check_net_l(net_l)
         self._check_net_r(net_r, features)

@@ -124,10 +124,7 @@ def test_a_verb_imports_no_other_verb():
 
 OWNERS = {
     "pyvips": {"runtime/images/reader", "runtime/images/writer"},
-    "onnxruntime": {
-        *("runtime/backends/onnxruntime", "runtime/backends/products", "runtime/backends/trace"),
-        "runtime/tuning",
-    },
+    "onnxruntime": {"runtime/backends/package"},
     "torch": set(),
 }
 """Package -> the modules of the runtime that may name it."""

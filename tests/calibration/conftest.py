@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +48,30 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_checkpoint(model, folder / "small.safetensors", task="rain")
     torch.random.set_rng_state(state)
     return share_bundle(tmp_path_factory, "small-bundle", folder / "small.safetensors")
+
+
+@pytest.fixture(scope="session")
+def calibrate_once(small_bundle: Path, pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Make the function that calibrates the small bundle to a precision, once a run.
+
+    The folder that it returns has the bundle small.spair, the report.json, and the cache of what was measured.
+    """
+
+    def once(precision: str) -> Path:
+        from spair.calibration import calibrate_bundle
+        from tests.sharing import share
+
+        def calibrate(folder: Path) -> None:
+            shutil.copytree(small_bundle, folder / "small.spair")
+            settings = Options(precision, tile=32, tiles=4, threads=1)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("SPAIR_CACHE", str(folder / "cache"))
+                report = calibrate_bundle(folder / "small.spair", pairs / "input", settings, targets=pairs / "target")
+            (folder / "report.json").write_text(json.dumps(report))
+
+        return share(tmp_path_factory, f"calibrated-{precision}", calibrate)
+
+    return once
 
 
 @pytest.fixture

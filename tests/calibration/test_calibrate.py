@@ -44,15 +44,11 @@ def without_times(report: dict) -> dict:
 
 
 @pytest.fixture(scope="module", params=["fp16", "int8"])
-def calibrated(request, small_bundle, pairs, cache, tmp_path_factory) -> tuple[Path, dict]:
-    """Calibrate the small bundle once per precision for this module."""
-    folder = tmp_path_factory.mktemp("calibrated")
-    path = Path(shutil.copytree(small_bundle, folder / "small.spair"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPAIR_CACHE", str(cache))
-        options = Options(request.param, tile=32, tiles=4, threads=1)
-        report = calibrate_bundle(path, pairs / "input", options, targets=pairs / "target")
-    return path, report
+def calibrated(request, calibrate_once, cache) -> tuple[Path, dict]:
+    """Calibrate the small bundle once per precision, and let this module know what was measured."""
+    folder = calibrate_once(request.param)
+    shutil.copytree(folder / "cache", cache, dirs_exist_ok=True)
+    return folder / "small.spair", json.loads((folder / "report.json").read_text())
 
 
 def test_the_report_says_what_is_in_the_bundle(calibrated):

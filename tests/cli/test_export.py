@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from spair.network import TINY
 from spair.runtime import Bundle
 from tests.export.catalogue.instances import INSTANCES
+from tests.sharing import reuse_graphs
 
 
 @pytest.fixture
@@ -238,7 +239,10 @@ class TestServed:
         assert (facts["kind"], facts["task"], facts["precisions"]) == ("served graph", "rain", ["fp32"])
         assert facts["facts"]["name"] == "rain-tiny" and facts["parameters"] is None
 
-    def test_a_checkpoint_becomes_bundle_and_file(self, spair, tiny_checkpoint, out, tmp_path):
+    def test_a_checkpoint_becomes_bundle_and_file(
+        self, spair, tiny_checkpoint, tiny_bundle, out, tmp_path, monkeypatch
+    ):
+        reuse_graphs(tiny_bundle, monkeypatch)
         run = spair("export", tiny_checkpoint, "--out", out, "--served", tmp_path / "both.onnx", "--json")
         assert run.code == 0, run.err
         assert run.json["bundle"] == str(out) and run.json["served"]["path"] == str(tmp_path / "both.onnx")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+
+from tests.calibration.conftest import calibrate_once, pairs, small_bundle  # noqa: F401 (fixtures)
+
+pytestmark = pytest.mark.early
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "bundle-format.md"
@@ -83,39 +85,22 @@ ROWS = read_rows(PAGE.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def manifests(tmp_path_factory) -> dict[str, dict[str, Any]]:
+def manifests(tmp_path_factory, small_bundle, calibrate_once) -> dict[str, dict[str, Any]]:  # noqa: F811 (imported)
     """Manifests of three small bundles, named as in the table."""
     import torch
 
-    from spair.calibration import Options, calibrate_bundle
-    from spair.export.exporter import export_checkpoint, export_foreign
-    from spair.network import SPAIR, Preset, save_checkpoint
-    from spair.runtime import Picture, write_image
+    from spair.export.exporter import export_foreign
 
     folder = tmp_path_factory.mktemp("format")
-    rng = np.random.default_rng(4)
     with torch.random.fork_rng():
-        torch.manual_seed(3)
-        model = SPAIR(Preset("small", (8, 8, 8), 4, (8, 12, 12), (1, 1, 1), 8, 4)).eval()
-        with torch.no_grad():  # a mask that is neither empty nor full, and more of it where there is more light
-            logits, _ = model.net_l(torch.from_numpy(rng.random((1, 3, 48, 48), dtype=np.float32)))
-            assert model.net_l.head.bias is not None
-            model.net_l.head.bias[:4] += model.logit_threshold - logits.quantile(0.6)
-        save_checkpoint(model, folder / "small.safetensors", task="rain")
         torch.save(torch.nn.Conv2d(3, 3, 3, padding=1).state_dict(), folder / "foreign.pth")
-    export_checkpoint(folder / "small.safetensors", folder / "spair.spair")
     export_foreign(folder / "foreign.pth", f"{__name__}:build_foreign", folder / "foreign.spair")
-    shutil.copytree(folder / "spair.spair", folder / "calibrated.spair")
-    (folder / "rainy").mkdir()
-    for index in range(4):
-        pixels = rng.random((48, 48, 3)) * (0.2 + 0.25 * index)
-        write_image(folder / "rainy" / f"{index}.png", Picture((pixels * 255).astype(np.uint8)))
-    options = Options("int8", tile=32, tiles=4, side=48, quick=True, threads=1, max_loss=20.0)
-    calibrate_bundle(folder / "calibrated.spair", folder / "rainy", options)
-    return {
-        kind: json.loads((folder / f"{kind}.spair" / "manifest.json").read_text(encoding="utf-8"))
-        for kind in ("spair", "calibrated", "foreign")
+    bundles = {
+        "spair": small_bundle,
+        "calibrated": calibrate_once("int8") / "small.spair",
+        "foreign": folder / "foreign.spair",
     }
+    return {kind: json.loads((path / "manifest.json").read_text(encoding="utf-8")) for kind, path in bundles.items()}
 
 
 def build_foreign() -> Any:

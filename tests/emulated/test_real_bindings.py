@@ -12,6 +12,8 @@ import pytest
 from tests.emulated.fixtures import BINDINGS
 from tests.emulated.setup.bindings_wheel import RELEASES, DownloadError, find_bindings
 
+pytestmark = pytest.mark.early
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

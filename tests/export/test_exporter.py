@@ -22,6 +22,7 @@ from spair.network import SPAIR, load_checkpoint
 from spair.network.operators import PLUGIN_ATTRIBUTES
 from spair.runtime import Bundle, GateError, Restorer, UserError
 from tests.runtime.bundle.samples import make_older
+from tests.sharing import reuse_graphs
 
 PARTS = ("model", "net_l", "net_r", "net_r_packed")
 FOR_TENSORRT = PARTS[:3]  # a packed graph's sizes depend on the picture, which its parser refuses (NonZero)
@@ -223,9 +224,7 @@ def test_a_lost_operator_is_a_failed_export_and_nothing_is_written(tiny_checkpoi
 
 
 def test_a_failed_parity_writes_nothing(tiny_checkpoint, tmp_path, monkeypatch, tiny_bundle):
-    bundle = Bundle.open(tiny_bundle)
-    loaded = iter(onnx.load(bundle.graph("fp32", part)) for part in FOR_TENSORRT)
-    monkeypatch.setattr(exporter, "export_graph", lambda spec: next(loaded))
+    reuse_graphs(tiny_bundle, monkeypatch)
     monkeypatch.setattr(measures, "TOLERANCE", 0.0)
     with pytest.raises(GateError, match="differ from PyTorch by"):
         exporter.export_checkpoint(tiny_checkpoint, tmp_path / "wrong.spair")

@@ -42,6 +42,7 @@ def test_what_is_saved_is_loaded(tmp_path):
     assert_same(model, loaded.model)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "wrap",
     [

@@ -51,6 +51,12 @@ class ServeProcess:
         """Open files, sockets and pipes of the server's own process."""
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
+    def count_connections(self) -> int:
+        """Connections to the HTTP door that the server has not closed; those of the kernel alone have no inode."""
+        port = f":{int(self.http.rpartition(':')[2]):04X}"
+        entries = [line.split() for line in Path(f"/proc/{self.process.pid}/net/tcp").read_text().splitlines()[1:]]
+        return sum(entry[1].endswith(port) and entry[3] != "0A" and entry[9] != "0" for entry in entries)
+
     def measure_memory(self) -> int:
         """Resident bytes of the server and its children."""
         total = 0

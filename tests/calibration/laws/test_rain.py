@@ -12,7 +12,7 @@ from spair.runtime import Bundle, read_image
 from spair.runtime.images import Picture, write_image
 from tests.sharing import share_bundle
 
-pytestmark = pytest.mark.data
+pytestmark = [pytest.mark.data, pytest.mark.early]
 FILES = (("light", 1), ("light", 33), ("heavy", 5), ("heavy", 77))
 CROP = 112
 

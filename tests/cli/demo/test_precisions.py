@@ -13,6 +13,8 @@ from spair.training.data import photos
 from tests.calibration.conftest import small_bundle  # noqa: F401
 from tests.cli.demo.test_command import FACTS, small_samples
 
+pytestmark = pytest.mark.early
+
 
 @pytest.fixture
 def small_job(monkeypatch, small_bundle, tmp_path):  # noqa: F811

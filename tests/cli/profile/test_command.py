@@ -23,6 +23,8 @@ from tests.runtime.engine.pictures import draw
 ON_GRAPHS = ("--backend", "onnxruntime")
 SMALL = ("--size", "56x40", "--densities", "0.1,1", "--masks", "streak,blob", "--threads", 1, "--repeat", 1, *ON_GRAPHS)
 TINY = ("--size", "56x40", "--densities", "0.3", "--masks", "blob", "--threads", 1, "--repeat", 1)
+ONE = (*TINY, *ON_GRAPHS)
+"""Options for one case, where the number of cases is not the subject."""
 
 
 @pytest.fixture(autouse=True)
@@ -125,14 +127,14 @@ def test_tuning_is_stored_before_anything_is_timed_and_the_text_says_where(
 
     real = curves.measure_curves
     monkeypatch.setattr(curves, "measure_curves", look)
-    done = spair("profile", tiny_bundle, *SMALL, "--no-layers")
+    done = spair("profile", tiny_bundle, *ONE, "--no-layers")
     (file,) = cache.iterdir()
     assert f"packed pays up to 40 % of a piece's work; stored in {file}" in done.out
     assert json.loads(file.read_text())["dense_ns"] > 0
 
 
 def test_nothing_is_stored_when_told_so(spair, tiny_bundle, no_process, cache):
-    done = spair("profile", tiny_bundle, *SMALL, "--no-layers", "--no-store", "--json")
+    done = spair("profile", tiny_bundle, *ONE, "--no-layers", "--no-store", "--json")
     assert done.json["tuning"][0]["stored"] is None and done.json["tuning"][0]["crossover"] == pytest.approx(0.4)
     assert not cache.exists()
 
@@ -146,19 +148,19 @@ def test_a_cache_that_cannot_be_written_is_refused_before_anything_is_measured(s
 
 def test_the_report_survives_a_peak_that_cannot_be_measured(spair, tiny_bundle, monkeypatch, tmp_path):
     monkeypatch.setattr(profiler, "measure_peak_memory", lambda *arguments, **options: Peak(None, "no room"))
-    report = spair("profile", tiny_bundle, *SMALL, "--no-layers", "--html", tmp_path / "page.html", "--json").json
+    report = spair("profile", tiny_bundle, *ONE, "--no-layers", "--html", tmp_path / "page.html", "--json").json
     assert report["peak_memory_mb"] is None and report["stages"][0]["peak_memory_failure"] == "no room"
     assert "peak memory not measured: no room" in (tmp_path / "page.html").read_text()
-    assert "peak memory not measured: no room" in spair("profile", tiny_bundle, *SMALL, "--no-layers").out
+    assert "peak memory not measured: no room" in spair("profile", tiny_bundle, *ONE, "--no-layers").out
 
 
 def test_the_picture_may_be_anybodys(spair, tiny_bundle, no_process, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 2**16, (26, 37, 1)).astype(np.uint16)
     write_image(tmp_path / "deep.png", Picture(pixels))
-    report = spair("profile", tiny_bundle, *SMALL[2:], "--image", tmp_path / "deep.png", "--no-layers", "--json").json
+    report = spair("profile", tiny_bundle, *ONE[2:], "--image", tmp_path / "deep.png", "--no-layers", "--json").json
     assert (report["picture"], report["size"]) == ("deep.png", [37, 26])
     assert report["stages"][0]["file"]["format"] == "png"
-    resized = spair("profile", tiny_bundle, *SMALL, "--image", tmp_path / "deep.png", "--no-layers", "--json").json
+    resized = spair("profile", tiny_bundle, *ONE, "--image", tmp_path / "deep.png", "--no-layers", "--json").json
     assert resized["size"] == [56, 40]
 
 
@@ -180,7 +182,7 @@ def test_a_foreign_network_has_dense_rows_only(spair, foreign_bundle, no_process
 
 def test_pictures_that_differ_are_a_failure_without_times(spair, tiny_bundle, monkeypatch, tmp_path):
     monkeypatch.setattr("spair.runtime.profiling.cases.TOLERANCE", -1.0)
-    done = spair("profile", tiny_bundle, *SMALL, "--html", tmp_path / "page.html", "--json")
+    done = spair("profile", tiny_bundle, *ONE, "--html", tmp_path / "page.html", "--json")
     done.refused("restoration differs .* no times are reported", code=1)
     assert not (tmp_path / "page.html").exists()
 
@@ -229,7 +231,7 @@ class TestEngines:
         assert {file.name for file in cache.iterdir()} <= {"trusted.json", "libraries"}, "no tuning is kept"
 
     def test_the_report_of_the_cpu_keeps_its_keys(self, spair, tiny_bundle, no_process):
-        report = spair("profile", tiny_bundle, *SMALL, "--no-layers", "--json").json
+        report = spair("profile", tiny_bundle, *ONE, "--no-layers", "--json").json
         assert (report["backend"], report["engine"], report["files"]) == ("onnxruntime", None, {})
 
     def test_people_get_tables_files_and_a_page(self, spair, options, tmp_path):

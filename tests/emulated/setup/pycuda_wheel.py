@@ -32,6 +32,27 @@ CUresult CUDAAPI cuProfilerStop(void);
 """
 """cudaProfiler.h, which pycuda includes and Triton does not carry."""
 
+PARALLEL = """import os
+from concurrent.futures import ThreadPoolExecutor
+
+import setuptools
+from distutils.ccompiler import CCompiler
+
+
+def compile(self, sources, output_dir=None, macros=None, include_dirs=None, debug=False, extra_preargs=None,
+            extra_postargs=None, depends=None):
+    macros, objects, behind, options, build = self._setup_compile(
+        output_dir, macros, include_dirs, sources, depends, extra_postargs)
+    before = self._get_cc_args(options, debug, extra_preargs)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda one: self._compile(one, *build[one], before, behind, options), build))
+    return objects
+
+
+CCompiler.compile = compile
+"""
+"""sitecustomize.py of the build: its dozens of files are compiled side by side, while other tests wait for them."""
+
 
 class BuildError(RuntimeError):
     """Build that is not possible here."""
@@ -66,6 +87,7 @@ def _build(folder: Path) -> None:
         build_driver(home / "libcuda.so.1")
         (home / "libcuda.so").symlink_to("libcuda.so.1")
         (home / "cudaProfiler.h").write_text(PROFILER)
+        (home / "sitecustomize.py").write_text(PARALLEL)
         _write_settings(home, [find_triton_headers(), home])
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
         command += ["--disable-pip-version-check", "--no-binary", "pycuda", "-w", str(home), f"pycuda=={VERSION}"]
@@ -89,9 +111,10 @@ def _write_settings(home: Path, headers: list[Path]) -> None:
 def _clean_environment(home: Path) -> dict[str, str]:
     """Return the environment of the build.
 
-    It has the settings' home, and no nvcc, which pycuda would follow.
+    It has the settings' home with its sitecustomize.py, and no nvcc, which pycuda would follow.
     """
     variables = dict(os.environ)
     folders = [part for part in variables["PATH"].split(os.pathsep) if not (Path(part) / "nvcc").exists()]
     variables |= {"HOME": str(home), "PATH": os.pathsep.join(folders), "PIP_CACHE_DIR": str(home / "cache")}
+    variables["PYTHONPATH"] = str(home)
     return variables

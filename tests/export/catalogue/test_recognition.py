@@ -24,6 +24,7 @@ NETWORKS = [
 ]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("instance", NETWORKS)
 def test_a_network_is_recognised_and_computes_what_its_weights_say(instance, tmp_path):
     state = instance.make_state(**instance.tiny)

@@ -11,6 +11,8 @@ from spair.export.parity import check as parity
 from spair.export.parity import samples
 from spair.network import BASE, SPAIR, TINY
 
+pytestmark = pytest.mark.early
+
 UNGATED = dataclasses.replace(
     TINY, name="ungated", local_channels=(4, 6, 8), detail_channels=2, channels=(6, 8, 8), pairs=(1, 1, 1),
     attention_channels=4, gate_output=False,

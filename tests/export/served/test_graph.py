@@ -47,7 +47,7 @@ def compare(bundle: Bundle, images: np.ndarray, precision: str = "fp32", flipped
     return [float(value) for value in density]
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_pictures_of_any_size_and_number(tiny_bundle, size, count):
@@ -55,6 +55,7 @@ def test_pictures_of_any_size_and_number(tiny_bundle, size, count):
     assert max(compare(Bundle.open(tiny_bundle), images)) > 0 or size == (1, 1)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_every_kind_of_mask_in_one_batch(bundles, size):
     bundle = bundles.packed(crossover=0.5)

@@ -113,7 +113,7 @@ def run_windows(mask: np.ndarray, window: tuple[int, int, bool], block: int = 64
         assert is_poison(index[image, length:]).all() and is_poison(taps[image, length:]).all()
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 @pytest.mark.parametrize("size", [(1, 1), (8, 8), (9, 7), (3, 17), (17, 5)], ids=str)
 def test_every_active_pixel_is_listed_with_its_taps(size, window):
@@ -137,6 +137,7 @@ def test_neighbours_in_the_list_are_near_each_other():
     assert (np.ptp(rows, axis=1) == 7).all() and (np.ptp(columns, axis=1) == 7).all()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -70,6 +70,7 @@ def test_a_node_without_pads_or_in_planes_runs_in_the_general_kernel(host):
     assert names_of(host)[-2:] == ["compact_mask", "sparse_conv2d"]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("form", [FORMS[0], FORMS[3], INT8_FORMS[3], QUANTIZE_FORMS[3]])
 @pytest.mark.parametrize(("kernel", "dilation"), [(1, 1), (3, 2), (5, 1)])
 @pytest.mark.parametrize("clean_input", [False, True], ids=["masked", "clean-input"])

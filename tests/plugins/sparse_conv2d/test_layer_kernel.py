@@ -28,7 +28,7 @@ def test_all_types(types, residual):
     check(made(types, n=2, residual=residual))
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize(("kernel", "dilation"), [(1, 1), (1, 2), (3, 2), (5, 1), (5, 2)])
 @pytest.mark.parametrize("clean_input", [False, True])
 @pytest.mark.parametrize("types", TYPES)
@@ -36,7 +36,7 @@ def test_all_windows(types, clean_input, kernel, dilation):
     check(made(types, kernel=kernel, dilation=dilation, clean_input=clean_input, size=(6, 5)))
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize("types", TYPES)
 @pytest.mark.parametrize(("c", "d"), [(1, 1), (8, 16), (27, 3), (35, 17), (48, 48), (64, 35), (100, 3), (192, 8)])
 def test_channels_need_no_multiples(types, c, d):

@@ -45,6 +45,7 @@ def test_the_fastest_is_taken_for_each_graph(calibrated):
     assert choose(bundle) == {"net_l": "fp32", "net_r": "int8", "net_r_packed": "int8"}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "calibration",
     [

@@ -17,7 +17,7 @@ from spair.runtime.cpu.library.compiling import find_compiler
 from tests.plugins.cpu.machine import library  # noqa: F401
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def compiler() -> str:
     """The compiler that the kernels are compiled with."""
     found = find_compiler()

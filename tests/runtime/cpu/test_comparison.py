@@ -47,6 +47,7 @@ def test_a_program_that_was_not_changed_opens(changed):
     changed().close()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "layer",
     [
@@ -140,6 +141,7 @@ def open_program(bundle, library, precision, stored):
     return program, Localizer(library, program, halves=halves), RowRestorer(library, program, halves=halves)
 
 
+@pytest.mark.sampled(3)
 def test_layers_of_int8_have_the_integers_of_the_calibrated_graph(int8_bundle, library, pool, tmp_path):
     """Layers of float32 in a mixed graph differ by its rounding alone."""
     bundle = Bundle.open(int8_bundle)
@@ -157,7 +159,7 @@ def test_layers_of_int8_have_the_integers_of_the_calibrated_graph(int8_bundle, l
     comparison.check(paths["net_l"], paths["net_r"])
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize(("precision", "stored"), [("int8", "int8"), ("bf16", "fp32"), ("int8-bf16", "int8")])
 @pytest.mark.parametrize(
     "name", ["net_l.bottom.0.first", "net_r.scm.0.pairs.0.second", "net_r.fuse.2", "net_r.snl.out"]

@@ -66,7 +66,7 @@ MASKS = {
 }
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("kind", MASKS)
 def test_results_equal_the_graphs(network, bundle, kind):
     with Restorer.open(bundle, backend="onnxruntime", threads=1) as reference:
@@ -81,7 +81,7 @@ def test_results_equal_the_graphs(network, bundle, kind):
                 assert np.abs(found.image - picture)[found.mask].max() > 1e-4, "the picture was not restored"
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_blocks_and_pieces_change_nothing(network, bundle):
     picture = draw(170, 210, 7)  # no logit of either network is within the rounding of sums of its threshold
     whole = Restorer(network)(picture)
@@ -91,7 +91,7 @@ def test_blocks_and_pieces_change_nothing(network, bundle):
     assert parts.tiles.packed > whole.tiles.packed
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_any_number_of_threads_gives_the_same_bits(bundle, library):
     results = []
     for threads in (1, 2, 5):
@@ -104,6 +104,7 @@ def test_any_number_of_threads_gives_the_same_bits(bundle, library):
             np.testing.assert_array_equal(first.mask, other.mask)
 
 
+@pytest.mark.sampled(3)
 def test_what_buffers_held_before_is_never_read(network):
     """Every buffer is filled with NaN between two pictures of different sizes."""
     restorer = Restorer(network)
@@ -133,6 +134,7 @@ def test_calls_that_have_addresses_of_arrays_that_are_gone_are_not_repeated(roun
         assert made is not None, "in the end all have their sizes"
 
 
+@pytest.mark.sampled(3)
 def test_calls_of_a_size_are_repeated_on_new_pixels(network):
     """Once all buffers have their size, a picture takes the calls of the last one of its size."""
     restorer, reference = Restorer(network), Restorer(network)
@@ -152,6 +154,7 @@ def test_calls_of_a_size_are_repeated_on_new_pixels(network):
         restorer(draw(40, 50))
 
 
+@pytest.mark.sampled(3)
 def test_buffers_that_rest_are_given_back_and_change_nothing(network):
     """A limit of nothing gives back every buffer that rests, so a result that stood in one would be lost."""
     restorer, pictures = Restorer(network), [draw(61, 83), draw(40, 120)]
@@ -210,6 +213,7 @@ def test_a_closed_network_restores_nothing_more(tiny_bundle, compiler):
         network.restore(picture, Limits(), StageClock())
 
 
+@pytest.mark.sampled(4)
 def test_values_that_are_not_finite_are_refused(network):
     from spair.runtime.errors import GateError
 
@@ -234,6 +238,7 @@ def rounded(request, int8_bundle, compiler):
     return Rounded(int8_bundle, request.param)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", ["found", "few", "all"])
 def test_pictures_in_lower_precisions_are_near_those_of_the_graphs(rounded, kind):
     stored = "fp32" if rounded.precision == "bf16" else "int8"
@@ -278,6 +283,7 @@ def test_pieces_in_lower_precisions_change_little(rounded):
     assert np.mean(a.mask != b.mask) < 1e-3 and np.abs(a.image - b.image).mean() < 1e-3
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("given", [False, True])
 @pytest.mark.parametrize("channels", [3, 4])
 @pytest.mark.parametrize("size", [(1, 1), (37, 53), (88, 90)])

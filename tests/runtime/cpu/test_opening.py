@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import sys
 
+import numpy as np
 import pytest
 
 from spair.runtime import Restorer
@@ -19,6 +21,18 @@ from spair.runtime.tuning import save_tuning
 def test_it_is_chosen_by_name(tiny_bundle, compiler):
     with Restorer.open(tiny_bundle, backend="cpu", precision="auto") as restorer:
         assert restorer.backend == "cpu" and restorer.network.paths == ("packed",)
+
+
+def test_it_restores_without_onnxruntime(tiny_bundle, compiler, monkeypatch):
+    """Nothing is compared then; costs that were measured with it do not count."""
+    picture = np.random.default_rng(0).random((33, 47, 3), np.float32)
+    with Restorer.open(tiny_bundle, backend="cpu", threads=1) as restorer:
+        expected = restorer(picture)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with Restorer.open(tiny_bundle, backend="cpu", threads=1) as restorer:
+        found = restorer(picture)
+    assert 0 < found.density < 1
+    np.testing.assert_array_equal(found.image, expected.image)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ def reference():
         yield restorer
 
 
-@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
+@pytest.fixture(scope="module", params=BACKENDS, ids=lambda backend: backend.name)
 def subject(request, reference):
     """Backend of the registry."""
     reason = request.param.unavailable()
@@ -26,3 +26,10 @@ def subject(request, reference):
         return Restorer.open(resolve_model("rain"), backend=request.param.name, threads=1, **options)
 
     return Subject(open_restorer, reference, request.param.name)
+
+
+@pytest.fixture(scope="module")
+def restorer(subject):
+    """One restorer for all pictures, whatever it restored before."""
+    with subject.open() as opened:
+        yield opened

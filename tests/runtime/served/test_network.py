@@ -56,6 +56,7 @@ def test_8_bit_colours_are_what_onnx_runtime_gives(bundles, served, size, channe
     assert np.float32(result.density) == density[0] and set(result.timings) >= {"pre", "model", "post"}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("kind", ["uint8", "uint16", "float32"])
 @pytest.mark.parametrize("layout", ["rgb", "rgba", "gray", "gray3d"])
 def test_other_pictures_get_scaled_bytes_where_masked_and_keep_their_own_elsewhere(bundles, served, kind, layout):

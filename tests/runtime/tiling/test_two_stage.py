@@ -65,7 +65,7 @@ PLANS = {
 }
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("mask", ["empty", "one pixel", "corner", "blobs", "full"])
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("plan", PLANS)
@@ -78,6 +78,7 @@ def test_tiled_equals_untiled(bundles, size, mask, plan):
     assert result.density == pytest.approx(expected_mask.mean())
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("mask", ["empty", "corner", "blobs", "full"])
 @pytest.mark.parametrize("size", [(1, 1), (7, 9), (63, 65)], ids=str)
 @pytest.mark.parametrize("plan", ["one block, one tile", "blocks of 48, tiles of 16", "blocks of 32, one tile each"])

@@ -11,19 +11,15 @@ from tests.serving.clients.targets import Target, open_spair, open_triton, write
 
 
 @pytest.fixture(scope="session")
-def full_bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`tiny_checkpoint` with a bias by which every pixel counts as distorted, exported."""
-    import torch
+def full_bundle(tiny_bundle: Path, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`tiny_bundle` with a bias by which every pixel counts as distorted."""
+    from spair.runtime.shipped.tensors import read_tensors
+    from tests.sharing import share_changed_bundle
 
-    from spair.network import load_checkpoint, save_checkpoint
-    from tests.sharing import share_bundle
-
-    model = load_checkpoint(tiny_checkpoint).model
-    with torch.no_grad():
-        model.net_l.head.bias[:4] += 1000.0  # the four sub-pixels of the logit channel
-    folder = tmp_path_factory.mktemp("full")
-    save_checkpoint(model, folder / "full.safetensors", task="rain")
-    return share_bundle(tmp_path_factory, "full-bundle", folder / "full.safetensors")
+    old = read_tensors(tiny_checkpoint).read("net_l.head.bias")
+    new = old.copy()
+    new[:4] += 1000.0  # the four sub-pixels of the logit channel
+    return share_changed_bundle(tmp_path_factory, "full", tiny_bundle, {"net_l.head.bias": (old, new)})
 
 
 @pytest.fixture(scope="session", params=["spair", "spair-onnx", "triton"])

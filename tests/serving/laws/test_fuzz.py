@@ -18,15 +18,15 @@ import numpy as np
 import pytest
 
 from spair.runtime import Picture, Restorer, write_image
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_until
 from tests.serving.fuzz.mutations import HTTP2_PREFACE, MUTATIONS, Good, Wire, make_encoded, make_pixels
 from tests.serving.fuzz.wire import Answer, exchange
 from tests.serving.process import ServeProcess, served
 
+pytestmark = pytest.mark.early
+
 COUNT = int(os.environ.get("SPAIR_FUZZ", "100"))
 CLIENTS = 6
-SETTLE_SECONDS = 60.0
-"""Time after which what the server still keeps open is its own."""
 STATUSES = {200, 400, 404, 405, 408, 411, 413, 414, 415, 417, 426, 431, 501, 503, 504, 505}
 """Answers that a mutated request may get; 500 is none of them."""
 LEAK_BYTES = 200 * 1024**2
@@ -72,9 +72,9 @@ def require_right(server: ServeProcess, good: Good, expected: bytes) -> None:
     assert answer.body[length : length + len(expected)] == expected
 
 
-def wait_until_quiet(server: ServeProcess, descriptors: int, seconds: float = PATIENCE) -> int:
+def wait_until_quiet(server: ServeProcess, descriptors: int) -> int:
     """Connections that were left open end within the server's own limits."""
-    until = time.monotonic() + seconds
+    until = time.monotonic() + PATIENCE
     while (now := server.count_descriptors()) > descriptors and time.monotonic() < until:
         time.sleep(0.2)
     return now
@@ -104,7 +104,8 @@ def test_mutated_requests_are_refused_in_words_and_leave_nothing_behind(server, 
     chance = random.Random(19)
     require_right(server, requests[0], expected)
     send_all(server.http, [MUTATIONS[n % len(MUTATIONS)](requests[n % 2], random.Random(n)) for n in range(40)])
-    descriptors = wait_until_quiet(server, 0, SETTLE_SECONDS)  # what the server keeps open anyway
+    wait_until(lambda: server.count_connections() == 0, "the server closed what clients had left")
+    descriptors = server.count_descriptors()  # what it keeps open anyway
     memory, processes = server.measure_memory(), server.list_processes()
     statuses: collections.Counter[object] = collections.Counter()
     for first in range(0, COUNT, 200):

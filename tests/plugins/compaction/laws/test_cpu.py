@@ -17,6 +17,7 @@ def neighbours(mask):
     return sum(padded[t // 3 : t // 3 + height, t % 3 : t % 3 + width] << t for t in range(9))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("kind", MASKS)
 @pytest.mark.parametrize("size", SIZES)
 def test_every_distorted_pixel_has_one_row(processor, memory, size, kind):

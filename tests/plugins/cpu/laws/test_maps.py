@@ -179,6 +179,7 @@ def test_parts_of_pictures_are_read_and_cores_finished(processor, memory, failin
     np.testing.assert_array_equal(out, expected)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("size", [(6, 14), (4, 78)])
 @pytest.mark.parametrize(("inputs", "outputs", "kernel", "stride", "pads"), LAYERS)
 @pytest.mark.parametrize("kind", ["i8", "bf16"])

@@ -64,6 +64,7 @@ def lift(processor, memory, planes, mask, scale, shift, *, rounded=False):
     return rows.spread(out)[3 : 3 + channels]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("offset", [0.0, 50.0], ids=["around 0", "around 50"])
 @pytest.mark.parametrize("kind", MASKS)
 @pytest.mark.parametrize("size", SIZES)

@@ -61,6 +61,7 @@ class Case:
         np.testing.assert_allclose(found, expected, rtol=0, atol=allowed)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("kind", MASKS)
 @pytest.mark.parametrize("size", SIZES)
 def test_any_mask_of_any_size(processor, memory, size, kind):
@@ -197,6 +198,7 @@ class RoundedCase:
         return np.where(sums < 0, sums * np.float32(0.5), sums)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("channels", "kernel"), [((3, 3), 3), ((11, 40), 3), ((24, 72), 1), ((50, 24), 3)])
 @pytest.mark.parametrize("kind", ["i8", "bf16"])
 def test_rounded_values_have_exact_sums(rounding_processor, memory, kind, channels, kernel):
@@ -208,6 +210,7 @@ WIDE = [(150, 24), (34, 16), (48, 48), (64, 64), (24, 136)]
 """Channels beyond what a thread copies at a time; of an odd number of words; of all widths of panels."""
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("channels", "kernel"), [*((one, 3) for one in WIDE), ((64, 200), 1)])
 @pytest.mark.parametrize("kind", ["i8", "bf16"])
 def test_rows_side_by_side_have_exact_sums(rounding_processor, memory, kind, channels, kernel):

@@ -26,6 +26,7 @@ def attend(processor, memory, rows, query, keys, values, scale):
     return rows.spread(out)[: len(values)]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("spread", [0.3, 3.0], ids=["flat", "sharp"])
 @pytest.mark.parametrize("kind", MASKS)
 @pytest.mark.parametrize("count", [1, 16, 37, 256])

@@ -13,7 +13,7 @@ def reference(tiny_bundle):
         yield restorer
 
 
-@pytest.fixture(params=[1, 2], ids=lambda threads: f"{threads} threads")
+@pytest.fixture(scope="module", params=[1, 2], ids=lambda threads: f"{threads} threads")
 def subject(request, reference, tiny_bundle, compiler):
     """Kernels with one and with two threads."""
 
@@ -21,3 +21,10 @@ def subject(request, reference, tiny_bundle, compiler):
         return Restorer.open(tiny_bundle, backend="cpu", threads=request.param, **options)
 
     return Subject(open_restorer, reference, "cpu", refusals={"tile_path=dense": "computes rows only"})
+
+
+@pytest.fixture(scope="module")
+def restorer(subject):
+    """One restorer for all pictures, whatever it restored before."""
+    with subject.open() as opened:
+        yield opened

@@ -7,6 +7,8 @@ from spair.runtime.cuda.driver import PACKAGES
 from tests.runtime.contract import *  # noqa: F403
 from tests.runtime.contract import Subject
 
+pytestmark = pytest.mark.sampled(2)
+
 
 @pytest.fixture(params=["pycuda", "cuda.bindings"])
 def subject(request, engine_bundle, reference, monkeypatch):

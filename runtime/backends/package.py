@@ -1,0 +1,46 @@
+"""Import of ONNX Runtime."""
+
+from __future__ import annotations
+
+import importlib.util
+from types import ModuleType
+
+from ..errors import UserError
+
+NAME = "onnxruntime"
+_REMEDY = f"install it anew: pip install --force-reinstall {NAME}; spair doctor tells what is installed"
+
+
+def load_onnxruntime() -> ModuleType:
+    """Import ONNX Runtime.
+
+    Functions call this where they need it, and no module at its top: commands that run no graph start without it.
+
+    Raises:
+        UserError: it is absent; its import fails, with whatever error, since a damaged file may raise any; or it is the
+            empty package that pip leaves when it removes one of two packages with the same files.
+    """
+    try:
+        import onnxruntime
+    except Exception as error:
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"the Python package {NAME} cannot be imported ({words}); {_REMEDY}") from error
+    if not hasattr(onnxruntime, "InferenceSession"):
+        raise UserError(f"the Python package {NAME} is empty (it has no InferenceSession); {_REMEDY}")
+    return onnxruntime
+
+
+def is_installed() -> bool:
+    """Tell whether ONNX Runtime is there, working or not."""
+    return importlib.util.find_spec(NAME) is not None
+
+
+def read_version() -> str | None:
+    """Return the version of ONNX Runtime.
+
+    It is None where ONNX Runtime is not installed.
+
+    Raises:
+        UserError: it is damaged, see `load_onnxruntime`.
+    """
+    return str(load_onnxruntime().__version__) if is_installed() else None

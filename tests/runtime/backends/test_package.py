@@ -1,0 +1,69 @@
+"""An absent or damaged ONNX Runtime is one sentence, whatever its import does, and nothing imports it too early."""
+
+import subprocess
+import sys
+
+import pytest
+
+from spair.runtime import UserError
+from spair.runtime.backends.onnxruntime import unavailable
+from spair.runtime.backends.package import is_installed, load_onnxruntime, read_version
+from spair.runtime.backends.registry import find_backend
+
+DAMAGED = {
+    "a library is missing": ("raise ImportError('libstdc++.so.6: version `GLIBCXX_3.4.29\\'\\n not found')", "GLIBCXX"),
+    "a file is cut off": ("def broken(", "was never closed"),
+    "another NumPy": ("raise AttributeError('_ARRAY_API not found')", "_ARRAY_API not found"),
+    "no words": ("raise RuntimeError", "RuntimeError"),
+    "empty": ("", "is empty .it has no InferenceSession."),
+}
+"""What happened: text of the package, and words of the sentence."""
+
+
+@pytest.fixture
+def replace(tmp_path, monkeypatch):
+    """Put another package of that name before the installed one."""
+
+    load_onnxruntime()  # so that its modules come back afterwards
+
+    def put(text):
+        (tmp_path / "onnxruntime").mkdir()
+        (tmp_path / "onnxruntime" / "__init__.py").write_text(text)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "onnxruntime"]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        return tmp_path
+
+    return put
+
+
+@pytest.mark.parametrize(("text", "words"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_package_is_one_sentence_with_the_remedy(replace, text, words):
+    replace(text)
+    for ask in (load_onnxruntime, read_version, lambda: find_backend("auto"), lambda: find_backend("onnxruntime")):
+        with pytest.raises(UserError, match=f"{words}.*; install it anew: pip install --force-reinstall onnxruntime"):
+            ask()
+    assert "install it anew" in unavailable("cuda")
+
+
+def test_an_absent_package_is_told_and_has_no_version(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert (is_installed(), read_version()) == (False, None)
+    with pytest.raises(UserError, match="the backend onnxruntime is not available: the Python package onnxruntime "):
+        find_backend("auto")
+
+
+def test_the_installed_package_is_loaded_and_has_a_version():
+    assert is_installed() and load_onnxruntime().__version__ == read_version()
+
+
+def test_a_command_ends_with_the_sentence(replace, bundles, photos, tmp_path):
+    """The fault of a wrong libstdc++, in a process of its own, on the way that a user takes."""
+    folder = replace(DAMAGED["a library is missing"][0])
+    bundle = bundles.spair().path
+    code = f"import sys; sys.path.insert(0, {str(folder)!r}); from spair.cli.main import main; main()"
+    command = [sys.executable, "-c", code, "restore", str(bundle), str(photos), "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ") and "GLIBCXX" in line and "pip install --force-reinstall onnxruntime" in line
