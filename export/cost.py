@@ -40,7 +40,7 @@ def measure_model(path: Path, network: Any) -> dict[str, Any]:
 
 
 def _read_facts(facts: dict[str, Any]) -> dict[str, Any]:
-    """Read the size of a SPAIR network, whose Net_L sees every pixel."""
+    """Read the size of a SPAIR network."""
     counts = facts["macs"] or {}
     return {
         "parameters": facts["parameters"],
@@ -50,7 +50,7 @@ def _read_facts(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _measure_graph(bundle: Bundle) -> dict[str, Any]:
-    """Count those of somebody else's bundle by its graph."""
+    """Measure somebody else's bundle by its graph."""
     from .counts.products import count_products
     from .passes.reading import read_model
 
@@ -63,7 +63,7 @@ def _measure_graph(bundle: Bundle) -> dict[str, Any]:
 
 
 def _measure_module(module: Any, spec: Any) -> dict[str, Any]:
-    """Count those of somebody else's module by running a small picture."""
+    """Measure somebody else's module on a small picture."""
     import torch
 
     from ..network.cost import count_run, parameters

@@ -13,7 +13,7 @@ _CONVOLUTIONS, _MATRICES = ("Conv", "ConvTranspose"), ("MatMul", "Gemm")
 
 
 def count_products(model: onnx.ModelProto, side: int) -> float | None:
-    """Count the multiply-adds of a graph for each pixel of its picture.
+    """Count the multiply-adds of a graph per pixel.
 
     Only the products of convolutions and matrix products count, as in `network.cost`. How large the tensors are is
     inferred for a square picture.
@@ -65,7 +65,10 @@ def _list_shapes(graph: onnx.GraphProto) -> dict[str, tuple[int, ...]]:
 
 
 def _count(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> int | None:
-    """Count the products of one layer; None where a shape is unknown."""
+    """Count the products of one layer.
+
+    A layer with an unknown shape has None.
+    """
     first, second, made = (shapes.get(name) for name in (*node.input[:2], node.output[0]))
     if first is None or second is None or made is None:
         return None
