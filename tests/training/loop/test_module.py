@@ -54,10 +54,10 @@ def test_a_stage_trains_its_network_and_no_other(stage, name, parts):
 
 def test_net_l_learns_the_expected_difference_where_the_file_says_so(stage):
     plain, batch = stage("net_l")
-    soft, _ = stage("net_l", ("[schedule]", "[loss]\nmask_ramp = 20\n[schedule]"))
+    soft, _ = stage("net_l", ("[schedule]", "[loss]\nmask_ramp = 200\n[schedule]"))
     batch.known[1] = 0.0
     truth = batch.mask.float()
-    target = ramp(batch.degraded / 255.0, batch.clean / 255.0, truth, batch.known, 20.0)
+    target = ramp(batch.degraded / 255.0, batch.clean / 255.0, truth, batch.known, 200.0)
     logits = plain.model.localize(batch.degraded / 255.0).logits
     assert plain.measure(batch, 0).mask.item() == pytest.approx(mask_loss(logits, truth, Loss()).item(), rel=1e-6)
     expected = mask_loss(logits, truth, Loss(), target).item()
@@ -105,14 +105,18 @@ def test_the_memory_format_changes_no_loss(stage, name):
     assert values[0] == pytest.approx(values[1], rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["net_l", "net_r", "both"])
-def test_the_losses_of_a_step_are_one_graph_to_compile(stage, name):
+@pytest.mark.parametrize(
+    ("name", "thresholds"), [("net_l", None), ("net_r", None), ("both", None), ("both", (0.2, 0.8))]
+)
+def test_the_losses_of_a_step_are_one_graph_to_compile(stage, name, thresholds):
     module, batch = stage(name, ("[hardware]", "[hardware]\npacked_below = 0"))
+    module.stage = module.stage.model_copy(update={"thresholds": thresholds})
     compiled = torch.compile(module._compute, fullgraph=True, dynamic=False, backend="eager")
     torch._dynamo.reset()
     with torch._dynamo.config.patch(recompile_limit=1):  # one graph for all steps
-        for turns in itertools.product((False, True), repeat=2):
-            assert compiled(*batch, torch.tensor(turns)) == module._compute(*batch, torch.tensor(turns))
+        for step, turns in enumerate(itertools.product((False, True), repeat=2)):
+            given = (*batch, torch.tensor(turns), module._draw_thresholds(step, batch.mask))
+            assert compiled(*given) == module._compute(*given)
 
 
 @pytest.mark.parametrize(("device", "wanted", "expected"), [("cuda", True, 1), ("cuda", False, 0), ("cpu", True, 0)])
