@@ -80,7 +80,7 @@ def inspect_bundle(path: str | os.PathLike[str], expect_digest: Collection[str] 
         "kind": manifest.kind,
         "task": manifest.task,
         "preset": manifest.preset,
-        **_measure_bundle(bundle),
+        **measure_bundle(bundle),
         "precisions": list(bundle.precisions),
         "targets": list(manifest.targets),
         "operators": dict(manifest.operators),
@@ -160,7 +160,7 @@ def measure_preset(preset: Preset) -> dict[str, Any]:
     }
 
 
-def _measure_bundle(bundle: Bundle) -> dict[str, Any]:
+def measure_bundle(bundle: Bundle) -> dict[str, Any]:
     """Count a bundle's parameters and multiply-adds, where possible."""
     if bundle.manifest.kind != "spair":
         return UNKNOWN_SIZE | {"parameters": _count_graph_parameters(bundle)}

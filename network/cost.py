@@ -52,10 +52,20 @@ def multiply_adds(preset: Preset, height: int = 256, width: int = 256) -> dict[s
     with torch.device("meta"):
         model = SPAIR(preset).eval()
         image = torch.zeros(1, 3, height, width)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(image)
+    counter = _count(model, image)
     counts = {name: sum(ops.values()) // 2 for name, ops in counter.get_flop_counts().items()}
     return {**{block: _inside(counts, block) for block in BLOCKS}, "total": counts["Global"]}
+
+
+def count_run(module: torch.nn.Module, image: torch.Tensor) -> int:
+    """Count the multiply-adds of any module for one input."""
+    return int(_count(module, image).get_total_flops()) // 2
+
+
+def _count(module: torch.nn.Module, image: torch.Tensor) -> FlopCounterMode:
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(image)
+    return counter
 
 
 def _inside(counts: dict[str, int], block: str) -> int:

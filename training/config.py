@@ -18,6 +18,7 @@ from .simulators import SIMULATORS, Simulator
 from .simulators.rain import simulate_rain
 
 Distance = Literal["charbonnier", "l1", "mse"]
+Probability = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class Stage(Section):
@@ -55,6 +56,17 @@ class Stage(Section):
     Such pixels are marked wrongly, which training pictures seldom show and other pictures do. Net_R learns to leave
     them alone. Each process takes masks of its own samples and needs two, so several devices do not take the steps
     of one."""
+    thresholds: tuple[Probability, Probability] | None = None
+    """Range in which each sample's threshold of the found mask lies, instead of `mask_probability` for all.
+
+    The thresholds are spread evenly over the range in logits, from sample to sample. Net_R then learns the masks of
+    every setting of the dial, not of one."""
+
+    @model_validator(mode="after")
+    def _check_thresholds(self) -> Stage:
+        if self.thresholds is not None and self.thresholds[0] > self.thresholds[1]:
+            raise ValueError(f"thresholds = {list(self.thresholds)} begins with its larger end; swap the two")
+        return self
 
 
 class Schedule(Section):
@@ -99,6 +111,13 @@ class Loss(Section):
     """Power of (clean / distorted), the pixel counts of a sample, by which its distorted pixels are weighted.
 
     The weight is kept between 1/10 and 10. 0 is no balance."""
+    mask_ramp: Annotated[float, Field(gt=0, le=255)] | None = None
+    """Difference, in 255ths, at which the target of the cross entropy reaches 1; below it the target is their ratio.
+
+    The difference is that of the channel that differs most. Net_L then learns how large a difference it has to expect.
+    What Net_R can repair is the square of that, so the threshold takes in the pixels that gain most first. By default
+    the target is the true mask, and it stays so where the clean picture is not known. `class_balance` and
+    `iou_weight` move the expectation; set them to 0."""
 
 
 class Hardware(Section):
@@ -157,7 +176,7 @@ class TrainingConfig(Section):
     loss: Loss = Loss()
     hardware: Hardware = Hardware()
     log: Log = Log()
-    mask_probability: Annotated[float, Field(gt=0, lt=1)] | None = None
+    mask_probability: Probability | None = None
     """Probability of Net_L above which a pixel counts as distorted, instead of the preset's `mask_threshold`.
 
     A higher value marks less. `NAME.safetensors` keeps it. A run has to give it when its `start` has another

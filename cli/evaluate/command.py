@@ -82,6 +82,7 @@ def evaluate(
     recall, IoU and balanced error rate of the masks, as means over pictures and over all pixels together.
     """
     clean = take_renamed(clean, target, TARGET)
+    from ...export.cost import measure_model
     from ...training.evaluation.session.kinds import Comparison, choose_kind
     from ...training.evaluation.session.results import Drawing, open_results
     from ...training.evaluation.session.run import OpenModel, evaluate_models
@@ -101,8 +102,8 @@ def evaluate(
     with ExitStack() as stack:
         results = stack.enter_context(open_results(out, kind, Drawing.of([model, *peers], pictures, separate)))
         restorer = stack.enter_context(open_model(model, own, factory=factory, multiple=multiple))
-        models = [OpenModel(model, restorer)]
-        models += [OpenModel(peer, stack.enter_context(open_model(peer, execution))) for peer in peers]
+        opened = [(model, restorer), *((peer, stack.enter_context(open_model(peer, execution))) for peer in peers)]
+        models = [OpenModel(path, one, measure_model(path, one.network)) for path, one in opened]
         report = evaluate_models(models, sources, kind, results, counting, swept)
     for reason in report["left_out"]:
         note(reason)

@@ -32,6 +32,7 @@ def show_restored(report: dict[str, Any], console: Console, out: Path | None = N
     )
     for key in ("precision", "recall", "iou"):
         table.add_row(f"mask {key}", "", *(number((one["mask"] or {}).get(key), 3) for one in models))
+    _add_cost(table, models)
     _print(table, _setting(report), console, out)
     if report.get("thresholds"):
         console.print(_make_thresholds(report["thresholds"], protocol.psnr, TITLES[protocol.psnr]))
@@ -63,7 +64,16 @@ def show_masks(report: dict[str, Any], console: Console, out: Path | None = None
         for key in ("precision", "recall", "iou"):
             table.add_row(f"mask {key}, {words}", "", *(number(mask[key], 3) for mask in masks))
         table.add_row(f"mask BER, {words}", "", *(_percent(mask["ber"], 2) for mask in masks))
+    _add_cost(table, models)
     _print(table, ", ".join([_count(report), "masks alone", *_only(report)]), console, out)
+
+
+def _add_cost(table: Table, models: list[dict[str, Any]]) -> None:
+    """Add the rows of what models cost."""
+    from ...training.evaluation.report.markdown import COSTS, render_costs
+
+    for title, *cells in zip((title for title, _ in COSTS.values()), *map(render_costs, models), strict=True):
+        table.add_row(title, "", *cells)
 
 
 def _models(report: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,1 +1,1 @@
-"""Facts of the graphs that engines run."""
+"""Facts of graphs."""

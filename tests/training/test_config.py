@@ -69,6 +69,13 @@ from spair.training.simulators import SIMULATORS
         ),
         ("simulate = 0.2", "simulate = 1.2", "data.simulate: .* less than or equal to 1"),
         ("simulate = 0.2", "from_masked = 0.2", "data: from_masked needs photographs with masks: add data.masked"),
+        (
+            "warm_up = 1",
+            "warm_up = 1\nthresholds = [0.5, 0.1]",
+            r"stages.0: thresholds = \[0.5, 0.1\] begins with its larg",
+        ),
+        ("warm_up = 1", "warm_up = 1\nthresholds = [0.0, 0.5]", "stages.0.thresholds.0: .* greater than 0"),
+        ("[schedule]", "[loss]\nmask_ramp = 0\n[schedule]", "loss.mask_ramp: .* greater than 0"),
         ("simulate = 0.2", "mask_threshold = 255", "data.mask_threshold: .* less than or equal to 254"),
     ],
 )

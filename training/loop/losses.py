@@ -40,7 +40,7 @@ def image_loss(restored: Tensor, clean: Tensor, known: Tensor, loss: Loss) -> Te
     return (terms * known).mean()
 
 
-def mask_loss(logits: Tensor, truth: Tensor, loss: Loss) -> Tensor:
+def mask_loss(logits: Tensor, truth: Tensor, loss: Loss, target: Tensor | None = None) -> Tensor:
     """Compute the loss of Net_L's masks, a scalar.
 
     It is the class-balanced cross entropy plus one minus the soft IoU (Rahman and Wang 2016).
@@ -49,9 +49,10 @@ def mask_loss(logits: Tensor, truth: Tensor, loss: Loss) -> Tensor:
         logits: [N,1,H,W].
         truth: [N,1,H,W], 0 or 1.
         loss: balance of the classes and weight of the IoU.
+        target: [N,1,H,W] 0..1, what the cross entropy compares with; None for `truth`.
     """
     weight = balance(truth, loss.class_balance)
-    entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    entropy = F.binary_cross_entropy_with_logits(logits, truth if target is None else target, reduction="none")
     # Divided by the mean weight, so that the balance moves the optimum and not the size of the loss.
     scale = 1.0 + truth * (weight - 1.0)
     terms = (entropy * scale).mean((1, 2, 3)) / scale.mean((1, 2, 3))
@@ -61,6 +62,23 @@ def mask_loss(logits: Tensor, truth: Tensor, loss: Loss) -> Tensor:
         # one pixel is added, so that an empty mask matches an empty truth
         terms = terms + loss.iou_weight * (1.0 - (both + 1.0) / (either + 1.0))
     return terms.mean()
+
+
+def ramp(degraded: Tensor, clean: Tensor, truth: Tensor, known: Tensor, width: float) -> Tensor:
+    """Compute how distorted each pixel is, from 0 to 1.
+
+    Args:
+        degraded: [N,3,H,W] 0..1.
+        clean: [N,3,H,W] 0..1.
+        truth: [N,1,H,W], 0 or 1; the result where `clean` is not known.
+        known: [N] float, 1 where `clean` is known, else 0.
+        width: difference of the channel that differs most, in 255ths, from which on the result is 1.
+
+    Returns:
+        [N,1,H,W].
+    """
+    difference = (degraded - clean).abs().amax(1, keepdim=True)
+    return torch.where(known[:, None, None, None] > 0, (difference * (255.0 / width)).clamp(max=1.0), truth)
 
 
 def balance(truth: Tensor, power: float) -> Tensor:

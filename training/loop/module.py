@@ -19,7 +19,8 @@ from ..config import Stage, TrainingConfig
 from ..data.corpus import Corpus, MaskedPhoto, PicturePair
 from ..data.patches import PatchDataset, ProcessShare, Sample
 from ..evaluation.metrics import luma, mask_measures, psnr
-from .losses import image_loss, mask_loss
+from .losses import image_loss, mask_loss, ramp
+from .masks import draw_threshold, takes_stray_masks, takes_true_masks
 from .packed import restore_by_density
 
 BAD_BATCH = "bad_batch.npz"
@@ -81,9 +82,27 @@ class RestorationModule(L.LightningModule):
         """
         degraded, clean, mask, known = (torch.as_tensor(part) for part in sample)
         turns = [takes_true_masks(step, self.stage.true_masks), takes_stray_masks(step, self.stage.stray_masks)]
-        return self._computed(degraded, clean, mask, known, torch.tensor(turns, device=mask.device))
+        turn = torch.tensor(turns, device=mask.device)
+        return self._computed(degraded, clean, mask, known, turn, self._draw_thresholds(step, mask))
 
-    def _compute(self, degraded: Tensor, clean: Tensor, mask: Tensor, known: Tensor, turns: Tensor) -> Losses:
+    def _draw_thresholds(self, step: int, mask: Tensor) -> Tensor | None:
+        """Draw the threshold of each sample, a logit.
+
+        Several processes draw what one would, each for its share of the batch.
+
+        Returns:
+            [N,1,1,1]; None where the model's own threshold holds.
+        """
+        if self.stage.thresholds is None:
+            return None
+        count = len(mask)
+        first = step * self.stage.batch + (self.trainer.global_rank * count if self._trainer is not None else 0)
+        drawn = [draw_threshold(first + place, self.stage.thresholds) for place in range(count)]
+        return torch.tensor(drawn, device=mask.device)[:, None, None, None]
+
+    def _compute(
+        self, degraded: Tensor, clean: Tensor, mask: Tensor, known: Tensor, turns: Tensor, thresholds: Tensor | None
+    ) -> Losses:
         """Compute the losses of a batch in one graph.
 
         `hardware.compile` compiles this method. `turns`, bool [2], says whether the true mask joins the found mask and
@@ -94,11 +113,16 @@ class RestorationModule(L.LightningModule):
         truth = mask.to(degraded.dtype)
         with torch.set_grad_enabled(self.stage.train != "net_r" and torch.is_grad_enabled()):
             found = self.model.localize(degraded)
-        wrong = None if self.stage.train == "net_r" else mask_loss(found.logits.float(), truth, self._loss)
+        wrong = None
+        if self.stage.train != "net_r":
+            width = self._loss.mask_ramp
+            target = None if width is None else ramp(degraded, clean, truth, known, width)
+            wrong = mask_loss(found.logits.float(), truth, self._loss, target)
         if self.stage.train == "net_l":
             return Losses(None, wrong)
-        stray = found.mask.roll(1, 0)  # the mask of another sample, which has nothing to do with this one
-        used = found.mask.maximum(truth * turns[0]).maximum(stray * turns[1])
+        mine = found.mask if thresholds is None else (found.logits > thresholds).to(degraded.dtype)
+        stray = mine.roll(1, 0)  # the mask of another sample, which has nothing to do with this one
+        used = mine.maximum(truth * turns[0]).maximum(stray * turns[1])
         if self._packs():
             restored = restore_by_density(self.model, degraded, used, found.features, self.config.hardware.packed_below)
         else:
@@ -196,23 +220,6 @@ class RestorationModule(L.LightningModule):
 def sum_known(*parts: Tensor | None) -> Tensor:
     """Add the parts that are not None."""
     return torch.stack([part for part in parts if part is not None]).sum()
-
-
-def takes_true_masks(step: int, share: float) -> bool:
-    """Tell whether a step uses the true masks.
-
-    Such steps have the given share of all steps and are evenly spread: with 0.5 they are every other step.
-    """
-    return math.floor((step + 1) * share) > math.floor(step * share)
-
-
-def takes_stray_masks(step: int, share: float) -> bool:
-    """Tell whether a step uses stray masks.
-
-    Such steps are spread by the golden ratio and so independently of `takes_true_masks`: with shares of 0.5 and 0.5, a
-    quarter of the steps use both.
-    """
-    return (step + 1) * (math.sqrt(5.0) - 1.0) / 2.0 % 1.0 < share
 
 
 def rate(step: int, stage: Stage) -> float:

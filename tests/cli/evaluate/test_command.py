@@ -23,6 +23,9 @@ def test_bundle_and_checkpoint_agree(spair, tiny_bundle, tiny_checkpoint, folder
         assert theirs[key] == pytest.approx(ours[key], abs=0.01)
         assert ours[key] != pytest.approx(ours["input"][key], abs=0.1)  # the network did something
     assert theirs["files_sha256"] == ours["files_sha256"] and "images" not in theirs
+    for key in ("parameters", "multiply_adds_dense", "multiply_adds"):
+        assert theirs["cost"][key] == pytest.approx(ours["cost"][key]) and ours["cost"][key] > 10_000
+    assert ours["cost"]["multiply_adds"] < ours["cost"]["multiply_adds_dense"] and ours["cost"]["ms"] > 0
 
 
 def test_json_has_the_keys_of_the_design(spair, tiny_bundle, folders, pairs):
@@ -53,7 +56,15 @@ def test_the_quantize_mode_is_used_and_reported(spair, tiny_bundle, folders):
 def test_people_get_a_table_of_before_and_after(spair, tiny_bundle, folders, pairs):
     done = spair("evaluate", tiny_bundle, *folders, "--mask", pairs / "mask", "--protocol", "shadow")
     assert done.code == 0
-    for text in ("input", "rain-tiny.spair", "PSNR luma (dB)", "mask iou", "RMSE Lab non-shadow", "2 pictures"):
+    for text in (
+        "input",
+        "rain-tiny.spair",
+        "PSNR luma (dB)",
+        "mask iou",
+        "RMSE Lab non-shadow",
+        "2 pictures",
+        "636,999",
+    ):
         assert text in done.out
 
 
@@ -144,6 +155,7 @@ def test_somebody_elses_exported_network_is_a_peer(spair, tiny_bundle, folders, 
     report = spair("evaluate", tiny_bundle, *folders, "--compare", peer, "--json").json
     (theirs,) = report["compare"]
     assert theirs["mask"] is None and theirs["density"] is None
+    assert theirs["cost"]["multiply_adds"] == theirs["cost"]["multiply_adds_dense"] > 1
     assert theirs["psnr_y"] != pytest.approx(report["psnr_y"], abs=0.01)
     assert theirs["input"] == report["input"]
 

@@ -15,7 +15,11 @@ from spair.training.loop.module import RestorationModule
 from spair.training.run import train
 
 STAGES = [("net_l", 2), ("net_r", 2), ("both", 2)]
-CHANGES = (("batch = 1", "batch = 4"), ("epoch = 2", "epoch = 2\nema = 0.0"))  # no average: the weights themselves
+CHANGES = (
+    ("batch = 1", "batch = 4"),
+    ("epoch = 2", "epoch = 2\nema = 0.0"),  # no average: the weights themselves
+    ("warm_up = 1", "warm_up = 1\nthresholds = [0.2, 0.8]"),
+)
 
 
 def flat(state: dict[str, torch.Tensor]) -> torch.Tensor:

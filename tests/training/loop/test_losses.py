@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spair.training.config import Loss
 from spair.training.evaluation.metrics import psnr
-from spair.training.loop.losses import CHARBONNIER_EPS, balance, image_loss, mask_loss
+from spair.training.loop.losses import CHARBONNIER_EPS, balance, image_loss, mask_loss, ramp
 
 ALL = Loss(image="charbonnier", equalize=0.5, ssim_weight=0.3, edge_weight=0.2)
 
@@ -189,3 +189,23 @@ def test_the_soft_iou_is_one_for_the_true_mask_and_falls_to_one_pixel_of_the_uni
     assert iou_term(-sure, truth) == pytest.approx(1.0 - 1.0 / 101.0)  # all 100 pixels are in the union
     half = iou_term(torch.zeros_like(truth), truth)  # intersection count/2, union (100 + count)/2
     assert half == pytest.approx(1.0 - (count / 2 + 1) / (50 + count / 2 + 1))
+
+
+def test_the_ramp_is_the_largest_difference_of_a_channel_in_its_width():
+    clean = torch.full((2, 3, 1, 4), 0.2, dtype=torch.float64)
+    degraded, truth = clean.clone(), torch.ones(2, 1, 1, 4, dtype=torch.float64)
+    degraded[:, 1] += torch.tensor([0.0, 4.0, -12.0, 60.0], dtype=torch.float64) / 255
+    degraded[:, 2] += torch.tensor([0.0, 3.0, 2.0, 1.0], dtype=torch.float64) / 255
+    drawn = ramp(degraded, clean, truth, torch.tensor([1.0, 0.0]), 16.0)
+    assert drawn[0].flatten().tolist() == pytest.approx([0.0, 0.25, 0.75, 1.0])
+    assert drawn[1].flatten().tolist() == [1.0] * 4  # the clean picture is not known
+
+
+def test_a_target_moves_the_best_probability_to_its_mean():
+    target = torch.tensor([0.0, 0.1, 0.9, 1.0], dtype=torch.float64).view(1, 1, 2, 2)
+    loss = Loss(iou_weight=0.0, class_balance=0.0)
+    best = torch.zeros((), dtype=torch.float64, requires_grad=True)  # of p = 1/2, the mean
+    (slope,) = torch.autograd.grad(mask_loss(best.expand_as(target), (target > 0).double(), loss, target), best)
+    assert slope.item() == pytest.approx(0.0, abs=1e-12)
+    (slope,) = torch.autograd.grad(mask_loss(best.expand_as(target), (target > 0).double(), loss), best)
+    assert slope.item() < -0.1  # three of four are distorted

@@ -15,9 +15,10 @@ import torch
 from torch.utils.data import default_collate
 
 from spair.network import Restored, load_checkpoint
-from spair.training.config import Stage
+from spair.training.config import Loss, Stage
 from spair.training.data.corpus import load_corpus
 from spair.training.data.patches import PatchDataset, Sample
+from spair.training.loop.losses import mask_loss, ramp
 from spair.training.loop.module import (
     BAD_BATCH,
     Losses,
@@ -25,29 +26,11 @@ from spair.training.loop.module import (
     RestorationModule,
     rate,
     sum_known,
-    takes_stray_masks,
-    takes_true_masks,
 )
 from spair.training.run import _precision, train
 from spair.training.simulators import SIMULATORS
 
 EACH = [("net_l", 2), ("net_r", 2), ("both", 2)]
-
-
-@pytest.fixture
-def stage(configure):
-    """`stage("net_r")`: the module of that stage, the same weights every time, and a batch of four samples."""
-
-    def make(train: str, *changes) -> tuple[RestorationModule, Sample]:
-        config = configure(*changes, stages=EACH)
-        data, index = config.data, [name for name, _ in EACH].index(train)
-        L.seed_everything(3, verbose=False)
-        module = RestorationModule(config, index)
-        module.model.net_r.out.weight.data.normal_(0.0, 0.02)  # zero in new networks, which restore nothing
-        samples = PatchDataset(load_corpus(data, 16), data, SIMULATORS["rain"], 16, 0, first=0, count=4)
-        return module, Sample(*default_collate(list(samples)))
-
-    return make
 
 
 def test_a_batch_keeps_the_types_of_its_samples(stage):
@@ -69,54 +52,17 @@ def test_a_stage_trains_its_network_and_no_other(stage, name, parts):
     assert count == sum(v.numel() for k, v in module.model.named_parameters() if k.split(".")[0] in parts)
 
 
-def test_every_other_step_restores_the_true_mask_too(stage, monkeypatch):
-    module, batch = stage("both", ("[hardware]", "[hardware]\npacked_below = 0"))
-    head = module.model.net_l.head.bias
-    head.data[:4] -= 100.0  # of the logits: nothing is found
-    used = []
-    restore = module.model.restore
-    monkeypatch.setattr(module.model, "restore", lambda image, mask, f: (used.append(mask), restore(image, mask, f))[1])
-    found, both = (module.measure(batch, step) for step in (4, 5))
-    assert not used[0].any()
-    torch.testing.assert_close(used[1], batch.mask.float(), rtol=0, atol=0)
-    assert found.mask == both.mask  # only the restoration differs
-    assert found.image != both.image
-
-
-@pytest.mark.parametrize(("share", "helped"), [(0.0, 0), (0.25, 3), (0.5, 6), (1.0, 12)])
-def test_the_true_mask_helps_in_the_share_of_the_steps_that_the_stage_says(stage, monkeypatch, share, helped):
-    module, batch = stage("both", ("[hardware]", "[hardware]\npacked_below = 0"))
-    module.stage = module.stage.model_copy(update={"true_masks": share})
-    module.model.net_l.head.bias.data[:4] -= 100.0  # of the logits: nothing is found
-    used = []
-    monkeypatch.setattr(module.model, "restore", lambda image, mask, features: used.append(mask.any()) or image)
-    for step in range(12):
-        module.measure(batch, step)
-    assert sum(used) == helped
-
-
-def test_masks_of_other_samples_stray_into_the_share_of_the_steps_that_the_stage_says(stage, monkeypatch):
-    module, batch = stage("both", ("[hardware]", "[hardware]\npacked_below = 0"))
-    module.stage = module.stage.model_copy(update={"true_masks": 0.0, "stray_masks": 0.25})
-    used, found = [], torch.zeros(4, 1, 16, 16)
-    found[0, :, :8], found[3, ..., :4] = 1.0, 1.0
-    localize = module.model.localize
-    monkeypatch.setattr(module.model, "localize", lambda image: localize(image)._replace(mask=found))
-    monkeypatch.setattr(module.model, "restore", lambda image, mask, features: used.append(mask) or image)
-    for step in range(8):
-        module.measure(batch, step)
-    strayed = torch.maximum(found, found[[3, 0, 1, 2]])
-    assert len(used) == 8
-    for step, mask in enumerate(used):  # step + 1 times 0.618 is 1.24 and 3.09
-        torch.testing.assert_close(mask, strayed if step in (1, 4) else found, rtol=0, atol=0)
-
-
-def test_true_and_stray_masks_have_turns_of_their_own():
-    turns = [(takes_true_masks(step, 0.5), takes_stray_masks(step, 0.5)) for step in range(400)]
-    for combination in itertools.product((False, True), repeat=2):
-        assert 90 < turns.count(combination) < 110
-    assert not any(takes_true_masks(step, 0.0) or takes_stray_masks(step, 0.0) for step in range(400))
-    assert all(takes_true_masks(step, 1.0) and takes_stray_masks(step, 1.0) for step in range(400))
+def test_net_l_learns_the_expected_difference_where_the_file_says_so(stage):
+    plain, batch = stage("net_l")
+    soft, _ = stage("net_l", ("[schedule]", "[loss]\nmask_ramp = 200\n[schedule]"))
+    batch.known[1] = 0.0
+    truth = batch.mask.float()
+    target = ramp(batch.degraded / 255.0, batch.clean / 255.0, truth, batch.known, 200.0)
+    logits = plain.model.localize(batch.degraded / 255.0).logits
+    assert plain.measure(batch, 0).mask.item() == pytest.approx(mask_loss(logits, truth, Loss()).item(), rel=1e-6)
+    expected = mask_loss(logits, truth, Loss(), target).item()
+    assert soft.measure(batch, 0).mask.item() == pytest.approx(expected, rel=1e-6)
+    assert expected != pytest.approx(plain.measure(batch, 0).mask.item(), rel=1e-3)
 
 
 @pytest.mark.parametrize("distance", ["l1", "mse"])
@@ -159,14 +105,18 @@ def test_the_memory_format_changes_no_loss(stage, name):
     assert values[0] == pytest.approx(values[1], rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["net_l", "net_r", "both"])
-def test_the_losses_of_a_step_are_one_graph_to_compile(stage, name):
+@pytest.mark.parametrize(
+    ("name", "thresholds"), [("net_l", None), ("net_r", None), ("both", None), ("both", (0.2, 0.8))]
+)
+def test_the_losses_of_a_step_are_one_graph_to_compile(stage, name, thresholds):
     module, batch = stage(name, ("[hardware]", "[hardware]\npacked_below = 0"))
+    module.stage = module.stage.model_copy(update={"thresholds": thresholds})
     compiled = torch.compile(module._compute, fullgraph=True, dynamic=False, backend="eager")
     torch._dynamo.reset()
     with torch._dynamo.config.patch(recompile_limit=1):  # one graph for all steps
-        for turns in itertools.product((False, True), repeat=2):
-            assert compiled(*batch, torch.tensor(turns)) == module._compute(*batch, torch.tensor(turns))
+        for step, turns in enumerate(itertools.product((False, True), repeat=2)):
+            given = (*batch, torch.tensor(turns), module._draw_thresholds(step, batch.mask))
+            assert compiled(*given) == module._compute(*given)
 
 
 @pytest.mark.parametrize(("device", "wanted", "expected"), [("cuda", True, 1), ("cuda", False, 0), ("cpu", True, 0)])

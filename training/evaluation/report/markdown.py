@@ -8,6 +8,31 @@ from urllib.parse import quote
 DASH = "–"
 """Text of a cell without a value."""
 
+COSTS = {
+    "parameters": ("parameters", 0),
+    "multiply_adds": ("multiply-adds a pixel", 0),
+    "multiply_adds_dense": ("if all were distorted", 0),
+    "ms": ("ms", 1),
+    "processor_ms": ("processor ms", 1),
+}
+"""Title and digits of each entry of a model's "cost"."""
+
+COST_WORDS = (
+    "Multiply-adds are those of convolutions and matrix products for a pixel of the picture, at the masks that were "
+    "found. Milliseconds are medians over the pictures: by the clock, which other work on the machine makes longer, "
+    "and those that all threads of the processor computed."
+)
+"""Explanation of the costs, for reports."""
+
+
+def render_costs(report: Mapping[str, Any]) -> list[str]:
+    """Write the cells of `COSTS`.
+
+    A report without "cost", such as that of the inputs, has dashes.
+    """
+    cost = report.get("cost", {})
+    return [DASH if cost.get(key) is None else f"{cost[key]:,.{digits}f}" for key, (_, digits) in COSTS.items()]
+
 
 def render_table(rows: Sequence[Sequence[str]]) -> str:
     """Render rows of cells as a table.

@@ -5,6 +5,8 @@ from typing import Any
 
 from .maps import MASK_WORDS
 from .markdown import (
+    COST_WORDS,
+    COSTS,
     count_pictures,
     escape_text,
     format_number,
@@ -12,6 +14,7 @@ from .markdown import (
     label_models,
     link_name,
     list_chosen,
+    render_costs,
     render_gallery,
     render_table,
 )
@@ -41,6 +44,7 @@ def render_mask_report(report: Mapping[str, Any], pictures: Mapping[str, str] | 
         f"# Masks: {title}",
         f"{count_pictures(report['count'])} without clean ones. Higher is better, except for BER.",
         _render_models(models, labels),
+        *([COST_WORDS] if "cost" in report else []),
         "## Each picture",
         _render_pictures(report["images"], pictures),
         "## Setting",
@@ -57,11 +61,12 @@ def _render_models(models: Sequence[Mapping[str, Any]], labels: Sequence[str]) -
 
     One is the mean over pictures, the other counts all pixels together.
     """
-    rows = [["", *_COLUMNS]]
+    costs = [title for title, _ in COSTS.values()] if "cost" in models[0] else []
+    rows = [["", *_COLUMNS, *costs]]
     for label, one in zip(labels, models, strict=True):
-        pooled = one["mask_pooled"]
-        rows.append([f"{label}, mean over pictures", *_cells(one, one["mask"])])
-        rows.append([f"{label}, all pixels together", *_cells(pooled, pooled)])
+        pooled, cost = one["mask_pooled"], render_costs(one) if costs else []
+        rows.append([f"{label}, mean over pictures", *_cells(one, one["mask"]), *cost])
+        rows.append([f"{label}, all pixels together", *_cells(pooled, pooled), *cost])
     return render_table(rows)
 
 

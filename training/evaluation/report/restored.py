@@ -8,6 +8,8 @@ from ..protocols import REGIONS, TaskProtocol, find_protocol
 from .curve import FILE as CURVE
 from .maps import MASK_WORDS, SCALE_WORDS
 from .markdown import (
+    COST_WORDS,
+    COSTS,
     DASH,
     count_pictures,
     escape_text,
@@ -16,6 +18,7 @@ from .markdown import (
     label_models,
     link_name,
     list_chosen,
+    render_costs,
     render_gallery,
     render_table,
 )
@@ -55,6 +58,7 @@ def render_report(report: Mapping[str, Any], pictures: Mapping[str, str] | None 
         f"# {report['protocol'].capitalize()}: {title}",
         f"{count_pictures(report['count'])}{_files(report)}. PSNR in dB; higher is better, except for errors.",
         render_models(report, models, labels, protocol),
+        *([COST_WORDS] if "cost" in report else []),
         *_published(report, models, labels, protocol),
         *_thresholds(report, protocol),
         "## Each picture",
@@ -81,16 +85,18 @@ def render_models(
     """
     regions = REGIONS if protocol.lab else ()
     head = ["", *(f"RMSE Lab {_region(region)}" for region in regions), *(TITLES[key] for key in protocol.measures)]
-    rows = [[*head, "distorted", "mask precision", "recall", "IoU"]]
+    costs = [title for title, _ in COSTS.values()] if "cost" in report else []
+    rows = [[*head, "distorted", "mask precision", "recall", "IoU", *costs]]
     for label, one in (("input", report["input"]), *zip(labels, models, strict=True)):
         errors = [format_number(one["rmse"][region], 2) for region in regions]
         row = [label, *errors, *(_measure(key, one[key]) for key in protocol.measures)]
         if one is report["input"]:
-            rows.append([*row, f"{format_percent(report['true_density'])} true", DASH, DASH, DASH])
+            row += [f"{format_percent(report['true_density'])} true", DASH, DASH, DASH]
         else:
             mask = one["mask"] or {}
             found = [format_number(mask.get(key), 3) for key in ("precision", "recall", "iou")]
-            rows.append([*row, format_percent(one["density"]), *found])
+            row += [format_percent(one["density"]), *found]
+        rows.append([*row, *(render_costs(one) if costs else ())])
     return render_table(rows)
 
 

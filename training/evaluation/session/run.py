@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ....runtime.clock import CountProgress
 from ....runtime.errors import UserError
+from .cost import Meter, describe_cost
 from .kinds import Kind
 from .results import ResultFolder
 from .sources import Sources
@@ -26,6 +27,8 @@ class OpenModel(NamedTuple):
 
     path: Path
     restorer: Restorer
+    size: Mapping[str, Any]
+    """Result of `export.cost.measure_model`."""
 
 
 def _find_scale(models: Sequence[OpenModel]) -> int:
@@ -60,8 +63,8 @@ def evaluate_models(
         thresholds: thresholds of the mask at which the first model is measured as well, see `measure_thresholds`.
 
     Returns:
-        The report of the first model. Those of its peers are in "compare", without their rows for each picture.
-        Those at other thresholds are in "thresholds".
+        The report of the first model, with its "cost", see `describe_cost`. Those of its peers are in "compare",
+        without their rows for each picture. Those at other thresholds are in "thresholds".
 
     Raises:
         UserError: a model or a picture cannot be measured.
@@ -75,10 +78,12 @@ def evaluate_models(
         pairs = sources.find(progress, left_out.append, _find_scale(models))
     reports = {}
     for number in (*range(1, len(models)), 0):  # peers first: a montage shows the results of all
-        path, restorer = models[number]
+        path, restorer, size = models[number]
         keep = None if results is None else results.keeper(number)
+        meter = Meter(restorer)
         with counter(f"{path.name}:") as progress:
-            reports[number] = kind.measure(restorer, pairs, model=str(path), progress=progress, keep=keep)
+            reports[number] = kind.measure(meter, pairs, model=str(path), progress=progress, keep=keep)
+        reports[number]["cost"] = describe_cost(size, meter)
     report = reports.pop(0) | sources.to_json() | {"left_out": left_out}
     if thresholds:
         with counter("thresholds:") as progress:

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+import statistics
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from ....runtime.bounds.thresholds import check_threshold
 from ....runtime.clock import CountProgress
 from ....runtime.errors import UserError
 from ...data.pairs import Pair
+from .cost import CLOCKS, Clocks, Meter
 from .kinds import Kind
 
 if TYPE_CHECKING:
     from ....runtime import Restorer
-    from ....runtime.restorer import Result
 
 _SAME = frozenset(
     {"model", "protocol", "quantize", "resize", "shift", "count", "files_sha256", "images", "input", "true_density"}
     | {"mask_source", "mask_rule"}
 )
 """Entries of a report that no threshold changes, and the rows of its pictures."""
-
-
-_ON_GPU = ("cuda", "tensorrt")
-"""Backends whose work the processor does not do."""
 
 
 def read_thresholds(text: str | None, masks_alone: bool) -> tuple[float, ...]:
@@ -75,7 +69,7 @@ def measure_thresholds(
     kind: Kind,
     thresholds: Sequence[float],
     progress: CountProgress,
-    clocks: Sequence[Callable[[], float]] = (time.perf_counter, time.process_time),
+    clocks: Clocks = CLOCKS,
 ) -> list[dict[str, Any]]:
     """Measure a model at several thresholds of its mask.
 
@@ -96,31 +90,12 @@ def measure_thresholds(
     chosen = sorted({*thresholds} if own is None else {*thresholds, own})
     rows = []
     for place, threshold in enumerate(chosen):
-        timed = _Timed(restorer, threshold, clocks)
+        timed = Meter(restorer, threshold, clocks)
 
         def count(done: int, total: int, name: str, before: int = place * len(pairs)) -> None:
             progress(before + done, len(chosen) * len(pairs), name)
 
         report = kind.measure(timed, pairs, model="", progress=count, keep=None)
         means = {key: value for key, value in report.items() if key not in _SAME}
-        passed, computed = (1000.0 * mean for mean in np.mean(timed.seconds, axis=0).tolist())
-        times = {"ms": passed, "processor_ms": None if restorer.backend in _ON_GPU else computed}
-        rows.append({"threshold": threshold, "own": threshold == own, **times, **means})
+        rows.append({"threshold": threshold, "own": threshold == own, **timed.time(statistics.fmean), **means})
     return rows
-
-
-class _Timed:
-    """Restorer at one threshold that measures its time."""
-
-    def __init__(self, restorer: Restorer, threshold: float, clocks: Sequence[Callable[[], float]]) -> None:
-        self._restorer, self._threshold, self._clocks = restorer, threshold, clocks
-        self.scale = restorer.scale
-        self.seconds: list[list[float]] = []
-        """For each picture, the seconds of each clock."""
-
-    def __call__(self, image: np.ndarray) -> Result:
-        """Restore one picture at the threshold."""
-        begin = [clock() for clock in self._clocks]
-        result = self._restorer(image, threshold=self._threshold)
-        self.seconds.append([clock() - start for clock, start in zip(self._clocks, begin, strict=True)])
-        return result

@@ -64,6 +64,20 @@ def test_figures_of_models_and_pictures_are_those_of_the_report(pairs):
     assert pictures[2][3] == f"{first['psnr_y'] - first['input']['psnr_y']:+.2f}"
 
 
+COST = {"parameters": 1234567, "multiply_adds": 4567.8, "multiply_adds_dense": None, "ms": 12.34, "processor_ms": 5.0}
+
+
+def test_quality_and_cost_of_every_model_stand_in_one_table(pairs):
+    made = report(pairs, peers=["peer.spair"])
+    made["cost"], made["compare"][0]["cost"] = COST, dict.fromkeys(COST)
+    text = render_report(made)
+    models = tables(text)[0]
+    assert models[0][-5:] == ["parameters", "multiply-adds a pixel", "if all were distorted", "ms", "processor ms"]
+    assert models[3][-5:] == ["1,234,567", "4,568", "–", "12.3", "5.0"]
+    assert models[2][-5:] == models[4][-5:] == ["–"] * 5 and "medians over the pictures" in text
+    assert "multiply-adds" not in render_report(report(pairs))
+
+
 def thresholds(made):
     """Rows of a sweep, made up of the report itself."""
     keys = ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "density", "mask", "rmse")
