@@ -194,7 +194,7 @@ def SparseNonLocal(  # noqa: D103, N802
 
 
 @script(_spair, default_opset=op)
-def SparseIndex(mask: FLOAT):  # type: ignore[no-untyped-def]  # noqa: D103, N802
+def SparseIndex(mask: FLOAT):  # noqa: D103, N802
     # Active pixels come first, in ascending order, the others behind them. Numbers are exact: sums of bits are < 2^18.
     one = op.Constant(value_ints=[1])
     active = op.Cast(op.Cast(mask, to=9), to=1)

@@ -85,7 +85,7 @@ def _activate(function: onnx.FunctionProto) -> list[onnx.NodeProto]:
 
 def make_listed_bodies(bodies: Mapping[str, onnx.FunctionProto]) -> dict[str, ListedBody]:
     """Make the body of each listed form."""
-    made = {}
+    made: dict[str, ListedBody] = {}
     for name, body in bodies.items():
         listed = BY_NAME[name].listed_form
         coarse = None if listed is None else BY_NAME[listed].coarse_form

@@ -8,7 +8,7 @@ from ...runtime.graphs import THRESHOLD, free_threshold
 
 
 def ask_for_threshold(content: bytes) -> bytes:
-    """Make the threshold of a mask an input without a default.
+    """Make a mask's threshold an input without a default.
 
     ONNX Runtime takes inputs with a default, engines do not.
 

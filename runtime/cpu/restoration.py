@@ -92,11 +92,8 @@ class RowRestorer:
         return ((step.x, FLOAT),)
 
     def form_added(self, step: ConvolveRows) -> Form:
-        """Return the form in which a step reads what it adds.
-
-        Where layers read bfloat16 and no other form, float32 would be stored for the sum alone, which takes longer than
-        the products do.
-        """
+        """Return the form of what a step adds."""
+        # Float32, stored for the sum alone, takes longer than the products of bfloat16.
         others = self._alone.forms.get(step.add, [])
         return HALF if self._halves and all(form == HALF for form in others) else FLOAT
 
@@ -145,15 +142,11 @@ class RowRestorer:
             shares = (_shares(step), FLOAT)
             return [Use(reads, shares, step.scale), *self.plan(step).list_uses((shares,), step.out, step.scale)]
         # Four times as many values at the coarser scale stand in a buffer of the finer one.
-        pool = step.scale - (isinstance(step, ConvolveRows) and step.folded)
+        pool = step.scale - self.is_folded(step.out)
         replaced = None
-        if isinstance(step, ConvolveRows) and step.add not in ("", step.x) and not self._is_folded(step.add):
+        if isinstance(step, ConvolveRows) and step.add not in ("", step.x) and not self.is_folded(step.add):
             replaced = step.add, self.form_added(step)
         return self.plan(step).list_uses(reads, step.out, pool, replaced)
-
-    def _is_folded(self, name: str) -> bool:
-        maker = self._makers[name]
-        return isinstance(maker, ConvolveRows) and maker.folded
 
     def run(self, pool: ThreadPool, buffers: Buffers, inputs: Inputs, observe: Observe | None = None) -> bool:
         """Restore a window.
@@ -197,7 +190,8 @@ class RowRestorer:
 
     def is_folded(self, name: str) -> bool:
         """Tell whether a value's rows hold 2x2 pixels each."""
-        return bool(name) and self._is_folded(name)
+        maker = self._makers.get(name)
+        return isinstance(maker, ConvolveRows) and maker.folded
 
     def scale_of(self, name: str) -> int:
         """Return the scale of a value's rows."""
@@ -340,13 +334,8 @@ class Run:
         out = self._values[step.out, FLOAT] = self._take(step.out, FLOAT, site, packed.width)
         addresses = (query, packed.keys, packed.barred, packed.values, packed.zeros, out)
         call = RowAttention(*(array.ctypes.data for array in addresses), site.rows.count)
-        call.stride, call.depth, call.keys_count, call.outputs = (
-            query.shape[1],
-            packed.depth,
-            packed.count,
-            packed.width,
-        )
-        call.scale = step.factor
+        call.stride, call.depth, call.scale = query.shape[1], packed.depth, step.factor
+        call.keys_count, call.outputs = packed.count, packed.width
         self._library.call("attend_rows_f32", self._pool, call)
 
     def _finish(self, step: AddResidual) -> None:

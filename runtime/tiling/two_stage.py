@@ -117,7 +117,7 @@ class TwoStageNetwork(ABC):
 
     @property
     def takes_threshold(self) -> bool:
-        """Whether stage 1 takes the logit of another threshold than its own."""
+        """Whether stage 1 takes another threshold than its own."""
         return False
 
     @property

@@ -178,7 +178,7 @@ def _convolutions(architecture: int) -> Iterator[Variant]:
         }
         for layouts in (("linear", "linear"), ("chw32" if x == "int8" else "pixels", "pixels")):
             parts = (x, weight, out, *layouts)
-            layer = Layer(x, weight, out, **USUAL)
+            layer = Layer(x, weight, out, USUAL["kernel"], USUAL["channels"], USUAL["outputs"])
             made = _make(architecture, folder, "sparse_conv2d", parts, pointers | sizes | options, layouts, weight)
             yield dataclasses.replace(made, layer=layer)
 

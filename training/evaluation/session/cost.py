@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....runtime.tiling.context import mask_pyramid
+from ....runtime.tiling.spec import SpairNetwork
 
 if TYPE_CHECKING:
     from ....runtime import Restorer
@@ -34,8 +35,7 @@ class Meter:
             threshold: threshold of the mask; None for the restorer's own.
             clocks: give seconds.
         """
-        self._restorer, self._clocks = restorer, clocks
-        self._options = {} if threshold is None else {"threshold": threshold}
+        self._restorer, self._clocks, self._threshold = restorer, clocks, threshold
         self.scale = restorer.scale
         self.seconds: list[list[float]] = []
         """For each picture, the seconds of each clock."""
@@ -45,7 +45,7 @@ class Meter:
     def __call__(self, image: np.ndarray) -> Result:
         """Restore one picture."""
         begin = [clock() for clock in self._clocks]
-        result = self._restorer(image, **self._options)
+        result = self._restorer(image, threshold=self._threshold)
         self.seconds.append([clock() - start for clock, start in zip(self._clocks, begin, strict=True)])
         self.shares.append(1.0 if result.mask is None else self._find_share(result.mask))
         return result
@@ -60,7 +60,7 @@ class Meter:
 
     def _find_share(self, mask: np.ndarray) -> float:
         spec = self._restorer.network.spec
-        if not hasattr(spec, "work"):  # a served graph does not say
+        if not isinstance(spec, SpairNetwork):  # a served graph does not say
             return float(mask.mean())
         height, width = mask.shape
         rest = [(0, -height % spec.multiple), (0, -width % spec.multiple)]

@@ -83,5 +83,5 @@ def test_a_network_that_tells_no_scales_is_counted_by_its_pixels():
 
 def test_a_threshold_is_passed_on():
     mask = np.ones((16, 16), bool)
-    assert measure([mask])[0].asked == [{}]
+    assert measure([mask])[0].asked == [{"threshold": None}]
     assert measure([mask], threshold=0.2)[0].asked == [{"threshold": 0.2}]
