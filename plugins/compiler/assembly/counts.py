@@ -37,6 +37,8 @@ class Work:
     """Turns of the source's loops over these terms; 0 for a loop that has nothing to do."""
     stored: int
     """Columns that are stored, padding included; ptxas may leave out products of the others."""
+    tiles: int = 1
+    """Tiles side by side that hold all outputs of a pixel."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Count:
     """Instructions of a kernel for one tile of work."""
 
     per_pixel: float
-    """Instructions that all warps of a block issue for a tile, divided by its pixels."""
+    """Instructions that all warps of a block issue for all outputs of a tile's pixels, divided by their number."""
     tensor_share: float
     """Share of them that multiply on tensor cores, 0 to 1."""
     conversions: int
@@ -87,7 +89,7 @@ def count_tile(listing: Listing, work: Work, warps: int) -> Count | None:
         else list(_main_part(inner, values, [place for place in body if listing.opcodes[place].startswith(_COPY)]))
     )
     return Count(
-        per_pixel=issued * warps / work.pixels,
+        per_pixel=issued * warps * work.tiles / work.pixels,
         tensor_share=tensor / issued,
         conversions=sum(listing.opcodes[place].split(".")[0] in CONVERSIONS for place in main),
         loads=sum(listing.opcodes[place].split(".")[0] == "LDG" for place in main),

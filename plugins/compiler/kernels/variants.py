@@ -105,15 +105,15 @@ class Variant:
             return None
         taps, (pixels, outputs, *block) = self.layer.kernel**2, tiling.sizes
         integer = self.layer.weight == "int8"
-        stored = min(outputs, -(-self.layer.outputs // 8) * 8)
+        stored, tiles = min(outputs, -(-self.layer.outputs // 8) * 8), -(-self.layer.outputs // outputs)
         if block:
             whole, rest = divmod(self.layer.channels, block[0])
             steps = (taps * whole, taps * -(-rest // (32 if integer else 16)))
-            return Work(pixels, outputs, steps[0] * block[0] + steps[1] * (32 if integer else 16), steps, stored)
+            return Work(pixels, outputs, steps[0] * block[0] + steps[1] * (32 if integer else 16), steps, stored, tiles)
         width, rest = split_channels(self.layer.channels, self.layer.weight)
         whole = max(self.layer.channels // width, 1)
         turns = (taps * whole, taps) if rest and whole > 1 else (taps * whole,)
-        return Work(pixels, outputs, taps * (whole * width + rest), turns, stored)
+        return Work(pixels, outputs, taps * (whole * width + rest), turns, stored, tiles)
 
     @property
     def aligned(self) -> dict[str, int]:

@@ -55,6 +55,13 @@ def test_two_loops_take_the_steps_of_the_source():
     assert count.per_pixel == (2 + 3 * 2 + 2 * 2) / 16
 
 
+def test_every_tile_of_outputs_counts_for_a_pixel():
+    listing = Listing(("IADD3", "HMMA.16816.F32", "BRA"), ((0, 2),))
+    work = Work(pixels=16, outputs=8, depth=16, steps=(1,), stored=8)
+    one, three = (count_tile(listing, dataclasses.replace(work, tiles=tiles), 1) for tiles in (1, 3))
+    assert one is not None and three is not None and three.per_pixel == 3 * one.per_pixel
+
+
 def test_products_of_columns_that_are_not_stored_may_be_left_out():
     listing = Listing(("IADD3", "HMMA.16816.F32", "BRA"), ((0, 2),))
     work = Work(pixels=16, outputs=16, depth=16, steps=(1,), stored=8)

@@ -11,6 +11,7 @@ from spair.plugins.compiler.targets import ARCHITECTURES
 LAYOUTS = ("linear", "pixels")
 TILES = {
     "compact_mask": ("BLOCK",),
+    "compact_neighbours": ("BLOCK",),
     "pack_weight": ("BLOCK",),
     "combine_scales": ("BLOCK",),
     "merge_moments": ("BLOCK",),
