@@ -18,7 +18,7 @@ from .repository import command as repository
 from .restore import command as restore
 from .shared.help import PanelCommand, PanelGroup
 from .shared.output import accept_all_text
-from .shared.process.ending import open_streams
+from .shared.process.ending import leave_hanging, open_streams
 
 USE, PREPARE, MEASURE, TRAIN = "Use", "Prepare", "Measure", "Train"
 """Panels of the help."""
@@ -90,7 +90,11 @@ def main() -> None:
     """
     open_streams()
     accept_all_text()
-    app(prog_name="spair", args=sys.argv[1:])
+    try:
+        app(prog_name="spair", args=sys.argv[1:])
+    except SystemExit as end:
+        leave_hanging(end.code if isinstance(end.code, int) else int(end.code is not None))
+        raise
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""End of the process when its output is closed."""
+"""End of the process, also where its output is closed."""
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +13,9 @@ import typer
 
 BROKEN_PIPE = 141
 """Exit code when the reader of stdout is gone; the one that a shell shows for SIGPIPE."""
+
+CAPTURE = "capture"
+"""Name of threads that read cameras and streams, and may hang in a driver when the process ends."""
 
 _closed = False
 
@@ -71,6 +76,26 @@ def is_reader_gone() -> bool:
     except (OSError, ValueError):
         return False
     return False
+
+
+def leave_hanging(code: int) -> None:
+    """End the process beside threads that hang in drivers.
+
+    Python's own end would pull the interpreter from under the driver, which then crashes the process: its work is done,
+    and its exit code would say otherwise. Without such a thread nothing happens.
+
+    Args:
+        code: exit code of the process.
+    """
+    if not any(thread.name == CAPTURE for thread in threading.enumerate()):
+        return
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # nobody reads it any more
+            continue
+    os._exit(code)
 
 
 def silence() -> None:

@@ -224,7 +224,7 @@ def test_a_node_with_too_few_inputs_is_refused(host):
         ("SparseConv2d", 1, (1, 2, 5, 4), "the mask is not [N,1,H,W] of x"),
         ("SparseConv2d", 2, (6, 7, 3, 3), "the weights do not have the channels of x"),
         ("SparseConv2d", 2, (6, 8, 7, 7), "the kernel is not 1x1, 3x3 or 5x5"),
-        ("SparseConv2d", 2, (6, 8, 1, 3), "the kernel is not 1x1, 3x3 or 5x5"),
+        ("SparseConv2d", 2, (6, 8, 1, 3), "the kernel is not square"),
         ("SparseConv2d", 2, (6, 8, 5, 5), "pads do not keep the size"),
         ("SparseConv2d", 3, (5,), "the bias does not have one value per output channel"),
         ("SparseConv2dAdd", 4, (1, 6, 5, 5), "the residual does not have the output's shape"),

@@ -105,7 +105,7 @@ MUTANTS = [
     ("if PITCH != D:", "if False:"),
     ("if has_residual != 0:\n            b_out += tl.load", "if has_residual == 0:\n            b_out += tl.load"),
     ("p_taps += first_pixel", "p_taps += 0"),
-    ("p_residual += first_pixel * PITCH", "p_residual += first_pixel"),
+    ("if UP else first_pixel * PITCH", "if UP else first_pixel"),
 ]
 """Replacements in the kernel that the strict case must notice."""
 

@@ -10,6 +10,7 @@ import typer
 
 from spair.cli.shared.output import deliver
 from spair.cli.shared.process import ending
+from spair.runtime.live.sources.capture import Capture
 
 CODE = "from spair.cli import main; import sys; sys.argv = ['spair', *sys.argv[1:]]; main()"
 
@@ -82,3 +83,26 @@ def test_an_interruption_before_the_verb_has_no_traceback():
     )
     done = run(["models"], interrupting + CODE, stdout=subprocess.PIPE)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+HANGS = """
+import atexit, sys, threading
+from spair.cli.shared.process.ending import CAPTURE, leave_hanging
+threading.Thread(target=threading.Event().wait, name=sys.argv[1].format(CAPTURE), daemon=True).start()
+atexit.register(print, "tidied up")
+print("done")
+leave_hanging(3)
+print("still there")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "printed"), [("{}", 3, "done\ntidied up\n"), ("other", 0, "done\nstill there\ntidied up\n")]
+)
+def test_beside_a_thread_that_hangs_in_a_driver_the_process_ends_at_once(name, code, printed):
+    run = subprocess.run([sys.executable, "-c", HANGS, name], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (code, printed, "")
+
+
+def test_captures_have_the_name_of_threads_that_may_hang():
+    assert Capture(lambda stopping: None, 0)._thread.name == ending.CAPTURE

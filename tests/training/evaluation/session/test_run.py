@@ -35,7 +35,8 @@ class Restorer:
 
     backend, scale = "cpu", 1
 
-    def __call__(self, image):
+    def __call__(self, image, *, threshold=None):
+        assert threshold is None
         return types.SimpleNamespace(image=image, mask=None)
 
 
