@@ -1,4 +1,4 @@
-"""What an open model costs, by its kind."""
+"""Costs of open models of each kind."""
 
 from pathlib import Path
 

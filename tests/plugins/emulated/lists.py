@@ -66,7 +66,9 @@ def make_lists(mask: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def take_list(call: Call, sum_slope: float = 1.0, *, coarse: bool = False) -> Call:
-    """The same call in its listed form: packed weights, multiplied scales, and the list from the definition.
+    """Make the listed form of a call.
+
+    It has packed weights, multiplied scales, and the list of the definition.
 
     Args:
         call: the call.

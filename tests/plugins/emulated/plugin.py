@@ -145,7 +145,10 @@ class Plugin:
         return self.call(self.host.c.output_type, (ctypes.c_int32 * len(kinds))(*kinds), len(kinds))
 
     def output_sources(self, ranks: Sequence[int], output: int = 0) -> list[tuple[int, int]] | None:
-        """Which (input, axis) each of an output's sizes is; None where the inputs' ranks are refused."""
+        """Find the (input, axis) of each output size.
+
+        None where the ranks of the inputs are refused.
+        """
         sources = (ctypes.c_int * (8 * self.outputs))(*[-1] * (8 * self.outputs))
         failed = self.call(self.host.c.output_shape, (ctypes.c_int * len(ranks))(*ranks), len(ranks), sources)
         own = sources[8 * output : 8 * output + 8]
