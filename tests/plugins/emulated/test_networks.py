@@ -79,7 +79,7 @@ def network_graph() -> onnx.ModelProto:
 
 @pytest.fixture(scope="module")
 def engine_graph(network_graph: onnx.ModelProto) -> onnx.ModelProto:
-    """Shipped network, prepared as for engines."""
+    """Graph of the network, prepared as for engines."""
     graph = onnx.ModelProto.FromString(network_graph.SerializeToString())
     rewrite_for_plugins(graph)
     return graph
