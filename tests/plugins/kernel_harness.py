@@ -203,6 +203,23 @@ def list_active(mask: np.ndarray, block: int = 16) -> tuple[np.ndarray, np.ndarr
     return index, count
 
 
+LISTED = (10, 11)
+"""Height and width of the picture of `fill_list`."""
+OUTSIDE = [-1, LISTED[0] * LISTED[1], 2**31 - 1, -(2**31)]
+"""Entries of a list that are no pixels of it."""
+TRUSTING = [
+    ("m_m = m_m & is_inside(o_p, pixels)", "m_m = m_m", (OUTSIDE[1], 1)),
+    ("tl.minimum(tl.load(p_count + i_n), pixels)", "tl.load(p_count + i_n)", (-1, 200)),
+]
+"""Replacements in a kernel that then trusts its list, and an entry and a count that it must not trust."""
+
+
+def fill_list(entry: int, count: int) -> dict[str, np.ndarray]:
+    """Make a list of `count` times the same entry, which no operator wrote."""
+    index = np.full((1, LISTED[0] * LISTED[1]), entry, np.int32)
+    return {"p_index": guarded(index), "p_count": guarded(np.array([count], np.int32))}
+
+
 # Tolerances
 
 

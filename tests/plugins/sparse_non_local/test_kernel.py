@@ -26,7 +26,11 @@ from spair.plugins.sparse_non_local import kernel as non_local
 from spair.plugins.sparse_non_local.reference import sparse_non_local
 from tests.plugins.kernel_harness import (
     LAYOUTS,
+    LISTED,
     MASKS,
+    OUTSIDE,
+    TRUSTING,
+    fill_list,
     from_layout,
     guarded,
     is_poison,
@@ -280,26 +284,19 @@ def test_a_wrong_kernel_is_noticed(case, old, new, tmp_path):
         judge(case, call, run(case, call, mutant))
 
 
-def run_any(index: int, count: int, module: ModuleType = non_local) -> np.ndarray:
-    """The output for a list of `count` entries, all the same, that no operator wrote."""
-    case = Case("float16", n=1, c=8, d=8, size=(10, 11), mask="all", layouts=("pixels", "pixels"))
-    lists = {"p_index": guarded(np.full((1, 110), index, np.int32)), "p_count": guarded(np.array([count], np.int32))}
-    return run(case, make_call(case), module, **lists)
+def run_listed(entry: int, count: int, module: ModuleType = non_local) -> np.ndarray:
+    """Run a kernel on the list of `fill_list`."""
+    case = Case("float16", n=1, c=8, d=8, size=LISTED, mask="all", layouts=("pixels", "pixels"))
+    return run(case, make_call(case), module, **fill_list(entry, count))
 
 
-@pytest.mark.parametrize("pixel", [-1, 110, 2**31 - 1, -(2**31)])
-def test_no_pixel_outside_is_written_whatever_the_list_says(pixel):
-    assert is_poison(run_any(pixel, 200)).all()
+@pytest.mark.parametrize("entry", OUTSIDE)
+def test_no_pixel_outside_is_written_whatever_the_list_says(entry):
+    assert is_poison(run_listed(entry, 200)).all()
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "arguments"),
-    [
-        ("m_m = m_m & is_inside(o_p, pixels)", "m_m = m_m", (110, 1)),
-        ("tl.minimum(tl.load(p_count + i_n), pixels)", "tl.load(p_count + i_n)", (-1, 200)),
-    ],
-)
-def test_a_kernel_that_trusts_its_list_is_noticed(old, new, arguments, tmp_path):
-    expected, mutant = run_any(*arguments), make_mutant(non_local, old, new, tmp_path)
+@pytest.mark.parametrize(("old", "new", "given"), TRUSTING)
+def test_a_kernel_that_trusts_its_list_is_noticed(old, new, given, tmp_path):
+    expected, mutant = run_listed(*given), make_mutant(non_local, old, new, tmp_path)
     with np.errstate(all="ignore"), pytest.raises(AssertionError):
-        np.testing.assert_array_equal(run_any(*arguments, mutant), expected)
+        np.testing.assert_array_equal(run_listed(*given, mutant), expected)
