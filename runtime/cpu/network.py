@@ -164,7 +164,7 @@ class Session(TwoStageNetwork):
     @property
     def takes_threshold(self) -> bool:
         """Whether Net_L takes another threshold of the mask."""
-        return CpuNetwork.takes_threshold
+        return True
 
     def take_planes(
         self, height: int, width: int, known: Known, limits: Limits
