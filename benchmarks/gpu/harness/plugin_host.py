@@ -79,6 +79,9 @@ class RealDriver:
     PyTorch's primary context is current in the thread that made this.
     """
 
+    counts = False
+    """Whether it knows what is launched."""
+
     def __init__(self, library: Path) -> None:
         torch.zeros(1, device="cuda")
         torch.cuda.synchronize()

@@ -72,6 +72,8 @@ class Kernels:
 class EmulatedDriver:
     """Plugin library on the emulated GPU, with a context for each kind of device."""
 
+    counts = True
+
     def __init__(self, gpu: EmulatedGPU, library: Path) -> None:
         self.library = ctypes.CDLL(str(library))
         self.memory = DeviceMemory(gpu)

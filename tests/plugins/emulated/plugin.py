@@ -57,6 +57,8 @@ class Driver(Protocol):
     library: ctypes.CDLL
     problems: list[Exception]
     """What went wrong in launches."""
+    counts: bool
+    """Whether it knows what is launched."""
     launches: list[Any]
     """Those since a test cleared them, where the driver knows them."""
 

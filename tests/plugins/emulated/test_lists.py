@@ -7,10 +7,11 @@ import pytest
 
 from spair.plugins.compaction.reference import compact_mask, list_taps
 from tests.plugins.emulated import calls
+from tests.plugins.emulated.launches import launching
 from tests.plugins.emulated.lists import POISON, describe_index, make_lists, run_index, take_list
 from tests.plugins.emulated.operators import deploy, deploy_and_run
 from tests.plugins.emulated.plugin import Tensor
-from tests.plugins.emulated.test_operators import FORMS, INT8_FORMS, QUANTIZE_FORMS, close, names_of
+from tests.plugins.emulated.test_operators import FORMS, INT8_FORMS, QUANTIZE_FORMS, close
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
@@ -18,9 +19,9 @@ from tests.plugins.emulated.test_operators import FORMS, INT8_FORMS, QUANTIZE_FO
 def test_an_index_lists_pixels_and_taps_of_each_image(host, dtype, size):
     mask = calls.made_mask(np.random.default_rng(0), (3, *size), 0.4, dtype)
     mask[1] = 0
-    before = host.driver.get("memsets")
-    index, taps, count = run_index(host, mask)
-    assert names_of(host) == ["compact_neighbours"] and host.driver.get("memsets") == before + 1
+    with launching(host) as seen:
+        index, taps, count = run_index(host, mask)
+    assert seen.are(["compact_neighbours"], memsets=1)
     pixels, words = compact_mask(mask), list_taps(mask, 3)
     for image, number in enumerate(count):
         assert number == len(pixels[image])
@@ -52,10 +53,9 @@ def test_a_convolution_with_a_list_launches_one_kernel_and_computes_its_definiti
     plugin, workspace = deploy(host, call)
     plugin.delete()
     assert workspace == 0
-    before = host.driver.get("memsets")
-    out = deploy_and_run(host, call)
-    kernel = "convolve_layer" if form.get("pixels") else "sparse_conv2d"
-    assert names_of(host) == [kernel] and host.driver.get("memsets") == before
+    with launching(host) as seen:
+        out = deploy_and_run(host, call)
+    assert seen.are(["convolve_layer" if form.get("pixels") else "sparse_conv2d"], memsets=0)
     active = np.broadcast_to(call.inputs[1].values != 0, out.shape)
     assert (np.abs(out - call.expected)[active] <= bound[active]).all()
     assert np.isnan(out[~active]).all()
@@ -73,8 +73,9 @@ def test_clean_pixels_are_read_where_asked_and_become_zero(host, form, kernel):
 def test_a_sum_with_an_activation_runs_in_the_general_kernel(host, form):
     call, bound = calls.convolution(np.random.default_rng(8), (2, 11, 9, 7), 19, residual=True, slope=1.0, **form)
     call = take_list(call, sum_slope=0.25)
-    close(deploy_and_run(host, call), call, bound)
-    assert names_of(host) == ["sparse_conv2d"] and (call.expected < 0).any()
+    with launching(host) as seen:
+        close(deploy_and_run(host, call), call, bound)
+    assert seen.are(["sparse_conv2d"]) and (call.expected < 0).any()
 
 
 @pytest.mark.parametrize(
@@ -88,8 +89,9 @@ def test_a_residual_of_half_the_size_is_added_at_each_pixels_own_place(host, for
     rng = np.random.default_rng(6)
     call, bound = calls.convolution(rng, (2, 16, 6, 10), 24, kernel=1, residual=True, slope=1.0, **form)
     call = take_list(call, sum_slope=0.0, coarse=True)
-    close(deploy_and_run(host, call), call, bound)
-    assert names_of(host) == ["convolve_layer" if own else "sparse_conv2d"]
+    with launching(host) as seen:
+        close(deploy_and_run(host, call), call, bound)
+    assert seen.are(["convolve_layer" if own else "sparse_conv2d"])
 
 
 @pytest.mark.parametrize("outputs", [24, 20])
@@ -107,8 +109,9 @@ def test_a_coarse_residual_that_does_not_fit_is_refused(host, outputs):
 @pytest.mark.parametrize("form", FORMS)
 def test_attention_with_a_list_launches_one_kernel(host, form):
     call, bound = calls.non_local(np.random.default_rng(5), (2, 24, 7, 9), 40, (5, 7), **form)
-    out = deploy_and_run(host, take_list(call))
-    assert names_of(host) == ["sparse_non_local"]
+    with launching(host) as seen:
+        out = deploy_and_run(host, take_list(call))
+    assert seen.are(["sparse_non_local"])
     close(out, call, bound)
 
 
