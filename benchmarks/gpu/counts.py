@@ -5,12 +5,15 @@
 Instructions of warps for each active pixel are counted in the machine code, for a sparse convolution of 3 x 3 from 64
 to 64 channels: in the general kernel and in the one that a bundle with such a layer gets. Then the launches of a whole
 picture, and the bytes that the layers between the plugins move, for the shipped network in FP32 at 1920x1080; both
-follow from the graph. Nothing is timed. A test compares the file in docs/results with what is counted anew.
+follow from the graph. Last the instructions of a tile of every kernel that the network runs in, for all GPUs of
+`benchmarks.subjects.gpus`, which `benchmarks.roofline` reads. Nothing is timed. Tests compare the file in docs/results
+with what is counted anew.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib.metadata
 import sys
 from collections.abc import Sequence
@@ -22,6 +25,10 @@ import onnx
 
 from benchmarks.common.arguments import parse_names
 from benchmarks.common.measuring import print_progress, show_table, write_json
+from benchmarks.estimates.counted import choose_counted, count_kernel, write_tiles
+from benchmarks.estimates.predictions import STAND_INS
+from benchmarks.gpu.harness.engines import list_network_layers
+from benchmarks.subjects.gpus import GPUS
 from spair.export.counts.traffic import count_bytes_between, count_compactions, list_launches
 from spair.export.engines.graph import rewrite_for_plugins
 from spair.export.graphs import export_graph, spair_graphs
@@ -30,7 +37,7 @@ from spair.plugins.compiler.cache import Cache
 from spair.plugins.compiler.kernels.compilation import Settings, compile_target
 from spair.plugins.compiler.kernels.kernel import Kernel
 from spair.plugins.compiler.kernels.variants import USUAL, Layer, Variant, list_variants
-from spair.plugins.compiler.targets import Target
+from spair.plugins.compiler.targets import TARGETS, Target
 from spair.plugins.compiler.tools import choose_assembler, find_assemblers
 from spair.plugins.errors import PluginError
 from spair.runtime.cache import cache_folder
@@ -125,7 +132,40 @@ def count_all(architectures: Sequence[int], settings: Settings) -> dict[str, Any
         "ptxas": _read_release(),
         "kernels": count_kernels(architectures, settings),
         "network": count_network(),
+        "tiles": count_all_tiles(settings),
     }
+
+
+def list_counted(architecture: int, layers: Sequence[Layer]) -> list[Variant]:
+    """List the kernels that pictures of the network run in."""
+    return list(choose_counted(list_variants(architecture, layers)))
+
+
+def count_tiles(architecture: int, variants: Sequence[Variant], settings: Settings) -> dict[str, list[float]]:
+    """Compile kernels and count a tile of each.
+
+    Those whose code is not understood are left out.
+
+    Raises:
+        PluginError, RuleError: see `count_kernels`.
+    """
+    target = next(target for target in TARGETS if architecture in target.architectures)
+    target = dataclasses.replace(target, architectures=(architecture,))
+    named = {variant.name: variant for variant in variants}
+    kernels = compile_target(target, settings, variants=lambda other: list(variants) if other == architecture else [])
+    counted = {kernel.name: count_kernel(kernel, named[kernel.name]) for kernel in kernels}
+    return write_tiles({name: tile for name, tile in counted.items() if tile is not None})
+
+
+def count_all_tiles(settings: Settings) -> dict[str, dict[str, list[float]]]:
+    """Count the network's kernels for the architectures of all estimates."""
+    with as_file(files("spair.network.weights") / "rain-tiny.safetensors") as shipped:
+        layers = list_network_layers(export_graph(spair_graphs(load_checkpoint(shipped).model)["model"]))
+    found = {}
+    for architecture in sorted({STAND_INS.get(gpu.architecture, gpu.architecture) for gpu in GPUS}):
+        print_progress(f"compiling the network's kernels for sm_{architecture}")
+        found[str(architecture)] = count_tiles(architecture, list_counted(architecture, layers), settings)
+    return found
 
 
 def _read_release() -> str:

@@ -2,12 +2,13 @@
 
     python -m benchmarks.gpu.day FOLDER [--plan]
 
-Three parts run one after the other, each in a process of its own with a limit: the plugins' operators on the machine's
-own driver (`tests/gpu/plugins/test_operators.py`, 3 minutes), the layers of the shipped network at 2, 10, 35 and 100 %
-(4 minutes), and the whole network at 1920x1080 (4 minutes); the rest of the quarter is for compiling and for what goes
-wrong. FOLDER gets what each part wrote, `day.json` with how each of them ended, and the page `day.md`. Both are written
-after every part, so that an end at any time loses only the part at hand. `--plan` prints the commands and runs nothing;
-without a GPU nothing runs either.
+Three parts run one after the other, each in a process of its own with a limit: the plugins' operators and the layers of
+the shipped network on the machine's own driver (`tests/gpu/plugins`, 3 minutes), the times of these layers at 2, 10, 35
+and 100 %, in the form that engines have and in that of the first version (4 minutes), and the whole network in FP32,
+FP16 and INT8 at 1280x720 and 1920x1080 (4 minutes); the rest of the quarter is for compiling and for what goes wrong.
+Each part writes what it has after every row. FOLDER gets what each part wrote, `day.json` with how each of them ended,
+and the page `day.md`. Both are written after every part, so that an end at any time loses only the part at hand.
+`--plan` prints the commands and runs nothing; without a GPU nothing runs either.
 
 What was built elsewhere is named by $SPAIR_GPU_LIBRARY, $SPAIR_GPU_HARNESS and $SPAIR_GPU_BUNDLE, as for
 `benchmarks.gpu.plugins`. No GPU has run this file as a whole; tests run it on made parts.
@@ -22,7 +23,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +33,26 @@ from benchmarks.gpu.harness.plugin_host import find_reason
 
 LAST_WORDS = 1500
 """Characters of a part's output that the report keeps, from its end."""
+Show = Callable[[dict[str, Any]], str]
+"""Function from a row of a report to the text of a cell."""
+SUMS: dict[str, Show] = {
+    "form": lambda row: row["form"],
+    "kind": lambda row: row["kind"],
+    "mask": lambda row: row["mask"],
+    "density": lambda row: f"{row['asked']:.0%}",
+    "sparse": lambda row: f"{row['sparse_ms']:.3f} ms",
+    "dense": lambda row: f"{row['dense_ms']:.3f} ms",
+    "estimate of sparse": lambda row: f"{row['model_low_ms']:.3f} to {row['model_high_ms']:.3f} ms",
+}
+"""Columns of the sums over layers."""
+NETWORK: dict[str, Show] = {
+    "kind": lambda row: row["kind"],
+    "size": lambda row: "x".join(map(str, row["size"])),
+    "density": lambda row: f"{row['density']:.1%}",
+    "sparse": lambda row: f"{row['sparse_ms']:.3f} ms",
+    "dense": lambda row: f"{row['dense_ms']:.3f} ms",
+}
+"""Columns of the whole network."""
 State = Literal["passed", "failed", "absent", "out of time"]
 
 
@@ -61,16 +82,17 @@ class Result:
     """Name of the file that it wrote, in the folder."""
 
 
-_PLUGINS = (sys.executable, "-m", "benchmarks.gpu.plugins", "--size", "1920x1080", "--no-both", "--json", "{json}")
+_PLUGINS = (sys.executable, "-m", "benchmarks.gpu.plugins", "--size", "1920x1080", "--json", "{json}")
+_TESTS = tuple(f"tests/gpu/plugins/test_{name}.py" for name in ("operators", "lists", "layers"))
 PARTS = (
     Part(
         "operators",
         180,
-        (sys.executable, "-m", "pytest", "-vv", "-p", "no:cacheprovider", "tests/gpu/plugins/test_operators.py"),
+        (sys.executable, "-m", "pytest", "-vv", "-p", "no:cacheprovider", *_TESTS),
         writes=False,
     ),
     Part("layers", 240, (*_PLUGINS, "--parts", "layers", "--densities", "0.02,0.1,0.35,1.0", "--masks", "streak")),
-    Part("network", 240, (*_PLUGINS, "--parts", "network", "--kinds", "fp16")),
+    Part("network", 240, (*_PLUGINS, "--parts", "network", "--kinds", "fp16,fp32,int8")),
 )
 """Parts in their order: no time is taken before the operators were compared with their definitions."""
 
@@ -156,17 +178,14 @@ def write_page(results: Sequence[Result], parts: Sequence[Part], folder: Path) -
 
 
 def _list_figures(report: dict[str, Any]) -> list[str]:
-    """List the device and the sums of a report."""
+    """List a report's device, sums over layers, and networks."""
     lines = [f"{report['device']}", ""] if "device" in report else []
-    sums = report.get("sums") or []
-    if sums:
-        lines += ["| kind | mask | density | sparse | dense |", "|---|---|---|---|---|"]
-        lines += [
-            f"| {row['kind']} | {row['mask']} | {row['asked']:.0%} "
-            f"| {row['sparse_ms']:.3f} ms | {row['dense_ms']:.3f} ms |"
-            for row in sums
-        ]
-        lines.append("")
+    for rows, heads in ((report.get("sums"), SUMS), (report.get("network"), NETWORK)):
+        shown = [row for row in rows or [] if "gate" not in row]
+        if shown:
+            lines += [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+            lines += [f"| {' | '.join(show(row) for show in heads.values())} |" for row in shown]
+            lines.append("")
     return lines
 
 

@@ -2,15 +2,17 @@
 
     python -m benchmarks.gpu.plugins --size 1920x1080 --json out.json
 
-Layers: each layer of the shipped network runs through its plugin (FP32, FP16, and INT8 read from FP16). It is compared
-with one plain cuDNN convolution of all pixels (INT8 with FP16), and with the least time of `benchmarks.roofline` for an
-H100 SXM. A plugin's time is the sum of its launches: weights packed, active pixels listed, clean pixels cleared that
-are read, the operator.
+Layers: each layer of the shipped network runs through its plugin (FP32, FP16, and INT8 read from FP16), in two forms.
+As engines have them, "listed", a layer is one launch that reads a list of active pixels and packed weights, and the
+lists of the three scales are layers of their own. "alone" stands for the first version: each layer packs its weights
+and lists its pixels itself. A layer is compared with one plain cuDNN convolution of all pixels (INT8 with FP16), and
+with the estimate of `benchmarks.roofline` for an H100 SXM. A plugin's time is the sum of its launches.
 
 Network: plugins and PyTorch's functions run in one CUDA graph. They are compared with the same graph with the dense
 definitions, masking included, and with the PyTorch module. This is the plugins under PyTorch, NOT under TensorRT, which
 fuses the layers that it runs itself: the dense network of an engine is faster. FP32 is without TF32. The module in FP16
-is timed only: its statistics leave the range of halves. docs/results/gpu.md has the times of an H100.
+is timed only: its statistics leave the range of halves. Of the INT8 network only the plugins are what an engine runs:
+PyTorch has no INT8 convolutions, and dense is FP16. docs/results/gpu.md has the times of an H100.
 
 Nothing is timed before it was compared: a layer with its definition, the network with ONNX Runtime, and sparse with
 dense. Times are medians of replayed CUDA graphs, between events. $SPAIR_GPU_LIBRARY, $SPAIR_GPU_HARNESS and
@@ -46,13 +48,14 @@ from tests.plugins.emulated.plugin import PluginHost
 
 CHECKPOINT = "rain-tiny.safetensors"
 KINDS = ("fp32", "fp16", "int8")
+FORMS = ("listed", "alone")
 PARTS = ("layers", "network")
 
 
 def measure(options: argparse.Namespace, report: dict[str, Any], folder: Path) -> None:
-    """Fill the report part by part.
+    """Fill the report row by row.
 
-    Earlier parts stay when a later part fails.
+    The file is written after each row, so that what was measured stays when a later row fails or time runs out.
 
     Raises:
         UserError: a bundle or file does not open.
@@ -66,10 +69,21 @@ def measure(options: argparse.Namespace, report: dict[str, Any], folder: Path) -
     for part in options.parts:
         for row in MEASURED[part](host, bundle, model, options, folder):
             report[part].append(row)
+            write_report(options, report)
+
+
+def write_report(options: argparse.Namespace, report: dict[str, Any]) -> None:
+    """Write the report with its sums to its file."""
+    report["sums"] = sum_layers(report["layers"])
+    if options.json:
+        write_json(options.json, report)
 
 
 def _layers(host: PluginHost, bundle: Bundle, model: SPAIR, options: argparse.Namespace, folder: Path) -> Any:
-    graph = rewrite(onnx.load(str(bundle.graph("fp32", "model"))))
+    graph = bundle.graph("fp32", "model")
+    forms = {
+        form: list_operators(model, rewrite(onnx.load(str(graph)), listed=form == "listed")) for form in options.forms
+    }
     grid = model.preset.grid
     scenes = [
         Scene(shape, options.size, density, grid)
@@ -77,13 +91,12 @@ def _layers(host: PluginHost, bundle: Bundle, model: SPAIR, options: argparse.Na
         for density in options.densities
         if density < 1 or shape == options.masks[0]  # full masks have no shape
     ]
-    return measure_layers(host, list_operators(model, graph), scenes, options.kinds, options.repeat)
+    return measure_layers(host, forms, scenes, options.kinds, options.repeat)
 
 
 def _network(host: PluginHost, bundle: Bundle, model: SPAIR, options: argparse.Namespace, folder: Path) -> Any:
     sizes = sorted({(1280, 720), options.size}) if options.both else [options.size]
-    kinds = [kind for kind in options.kinds if kind != "int8"]
-    return measure_network(host, bundle, model, sizes, kinds, options.repeat, folder)
+    return measure_network(host, bundle, model, sizes, options.kinds, options.repeat, folder)
 
 
 MEASURED = {"layers": _layers, "network": _network}
@@ -91,41 +104,50 @@ MEASURED = {"layers": _layers, "network": _network}
 
 def show_layers(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print the layers' times."""
-    print(f"\nlayers; model: the least time of an {GPU} by the roofline model, as a share of what was measured")
-    head = ["layer", "kind", "mask", "density", "sparse us", "dense us", "x", "model", "model dense"]
+    print(f"\nlayers; estimate: of an {GPU}, from its other times and counted instructions")
+    head = ["layer", "kind", "mask", "density", "sparse us", "dense us", "x", "estimate us", "estimate dense us"]
     table = []
     for row in rows:
         table.append(
             [f"{row['count']} x {row['layer']}", row["kind"], row["mask"], f"{row['density']:.1%}"]
             + [f"{row[name] * 1e3:.1f}" for name in ("sparse_ms", "dense_ms")]
-            + [f"{row['speedup']:.2f}", f"{row['model_share']:.0%}", f"{row['model_dense_share']:.0%}"]
+            + [f"{row['speedup']:.2f}", *(_show_interval(row, name, 1e3) for name in ("model", "model_dense"))]
         )
     show_table(head, table)
 
 
-def sum_layers(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Add up all layers of a kind under a mask.
+def _show_interval(row: Mapping[str, Any], name: str, factor: float = 1.0) -> str:
+    low, high = (row[f"{name}_{end}_ms"] * factor for end in ("low", "high"))
+    return f"{low:.3g}..{high:.3g}"
 
-    A sum has milliseconds sparse, dense, and by the model.
+
+SUMMED = ("sparse", "dense", *(f"{name}{end}" for name in ("model", "model_dense") for end in ("", "_low", "_high")))
+"""First parts of the names of milliseconds that are added up."""
+
+
+def sum_layers(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Add up all layers of a form, kind and mask.
+
+    A sum has milliseconds sparse, dense, and by the estimate.
     """
-    sums: dict[tuple[str, str, float], dict[str, Any]] = {}
+    sums: dict[tuple[str, str, str, float], dict[str, Any]] = {}
     for row in rows:
-        key = (row["kind"], row["mask"], row["asked"])
-        entry = sums.setdefault(key, dict(zip(("kind", "mask", "asked"), key, strict=True)))
-        for name in ("sparse_ms", "dense_ms", "model_ms", "model_dense_ms"):
-            entry[name] = entry.get(name, 0.0) + row["count"] * row[name]
+        key = (row["form"], row["kind"], row["mask"], row["asked"])
+        entry = sums.setdefault(key, dict(zip(("form", "kind", "mask", "asked"), key, strict=True)))
+        for name in SUMMED:
+            entry[f"{name}_ms"] = entry.get(f"{name}_ms", 0.0) + row["count"] * row[f"{name}_ms"]
     return list(sums.values())
 
 
 def show_sums(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print the sums of the layers."""
-    print("\nall layers of Net_R together, ms (INT8: convolutions only)")
-    head = ["kind", "mask", "density", "sparse", "dense", "x", "model sparse", "model dense"]
-    names = ("model_ms", "model_dense_ms")
+    print("\nall layers of Net_R together, ms (INT8: convolutions and their lists only)")
+    head = ["form", "kind", "mask", "density", "sparse", "dense", "x", "estimate", "estimate dense"]
     table = [
         [
-            *(row["kind"], row["mask"], f"{row['asked']:.0%}", f"{row['sparse_ms']:.3f}", f"{row['dense_ms']:.3f}"),
-            *(f"{row['dense_ms'] / row['sparse_ms']:.2f}", *(f"{row[name]:.3f}" for name in names)),
+            *(row["form"], row["kind"], row["mask"], f"{row['asked']:.0%}"),
+            *(f"{row['sparse_ms']:.3f}", f"{row['dense_ms']:.3f}", f"{row['dense_ms'] / row['sparse_ms']:.2f}"),
+            *(_show_interval(row, name) for name in ("model", "model_dense")),
         ]
         for row in rows
     ]
@@ -162,7 +184,8 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--densities", type=parse_shares, default="0.02,0.1,0.35,1.0", help="of the layers' masks")
     parser.add_argument("--masks", type=parse_names(("streak", "blob", "shadow", "uniform")), default="streak,blob")
-    parser.add_argument("--kinds", type=parse_names(KINDS), default="fp32,fp16,int8", help="INT8 for layers only")
+    parser.add_argument("--kinds", type=parse_names(KINDS), default="fp32,fp16,int8", help="fp32, fp16, int8")
+    parser.add_argument("--forms", type=parse_names(FORMS), default="listed,alone", help="forms of the layers")
     parser.add_argument("--repeat", type=parse_count, default=15, help="replays of each graph")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args(words)
@@ -196,13 +219,11 @@ def main() -> int:
     except KeyboardInterrupt:
         print("stopped: what was measured follows", file=sys.stderr)
         code = 130
-    report["sums"] = sum_layers(report["layers"])
+    write_report(options, report)
     print(f"{device}, torch {torch.__version__}, cuDNN {report['cudnn']}, {'x'.join(map(str, options.size))}")
     for part, show in (("layers", show_layers), ("sums", show_sums), ("network", show_network)):
         if report[part]:
             show(report[part])
-    if options.json:
-        write_json(options.json, report)
     return code
 
 

@@ -1,19 +1,23 @@
 """Layers of the network as engines run them.
 
-They are read from the exported graph after the passes for engines.
+They are read from the exported graph after the passes for engines: those of today, which list the active pixels of a
+mask once, or those of the first version, in which each operator lists its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import onnx
 import torch
 from onnx import helper
 
+from spair.export.engines.graph import rewrite_for_plugins
 from spair.export.graphs import export_graph, spair_graphs
-from spair.export.operators.table import BY_NAME, DOMAIN
+from spair.export.operators.table import BY_NAME, CHANNELS, DOMAIN, INDEX
+from spair.export.operators.table import Operator as TableRow
 from spair.export.passes.residuals import FuseResiduals
 from spair.export.passes.unread import ATTRIBUTE, SkipUnreadPixels
 from spair.network import SPAIR
@@ -30,7 +34,14 @@ class SparseLayer:
     kernel: int
     clean_input: bool
     residual: bool
+    """Whether a residual is added, of whatever size."""
     clear_output: bool
+    listed: bool = False
+    """Whether it takes a list of active pixels and packed weights."""
+    coarse: bool = False
+    """Whether its residual has half the size."""
+    sum_slope: float = 1.0
+    """Slope below zero of the activation behind the residual."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,7 @@ class Attention:
     channels: int
     outputs: int
     clear_output: bool
+    listed: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,13 @@ class Modulation:
 
     scale: int
     channels: int
+
+
+@dataclass(frozen=True)
+class Index:
+    """List of a mask's active pixels, which operators share."""
+
+    scale: int
 
 
 @dataclass(frozen=True)
@@ -63,28 +82,34 @@ class DenseLayer:
     kernel: int
 
 
-Operator = SparseLayer | Attention | Modulation
+Operator = SparseLayer | Attention | Modulation | Index
 
 
-def make_engine_graph(model: SPAIR) -> onnx.ModelProto:
-    """Export the whole network and rewrite it as for engines."""
-    return rewrite(export_graph(spair_graphs(model)["model"]))
+def export_network(model: SPAIR) -> onnx.ModelProto:
+    """Export the whole network, with no pass for engines."""
+    return export_graph(spair_graphs(model)["model"])
 
 
-def rewrite(graph: onnx.ModelProto) -> onnx.ModelProto:
+def rewrite(graph: onnx.ModelProto, *, listed: bool = True) -> onnx.ModelProto:
     """Rewrite a graph in place as for engines.
 
-    The passes are those that a graph goes through on its way to an engine.
+    Args:
+        graph: exported graph.
+        listed: take all passes that a graph goes through on its way to an engine; else only those of the first
+            version, after which each operator lists the active pixels itself.
     """
-    FuseResiduals()(graph)
-    SkipUnreadPixels()(graph)
+    if listed:
+        rewrite_for_plugins(graph)
+    else:
+        FuseResiduals()(graph)
+        SkipUnreadPixels()(graph)
     return graph
 
 
 def list_operators(model: SPAIR, graph: onnx.ModelProto) -> list[Operator]:
     """List every `spair` node of the graph, in its order."""
     preset = model.preset
-    weights = {tensor.name: tuple(tensor.dims) for tensor in graph.graph.initializer}
+    constants = {tensor.name: tuple(tensor.dims) for tensor in graph.graph.initializer}
     makers = {name: node for node in graph.graph.node for name in node.output}
     found: list[Operator] = []
     for node in graph.graph.node:
@@ -92,20 +117,37 @@ def list_operators(model: SPAIR, graph: onnx.ModelProto) -> list[Operator]:
             continue
         attributes = {part.name: helper.get_attribute_value(part) for part in node.attribute}
         clear = bool(attributes.get(ATTRIBUTE, 1))
+        if node.op_type == INDEX:
+            found.append(Index(_count_pools(node.input[0], makers)))
+            continue
         if node.op_type == "MaskedModulation":
             scale = _count_pools(node.input[1], makers)
             found.append(Modulation(scale, preset.feature_channels[scale]))
             continue
         operator = BY_NAME[node.op_type]
         scale = _count_pools(node.input[operator.position(operator.mask or "")], makers)
-        if node.op_type == "SparseNonLocal":
-            found.append(Attention(scale, preset.attention_channels, preset.attention_channels, clear))
+        listed = operator.has_input("index")
+        if operator.family == "SparseNonLocal":
+            found.append(Attention(scale, preset.attention_channels, preset.attention_channels, clear, listed))
         else:
-            outputs, channels, kernel, _ = weights[node.input[operator.position("weight")]]
-            residual = operator.has_input("residual")
-            clean_input = bool(attributes["clean_input"])
-            found.append(SparseLayer(scale, channels, outputs, kernel, clean_input, residual, clear))
+            sizes = _read_sizes(node, operator, attributes, constants)
+            coarse = operator.has_input("coarse")
+            residual = coarse or operator.has_input("residual")
+            clean_input, slope = bool(attributes["clean_input"]), float(attributes.get("sum_slope", 1.0))
+            found.append(SparseLayer(scale, *sizes, clean_input, residual, clear, listed, coarse, slope))
     return found
+
+
+def _read_sizes(
+    node: onnx.NodeProto, operator: TableRow, attributes: dict[str, Any], constants: dict[str, tuple[int, ...]]
+) -> tuple[int, int, int]:
+    """Read the channels, outputs and window of a convolution."""
+    (outputs,) = constants[node.input[operator.position("bias")]]
+    if operator.has_input("packed"):
+        (channels,) = attributes[CHANNELS]
+        return channels, outputs, constants[node.input[operator.position("packed")]][0]
+    _, channels, kernel, _ = constants[node.input[operator.position("weight")]]
+    return channels, outputs, kernel
 
 
 def _count_pools(mask: str, makers: dict[str, onnx.NodeProto]) -> int:

@@ -59,3 +59,9 @@ def graph(tiny_bundle):
 @pytest.fixture(scope="session")
 def operators(model, graph):
     return list_operators(model, rewrite(copy.deepcopy(graph)))
+
+
+@pytest.fixture(scope="session")
+def first_operators(model, graph):
+    """Those of the first version, each of which lists its own pixels."""
+    return list_operators(model, rewrite(copy.deepcopy(graph), listed=False))

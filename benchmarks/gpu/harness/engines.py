@@ -22,7 +22,7 @@ import onnx
 from benchmarks.gpu.harness.precisions import add_precision
 from spair.export.counts.layers import list_layers
 from spair.export.engines.builder import Supervision, build_engine
-from spair.export.engines.graph import prepare_engine_graph
+from spair.export.engines.graph import prepare_engine_graph, rewrite_for_plugins
 from spair.export.engines.local import LOCAL, advise_library, make_local_target
 from spair.export.engines.options import EngineOptions
 from spair.export.engines.packages import builder_of, find_memory_limit
@@ -152,9 +152,21 @@ def open_alone(
 def compile_library(target: Target) -> bytes:
     """Compile the plugin library of a target with all cores.
 
-    The layers of the bundle of `find_bundle` get kernels of their own, in the types of `TYPES`.
+    The layers of the bundle of `find_bundle` get kernels of their own.
     """
-    graph = onnx.load(str(Bundle.open(find_bundle()).graph("fp32", WHOLE)))
-    layers = {Layer(*own, one.kernel, one.channels, one.outputs) for one in list_layers(graph) for own in TYPES}
+    layers = list_network_layers(onnx.load(str(Bundle.open(find_bundle()).graph("fp32", WHOLE))))
     settings = Settings(os.cpu_count() or 1, Cache(cache_folder() / "builds"))
     return build_plugins(target, settings, variants=functools.partial(list_variants, layers=layers)).library
+
+
+def list_network_layers(graph: onnx.ModelProto) -> list[Layer]:
+    """List the layers of an exported graph in `TYPES`.
+
+    They are those that an engine has, and those of the first version, which are not rewritten for lists. The graph is
+    rewritten in place.
+    """
+    found = set(list_layers(graph))
+    rewrite_for_plugins(graph)
+    found |= list_layers(graph)
+    sizes = sorted({(one.kernel, one.channels, one.outputs, one.coarse) for one in found})
+    return [Layer(*types, *size) for types in TYPES for size in sizes]

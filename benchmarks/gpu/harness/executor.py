@@ -17,7 +17,7 @@ import torch
 from onnx import helper, numpy_helper
 from torch.nn import functional as F
 
-from benchmarks.gpu.harness.plugin_nodes import PIXELS, make_pixels
+from benchmarks.gpu.harness.plugin_nodes import PIXELS, dequantize, make_pixels, quantize
 from spair.export.operators.table import DOMAIN
 from spair.network import operators
 
@@ -32,9 +32,12 @@ NodeFunction = Callable[[Attributes, Sequence[Any]], torch.Tensor]
 TYPES = {
     onnx.TensorProto.FLOAT: torch.float32,
     onnx.TensorProto.FLOAT16: torch.float16,
+    onnx.TensorProto.INT8: torch.int8,
     onnx.TensorProto.INT64: torch.int64,
     onnx.TensorProto.BOOL: torch.bool,
 }
+CONVOLUTIONS = [f"SparseConv2d{kind}{sum_}" for kind in ("", "Int8", "Quantize") for sum_ in ("", "Add", "AddUp")]
+"""Forms of SparseConv2d without their ending "Listed"."""
 HOST = {"Pad": 1, "Slice": 1, "Resize": 1, "Unsqueeze": 1, "Squeeze": 1, "Clip": 1}
 """Position of a node's first input whose numbers PyTorch wants in the host's memory; all later inputs are such too."""
 
@@ -154,22 +157,31 @@ def dense_operator(name: str, attributes: Attributes) -> OperatorFunction:
         return lambda inputs: operators.masked_modulation(*inputs, eps=attributes["eps"])
     if name.startswith("SparseNonLocal"):
         return lambda inputs: operators.sparse_non_local(*inputs[:5])
-    listed = name.endswith("Listed")
-    if name.removesuffix("Listed") not in ("SparseConv2d", "SparseConv2dAdd", "SparseConv2dAddUp"):
-        raise ValueError(f"there is no dense form of {name} here, expected a graph in FP32 or FP16")
+    if name.removesuffix("Listed") not in CONVOLUTIONS:
+        raise ValueError(f"there is no dense form of {name} here")
+    return lambda inputs: _convolve_all(name, attributes, inputs)
 
-    def convolve(inputs: Sequence[torch.Tensor]) -> torch.Tensor:
-        slope, clean = attributes["negative_slope"], bool(attributes["clean_input"])
-        x, mask, weight, bias = inputs[:4]
-        if listed:
-            weight = weight.permute(3, 2, 0, 1)[: len(bias)].contiguous()
-        out = operators.sparse_conv2d(x, mask, weight, bias, negative_slope=slope, clean_input=clean)
-        if "Add" in name:
-            residual = _depth_to_space({"blocksize": 2}, inputs[-1:]) if "Up" in name else inputs[-1]
-            out = F.leaky_relu(out + residual * mask, attributes.get("sum_slope", 1.0))
-        return out
 
-    return convolve
+def _convolve_all(name: str, attributes: Attributes, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Compute a form of SparseConv2d on all pixels.
+
+    Those with INT8 products compute in FP32.
+    """
+    x, mask, weight, bias = inputs[:4]
+    if name.endswith("Listed"):
+        weight = weight.permute((2, 3, 0, 1) if weight.dtype == torch.int8 else (3, 2, 0, 1))
+        weight = weight[: len(bias), : x.shape[1]].contiguous()
+    if weight.dtype == torch.int8:
+        x_scale, scale = inputs[4:6]
+        x = x.float() if x.dtype == torch.int8 else (x.float() / x_scale).round().clamp(-128, 127)
+        scale = scale if name.endswith("Listed") else scale * x_scale
+        mask, weight, bias = mask.float(), weight.float() * scale.reshape(-1, 1, 1, 1), bias.float()
+    slope, clean = attributes["negative_slope"], bool(attributes["clean_input"])
+    out = operators.sparse_conv2d(x, mask, weight, bias, negative_slope=slope, clean_input=clean)
+    if "Add" in name:
+        residual = spread(inputs[-1]) if "Up" in name else inputs[-1]
+        out = F.leaky_relu(out + residual * mask, attributes.get("sum_slope", 1.0))
+    return out.to(inputs[1].dtype)
 
 
 def _find(node: onnx.NodeProto, attributes: Attributes, make: OperatorMaker) -> Any:
@@ -225,6 +237,14 @@ def _depth_to_space(attributes: Attributes, inputs: Sequence[Any]) -> torch.Tens
     else:
         parts = pixels.reshape(n, h, w, size, size, inner).permute(0, 1, 3, 2, 4, 5)
     return parts.reshape(n, h * size, w * size, inner).permute(0, 3, 1, 2)
+
+
+def spread(coarse: torch.Tensor) -> torch.Tensor:
+    """Spread a residual of half the size over its pixels.
+
+    [N,4D,H/2,W/2] becomes [N,D,H,W].
+    """
+    return _depth_to_space({"blocksize": 2}, [coarse])
 
 
 def _pad(attributes: Attributes, inputs: Sequence[Any]) -> torch.Tensor:
@@ -302,9 +322,11 @@ NODES: dict[str, NodeFunction] = {
     "Concat": _concat,
     "Conv": _conv,
     "DepthToSpace": _depth_to_space,
+    "DequantizeLinear": dequantize,
     "Div": _div,
     "MaxPool": _pool(F.max_pool2d),
     "Pad": _pad,
+    "QuantizeLinear": quantize,
     "Range": _range,
     "Resize": _resize,
     "Slice": _slice,

@@ -1,329 +1,132 @@
-"""Comparison of each layer's plugin with cuDNN and the model.
+"""Comparison of each layer's plugin with cuDNN and the estimate.
 
-The layers are those of the shipped network; the model is the roofline.
+The layers are those of the shipped network.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
-import torch
-from torch.nn import functional as F
-
 from benchmarks.common.measuring import print_progress
+from benchmarks.estimates.predictions import Estimate, Estimator
 from benchmarks.gpu.harness.graph_timing import time_runs
-from benchmarks.gpu.harness.plugin_nodes import PluginNode, make_pixels
-from benchmarks.roofline import ScaledMasks, cost_dense, cost_sparse, estimate
+from benchmarks.gpu.harness.plugin_cases import MAKERS, LayerRuns, Scene
 from benchmarks.subjects.gpus import find_gpus
-from benchmarks.subjects.layers import Attention, Modulation, Operator, SparseLayer
-from spair.network import operators
-from spair.network.spair import clean_grid, mask_pyramid
+from benchmarks.subjects.layers import Attention, Index, Modulation, Operator, SparseLayer
+from spair.plugins.cost import NumberType
 from spair.runtime.errors import GateError
-from spair.runtime.profiling.masks import make_mask
 from tests.plugins.emulated.plugin import PluginHost
 
 GPU = "H100 SXM"
-"""GPU whose nominal peaks the model takes."""
-SETS = 3
-"""Sets of inputs that are taken by turns. Together with the outputs they are more than the 50 MB of an H100's second
-cache, except for layers at quarter size with few channels."""
-SLACK = 2.0
-"""Factor on the bound, because the definition is computed in FP32 as well here and may be off by the bound itself."""
-ATTENTION_GATE = {"fp32": 1e-4, "fp16": 2e-2}
-"""Largest absolute error of attention."""
-MODULATION_GATE = {"fp32": 1e-3, "fp16": 2e-2}
-"""Largest absolute error of the modulation."""
-INT8_STEP = 2.0**-5
-"""Value of a step of an INT8 x."""
-FLOATS = {"fp32": torch.float32, "fp16": torch.float16, "int8": torch.float16}
-
-
-@dataclass(frozen=True)
-class LayerRuns:
-    """Runs of one layer under one mask.
-
-    There is one run for each set of inputs.
-    """
-
-    sparse: list[Callable[[], torch.Tensor]]
-    dense: list[Callable[[], torch.Tensor]]
-    check: Callable[[torch.Tensor], float]
-    """Function from the first set's output to its error, as a share of the allowed one."""
-
-
-class Scene:
-    """Masks of one shape and density, with their model.
-
-    The masks lie on the GPU.
-    """
-
-    def __init__(self, shape: str, size: tuple[int, int], density: float, grid: int, device: str = "cuda") -> None:
-        width, height = size
-        self.shape, self.density, self.device = shape, density, device
-        self.model = ScaledMasks(shape, height, width, density, grid)
-        first = torch.from_numpy(make_mask(shape, height, width, density, seed=1)).float()[None, None].to(device)
-        rolled = [torch.roll(first, (index * height // 3, index * width // 5), (2, 3)) for index in range(SETS)]
-        self.masks = [mask_pyramid(mask) for mask in rolled]
-        """Masks set by set, scale by scale; the model is of the first set."""
+"""GPU that the estimate is for."""
 
 
 def measure_layers(
-    host: PluginHost, layers: Sequence[Operator], scenes: Sequence[Scene], kinds: Sequence[str], replays: int
+    host: PluginHost,
+    forms: Mapping[str, Sequence[Operator]],
+    scenes: Sequence[Scene],
+    kinds: Sequence[NumberType],
+    replays: int,
 ) -> Iterator[dict[str, Any]]:
     """Measure each layer, kind and mask, a row each.
+
+    Args:
+        host: the plugin library.
+        forms: layers of the network by the name of their form. Those that two forms have in common run once, and so do
+            dense layers.
+        scenes: masks.
+        kinds: types of the products.
+        replays: replays of each graph.
 
     Raises:
         GateError: a plugin is further from its definition than its arithmetic allows.
     """
-    (gpu,) = find_gpus((GPU,))
-    for operator, count in Counter(layers).items():
+    dense: dict[tuple[Operator, str], float] = {}
+    estimator = Estimator(find_gpus((GPU,))[0])
+    counts = {form: Counter(layers) for form, layers in forms.items()}
+    for operator in dict.fromkeys(layer for layers in forms.values() for layer in layers):
+        numbers = {form: found[operator] for form, found in counts.items() if operator in found}
         for kind in kinds:
-            if kind == "int8" and not isinstance(operator, SparseLayer):
+            if kind == "int8" and not isinstance(operator, SparseLayer | Index):
                 continue
-            dense_ms = None
             for scene in scenes:
-                print_progress(f"{name_of(operator)} {kind} {scene.shape} {scene.density:g}")
-                made = MAKERS[type(operator)](host, operator, kind, scene)
-                off = made.check(made.sparse[0]())
-                if not off <= 1.0:
-                    raise GateError(
-                        f"{name_of(operator)}, {kind}, {scene.shape} {scene.density:g}: {off:.2f} of its bound"
-                    )
-                if dense_ms is None:  # the mask does not matter to it
-                    dense_ms = time_runs(made.dense, replays)
-                sparse_ms = time_runs(made.sparse, replays)
-                model = estimate(gpu, cost_sparse([operator], scene.model, kind))
-                model_dense = estimate(gpu, cost_dense([operator], scene.model, "fp16" if kind == "int8" else kind))
-                yield {
-                    "layer": name_of(operator), "count": count, **asdict(operator), "kind": kind,
-                    "mask": scene.shape, "density": scene.model.densities[operator.scale], "asked": scene.density,
-                    "sparse_ms": sparse_ms, "dense_ms": dense_ms, "speedup": dense_ms / sparse_ms,
-                    "model_ms": model["ms"], "model_share": model["ms"] / sparse_ms,
-                    "model_dense_ms": model_dense["ms"], "model_dense_share": model_dense["ms"] / dense_ms,
-                    "launches": model["launches"], "off": off,
-                }  # fmt: skip
-                del made
+                sparse_ms, off = _measure(host, operator, kind, scene, dense, replays)
+                row = _describe(operator, kind, scene, estimator)
+                dense_ms = dense[plain(operator), kind]
+                for form, count in numbers.items():
+                    yield {
+                        "form": form, "count": count, **row, "sparse_ms": sparse_ms, "dense_ms": dense_ms,
+                        "speedup": dense_ms / sparse_ms, "off": off,
+                    }  # fmt: skip
+
+
+def plain(operator: Operator) -> Operator:
+    """Return what of an operator matters to its dense layer."""
+    if isinstance(operator, SparseLayer):
+        return replace(operator, listed=False, coarse=False, sum_slope=1.0, residual=False, clear_output=True)
+    return replace(operator, listed=False, clear_output=True) if isinstance(operator, Attention) else operator
+
+
+def _measure(
+    host: PluginHost,
+    operator: Operator,
+    kind: NumberType,
+    scene: Scene,
+    dense: dict[tuple[Operator, str], float],
+    replays: int,
+) -> tuple[float, float]:
+    """Measure one layer under one mask.
+
+    Returns its milliseconds, and how far it is off as a share of its bound. The dense layer is measured where it was
+    not yet: the mask does not matter to it.
+    """
+    print_progress(f"{name_of(operator)} {kind} {scene.shape} {scene.density:g}")
+    made: LayerRuns = _maker(operator)(host, operator, kind, scene)
+    off = made.check(made.sparse[0]())
+    if not off <= 1.0:
+        raise GateError(f"{name_of(operator)}, {kind}, {scene.shape} {scene.density:g}: {off:.2f} of its bound")
+    if (plain(operator), kind) not in dense:
+        dense[plain(operator), kind] = time_runs(made.dense, replays) if made.dense else 0.0
+    return time_runs(made.sparse, replays), off
+
+
+def _maker(operator: Operator) -> Callable[..., LayerRuns]:
+    return MAKERS[type(operator)]
+
+
+def _describe(operator: Operator, kind: NumberType, scene: Scene, estimator: Estimator) -> dict[str, Any]:
+    """Describe a row but for what is measured."""
+    sparse: Estimate = estimator.sparse([operator], scene.model, kind)
+    dense = estimator.dense([operator], scene.model, "fp16" if kind == "int8" else kind)
+    return {
+        "layer": name_of(operator), **asdict(operator), "kind": kind, "mask": scene.shape,
+        "density": scene.model.densities[operator.scale], "asked": scene.density, "launches": sparse.launches,
+        **{f"model_{name}": number for name, number in sparse.as_json().items()},
+        **{f"model_dense_{name}": number for name, number in dense.as_json().items()},
+    }  # fmt: skip
 
 
 def name_of(operator: Operator) -> str:
     """Name an operator shortly, as "conv 48-48 k3 /1 +"."""
     size = f"/{2**operator.scale}"
+    if isinstance(operator, Index):
+        return f"list {size}"
     if isinstance(operator, Modulation):
         return f"modulation {operator.channels} {size}"
     if isinstance(operator, Attention):
-        return f"attention {operator.channels} {size}"
+        return f"attention {operator.channels} {size}{' listed' * operator.listed}"
     marks = "".join(
         mark
-        for mark, on in ((" +", operator.residual), (" clean", operator.clean_input), (" zeros", operator.clear_output))
+        for mark, on in (
+            (" +", operator.residual),
+            (" up", operator.coarse),
+            (" clean", operator.clean_input),
+            (" zeros", operator.clear_output),
+            (" listed", operator.listed),
+        )
         if on
     )
     return f"conv {operator.channels}-{operator.outputs} k{operator.kernel} {size}{marks}"
-
-
-@dataclass(frozen=True)
-class ConvolutionCase:
-    """Tensors of one sparse convolution, for all sets of inputs."""
-
-    operator: SparseLayer
-    kind: str
-    xs: list[torch.Tensor]
-    masks: list[torch.Tensor]
-    residuals: list[torch.Tensor]
-    """Residuals; none where the layer adds none."""
-    weight: torch.Tensor
-    """Float32 weights before they are rounded or quantized."""
-    packed: torch.Tensor
-    """Weights as the plugin reads them."""
-    bias: torch.Tensor
-    scales: list[torch.Tensor]
-    """Scale of x and scales of the weights for INT8, else empty."""
-
-    @property
-    def slope(self) -> float:
-        """Slope of the activation below zero."""
-        return 1.0 if self.operator.residual else 0.0
-
-    def inputs(self, index: int) -> list[torch.Tensor]:
-        """Inputs of the plugin in its order, from one set."""
-        residual = self.residuals[index : index + 1]
-        return [self.xs[index], self.masks[index], self.packed, self.bias, *self.scales, *residual]
-
-
-def make_convolution(operator: SparseLayer, kind: str, scene: Scene) -> ConvolutionCase:
-    """Make random inputs, weights and bias for a sparse convolution."""
-    dtype, device = FLOATS[kind], scene.device
-    masks = [made[operator.scale].to(dtype) for made in scene.masks]
-    sizes = masks[0].shape[2:]
-    shape, out_shape = (1, operator.channels, *sizes), (1, operator.outputs, *sizes)
-    taps = (operator.kernel, operator.kernel)
-    weight = _random((operator.outputs, operator.channels, *taps), torch.float32, device)
-    weight = weight / math.sqrt(operator.channels * operator.kernel**2)
-    bias = _random((operator.outputs,), dtype, device)
-    scales: list[torch.Tensor] = []
-    packed = weight.to(dtype)
-    if kind == "int8":
-        weight_scale = weight.abs().amax((1, 2, 3)) / 127
-        packed = torch.round(weight / weight_scale[:, None, None, None]).to(torch.int8)
-        scales = [torch.tensor(INT8_STEP, device=device), weight_scale]
-    xs = [_pixels(shape, dtype, device) for _ in range(SETS)]
-    if kind == "int8":
-        for x in xs:
-            # Multiples of the step, plus up to 0.4 of it: a quotient near a half may be rounded either way.
-            x.copy_(((x / INT8_STEP).round().clamp(-100, 100) + 0.4 * torch.rand_like(x)) * INT8_STEP)
-    residuals = [_pixels(out_shape, dtype, device) for _ in range(SETS)] if operator.residual else []
-    return ConvolutionCase(operator, kind, xs, masks, residuals, weight, packed, bias, scales)
-
-
-def judge_convolution(case: ConvolutionCase, out: torch.Tensor) -> float:
-    """Compare the first set's output with the definition.
-
-    Returns the error as a share of the allowed one.
-    """
-    operator = case.operator
-    x, mask, real = case.xs[0].float(), case.masks[0].float(), case.packed.float()
-    factor = torch.ones(operator.outputs, device=x.device)
-    if case.kind == "int8":
-        step, weight_scale = case.scales
-        x, factor = torch.round(x / step).clamp(-128, 127), step * weight_scale
-    x = x if operator.clean_input else x * mask
-    add = case.residuals[0].float() if case.residuals else torch.zeros((), device=x.device)
-    bias = case.bias.float()[:, None, None]
-    exact = _convolve(x, real) * factor[:, None, None] + bias
-    exact = torch.where(exact < 0, case.slope * exact, exact) + add
-    sizes = _convolve(x.abs(), real.abs()) * factor[:, None, None] + bias.abs() + add.abs()
-    terms = 4 + operator.channels * operator.kernel**2  # with INT8 only this definition rounds so often
-    eps = 2.0**-24 if FLOATS[case.kind] == torch.float32 else 2.0**-11
-    bound = SLACK * terms * 2.0**-24 * sizes + eps * exact.abs() + 2.0**-25
-    error = (out.float() - exact).abs() / bound
-    # Clean pixels are zero where the layer clears them; elsewhere they may hold anything.
-    clean = out.float().abs() * 1e9 if operator.clear_output else torch.zeros_like(error)
-    return _largest(torch.where(mask > 0, error, clean))
-
-
-def convolution(host: PluginHost, operator: SparseLayer, kind: str, scene: Scene) -> LayerRuns:
-    """Prepare a sparse convolution and cuDNN's plain one.
-
-    cuDNN's has no activation, residual or masking, and in FP16 its channels are padded to whole eights. INT8 is
-    compared with cuDNN's FP16.
-    """
-    case = make_convolution(operator, kind, scene)
-    name = "SparseConv2d" + ("Quantize" if kind == "int8" else "") + ("Add" if operator.residual else "")
-    attributes = {
-        "pads": [operator.kernel // 2] * 4,
-        "negative_slope": case.slope,
-        "clean_input": float(operator.clean_input),
-        "clear_output": int(operator.clear_output),
-    }
-    node = PluginNode(host, name, attributes)
-
-    def sparse(index: int) -> Callable[[], torch.Tensor]:
-        inputs = case.inputs(index)
-        return lambda: node(inputs)
-
-    return LayerRuns(
-        [sparse(index) for index in range(SETS)],
-        _dense_runs(case.xs, case.weight, case.bias, FLOATS[kind]),
-        lambda out: judge_convolution(case, out),
-    )
-
-
-def _dense_runs(
-    xs: Sequence[torch.Tensor], weight: torch.Tensor, bias: torch.Tensor, dtype: torch.dtype
-) -> list[Callable[[], torch.Tensor]]:
-    """Make cuDNN's runs at their best.
-
-    In FP16 the channels are padded to whole eights on both sides.
-    """
-    step = 8 if dtype == torch.float16 else 1
-    more, less = -weight.shape[1] % step, -weight.shape[0] % step
-    filled = F.pad(weight, (0, 0, 0, 0, 0, more, 0, less)).to(dtype).contiguous(memory_format=torch.channels_last)
-    added = F.pad(bias, (0, less))
-    wide = [F.pad(x, (0, 0, 0, 0, 0, more)).contiguous(memory_format=torch.channels_last) for x in xs]
-    padding = weight.shape[2] // 2
-    return [lambda x=x: F.conv2d(x, filled, added, padding=padding) for x in wide]  # type: ignore[misc]
-
-
-def attention(host: PluginHost, operator: Attention, kind: str, scene: Scene) -> LayerRuns:
-    """Prepare SparseNonLocal and PyTorch's attention of all pixels.
-
-    PyTorch's scaled_dot_product_attention chooses its own kernel.
-    """
-    dtype, grid = FLOATS[kind], scene.model.grid
-    masks = [made[operator.scale].to(dtype) for made in scene.masks]
-    shape = (1, operator.channels, *masks[0].shape[2:])
-    keys = _random((1, operator.channels, grid, grid), dtype, scene.device)
-    values = _random((1, operator.outputs, grid, grid), dtype, scene.device)
-    queries = [_pixels(shape, dtype, scene.device) for _ in range(SETS)]
-    key_mask = clean_grid(masks[0].float(), masks[0].float(), grid)[1].to(dtype)
-    attributes = {"scale": operator.channels**-0.5, "clear_output": int(operator.clear_output)}
-    node = PluginNode(host, "SparseNonLocal", attributes)
-    key, value = (part.flatten(2).transpose(1, 2)[:, None].contiguous() for part in (keys, values))
-    allowed = (key_mask.flatten() > 0)[None, None, None]
-
-    def sparse(index: int) -> Callable[[], torch.Tensor]:
-        inputs = [queries[index], keys, values, masks[index], key_mask]
-        return lambda: node(inputs)
-
-    def dense(index: int) -> Callable[[], torch.Tensor]:
-        query = queries[index].flatten(2).transpose(1, 2)[:, None].contiguous()
-        return lambda: F.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
-
-    def check(out: torch.Tensor) -> float:
-        parts = (part.float() for part in (queries[0], keys, values, masks[0], key_mask))
-        error = (out.float() - operators.sparse_non_local(*parts)).abs() / ATTENTION_GATE[kind]
-        return _largest(torch.where(masks[0] > 0, error, torch.zeros_like(error)))
-
-    return LayerRuns([sparse(index) for index in range(SETS)], [dense(index) for index in range(SETS)], check)
-
-
-def modulation(host: PluginHost, operator: Modulation, kind: str, scene: Scene) -> LayerRuns:
-    """Prepare MaskedModulation and the PyTorch network's.
-
-    The latter takes several kernels.
-    """
-    dtype = FLOATS[kind]
-    masks = [made[operator.scale].to(dtype) for made in scene.masks]
-    xs = [_pixels((1, operator.channels, *masks[0].shape[2:]), dtype, scene.device) for _ in range(SETS)]
-    node = PluginNode(host, "MaskedModulation", {"eps": operators.MODULATION_EPS})
-
-    def sparse(index: int) -> Callable[[], torch.Tensor]:
-        inputs = [xs[index], masks[index]]
-        return lambda: node(inputs)
-
-    def dense(index: int) -> Callable[[], torch.Tensor]:
-        return lambda: operators.masked_modulation(xs[index], masks[index])
-
-    def check(out: torch.Tensor) -> float:
-        exact = operators.masked_modulation(xs[0].float(), masks[0].float())
-        return _largest((out.float() - exact).abs() / MODULATION_GATE[kind])
-
-    return LayerRuns([sparse(index) for index in range(SETS)], [dense(index) for index in range(SETS)], check)
-
-
-MAKERS: dict[type, Callable[[PluginHost, Any, str, Scene], LayerRuns]] = {
-    SparseLayer: convolution,
-    Attention: attention,
-    Modulation: modulation,
-}
-
-
-def _random(shape: Sequence[int], dtype: torch.dtype, device: str) -> torch.Tensor:
-    return torch.randn(tuple(shape), device=device).to(dtype)
-
-
-def _pixels(shape: Sequence[int], dtype: torch.dtype, device: str) -> torch.Tensor:
-    """Make a random picture in the plugins' layout."""
-    return make_pixels(shape, dtype, device).normal_()
-
-
-def _convolve(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    return F.conv2d(x, weight, padding=weight.shape[2] // 2)
-
-
-def _largest(error: torch.Tensor) -> float:
-    """Return the largest error, or infinity where something is NaN."""
-    return math.inf if error.isnan().any() else float(error.max())

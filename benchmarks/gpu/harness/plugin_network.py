@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from benchmarks.gpu.harness.executor import Executor, dense_operator
 from benchmarks.gpu.harness.graph_timing import capture, time_replays
 from benchmarks.gpu.harness.pictures import draw_rain
 from benchmarks.gpu.harness.plugin_nodes import PluginNode
-from benchmarks.gpu.harness.precisions import convert
+from benchmarks.gpu.harness.precisions import SCALE, convert
 from benchmarks.gpu.latency import PARTS, TOLERANCE
 from spair.export.engines.graph import prepare_engine_graph
 from spair.network import SPAIR
@@ -27,17 +28,21 @@ from spair.runtime import Bundle
 from spair.runtime.errors import GateError
 from tests.plugins.emulated.plugin import PluginHost
 
-TYPES = {"fp32": torch.float32, "fp16": torch.float16}
+TYPES = {"fp32": torch.float32, "fp16": torch.float16, "int8": torch.float16}
+"""Types of the PyTorch module; dense layers of the INT8 network are compared in FP16, since PyTorch has no INT8
+ones."""
 GATE_SIZES = ((160, 128), (97, 61))
 """Widths and heights in pixels at which the network is compared with ONNX Runtime on the CPU."""
 GATE = 1e-4
 """Largest absolute error in FP32, the gate of the export."""
-FLIPPED = {"fp32": 1e-3, "fp16": 1e-2}
+FLIPPED = {"fp32": 1e-3, "fp16": 1e-2, "int8": 1e-2}
 """Share of pixels whose logit may lie on the other side of the threshold; one pixel always may."""
 CHANGED = 0.1
-"""Share of the network's mean change that FP16 may differ by, as for engines."""
-LEAST = 2e-5
-"""Mean error that FP16 may have where the network changes next to nothing: a pixel of the mask in some thousands."""
+"""Share of the network's mean change that FP16 and INT8 may differ by, as for engines."""
+LEAST = {"fp16": 2e-5, "int8": 2e-5 + SCALE / 16}
+"""Mean error that they may have where the network changes next to nothing: a pixel of the mask in some thousands. INT8
+values up to 4 that come from FP16 may be off by 2^-10, a 32nd of a step, so that up to a 16th of them lie where either
+of two steps may be taken."""
 
 
 def make_picture(width: int, height: int, part: float, device: str) -> torch.Tensor:
@@ -57,7 +62,9 @@ def measure_network(
 ) -> Iterator[dict[str, Any]]:
     """Compare and measure the network.
 
-    The first row of each kind is {"gate", ...}; then there is a row for each picture.
+    The first row of each kind is {"gate", ...}; then there is a row for each picture. The INT8 graph has scales that no
+    picture was measured for, and what PyTorch runs of it rounds to INT8 and multiplies in FP16: only its plugins are
+    what an engine would run. Dense is its definition in FP16, with no rounding to INT8.
 
     Raises:
         GateError: the network differs from ONNX Runtime's, or sparse from dense.
@@ -66,12 +73,28 @@ def measure_network(
         source = bundle.graph("fp32", "model") if kind == "fp32" else convert(bundle, kind, folder / f"{kind}.onnx")
         graph = onnx.load_from_string(prepare_engine_graph(source))
         sparse = Executor(graph, "cuda", lambda name, attributes: PluginNode(host, name, attributes))
-        dense = Executor(graph, "cuda", dense_operator)
+        exact = dense = Executor(graph, "cuda", dense_operator)
+        if kind == "int8":
+            half = convert(bundle, "fp16", folder / "baseline.onnx")
+            dense = Executor(onnx.load_from_string(prepare_engine_graph(half)), "cuda", dense_operator)
         yield {"gate": kind, **compare(sparse, source, kind)}
         network = copy.deepcopy(model).eval().to("cuda", dtype=TYPES[kind], memory_format=torch.channels_last)
         for size in sizes:
             print_progress(f"network {kind} {size[0]}x{size[1]}")
-            yield from measure_size(sparse, dense, network, kind, size, replays)
+            yield from measure_size(Contenders(sparse, exact, dense, network), kind, size, replays)
+
+
+@dataclass(frozen=True)
+class Contenders:
+    """Programs of the same network."""
+
+    sparse: Executor
+    """Graph with plugins."""
+    exact: Executor
+    """Definition of that graph on all pixels, which the plugins must agree with."""
+    dense: Executor
+    """Graph on all pixels that is timed."""
+    module: SPAIR
 
 
 def compare(sparse: Executor, source: Path, kind: str) -> dict[str, float]:
@@ -92,7 +115,7 @@ def compare(sparse: Executor, source: Path, kind: str) -> dict[str, float]:
             if flipped > max(1, FLIPPED[kind] * mask.size):
                 raise GateError(f"{where}: {flipped} of {mask.size} pixels of the mask differ from ONNX Runtime's")
             changed = float(abs(restored - image.cpu().numpy()).mean())
-            allowed = GATE if kind == "fp32" else CHANGED * changed + LEAST
+            allowed = GATE if kind == "fp32" else CHANGED * changed + LEAST[kind]
             off = float(error.max()) if kind == "fp32" and not flipped else float(error.mean())
             if not off <= allowed:
                 raise GateError(f"{where}: off by {off:.2e} from ONNX Runtime, allowed {allowed:.2e}")
@@ -101,18 +124,17 @@ def compare(sparse: Executor, source: Path, kind: str) -> dict[str, float]:
     return found
 
 
-def measure_size(
-    sparse: Executor, dense: Executor, network: SPAIR, kind: str, size: tuple[int, int], replays: int
-) -> Iterator[dict[str, Any]]:
+def measure_size(contenders: Contenders, kind: str, size: tuple[int, int], replays: int) -> Iterator[dict[str, Any]]:
     """Measure pictures of one size, a row each.
 
     Each contender is captured once; other pictures are copied into the memory that it reads.
     """
+    sparse, dense = contenders.sparse, contenders.dense
     image = make_picture(*size, 0.5, sparse.device)
     typed = image.to(TYPES[kind])
 
     def forward() -> Any:
-        return network(typed.contiguous(memory_format=torch.channels_last))
+        return contenders.module(typed.contiguous(memory_format=torch.channels_last))
 
     with torch.inference_mode():
         graphs, outputs = {}, {}
@@ -126,7 +148,8 @@ def measure_size(
             for graph in graphs.values():
                 graph.replay()
             restored, mask = (outputs["sparse"][name].float() for name in ("restored", "mask"))
-            other, other_mask = (outputs["dense"][name].float() for name in ("restored", "mask"))
+            same = outputs["dense"] if contenders.exact is dense else contenders.exact.run(image)
+            other, other_mask = (same[name].float() for name in ("restored", "mask"))
             error = (restored - other).abs()
             eager = float((sparse.run(image)["restored"].float() - restored).abs().mean())
             mean, flipped = float(error.mean()), float((mask != other_mask).float().mean())

@@ -131,3 +131,25 @@ class PluginNode:
         if plugin is None:
             raise RuntimeError(self._host.messages())
         return plugin
+
+
+def quantize(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> torch.Tensor:
+    """Round a tensor to INT8, as QuantizeLinear does."""
+    scale = _along_axis(attributes, inputs[0], inputs[1])
+    return (inputs[0].float() / scale).round().clamp(-128, 127).to(torch.int8)
+
+
+def dequantize(attributes: Mapping[str, Any], inputs: Sequence[Any]) -> torch.Tensor:
+    """Return the values that INT8 stands for, as DequantizeLinear does."""
+    return (inputs[0].float() * _along_axis(attributes, inputs[0], inputs[1])).to(inputs[1].dtype)
+
+
+def _along_axis(attributes: Mapping[str, Any], x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Return the scales of x, shaped to multiply it.
+
+    They are FP32. Graphs of the calibration have no zero points but 0.
+    """
+    if scale.numel() == 1:
+        return scale.float().reshape(())
+    axis = attributes.get("axis", 1) % x.dim()
+    return scale.float().reshape([-1 if place == axis else 1 for place in range(x.dim())])

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.estimates.predictions import STAND_INS
 from benchmarks.gpu import counts
+from benchmarks.gpu.harness.engines import list_network_layers
+from benchmarks.subjects.gpus import GPUS
 from spair.plugins.compiler.kernels.kernel import MOST_INSTRUCTIONS
 from spair.plugins.compiler.kernels.occupancy import KIB
+from spair.plugins.compiler.kernels.variants import Layer
 from tests.plugins.conftest import kernel_settings  # noqa: F401
 
 REPORT = json.loads((Path(__file__).parents[3] / "docs/results/kernel-counts.json").read_text(encoding="utf-8"))
@@ -47,3 +51,31 @@ def test_what_is_counted_is_shown(capsys):
     counts.show(REPORT)
     out = capsys.readouterr().out
     assert "convolve_layer.fp16.fp16.fp16.k3.c64.d64" in out and "launches of plugins" in out
+
+
+@pytest.mark.sampled(40)
+@pytest.mark.parametrize("name", [name for name in REPORT["tiles"]["90"] if name.startswith("convolve_layer")])
+@pytest.mark.parametrize("architecture", map(int, REPORT["tiles"]))
+def test_tiles_are_as_the_report_has_them(kernel_settings, architecture, name):  # noqa: F811
+    pytest.importorskip("triton", reason="the kernels are written in Triton")
+    x, weight, out, *sizes = name.split(".")[1:]
+    kernel, channels, outputs = (int(size[1:]) for size in sizes[:3])
+    layer = Layer(x, weight, out, kernel, channels, outputs, "up" in sizes)
+    variants = [variant for variant in counts.list_counted(architecture, [layer]) if variant.name == name]
+    assert counts.count_tiles(architecture, variants, kernel_settings) == {
+        name: REPORT["tiles"][str(architecture)][name]
+    }
+
+
+def test_every_layer_of_the_network_has_a_tile_for_every_architecture(graph):
+    layers = list_network_layers(copy.deepcopy(graph))
+    wanted = {"convolve_layer." + ".".join(layer.parts) for layer in layers}
+    for rows in REPORT["tiles"].values():
+        assert {name for name in rows if name.startswith("convolve_layer")} == wanted
+    assert any(layer.coarse for layer in layers)
+
+
+def test_stand_ins_have_code_that_is_not_understood():
+    architectures = {gpu.architecture for gpu in GPUS}
+    assert set(STAND_INS) < architectures and set(STAND_INS.values()) < architectures
+    assert set(map(int, REPORT["tiles"])) == architectures - set(STAND_INS)

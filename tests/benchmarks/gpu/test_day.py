@@ -9,8 +9,10 @@ import pytest
 from benchmarks.gpu import day, plugins
 from benchmarks.gpu.day import PARTS, Part, fill_command, run_day, run_part, write_page
 
-SUMS = {"kind": "fp16", "mask": "streak", "asked": 0.02, "sparse_ms": 0.5, "dense_ms": 4.0}
-REPORT = {"device": "Made GPU", "sums": [SUMS]}
+SUMS = {"form": "listed", "kind": "fp16", "mask": "streak", "asked": 0.02, "sparse_ms": 0.5, "dense_ms": 4.0}
+SUMS |= {"model_low_ms": 0.25, "model_high_ms": 0.75}
+NETWORK = {"kind": "int8", "size": [64, 48], "density": 0.125, "sparse_ms": 1.5, "dense_ms": 3.0}
+REPORT = {"device": "Made GPU", "sums": [SUMS], "network": [{"gate": "int8"}, NETWORK]}
 
 
 def make_part(code: str, *, name: str = "made", writes: bool = True, seconds: int = 60) -> Part:
@@ -61,7 +63,8 @@ def test_report_and_page_are_written_after_every_part(tmp_path, monkeypatch):
     report = json.loads((tmp_path / "new/day.json").read_text())
     assert [(part["name"], part["state"]) for part in report["parts"]] == [("made", "passed"), ("second", "absent")]
     page = (tmp_path / "new/day.md").read_text()
-    assert "| fp16 | streak | 2% | 0.500 ms | 4.000 ms |" in page
+    assert "| listed | fp16 | streak | 2% | 0.500 ms | 4.000 ms | 0.250 to 0.750 ms |" in page
+    assert "| int8 | 64x48 | 12.5% | 1.500 ms | 3.000 ms |" in page
     assert "Made GPU" in page
 
 
@@ -74,12 +77,16 @@ def test_nothing_is_timed_after_a_failure(tmp_path):
 
 def test_a_day_fits_into_a_quarter_of_an_hour_and_its_commands_are_known():
     assert sum(part.seconds for part in PARTS) <= 12 * 60, "the rest is for compiling"
-    assert PARTS[0].name == "operators" and (Path(__file__).parents[3] / PARTS[0].command[-1]).is_file()
+    files = [word for word in PARTS[0].command if word.startswith("tests/")]
+    assert PARTS[0].name == "operators" and len(files) == 3
+    assert all((Path(__file__).parents[3] / file).is_file() for file in files)
     for part in PARTS[1:]:
         words = fill_command(part, Path("out.json"))
         options = plugins.parse_arguments(words[words.index("benchmarks.gpu.plugins") + 1 :])
         assert (options.parts, options.size, options.json) == ((part.name,), (1920, 1080), Path("out.json"))
-    assert list(plugins.parse_arguments(PARTS[1].command[3:]).densities) == [0.02, 0.1, 0.35, 1.0]
+    layers, network = (plugins.parse_arguments(part.command[3:]) for part in PARTS[1:])
+    assert list(layers.densities) == [0.02, 0.1, 0.35, 1.0] and layers.forms == plugins.FORMS
+    assert network.both and set(network.kinds) == set(plugins.KINDS)
 
 
 def test_the_plan_names_every_command_and_runs_none(tmp_path, monkeypatch, capsys):

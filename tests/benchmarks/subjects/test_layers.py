@@ -1,6 +1,8 @@
 """The layers of the network as engines run them."""
 
-from benchmarks.subjects.layers import Attention, Modulation, SparseLayer, list_operators
+from collections import Counter
+
+from benchmarks.subjects.layers import Attention, Index, Modulation, SparseLayer, list_operators
 
 
 def test_every_operator_of_the_network_is_listed(operators):
@@ -17,11 +19,28 @@ def test_every_operator_of_the_network_is_listed(operators):
         Modulation(2, 32),
     ]
     assert [(a.scale, a.channels, a.outputs) for a in operators if isinstance(a, Attention)] == [(2, 32, 32)]
+    assert [operator for operator in operators if isinstance(operator, Index)] == [Index(0), Index(1), Index(2)]
 
 
-def test_passes_for_engines_fuse_sums_and_spare_zeros(model, graph, operators):
+def test_passes_for_engines_list_pixels_once_and_read_residuals_of_half_the_size(operators, first_operators):
+    layers = [operator for operator in operators if isinstance(operator, SparseLayer)]
+    assert all(layer.listed for layer in layers)
+    assert [(layer.scale, layer.channels, layer.outputs, layer.sum_slope) for layer in layers if layer.coarse] == [
+        (1, 64, 64, 0.0),
+        (0, 48, 48, 0.0),
+    ]
+    assert all(operator.listed for operator in operators if isinstance(operator, Attention))
+    first = [operator for operator in first_operators if isinstance(operator, SparseLayer)]
+    assert not any(layer.listed or layer.coarse for layer in first)
+    sizes = [Counter((layer.scale, layer.channels, layer.outputs, layer.kernel) for layer in part)
+             for part in (layers, first)]  # fmt: skip
+    assert sizes[0] == sizes[1]
+    assert not any(isinstance(operator, Index) for operator in first_operators)
+
+
+def test_the_first_passes_fuse_sums_and_spare_zeros(model, graph, first_operators):
     before = [layer for layer in list_operators(model, graph) if isinstance(layer, SparseLayer)]
-    after = [layer for layer in operators if isinstance(layer, SparseLayer)]
+    after = [layer for layer in first_operators if isinstance(layer, SparseLayer)]
     assert not any(layer.residual for layer in before)
     assert all(layer.clear_output for layer in before)
     assert sum(layer.residual for layer in after) == 9  # six pairs, the attention, two laterals

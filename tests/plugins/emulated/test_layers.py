@@ -1,44 +1,113 @@
 """The layers that the benchmark of plugins times, small and on the emulated driver: each equals its definition."""
 
 import pytest
+import torch
 
 from benchmarks.gpu import plugins
-from benchmarks.gpu.harness import plugin_layers
-from benchmarks.gpu.harness.plugin_layers import Scene, measure_layers
-from benchmarks.subjects.layers import Attention, Modulation, SparseLayer
+from benchmarks.gpu.harness import plugin_cases, plugin_layers
+from benchmarks.gpu.harness.plugin_cases import Scene, judge_lists
+from benchmarks.gpu.harness.plugin_layers import measure_layers
+from benchmarks.subjects.layers import Attention, Index, Modulation, SparseLayer
 from spair.runtime.errors import GateError
+from tests.plugins.emulated.launches import launching
 
-LAYERS = [
-    SparseLayer(0, 11, 20, 3, clean_input=True, residual=False, clear_output=False),
+FIRST = SparseLayer(0, 11, 20, 3, clean_input=True, residual=False, clear_output=False)
+ALONE = [
+    FIRST,
     SparseLayer(1, 16, 16, 3, clean_input=False, residual=True, clear_output=True),
-    SparseLayer(0, 11, 20, 3, clean_input=True, residual=False, clear_output=False),
+    FIRST,
     SparseLayer(2, 16, 3, 1, clean_input=False, residual=False, clear_output=True),
     Attention(2, 8, 8, False),
     Modulation(1, 8),
 ]
+OWN = SparseLayer(0, 11, 19, 3, clean_input=True, residual=False, clear_output=False, listed=True)
+LISTED = [
+    Index(0),
+    OWN,
+    SparseLayer(1, 16, 24, 1, False, True, False, listed=True, coarse=True, sum_slope=0.0),
+    SparseLayer(2, 16, 16, 3, False, True, True, listed=True),
+    Attention(2, 8, 8, False, listed=True),
+    Modulation(1, 8),
+]
+KINDS = ("fp32", "fp16", "int8")
 
 
 @pytest.fixture
 def untimed(monkeypatch):
     """Every run happens once and takes a millisecond."""
     monkeypatch.setattr(plugin_layers, "time_runs", lambda runs, replays: float(len([run() for run in runs])))
+    monkeypatch.setattr(plugin_layers, "_describe", describe)
 
 
-def test_all_kinds_of_layers_pass_their_gate(torch_host, untimed):
+def describe(operator, kind, scene, estimator):
+    """Describe a row without an estimate: the library of these tests has layers that no network has."""
+    times = {f"{name}{end}_ms": 1.0 for name in ("model", "model_dense") for end in ("", "_low", "_high")}
+    row = {"layer": plugin_layers.name_of(operator), "kind": kind, "mask": scene.shape}
+    return {**row, "density": scene.density, "asked": scene.density, **times}
+
+
+@pytest.fixture
+def unfitted(monkeypatch):
+    monkeypatch.setattr(plugin_layers, "Estimator", lambda gpu: None)
+
+
+@pytest.mark.parametrize("form", ["alone", "listed"])
+def test_all_kinds_of_layers_pass_their_gate(torch_host, untimed, unfitted, form):
+    layers = {"alone": ALONE, "listed": LISTED}[form]
     scenes = [Scene("streak", (32, 24), density, 4, "cpu") for density in (0.0, 0.2, 1.0)]
-    rows = list(measure_layers(torch_host, LAYERS, scenes, ("fp32", "fp16", "int8"), 1))
-    assert len(rows) == 3 * (3 * 3 + 2 * 2)
+    rows = list(measure_layers(torch_host, {form: layers}, scenes, KINDS, 1))
+    distinct = len(set(layers))
+    others = sum(isinstance(layer, Attention | Modulation) for layer in set(layers))
+    assert len(rows) == 3 * (3 * distinct - others)
     assert max(row["off"] for row in rows) <= 1
-    assert [row["count"] for row in rows if row["kind"] == "int8"][:3] == [2, 2, 2]
-    assert all(row["off"] > 0 for row in rows if row["kind"] == "fp16" and row["asked"] == 0.2)
+    convolutions = [row for row in rows if row["layer"].startswith("conv")]
+    assert all(row["off"] > 0 for row in convolutions if row["kind"] == "fp16" and row["asked"] == 0.2)
+    if form == "alone":
+        assert [row["count"] for row in rows if row["kind"] == "int8"][:3] == [2, 2, 2]
     plugins.show_layers(rows)
     plugins.show_sums(plugins.sum_layers(rows))
 
 
-def test_a_wrong_layer_is_not_timed(torch_host, untimed, monkeypatch):
+def test_a_listed_layer_is_one_launch_and_its_list_another(torch_host, untimed, unfitted):
+    scene = Scene("streak", (32, 24), 0.2, 4, "cpu")
+    for layer, kernel, memsets in ((OWN, "convolve_layer", 0), (Index(0), "compact_neighbours", 1)):
+        made = plugin_cases.MAKERS[type(layer)](torch_host, layer, "fp16", scene)
+        with launching(torch_host) as seen:
+            made.sparse[0]()
+        assert seen.are([kernel], memsets)
+
+
+def test_what_two_forms_have_in_common_runs_once_and_so_do_dense_layers(torch_host, untimed, unfitted, monkeypatch):
+    timed = []
+    monkeypatch.setattr(plugin_layers, "time_runs", lambda runs, replays: timed.append(len(runs)) or 1.0)
     scene = Scene("blob", (32, 24), 0.5, 4, "cpu")
-    right = plugin_layers.PluginNode.__call__
-    monkeypatch.setattr(plugin_layers.PluginNode, "__call__", lambda node, inputs: right(node, inputs) * 1.01)
-    for layer in LAYERS[1], LAYERS[4], LAYERS[5]:
+    alone = SparseLayer(0, 11, 19, 3, clean_input=True, residual=False, clear_output=False)
+    forms = {"listed": [Index(0), OWN, Modulation(1, 8)], "alone": [alone, Modulation(1, 8)]}
+    rows = list(measure_layers(torch_host, forms, [scene], ("fp16",), 1))
+    assert [(row["form"], row["layer"].split()[0]) for row in rows] == [
+        ("listed", "list"), ("listed", "conv"), ("listed", "modulation"), ("alone", "modulation"), ("alone", "conv"),
+    ]  # fmt: skip
+    assert len(timed) == 4 + 2  # sparse ones, and a convolution's and the modulation's dense one
+    assert rows[0]["dense_ms"] == 0 == rows[0]["speedup"]
+
+
+def test_a_wrong_layer_is_not_timed(torch_host, untimed, unfitted, monkeypatch):
+    scene = Scene("blob", (32, 24), 0.5, 4, "cpu")
+    right = plugin_cases.PluginNode.__call__
+
+    def wrong(node, inputs):
+        out = right(node, inputs)
+        return out * 1.01 if isinstance(out, torch.Tensor) else out
+
+    monkeypatch.setattr(plugin_cases.PluginNode, "__call__", wrong)
+    for layer in (ALONE[1], ALONE[4], ALONE[5], LISTED[2], LISTED[4]):
         with pytest.raises(GateError, match="of its bound"):
-            list(measure_layers(torch_host, [layer], [scene], ("fp32",), 1))
+            list(measure_layers(torch_host, {"made": [layer]}, [scene], ("fp32",), 1))
+
+
+def test_a_wrong_list_is_noticed(torch_host):
+    mask = Scene("blob", (32, 24), 0.5, 4, "cpu").masks[0][0]
+    index, taps, count = plugin_cases.PluginNode(torch_host, "SparseIndex", {})([mask])
+    assert judge_lists(mask, (index, taps, count)) == 0
+    for wrong in ((index, taps, count - 1), (index, taps ^ 1, count), (index + 1, taps, count)):
+        assert judge_lists(mask, wrong) > 1

@@ -1,0 +1,1 @@
+"""Estimates of times on GPUs, fitted to an H100's."""
