@@ -11,6 +11,7 @@ import onnx
 from ...plugins.compaction.cost import count_index
 from ...plugins.cost import Activity, Launch, NumberType
 from ...plugins.masked_modulation.cost import count_masked_modulation
+from ...plugins.sparse_compose.cost import count_sparse_compose
 from ...plugins.sparse_conv2d.cost import count_sparse_conv2d
 from ...plugins.sparse_non_local.cost import count_sparse_non_local
 from ...runtime.backends.package import load_onnxruntime
@@ -47,6 +48,8 @@ def _list_launches(node: onnx.NodeProto, operator: Operator) -> tuple[Launch, ..
     clear = bool(1 if attribute_of(node, ATTRIBUTE) is None else attribute_of(node, ATTRIBUTE))
     if operator.family == "MaskedModulation":
         return count_masked_modulation(1, 1, 1)
+    if operator.family == "SparseCompose":
+        return count_sparse_compose(_ONE, 1)
     if operator.name == INDEX:
         return count_index(_ONE)
     listed = bool(operator.positions_of("list"))

@@ -198,6 +198,13 @@ OPERATORS = (
         in_bundles=False,
         full_precision=True,
     ),
+    Operator(
+        "SparseCompose",
+        (Input("picture", "float32"), _RESIDUAL, _MASK),
+        attributes=("low", "high"),
+        family="SparseCompose",
+        in_bundles=False,
+    ),
     Operator(INDEX, (_MASK,), attributes=(), family=INDEX, in_bundles=False),
 )
 """All operators and forms, in the order of their families."""

@@ -21,6 +21,7 @@ ALIGNED = {"packed_outputs": 16}
 """Number of which each of these integer parameters is a multiple whenever the plugins pass it."""
 PITCHES = {"x_pitch": ("IN", "p_x"), "query_pitch": ("IN", "p_query"), "out_pitch": ("OUT", "p_out")}
 PITCHES["residual_pitch"] = PITCHES["out_pitch"]
+PITCHES["added_pitch"] = ("IN", "p_residual")
 """Constant that holds the layout and name of the tensor, for each pitch; kHWC8 pads channels to 8, kHWC does not
 pad."""
 SPARSE_CONVOLUTIONS: tuple[tuple[NumberType, NumberType, NumberType], ...] = (
@@ -136,7 +137,7 @@ def list_variants(architecture: int, layers: Collection[Layer] = ()) -> tuple[Va
         architecture: compute capability.
         layers: sparse convolutions that get kernels of their own; others run in the general ones.
     """
-    makers = (_compaction, _convolutions, _modulation, _attention)
+    makers = (_compaction, _convolutions, _modulation, _attention, _composition)
     general = [variant for maker in makers for variant in maker(architecture)]
     return (*general, *_layers(architecture, layers))
 
@@ -231,6 +232,15 @@ def _attention(architecture: int) -> Iterator[Variant]:
                 yield _make(
                     architecture, "sparse_non_local", "sparse_non_local", parts, pointers | sizes, (layout, layout), x
                 )
+
+
+def _composition(architecture: int) -> Iterator[Variant]:
+    sizes = _integers("pixels", "channels", "added_pitch") | {"low": "fp32", "high": "fp32"}
+    for residual in ("fp32", "fp16"):
+        pointers = _pointers(p_picture="fp32", p_residual=residual, p_mask=residual, p_out="fp32")
+        for layout in ("linear", "pixels"):
+            parts = (residual, layout)
+            yield _make(architecture, "sparse_compose", "compose_pixels", parts, pointers | sizes, (layout,))
 
 
 def _pointers(**types: str) -> dict[str, str]:

@@ -81,7 +81,7 @@ def test_a_profile_with_too_many_pixels_is_refused_and_never_runs_without_worksp
         if tensor.max.count == 4 and (tensor.max.d[2], tensor.max.d[3]) == (5, 4):
             tensor.max.d[2] = tensor.max.d[3] = 46340
     assert configure(plugin, tensors)[0] == 0, host.messages()
-    assert 0 < configure(plugin, tensors)[1] < IMPOSSIBLE
+    assert (0 if name == "SparseCompose" else 1) <= configure(plugin, tensors)[1] < IMPOSSIBLE
     for tensor in tensors:
         if tensor.max.count == 4 and tensor.max.d[2] == 46340:
             tensor.max.d[2] = tensor.max.d[3] = 46341
