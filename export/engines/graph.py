@@ -11,6 +11,7 @@ import onnx
 from ..listed.compose import ComposePixels
 from ..listed.epilogues import FuseEpilogues
 from ..listed.halves import TakeHalves
+from ..listed.joins import JoinChannels
 from ..listed.lists import ListActivePixels
 from ..operators.bodies import remove_function_bodies
 from ..passes.base import refusing
@@ -63,6 +64,7 @@ def rewrite_for_plugins(model: onnx.ModelProto) -> None:
     SkipUnreadPixels()(model)
     ListActivePixels()(model)
     FuseEpilogues()(model)
+    JoinChannels()(model)
     ComposePixels()(model)
 
 

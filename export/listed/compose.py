@@ -86,7 +86,7 @@ class _Graph:
         if not self._masks.intersection(masks):
             return None
         for residual in reversed(list(self._sources(added))):
-            for mask in masks:
+            for mask in reversed(masks):
                 if self._types.get(mask) == self._types.get(residual):
                     return residual, mask
         return None

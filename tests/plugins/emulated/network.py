@@ -73,6 +73,8 @@ def _make_call(name: str, attributes: dict[str, Any], inputs: tuple[np.ndarray, 
     tensors[0] = Tensor(tensors[0].values, layout_in)
     if name.startswith("SparseConv2d"):
         tensors[2] = Tensor(tensors[2].values, fixed=True)
+    if "Join" in name:
+        tensors[-1] = Tensor(tensors[-1].values, layout_in)
     if "Add" in name:
         tensors[-1] = Tensor(tensors[-1].values, layout)
     return Call(name, attributes, tensors, shape, trt.TYPE_OF[np.dtype(dtype)], layout)

@@ -118,7 +118,7 @@ def judge_layer(layer, architecture, **counted):
     count = Count(**{"per_pixel": 50.0, "tensor_share": 0.1, "conversions": 0, "loads": 0, **counted})
     body = BYTE if layer.weight == "int8" else HALF
     kernel = make_kernel(
-        name=variant.name, architecture=architecture, count=count, ptx=make_ptx(body, parameters=17)
+        name=variant.name, architecture=architecture, count=count, ptx=make_ptx(body, parameters=18)
     )  # fmt: skip
     return find_violations(kernel, variant, (8, 5))
 
