@@ -42,8 +42,12 @@ SIZE = (1920, 1080)
 """Width and height of the picture whose bytes are counted."""
 ARCHITECTURES = ("80", "87", "90")
 """Compute capabilities that are counted when none are named."""
-LAYERS = (Layer("fp16", "fp16", "fp16", **USUAL), Layer("int8", "int8", "fp16", **USUAL))
-"""Layers that are counted."""
+LAYERS = (
+    Layer("fp16", "fp16", "fp16", **USUAL),
+    Layer("int8", "int8", "fp16", **USUAL),
+    Layer("fp16", "int8", "fp16", **USUAL),
+)
+"""Layers that are counted; the last one is that of engines in INT8, which quantize what they read."""
 
 
 def count_kernels(architectures: Sequence[int], settings: Settings) -> list[dict[str, Any]]:

@@ -61,7 +61,7 @@ protected:
 
     void load(const Tensors& tensors) override {
         const PluginTensorDesc& residual = tensors[kResidual];
-        compose_ = load_kernel("compose_pixels." + type_name(residual.type) + "." + layout_name(residual.format));
+        compose_ = load_kernel("compose_pixels.fp32." + type_name(residual.type) + ".fp32." + layout_name(residual.format));
     }
 
     void run(const Tensors& tensors, void const* const* inputs, void* const* outputs, char*, CUstream stream) const override {

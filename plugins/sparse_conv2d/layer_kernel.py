@@ -52,14 +52,17 @@ def multiply_block(
         offsets = (o_c // 32).to(tl.int64) * pixels * 32 + o_c % 32 + shift.to(tl.int64) * 32
     else:
         offsets = o_c + shift.to(tl.int64) * OWN_PITCH
-    p_values = p_rows + offsets[None, :]
-    if J > 0 and END > OWN:
-        joined = o_c - OWN + shift.to(tl.int64) * JOINED_PITCH
-        p_values = tl.where((o_c < OWN)[None, :], p_values, p_joined_rows + joined[None, :])
     m_x = m_q[:, None]
-    if END > PITCH:
-        m_x = m_x & (o_c[None, :] < PITCH)
-    b_x = tl.load(p_values, mask=m_x, other=0, cache_modifier=".ca")  # [BM, BLOCK]
+    if END > OWN_PITCH:
+        m_x = m_x & (o_c[None, :] < OWN_PITCH)
+    b_x = tl.load(p_rows + offsets[None, :], mask=m_x, other=0, cache_modifier=".ca")  # [BM, BLOCK]
+    if J > 0 and END > OWN:
+        is_joined = (o_c >= OWN) & (o_c < PITCH)
+        joined = o_c - OWN + shift.to(tl.int64) * JOINED_PITCH
+        b_joined = tl.load(
+            p_joined_rows + joined[None, :], mask=m_q[:, None] & is_joined[None, :], other=0, cache_modifier=".ca"
+        )  # [BM, BLOCK]
+        b_x = tl.where((o_c < OWN)[None, :], b_x, b_joined)
     if QUANTIZE:
         b_x = quantize(b_x, x_scale)
     elif END > C and PITCH != C and not PLANES:

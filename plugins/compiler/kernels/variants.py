@@ -249,7 +249,7 @@ def _composition(architecture: int) -> Iterator[Variant]:
     for residual in ("fp32", "fp16"):
         pointers = _pointers(p_picture="fp32", p_residual=residual, p_mask=residual, p_out="fp32")
         for layout in ("linear", "pixels"):
-            parts = (residual, layout)
+            parts = ("fp32", residual, "fp32", layout)
             yield _make(architecture, "sparse_compose", "compose_pixels", parts, pointers | sizes, (layout,))
 
 

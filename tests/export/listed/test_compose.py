@@ -60,7 +60,7 @@ def test_the_end_of_a_network_is_one_node_and_gives_the_same_pixels(dtype, chang
     before, after = make_model(change, dtype), make_model(change, dtype)
     assert ComposePixels()(after).modified
     (node,) = (node for node in after.graph.node if node.op_type == "SparseCompose")
-    assert list(node.input) == ["picture", "y", "mask"]
+    assert list(node.input) == ["picture", "y", "m" if dtype is np.float32 else "mask"]
     assert {part.name: part.f for part in node.attribute if part.type == part.FLOAT} == {"low": 0.0, "high": 1.0}
     assert [node.op_type for node in after.graph.node] == ["Cast", "Cast", "SparseConv2d", "SparseCompose"]
     assert not ComposePixels()(after).modified
