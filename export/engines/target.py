@@ -45,7 +45,7 @@ CODE = (".so", ".engine")
 """Suffixes of files that run as code."""
 WHY_NAMED = (
     "no int8 engine was built: on an H100 the sparse layers take 1.1 to 1.5 times as long in INT8 as in FP16, and "
-    "their kernels, which quantize what they read, issue 2.0 to 3.2 times as many instructions; "
+    "their kernels, which quantize what they read, issue 2.2 to 3.2 times as many instructions; "
     "add --precision int8 to build it"
 )
 

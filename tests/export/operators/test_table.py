@@ -65,6 +65,8 @@ def test_a_form_differs_from_its_operator_as_its_field_says(operator):
     if operator.coarse_form:
         coarse = {"coarse" if name == "residual" else name: kind for name, kind in own.items()}
         assert inputs_of(operator.coarse_form) == coarse
+    if operator.joined_form:
+        assert list(inputs_of(operator.joined_form).items()) == [*own.items(), ("joined", "float")]
     names = ("residual_form", "quantizing_form", "int8_form", "listed_form", "coarse_form", "joined_form")
     for form in (getattr(operator, name) for name in names):
         assert form is None or BY_NAME[form].family == operator.family
