@@ -60,12 +60,12 @@ def _list_launches(node: onnx.NodeProto, operator: Operator) -> tuple[Launch, ..
 
 
 def count_bytes_between(model: onnx.ModelProto, width: int, height: int) -> int:
-    """Count the bytes of the layers of Net_R that are no plugins.
+    """Count the bytes of the other layers of Net_R.
 
-    Every tensor that one of them reads or writes counts once for it, as if it ran by itself: what TensorRT fuses is
-    less. They are the layers behind a mask, and those before that read the picture for a plugin without being needed
-    for the mask; all others are Net_L's. How sizes follow from the picture's is found by two small pictures on ONNX
-    Runtime.
+    They are no plugins. Every tensor that one of them reads or writes counts once for it, as if it ran by itself: what
+    TensorRT fuses is less. Layers of Net_R are those behind a mask, and those before that read the picture for a plugin
+    without being needed for the mask; all others are Net_L's. How sizes follow from the picture's is found by two small
+    pictures on ONNX Runtime.
 
     Args:
         model: a graph whose only input is a picture [N,C,H,W], with function bodies.

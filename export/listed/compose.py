@@ -1,4 +1,4 @@
-"""Pass that adds the residual to distorted pixels in one node."""
+"""Pass that composes the restored picture in one node."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .lists import PLUGIN_ATTRIBUTES
 
 
 class ComposePixels(GraphPass[PassResult]):
-    """Pass that makes one node of the end of a network.
+    """Pass that makes the end of a network one node.
 
     An addition to the picture, its limit, a comparison of the mask and a selection read and write every pixel, mostly
     to leave it as it is. SparseCompose reads the picture once, reads the residual at distorted pixels, and takes a
@@ -92,14 +92,14 @@ class _Graph:
         return None
 
     def _sources(self, name: str) -> Iterator[str]:
-        """List a tensor and the floats that it was cast from."""
+        """List a tensor and the floats before its casts."""
         yield name
         node = self._maker(name, "Cast")
         if node is not None and self._types.get(node.input[0]) in (TensorProto.FLOAT, TensorProto.FLOAT16):
             yield from self._sources(node.input[0])
 
     def _maker(self, name: str, kind: str) -> onnx.NodeProto | None:
-        """Return the standard node of a type that makes a tensor."""
+        """Return a tensor's maker if it has the type."""
         node = self._makers.get(name)
         return node if node is not None and node.op_type == kind and not node.domain else None
 

@@ -66,7 +66,7 @@ class _Casts:
         self._types, self._outputs = element_types(model), output_names(model.graph)
 
     def find_sources(self, node: onnx.NodeProto, operator: Operator) -> Mapping[str, int] | None:
-        """Return what a node's inputs were cast from, with its types.
+        """Find the tensors before a node's casts, with their types.
 
         None says that one of them was no half before, or, as a mask, no truth value.
         """
@@ -83,7 +83,7 @@ class _Casts:
         return sources if len(sources) == len(node.input) else None
 
     def find_target(self, node: onnx.NodeProto) -> str | None:
-        """Return the half that a node's only reader casts its output to."""
+        """Return the half behind a node's only reader, a cast."""
         readers = self._readers.get(node.output[0], [])
         if len(readers) != 1 or node.output[0] in self._outputs:
             return None

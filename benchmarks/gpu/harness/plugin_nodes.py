@@ -90,7 +90,7 @@ class PluginNode:
         return tuple(made) if lists else made[0]
 
     def _find_pictures(self, count: int) -> set[int]:
-        """Return the places of the inputs that have the channels of a pixel side by side."""
+        """Return the places of inputs in the layout of pixels."""
         if self._name == "SparseIndex":
             return set()
         if self._name == "SparseCompose":
