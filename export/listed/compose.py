@@ -48,7 +48,7 @@ class _Graph:
         self._stored = initializers_of(model.graph)
         operators = [(node, operator_of(node)) for node in model.graph.node]
         named = [node.input[place] for node, part in operators if part for place in part.positions_of("mask")]
-        self._masks = {source for name in named for source in self._sources(name)}
+        self._masks = {name: frozenset(self._sources(name)) for name in named}
 
     def compose(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
         """Make the node that takes a selection's place.
@@ -82,11 +82,10 @@ class _Graph:
         bound = None if compared is None else self._number(compared.input[1])
         if compared is None or bound is None or not 0 <= bound < 1:
             return None
-        masks = list(self._sources(compared.input[0]))
-        if not self._masks.intersection(masks):
-            return None
+        sources = set(self._sources(compared.input[0]))
+        masks = [name for name, origins in self._masks.items() if sources & origins]
         for residual in reversed(list(self._sources(added))):
-            for mask in reversed(masks):
+            for mask in masks:
                 if self._types.get(mask) == self._types.get(residual):
                     return residual, mask
         return None

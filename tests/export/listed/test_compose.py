@@ -23,6 +23,7 @@ def make_model(change: str = "", dtype: type = np.float32) -> onnx.ModelProto:
     """A sparse convolution, whose result is added to the picture where the mask is 1."""
     names = {"half": "one" if change == "bound" else "half", "picture": "other" if change == "picture" else "picture"}
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    compared = {"mask": "picture", "source": "m"}.get(change, "wide_mask")
     clip = ["sum", "" if change == "limit" else "low", "high"]
     attributes = {"pads": [1] * 4, "negative_slope": 1.0, "clean_input": 0.0, "clear_output": 0}
     nodes = [
@@ -33,7 +34,7 @@ def make_model(change: str = "", dtype: type = np.float32) -> onnx.ModelProto:
         helper.make_node("Cast", ["mask"], ["wide_mask"], to=TensorProto.FLOAT),
         helper.make_node("Add", ["wide", "picture"] if change == "order" else ["picture", "wide"], ["sum"]),
         helper.make_node("Clip", clip, ["limited"]),
-        helper.make_node("Greater", ["picture" if change == "mask" else "wide_mask", names["half"]], ["is_distorted"]),
+        helper.make_node("Greater", [compared, names["half"]], ["is_distorted"]),
         helper.make_node("Where", ["is_distorted", "limited", names["picture"]], ["restored"]),
     ]
     shapes = {"picture": [1, 3, 6, 8], "m": [1, 1, 6, 8], "other": [1, 3, 6, 8]}
@@ -55,12 +56,12 @@ def run(model: onnx.ModelProto, **feed: np.ndarray) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
-@pytest.mark.parametrize("change", ["", "order"])
+@pytest.mark.parametrize("change", ["", "order", "source"])
 def test_the_end_of_a_network_is_one_node_and_gives_the_same_pixels(dtype, change):
     before, after = make_model(change, dtype), make_model(change, dtype)
     assert ComposePixels()(after).modified
     (node,) = (node for node in after.graph.node if node.op_type == "SparseCompose")
-    assert list(node.input) == ["picture", "y", "m" if dtype is np.float32 else "mask"]
+    assert list(node.input) == ["picture", "y", "mask"]
     assert {part.name: part.f for part in node.attribute if part.type == part.FLOAT} == {"low": 0.0, "high": 1.0}
     assert [node.op_type for node in after.graph.node] == ["Cast", "Cast", "SparseConv2d", "SparseCompose"]
     assert not ComposePixels()(after).modified
