@@ -154,13 +154,18 @@ def dense_operator(name: str, attributes: Attributes) -> OperatorFunction:
         return lambda inputs: operators.masked_modulation(*inputs, eps=attributes["eps"])
     if name.startswith("SparseNonLocal"):
         return lambda inputs: operators.sparse_non_local(*inputs[:5])
+    if name == "SparseCompose":
+        return lambda inputs: _compose(attributes, *inputs)
     listed = name.endswith("Listed")
-    if name.removesuffix("Listed") not in ("SparseConv2d", "SparseConv2dAdd", "SparseConv2dAddUp"):
+    known = ("SparseConv2d", "SparseConv2dAdd", "SparseConv2dAddUp", "SparseConv2dJoin")
+    if name.removesuffix("Listed") not in known:
         raise ValueError(f"there is no dense form of {name} here, expected a graph in FP32 or FP16")
 
     def convolve(inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         slope, clean = attributes["negative_slope"], bool(attributes["clean_input"])
         x, mask, weight, bias = inputs[:4]
+        if "Join" in name:
+            x = torch.cat((x, inputs[-1]), 1)
         if listed:
             weight = weight.permute(3, 2, 0, 1)[: len(bias)].contiguous()
         out = operators.sparse_conv2d(x, mask, weight, bias, negative_slope=slope, clean_input=clean)
@@ -170,6 +175,10 @@ def dense_operator(name: str, attributes: Attributes) -> OperatorFunction:
         return out
 
     return convolve
+
+
+def _compose(attributes: Attributes, picture: torch.Tensor, residual: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return torch.where(mask > 0, (picture + residual).clamp(attributes["low"], attributes["high"]), picture)
 
 
 def _find(node: onnx.NodeProto, attributes: Attributes, make: OperatorMaker) -> Any:

@@ -3,10 +3,12 @@
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.gpu import counts
+from spair.export.engines import target
 from spair.plugins.compiler.kernels.kernel import MOST_INSTRUCTIONS
 from spair.plugins.compiler.kernels.occupancy import KIB
 from tests.plugins.conftest import kernel_settings  # noqa: F401
@@ -31,16 +33,30 @@ def test_the_network_is_as_the_report_has_it(graph):
 
 
 def test_the_kernels_of_layers_keep_their_bounds_and_issue_a_third_of_the_general_ones():
-    general = {(row["name"].split(".")[1], row["sm"]): row for row in REPORT["kernels"] if row not in OF_LAYERS}
-    assert len(OF_LAYERS) == len(general) == 2 * len(counts.ARCHITECTURES)
+    general = {(types_of(row), row["sm"]): row for row in REPORT["kernels"] if row not in OF_LAYERS}
+    assert len(OF_LAYERS) == len(general) == len(counts.LAYERS) * len(counts.ARCHITECTURES)
     for row in OF_LAYERS:
-        kind = row["name"].split(".")[1]
-        assert row["warp_instructions_per_pixel"] <= MOST_INSTRUCTIONS[kind, row["sm"] == 90]
-        before = general[kind, row["sm"]]["warp_instructions_per_pixel"]
-        assert row["warp_instructions_per_pixel"] < before / 3
+        x, weight = types_of(row)
+        before = general[types_of(row), row["sm"]]["warp_instructions_per_pixel"]
+        assert row["warp_instructions_per_pixel"] < before / (3 if x == weight else 1)
+        if x == weight:
+            assert row["warp_instructions_per_pixel"] <= MOST_INSTRUCTIONS[x, row["sm"] == 90]
         assert (row["conversions_in_main_loop"], row["loads_in_main_loop"], row["spills"]) == (0, 0, 0)
         assert row["shared"] <= 48 * KIB
         assert row["tensor_share"] > 0
+
+
+def test_a_layer_of_an_int8_engine_issues_as_many_times_the_instructions_as_a_build_says():
+    issued = {(types_of(row), row["sm"]): row["warp_instructions_per_pixel"] for row in OF_LAYERS}
+    times = [issued[("fp16", "int8"), sm] / issued[("fp16", "fp16"), sm] for sm in map(int, counts.ARCHITECTURES)]
+    words = f"{min(times):.1f} to {max(times):.1f} times as many instructions"
+    assert min(times) > 1 and words in target.WHY_NAMED
+
+
+def types_of(row: dict[str, Any]) -> tuple[str, str]:
+    """Types of x and of the weights, from a kernel's name."""
+    _, x, weight, *_ = row["name"].split(".")
+    return x, weight
 
 
 def test_what_is_counted_is_shown(capsys):
