@@ -1,8 +1,9 @@
-"""Measure a packed chain of submanifold convolutions against its peers.
+"""Measure a chain of submanifold convolutions against its peers.
 
 Run from the repository root: `python -m benchmarks.sparse_chain [--densities 0.03,0.1] [--json FILE] [--plot FILE]`.
 The chain is four 3x3 convolutions with ReLU of 64 channels at 256x256 in float32, under made masks; input and output
-are whole maps. The peers are dense runtimes, spconv and the floor of the arithmetic. For each mask all contenders are
+are whole maps. It runs on the kernels of the backend cpu ("rows") and as a packed graph on ONNX Runtime ("packed").
+The peers are dense runtimes, spconv and the floor of the arithmetic. For each mask all contenders are
 compared with PyTorch in float64 first, then timed in turns.
 
 The floor is the time of the multiply-adds of existing neighbour pairs at the speed of the best matrix product seen on
@@ -51,17 +52,18 @@ from benchmarks.subjects.chain import (
     make_input,
     measure_peak,
 )
+from benchmarks.subjects.row_chain import RowChain
 from spair.runtime.errors import GateError, UserError
 from spair.runtime.profiling.masks import SHAPES, make_mask
 
 PEERS = (*(name for name in DENSE_PEERS if name not in ROUNDED), "spconv")
-SINGLE = "packed-1-thread"
-"""Name of the packed chain on one thread, with which spconv is compared too, because spconv computes wrong results
-on more."""
+SINGLE = "-1-thread"
+"""End of the names of our chains on one thread, with which spconv is compared too, because it computes wrong results on
+more."""
 JUDGED_MASKS = ("streak", "blob")
 """Shapes of masks that have goals."""
 SPCONV_DENSITIES = (0.02, 0.5)
-"""Least and largest density at which the packed chain has to be faster than spconv."""
+"""Least and largest density at which our chain has to be faster than spconv."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def gather_contenders(
 ) -> tuple[dict[str, Contender], dict[str, str]]:
     """Open all contenders that can be had.
 
-    Returns contenders by name, "dense" and "packed" first, and the reasons why the others of --peers are absent.
+    Returns contenders by name, "dense", "packed" and "rows" first, and the reasons why others are absent.
     """
     example = dict(zip(("x", "mask"), _ones(arguments), strict=True))
     dense, packed = (Workload(file, chain, ("y",), example, arguments.threads) for file in files)
@@ -97,6 +99,10 @@ def gather_contenders(
         "packed": from_compute(stack.enter_context(open_onnxruntime(packed))),
     }
     absent = {}
+    try:
+        contenders["rows"] = _open_rows(chain, stack, arguments.threads)
+    except (UserError, ValueError) as error:
+        absent["rows"] = str(error)
     for name in arguments.peers:
         print_progress(f"opening {name}")
         try:
@@ -111,19 +117,29 @@ def gather_contenders(
 
 
 def _open_spconv(chain: Chain, stack: contextlib.ExitStack, packed: Workload) -> dict[str, Contender]:
-    """Open spconv's chains, and the packed chain on one thread.
+    """Open spconv's chains, and our own on one thread.
 
     spconv can use one thread only.
     """
+    ours = {}
+    with contextlib.suppress(UserError, ValueError):  # their absence is reported already
+        ours[f"rows{SINGLE}"] = _open_rows(chain, stack, 1)
     shared = SpconvChain(list(chain.layers))
     alone = SpconvChain(list(chain.layers), shared=False)
     single = open_onnxruntime(dataclasses.replace(packed, threads=1))
     return {
-        SINGLE: from_compute(stack.enter_context(single)),
+        f"packed{SINGLE}": from_compute(stack.enter_context(single)),
+        **ours,
         "spconv": Contender(shared.on_picture),
         "spconv-unshared": Contender(alone.on_picture),
         "spconv-rows": Contender(shared.on_rows),
     }
+
+
+def _open_rows(chain: Chain, stack: contextlib.ExitStack, threads: int) -> Contender:
+    """Open the chain on the kernels of the backend cpu."""
+    rows = stack.enter_context(contextlib.closing(RowChain(list(chain.layers), threads)))
+    return Contender(rows.on_picture)
 
 
 def _ones(arguments: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
@@ -187,9 +203,10 @@ def judge(rows: Sequence[Mapping[str, Any]]) -> list[Goal]:
 def make_row(shape: str, density: float, pairs: int, floor: float, error: float, times: Mapping[str, Times]) -> dict:
     """Format one mask's result as JSON values.
 
-    Speed-ups and ratios are of medians.
+    Speed-ups and ratios are of medians, and of the kernels where they are available, as in the product.
     """
-    packed, single, spconv = times["packed"].median, times.get(SINGLE), times.get("spconv")
+    name = "rows" if "rows" in times else "packed"
+    ours, single, spconv = times[name].median, times.get(f"{name}{SINGLE}"), times.get("spconv")
     return {
         "mask": shape,
         "density": density,
@@ -197,9 +214,9 @@ def make_row(shape: str, density: float, pairs: int, floor: float, error: float,
         "floor_ms": floor,
         "max_error": error,
         "ms": {name: vars(value) for name, value in times.items()},
-        "speedup": times["dense"].median / packed,
-        "over_floor": packed / floor if floor else None,
-        "over_spconv": spconv.median / packed if spconv else None,
+        "speedup": times["dense"].median / ours,
+        "over_floor": ours / floor if floor else None,
+        "over_spconv": spconv.median / ours if spconv else None,
         "over_spconv_1_thread": spconv.median / single.median if spconv and single else None,
     }
 

@@ -18,6 +18,7 @@ from .clock import StageClock
 from .engine.choice import Opened, open_on_backend
 from .errors import UserError
 from .files import sha256
+from .flips import average_flips, check_flips
 from .pixels import check_image, check_mask, from_network, to_network
 from .served.network import is_served, open_served
 from .shipped import resolve_model
@@ -63,6 +64,7 @@ class Restorer:
         block_pixels: int = Limits.block_pixels,
         backend: str = "custom",
         threshold: Threshold | None = None,
+        flips: int = 1,
     ) -> None:
         """Take over a network.
 
@@ -74,6 +76,7 @@ class Restorer:
             block_pixels: number of pixels up to which Net_L sees the picture in one piece; it bounds the memory.
             backend: name of what runs the network.
             threshold: see `open`.
+            flips: see `open`.
         """
         side = network.spec.default_tile if tile is None else tile
         if side < network.spec.multiple:
@@ -90,9 +93,13 @@ class Restorer:
         """Why ONNX Runtime runs a network that `open` found, where the backend was left open; None on any other."""
         self.facts: Mapping[str, str] = {}
         """Task, preset, precision and digest, of a network that `open` found."""
-        self.warnings: tuple[str, ...] = _warn(network, tile)
+        self.warnings: tuple[str, ...] = (
+            network.spec.warn_of_tiles(tile) if isinstance(network.spec, ForeignNetwork) else ()
+        )
         """Sentences about results that the options make worse."""
         self._threshold = self.choose_threshold(threshold)
+        self.flips = check_flips(flips)
+        """Number of mirrored pictures that a result is the mean of."""
         self._limits = Limits(side=side, block_pixels=block_pixels)
 
     @classmethod
@@ -109,6 +116,7 @@ class Restorer:
         trust_code: bool = False,
         expect_digest: Collection[str] = (),
         threshold: Threshold | None = None,
+        flips: int = 1,
     ) -> Restorer:
         """Open a bundle, or a served graph.
 
@@ -137,6 +145,8 @@ class Restorer:
             threshold: probability above which a pixel counts as distorted, from 0 (all) to 1 (none), or "fast",
                 "balanced" or "best"; None takes the network's own, which "balanced" is too. Lower ones restore more
                 pixels and take longer.
+            flips: number of pictures that a result is the mean of: the picture as it is (1), mirrored left to right as
+                well (2), and top to bottom besides (4). It takes that many times as long, and errs less.
 
         Raises:
             UserError: a model, backend, precision or option cannot be used; the message says which.
@@ -159,7 +169,9 @@ class Restorer:
             opened = reread(open_one)
         (network, name, remark), facts = opened
         try:
-            restorer = cls(network, tile=tile, block_pixels=block_pixels, backend=name, threshold=threshold)
+            restorer = cls(
+                network, tile=tile, block_pixels=block_pixels, backend=name, threshold=threshold, flips=flips
+            )
         except UserError:
             network.close()
             raise
@@ -215,7 +227,7 @@ class Restorer:
     @property
     def keeps_scenes(self) -> bool:
         """Whether `__call__` takes anything from a scene."""
-        return bool(getattr(self.network, "keeps_scenes", False))
+        return self.flips == 1 and bool(getattr(self.network, "keeps_scenes", False))
 
     def __call__(
         self,
@@ -230,8 +242,8 @@ class Restorer:
         Args:
             image: picture as described for the class.
             mask: [H, W] bool, True at distorted pixels, where they are known or made up. None takes the mask of
-                Net_L, which runs in either case for its features; that mask, given back, gives the same picture. A
-                foreign network takes no mask.
+                Net_L, which runs in either case for its features; that mask, given back, gives the same picture, but
+                for `flips`, which have a mask each. A foreign network takes no mask.
             scene: what earlier frames of a video showed; it is brought up to date. Networks that cannot use it do
                 not.
             threshold: see `open`, for this picture alone; None takes that of `open`.
@@ -242,18 +254,38 @@ class Restorer:
             MemoryShortError: the picture needs more memory than is free.
             GateError: the network gave values that are not finite.
         """
-        clock, spec = StageClock(), self.network.spec
+        clock = StageClock()
         with clock.stage("pre"):
             if isinstance(image, np.ndarray):  # else refused on the next line; a mask of bool has no byte order
                 image = make_native(image)
             check_image(image)
             if mask is not None:
-                check_mask(mask, image, spec.takes_mask)
+                check_mask(mask, image, self.network.spec.takes_mask)
                 if threshold is not None:
                     raise UserError(f"a mask is given, which needs no threshold, got {threshold}; give one of them")
             self._check_memory(image)
         chosen = self._threshold if threshold is None else self.choose_threshold(threshold)
-        known = Known(mask, scene, chosen)
+        if self.flips > 1:
+            return self._average(image, mask, chosen, clock)
+        return self._restore(image, Known(mask, scene, chosen), clock)
+
+    def _average(
+        self, image: np.ndarray, mask: np.ndarray | None, threshold: float | None, clock: StageClock
+    ) -> Result:
+        """Restore mirrored pictures, and average them."""
+        spec = self.network.spec
+
+        def restore(picture: np.ndarray, given: np.ndarray | None) -> Result:
+            return self._restore(picture, Known(given, None, threshold), clock)
+
+        mean, found, tiles = average_flips(restore, to_network(image, 1)[0], mask, self.flips)
+        with clock.stage("post"):
+            restored = from_network(image, mean, found if spec.gate_output else None, scale=spec.scale)
+        return Result(restored, found, 1.0 if found is None else float(found.mean()), clock.seconds, tiles)
+
+    def _restore(self, image: np.ndarray, known: Known, clock: StageClock) -> Result:
+        """Restore a picture as it is."""
+        spec = self.network.spec
         if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] >= 3:
             direct = self._restore_bytes(image, known, clock)
             if direct is not None:
@@ -265,8 +297,7 @@ class Restorer:
             height, width = picture.size
             found = None if output.mask is None else output.mask[:height, :width].copy()
             restored = from_network(image, output.image[0], found if spec.gate_output else None, scale=spec.scale)
-        density = 1.0 if found is None else float(found.mean())
-        return Result(restored, found, density, clock.seconds, output.tiles)
+        return Result(restored, found, 1.0 if found is None else float(found.mean()), clock.seconds, output.tiles)
 
     def _check_memory(self, image: np.ndarray) -> None:
         """Refuse a picture that needs more memory than is free."""
@@ -294,18 +325,6 @@ class Restorer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _warn(network: Network, tile: int | None) -> tuple[str, ...]:
-    """Warn of tiles where a network needs whole pictures."""
-    spec = network.spec
-    if not isinstance(spec, ForeignNetwork) or spec.reach != "whole" or (tile is None and not spec.sizes):
-        return ()
-    where = f"in pieces of {tile} pixels" if not spec.sizes else "larger than the sizes that the network takes"
-    return (
-        f"this network must see a picture whole; the result of pictures {where} {spec.say_tile_error()}"
-        + ("; leave out --tile where memory allows" if tile is not None else ""),
-    )
 
 
 def _open_served(

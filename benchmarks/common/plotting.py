@@ -55,7 +55,7 @@ def _try(plot: Callable[[Mapping[str, Any], Path], None], report: Mapping[str, A
 
 
 def plot_chain(report: Mapping[str, Any], path: Path) -> None:
-    """Plot the packed chain, spconv and the floor by mask.
+    """Plot our chain, spconv and the floor by mask.
 
     Dense peers are horizontal lines.
 
@@ -67,7 +67,7 @@ def plot_chain(report: Mapping[str, Any], path: Path) -> None:
     for shape in shapes:
         rows = _sorted(row for row in report["rows"] if row["mask"] == shape and row["floor_ms"] > 0)
         colour, x = COLOURS.get(shape), [100 * row["density"] for row in rows]
-        axes.plot(x, [row["speedup"] for row in rows], "o-", color=colour, label=f"packed, {shape}")
+        axes.plot(x, [row["speedup"] for row in rows], "o-", color=colour, label=f"ours, {shape}")
         dense = [row["ms"]["dense"]["median"] for row in rows]
         floor = [whole / row["floor_ms"] for whole, row in zip(dense, rows, strict=True)]
         axes.plot(x, floor, ":", color=colour, linewidth=1.2, label=f"limit of the arithmetic, {shape}")

@@ -8,7 +8,9 @@ against the fastest of all. Every result is compared with PyTorch before it is t
 `--rain` names a folder of degraded pictures, whose masks Net_L finds, and `--clean` that of the clean ones with the
 same names: each precision has its change of PSNR beside its speed. `--ranges` names a folder of other degraded
 pictures, on which NNCF quantizes the dense network for OpenVINO; since that loses quality, it is no peer that ratios
-refer to. Without a calibrated bundle the shipped weights run in FP32 and bf16. It takes ten minutes on two cores.
+refer to. Without a calibrated bundle the shipped weights run in FP32 and bf16. `--instructions avx512bf16` keeps our
+kernels and OpenVINO from newer instructions, so that a machine with AMX says what one without would give. It takes ten
+minutes on two cores.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from benchmarks.common.measuring import (
     write_json,
 )
 from benchmarks.common.regression import Figure, compare, keep
+from benchmarks.cpu.instructions import limit_instructions
 from benchmarks.network import plan_masks
 from benchmarks.peers.graphs import ROUNDED
 from benchmarks.peers.install import PeerAbsentError
@@ -47,6 +50,7 @@ from benchmarks.subjects.versus import open_versus
 from spair.calibration.accuracy.measures import measure_psnr
 from spair.runtime import GateError, Restorer, UserError, read_image
 from spair.runtime.bundle.reader import DERIVED_FROM, Bundle
+from spair.runtime.cpu.library import load_library
 from spair.runtime.profiling.masks import SHAPES
 
 PEERS = ("openvino", "openvino-bf16")
@@ -194,6 +198,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     report: dict[str, Any] = {"benchmark": "precisions", **describe_run(arguments.threads), "size": arguments.size}
     report["repeat"] = arguments.repeat
     with tempfile.TemporaryDirectory(prefix="spair-precisions-") as folder, contextlib.ExitStack() as stack:
+        stack.enter_context(limit_instructions(arguments.instructions))
+        report["instructions"] = load_library().instructions.name
         network = stack.enter_context(open_network("tiny", Path(folder), arguments.threads))
         bundle = network.bundle if arguments.bundle is None else Bundle.open(arguments.bundle)
         restorers = stack.enter_context(open_precisions(bundle, arguments.threads))
@@ -219,6 +225,7 @@ def show(report: Mapping[str, Any]) -> None:
     """Print a report."""
     show_run(report, {})
     width, height = report["size"]
+    print(f"instruction set of our kernels: {report['instructions']}")
     print(f"whole network, {width}x{height}, 8-bit picture to picture, medians of {report['repeat']} turns")
     for rows, name in ((report["rows"], "mask"), (report["rain"], "file")):
         if rows:
@@ -261,6 +268,7 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--densities", type=parse_shares, default="0,0.02,0.1,0.2,0.35,0.5,1.0")
     parser.add_argument("--masks", type=parse_names(tuple(SHAPES)), default="streak")
     parser.add_argument("--threads", type=parse_count, default=2)
+    parser.add_argument("--instructions", metavar="SET", help="newest instruction set that anything uses: avx512bf16")
     parser.add_argument("--repeat", type=parse_count, default=5, help="turns; medians are reported")
     parser.add_argument("--rain", type=Path, metavar="DIR", help="degraded pictures, masks as found")
     parser.add_argument("--clean", type=Path, metavar="DIR", help="their clean pictures, of the same names")
@@ -298,11 +306,12 @@ def hold(report: Mapping[str, Any], arguments: argparse.Namespace) -> int:
         for row in report["rows"]
         for name, value in row["ratios"].items()
     }
-    worse = compare(arguments.against, report["machine"]["cpu"], figures) if arguments.against else []
+    processor = f"{report['machine']['cpu']}, {report['instructions']}"  # virtual machines hide the processor's name
+    worse = compare(arguments.against, processor, figures) if arguments.against else []
     for sentence in worse:
         print(f"worse: {sentence}")
     if arguments.keep:
-        keep(arguments.keep, report["machine"]["cpu"], figures)
+        keep(arguments.keep, processor, figures)
     return 1 if worse else 0
 
 

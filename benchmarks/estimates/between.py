@@ -13,7 +13,7 @@ import onnx
 import onnxruntime
 
 from benchmarks.estimates.launches import ScaledMasks
-from benchmarks.subjects.layers import Attention, Index, Modulation, Operator
+from benchmarks.subjects.layers import Attention, Compose, Index, Modulation, Operator
 from spair.export.operators.table import DOMAIN
 from spair.plugins.cost import NUMBER_BYTES, Launch, NumberType
 
@@ -70,11 +70,12 @@ def _measure(model: onnx.ModelProto, names: Sequence[str]) -> list[int]:
 def list_masking(operators: Sequence[Operator], masks: ScaledMasks, kind: NumberType) -> Iterator[Launch]:
     """List the launches that mask dense layers.
 
-    Inputs and outputs are multiplied by masks, and activations and residuals are passes of their own.
+    Inputs and outputs are multiplied by masks, and activations and residuals are passes of their own. What composes the
+    picture reads a mask anyway.
     """
     size = NUMBER_BYTES[kind]
     for operator in operators:
-        if isinstance(operator, Index):
+        if isinstance(operator, Index | Compose):
             continue
         picture = masks.pixels(operator.scale) * size
         if isinstance(operator, Modulation):

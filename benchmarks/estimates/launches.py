@@ -11,12 +11,13 @@ from functools import cache
 import numpy as np
 import torch
 
-from benchmarks.subjects.layers import Attention, DenseLayer, Index, Modulation, Operator, SparseLayer
+from benchmarks.subjects.layers import Attention, Compose, DenseLayer, Index, Modulation, Operator, SparseLayer
 from spair.network.spair import clean_grid, mask_pyramid
 from spair.plugins.compaction.cost import count_index
 from spair.plugins.compiler.kernels.tiles import split_channels
 from spair.plugins.cost import Activity, Launch, NumberType, measure_activity
 from spair.plugins.masked_modulation.cost import count_masked_modulation
+from spair.plugins.sparse_compose.cost import count_sparse_compose
 from spair.plugins.sparse_conv2d.cost import count_dense_conv2d, count_sparse_conv2d
 from spair.plugins.sparse_non_local.cost import count_dense_non_local, count_sparse_non_local
 from spair.runtime.profiling.masks import make_mask
@@ -78,6 +79,8 @@ def cost_operator(operator: Operator, masks: ScaledMasks, kind: NumberType) -> t
         return count_index(masks.activity(operator.scale), floats)
     if isinstance(operator, Modulation):
         return count_masked_modulation(1, masks.pixels(operator.scale), operator.channels, kind=floats)
+    if isinstance(operator, Compose):
+        return count_sparse_compose(masks.activity(operator.scale), operator.channels, kind=floats)
     if isinstance(operator, Attention):
         return count_sparse_non_local(
             masks.activity(operator.scale), [masks.clean_keys(operator.scale)], masks.grid**2, operator.channels,
@@ -86,7 +89,7 @@ def cost_operator(operator: Operator, masks: ScaledMasks, kind: NumberType) -> t
     return count_sparse_conv2d(
         masks.activity(operator.scale, operator.kernel, operator.clean_input), operator.channels,
         operator.outputs, operator.kernel, kind=kind, x_kind=floats, clean_input=operator.clean_input,
-        residual=operator.residual, clear_output=operator.clear_output, listed=operator.listed,
+        joined=operator.joined, residual=operator.residual, clear_output=operator.clear_output, listed=operator.listed,
         tile=tile_of(operator, kind),
     )  # fmt: skip
 
@@ -94,8 +97,8 @@ def cost_operator(operator: Operator, masks: ScaledMasks, kind: NumberType) -> t
 def cost_dense(operators: Sequence[Operator], masks: ScaledMasks, kind: NumberType) -> Iterator[Launch]:
     """Yield the launches of the same operators on all pixels.
 
-    Each operator is one launch, but the modulation takes the plugins' launches, and no pixels are listed. INT8
-    convolutions write INT8.
+    Each operator is one launch, but the modulation takes the plugins' launches, and no pixels are listed. Convolutions
+    read their channels from one tensor, whose concatenation is left out. INT8 convolutions write INT8.
     """
     floats = type_of_values(kind)
     for operator in operators:
@@ -104,6 +107,9 @@ def cost_dense(operators: Sequence[Operator], masks: ScaledMasks, kind: NumberTy
         pixels = masks.pixels(operator.scale)
         if isinstance(operator, Modulation):
             yield from count_masked_modulation(1, pixels, operator.channels, kind=floats)
+        elif isinstance(operator, Compose):
+            every = Activity(pixels, (pixels,), (pixels,), (pixels,))
+            yield from count_sparse_compose(every, operator.channels, kind=floats)
         elif isinstance(operator, Attention):
             keys = masks.grid**2
             yield count_dense_non_local(1, pixels, keys, operator.channels, operator.outputs, kind=floats)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.estimates.counted import Tile, Tiles
 from benchmarks.estimates.launches import ScaledMasks, cost_operator, type_of_values
-from benchmarks.subjects.layers import Attention, Modulation, Operator, SparseLayer
+from benchmarks.subjects.layers import Attention, Compose, Modulation, Operator, SparseLayer
 from spair.plugins.compiler.kernels.variants import Layer
 from spair.plugins.cost import Launch, NumberType
 
@@ -70,6 +70,8 @@ def name_kernel(operator: Operator, launch: str, kind: NumberType) -> str | None
         return launch
     if isinstance(operator, Modulation):
         return ".".join((launch, floats, "pixels", *["pixels"] * (launch == "apply_affine")))
+    if isinstance(operator, Compose):
+        return f"{launch}.fp32.{floats}.fp32.pixels"
     if isinstance(operator, Attention) and launch == "sparse_non_local":
         return f"{launch}.{floats}.pixels.b{ATTENTION_BLOCK}"
     if isinstance(operator, SparseLayer) and launch == "sparse_conv2d":
@@ -80,7 +82,8 @@ def name_kernel(operator: Operator, launch: str, kind: NumberType) -> str | None
 def layer_of(operator: SparseLayer, kind: NumberType) -> Layer:
     """Return a convolution's layer for the compiler of kernels."""
     floats = type_of_values(kind)
-    return Layer(floats, kind, floats, operator.kernel, operator.channels, operator.outputs, operator.coarse)
+    sizes = (operator.kernel, operator.channels, operator.outputs)
+    return Layer(floats, kind, floats, *sizes, operator.coarse, operator.joined)
 
 
 def _make_step(operator: Operator, launch: Launch, masks: ScaledMasks, kind: NumberType, tiles: Tiles) -> CountedLaunch:
@@ -97,7 +100,7 @@ def _make_step(operator: Operator, launch: Launch, masks: ScaledMasks, kind: Num
 
 
 def _channels_of(operator: Operator) -> int:
-    return operator.channels if isinstance(operator, Modulation) else operator.outputs  # type: ignore[union-attr]
+    return operator.channels if isinstance(operator, Modulation | Compose) else operator.outputs  # type: ignore[union-attr]
 
 
 def _merge(launch: Launch, tile: Tile, moments: Tile, operator: Operator, masks: ScaledMasks) -> CountedLaunch:

@@ -4,8 +4,8 @@
 
 Instructions of warps for each active pixel are counted in the machine code, for a sparse convolution of 3 x 3 from 64
 to 64 channels: in the general kernel and in the one that a bundle with such a layer gets. Then the launches of a whole
-picture, and the bytes that the layers between the plugins move, for the shipped network in FP32 at 1920x1080; both
-follow from the graph. Last the instructions of a tile of every kernel that the network runs in, for all GPUs of
+picture, and the bytes that the layers between the plugins move, for the shipped network at 1920x1080; both follow from
+the graph. Last the instructions of a tile of every kernel that the network runs in, for all GPUs of
 `benchmarks.subjects.gpus`, which `benchmarks.roofline` reads. Nothing is timed. Tests compare the file in docs/results
 with what is counted anew.
 """
@@ -29,6 +29,8 @@ from benchmarks.estimates.counted import choose_counted, count_kernel, write_til
 from benchmarks.estimates.predictions import STAND_INS
 from benchmarks.gpu.harness.engines import list_network_layers
 from benchmarks.subjects.gpus import GPUS
+from spair.calibration.conversion.convert import convert
+from spair.calibration.conversion.plan import PrecisionPlan
 from spair.export.counts.traffic import count_bytes_between, count_compactions, list_launches
 from spair.export.engines.graph import rewrite_for_plugins
 from spair.export.graphs import export_graph, spair_graphs
@@ -40,14 +42,19 @@ from spair.plugins.compiler.kernels.variants import USUAL, Layer, Variant, list_
 from spair.plugins.compiler.targets import TARGETS, Target
 from spair.plugins.compiler.tools import choose_assembler, find_assemblers
 from spair.plugins.errors import PluginError
+from spair.runtime.bundle.engines import WHOLE
 from spair.runtime.cache import cache_folder
 
 SIZE = (1920, 1080)
 """Width and height of the picture whose bytes are counted."""
 ARCHITECTURES = ("80", "87", "90")
 """Compute capabilities that are counted when none are named."""
-LAYERS = (Layer("fp16", "fp16", "fp16", **USUAL), Layer("int8", "int8", "fp16", **USUAL))
-"""Layers that are counted."""
+LAYERS = (
+    Layer("fp16", "fp16", "fp16", **USUAL),
+    Layer("int8", "int8", "fp16", **USUAL),
+    Layer("fp16", "int8", "fp16", **USUAL),
+)
+"""Layers that are counted; the last one is that of engines in INT8, which quantize what they read."""
 
 
 def count_kernels(architectures: Sequence[int], settings: Settings) -> list[dict[str, Any]]:
@@ -103,24 +110,29 @@ def _describe(kernel: Kernel) -> dict[str, Any]:
     }
 
 
-def count_network() -> dict[str, int]:
+def count_network() -> dict[str, Any]:
     """Count launches and bytes of the shipped network."""
     print_progress("exporting")
     with as_file(files("spair.network.weights") / "rain-tiny.safetensors") as shipped:
         return count_graph(export_graph(spair_graphs(load_checkpoint(shipped).model)["model"]))
 
 
-def count_graph(graph: onnx.ModelProto) -> dict[str, int]:
+def count_graph(graph: onnx.ModelProto) -> dict[str, Any]:
     """Count launches and bytes of an engine's graph.
 
     The graph is rewritten in place, as for engines.
     """
-    rewrite_for_plugins(graph)
+    halves, _ = convert(graph, PrecisionPlan({}, "fp16"), WHOLE)
+    for made in (graph, halves):
+        rewrite_for_plugins(made)
     launches = list_launches(graph)
     return {
         "launches": len(launches),
         "compactions": count_compactions(launches),
-        "bytes_between_plugins": count_bytes_between(graph, *SIZE),
+        "bytes_between_plugins": {
+            "fp32": count_bytes_between(graph, *SIZE),
+            "fp16": count_bytes_between(halves, *SIZE),
+        },
     }
 
 
@@ -178,9 +190,12 @@ def show(report: dict[str, Any]) -> None:
     show_table(head, [[f"{value:.1%}" if key == "tensor_share" else str(value) for key, value in row.items()]
                       for row in report["kernels"]])  # fmt: skip
     network = report["network"]
+    between = ", ".join(
+        f"{count / 1e9:.2f} GB in {name.upper()}" for name, count in network["bytes_between_plugins"].items()
+    )
     print(
         f"\na picture: {network['launches']} launches of plugins, {network['compactions']} of them list pixels; "
-        f"{network['bytes_between_plugins'] / 1e9:.2f} GB between the plugins, 1920x1080 in FP32"
+        f"between the plugins {between}, 1920x1080"
     )
 
 

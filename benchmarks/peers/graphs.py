@@ -6,8 +6,9 @@ Each is a function from named arrays to named arrays.
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,8 @@ class Workload:
     threads: int
 
 
+LIMIT = "ONEDNN_MAX_CPU_ISA"
+"""Variable of oneDNN, which OpenVINO computes with, for the newest instructions that it may use."""
 OpenPeer = Callable[[Workload], contextlib.AbstractContextManager[Compute]]
 
 
@@ -82,7 +85,9 @@ def open_openvino(workload: Workload, *, masks: bool = True, precision: str = "f
         model = core.read_model(written.SerializeToString())
         known = {name for port in model.inputs for name in port.names}  # it drops an input that nothing reads
         model.reshape({name: list(value.shape) for name, value in workload.example.items() if name in known})
-        request = core.compile_model(model, "CPU", options).create_infer_request()
+        compiled = core.compile_model(model, "CPU", options)
+        require_limit(str(one.get_rt_info()["primitiveType"]) for one in compiled.get_runtime_model().get_ops())
+        request = compiled.create_infer_request()
     except RuntimeError as error:
         raise PeerAbsentError(f"OpenVINO cannot compile the graph: {first_line(error)}") from error
 
@@ -92,6 +97,22 @@ def open_openvino(workload: Workload, *, masks: bool = True, precision: str = "f
         return {name: results[name] for name in workload.outputs}
 
     yield compute
+
+
+def require_limit(primitives: Iterable[str]) -> None:
+    """Check that OpenVINO heeds a limit of instructions.
+
+    Args:
+        primitives: names of what it computes with: "brgconv_avx512_amx_bf16".
+
+    Raises:
+        PeerAbsentError: one is of instructions above `ONEDNN_MAX_CPU_ISA`.
+    """
+    limit = os.environ.get(LIMIT, "")
+    above = {"AVX512": ("amx",), "AVX2": ("amx", "avx512")}.get(limit.partition("_")[0], ())
+    for primitive in primitives:
+        if any(word in primitive for word in above):
+            raise PeerAbsentError(f"OpenVINO computes with {primitive}, above {LIMIT}={limit}")
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from onnx import helper
 
 from spair.export.engines.graph import rewrite_for_plugins
 from spair.export.graphs import export_graph, spair_graphs
-from spair.export.operators.table import BY_NAME, CHANNELS, DOMAIN, INDEX
+from spair.export.operators.table import BY_NAME, CHANNELS, DOMAIN, INDEX, JOINED
 from spair.export.operators.table import Operator as TableRow
 from spair.export.passes.residuals import FuseResiduals
 from spair.export.passes.unread import ATTRIBUTE, SkipUnreadPixels
@@ -42,6 +42,8 @@ class SparseLayer:
     """Whether its residual has half the size."""
     sum_slope: float = 1.0
     """Slope below zero of the activation behind the residual."""
+    joined: int = 0
+    """Input channels, the last ones, that are of another tensor."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,14 @@ class Index:
 
 
 @dataclass(frozen=True)
+class Compose:
+    """Sum of the picture and its residual at distorted pixels."""
+
+    scale: int
+    channels: int
+
+
+@dataclass(frozen=True)
 class DenseLayer:
     """Ordinary convolution."""
 
@@ -82,7 +92,7 @@ class DenseLayer:
     kernel: int
 
 
-Operator = SparseLayer | Attention | Modulation | Index
+Operator = SparseLayer | Attention | Modulation | Index | Compose
 
 
 def export_network(model: SPAIR) -> onnx.ModelProto:
@@ -125,17 +135,32 @@ def list_operators(model: SPAIR, graph: onnx.ModelProto) -> list[Operator]:
             found.append(Modulation(scale, preset.feature_channels[scale]))
             continue
         operator = BY_NAME[node.op_type]
-        scale = _count_pools(node.input[operator.position(operator.mask or "")], makers)
+        scale = _count_pools(node.input[operator.positions_of("mask")[0]], makers)
         listed = operator.has_input("index")
-        if operator.family == "SparseNonLocal":
+        if operator.family == "SparseCompose":
+            found.append(Compose(scale, graph.graph.input[0].type.tensor_type.shape.dim[1].dim_value))
+        elif operator.family == "SparseNonLocal":
             found.append(Attention(scale, preset.attention_channels, preset.attention_channels, clear, listed))
         else:
             sizes = _read_sizes(node, operator, attributes, constants)
-            coarse = operator.has_input("coarse")
-            residual = coarse or operator.has_input("residual")
-            clean_input, slope = bool(attributes["clean_input"]), float(attributes.get("sum_slope", 1.0))
-            found.append(SparseLayer(scale, *sizes, clean_input, residual, clear, listed, coarse, slope))
+            found.append(_read_layer(scale, sizes, operator, attributes))
     return found
+
+
+def _read_layer(scale: int, sizes: tuple[int, int, int], operator: TableRow, attributes: dict[str, Any]) -> SparseLayer:
+    """Read a convolution of known channels, outputs and window."""
+    coarse = operator.has_input("coarse")
+    return SparseLayer(
+        scale,
+        *sizes,
+        clean_input=bool(attributes["clean_input"]),
+        residual=coarse or operator.has_input("residual"),
+        clear_output=bool(attributes.get(ATTRIBUTE, 1)),
+        listed=operator.has_input("index"),
+        coarse=coarse,
+        sum_slope=float(attributes.get("sum_slope", 1.0)),
+        joined=attributes[JOINED][0] if operator.has_input("joined") else 0,
+    )
 
 
 def _read_sizes(

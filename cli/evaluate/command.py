@@ -11,11 +11,12 @@ from typing import Annotated
 import typer
 
 from ..shared.deprecation import TARGET, take_renamed
-from ..shared.models import Execution, choose_path, open_model, read_expected, read_threshold
+from ..shared.models import Execution, choose_path, open_model, read_expected, read_flips, read_threshold
 from ..shared.options import (
     Backend,
     ExpectDigest,
     Factory,
+    Flips,
     ForceDense,
     ForcePacked,
     Json,
@@ -69,6 +70,7 @@ def evaluate(
     trust_code: TrustCode = False,
     expect_digest: ExpectDigest = None,
     threshold: Threshold = None,
+    flips: Flips = 1,
     factory: Factory = None,
     multiple: options.Multiple = 1,
     out: options.Out = None,
@@ -94,7 +96,7 @@ def evaluate(
     kind = choose_kind(sources.masks_alone, task, Comparison(quantize, resize, shift))
     path = choose_path(force_dense, force_packed)
     execution = Execution(precision, backend, threads, tile, path, trust_code, read_expected(expect_digest))
-    own = replace(execution, threshold=read_threshold(threshold))  # peers keep theirs
+    own = replace(execution, threshold=read_threshold(threshold), flips=read_flips(flips))  # peers keep theirs
     swept = read_thresholds(thresholds, sources.masks_alone)
     peers = compare or []
     if out is not None:

@@ -12,10 +12,11 @@ import typer
 from ..shared.failures import FAILED
 from ..shared.frames import counting_frames
 from ..shared.help import INTERRUPTED
-from ..shared.models import Execution, choose_path, list_causes, open_model, read_expected, read_threshold
+from ..shared.models import Execution, choose_path, list_causes, open_model, read_expected, read_flips, read_threshold
 from ..shared.options import (
     Backend,
     ExpectDigest,
+    Flips,
     ForceDense,
     ForcePacked,
     Json,
@@ -92,6 +93,7 @@ def restore(
     trust_code: TrustCode = False,
     expect_digest: ExpectDigest = None,
     threshold: Threshold = None,
+    flips: Flips = 1,
     save_mask: SaveMask = False,
     skip_existing: SkipExisting = False,
     max_pixels: MaxPixels = None,
@@ -120,7 +122,15 @@ def restore(
     check_options(context, source, out)
     path = choose_path(force_dense, force_packed)
     execution = Execution(
-        precision, backend, threads, tile, path, trust_code, read_expected(expect_digest), read_threshold(threshold)
+        precision,
+        backend,
+        threads,
+        tile,
+        path,
+        trust_code,
+        read_expected(expect_digest),
+        read_threshold(threshold),
+        read_flips(flips),
     )
     if source is not None:
         limits = _read_limits(retries, frames, seconds, (codec, crf, preset, reuse))
@@ -324,5 +334,5 @@ def _read_setting(model: Path, execution: Execution, backend: str) -> ModelSetti
         )
     return ModelSetting(
         name_model(model), backend, execution.precision, execution.threads, execution.tile, execution.tile_path,
-        execution.trust_code, execution.expect_digest, execution.threshold,
+        execution.trust_code, execution.expect_digest, execution.threshold, execution.flips,
     )  # fmt: skip

@@ -35,6 +35,8 @@ class Execution:
     """Digests of which the model must have one; empty where any will do."""
     threshold: float | str | None = None
     """Threshold of the mask, see `Restorer.open`; None for the model's own."""
+    flips: int = 1
+    """Number of mirrored pictures to average, see `Restorer.open`."""
 
 
 def choose_path(force_dense: bool, force_packed: bool) -> PathChoice:
@@ -59,6 +61,17 @@ def read_expected(digests: list[str] | None) -> tuple[str, ...]:
     from ...runtime.bundle.checks.digest import read_digests
 
     return read_digests(digests or ())
+
+
+def read_flips(count: int) -> int:
+    """Check the number of --flips.
+
+    Raises:
+        UserError: it is none that can be averaged.
+    """
+    from ...runtime.flips import check_flips
+
+    return check_flips(count)
 
 
 def read_threshold(text: str | None) -> float | str | None:
@@ -121,8 +134,10 @@ def list_causes(restorer: Restorer, execution: Execution) -> dict[str, Any]:
         "tile": execution.tile,
         "path": execution.tile_path,
     }
-    # Only where it is not the model's own: results of versions that knew no other stay valid.
-    return causes if restorer.chosen_threshold is None else {**causes, "threshold": restorer.chosen_threshold}
+    # Only where they are not the model's own: results of versions that knew no others stay valid.
+    if restorer.chosen_threshold is not None:
+        causes["threshold"] = restorer.chosen_threshold
+    return causes if restorer.flips == 1 else {**causes, "flips": restorer.flips}
 
 
 def _open(model: Path, execution: Execution, factory: str | None, multiple: int) -> Restorer:
@@ -167,6 +182,7 @@ def _open(model: Path, execution: Execution, factory: str | None, multiple: int)
         trust_code=execution.trust_code,
         expect_digest=execution.expect_digest,
         threshold=execution.threshold,
+        flips=execution.flips,
     )
 
 
@@ -190,27 +206,23 @@ def _open_checkpoint(path: Path, execution: Execution, factory: str | None, mult
 
     if execution.threads:
         torch.set_num_threads(execution.threads)
+    setting: dict[str, Any] = {"tile": execution.tile, "threshold": execution.threshold, "flips": execution.flips}
     if factory is None:
         from ...network import load_checkpoint
 
-        network = TorchTwoStage(load_checkpoint(path).model)
-        return Restorer(network, tile=execution.tile, backend="torch", threshold=execution.threshold)
+        return Restorer(TorchTwoStage(load_checkpoint(path).model), backend="torch", **setting)
     from ...export.foreign import ForeignInterface, adapt, load_foreign, measure_reach
 
     interface = ForeignInterface(outputs=("picture",), multiple=multiple)  # of several pictures, the first
     adaptation = adapt(load_foreign(factory, path), interface)
     reach = measure_reach(adaptation)
-    return Restorer(
-        TorchWhole(
-            adaptation.module,
-            multiple,
-            reach.halo,
-            align=reach.align * multiple,
-            reach="whole" if reach.whole else "local",
-            tile_error=reach.error,
-            scale=adaptation.scale,
-        ),
-        tile=execution.tile,
-        backend="torch",
-        threshold=execution.threshold,
+    network = TorchWhole(
+        adaptation.module,
+        multiple,
+        reach.halo,
+        align=reach.align * multiple,
+        reach="whole" if reach.whole else "local",
+        tile_error=reach.error,
+        scale=adaptation.scale,
     )
+    return Restorer(network, backend="torch", **setting)

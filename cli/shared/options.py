@@ -82,6 +82,14 @@ Threshold = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+Flips = Annotated[
+    int,
+    typer.Option(
+        metavar="1|2|4",
+        help="Average the results of so many mirrored pictures; errs less and takes that many times as long.",
+        rich_help_panel=MODEL,
+    ),
+]
 Tile = Annotated[
     int | None,
     typer.Option(

@@ -7,7 +7,7 @@ from onnx import TensorProto
 
 from ...plugins.compiler.kernels.variants import WINDOWS, Layer
 from ...plugins.cost import NumberType
-from ..operators.table import CHANNELS, Operator
+from ..operators.table import CHANNELS, JOINED, Operator
 from ..passes.graph import attribute_of, initializers_of, operator_of
 
 FAMILY = "SparseConv2d"
@@ -43,4 +43,5 @@ def _read_layer(node: onnx.NodeProto, operator: Operator, constants: dict[str, o
     if kinds[0] is None or kinds[1] is None or kernel not in WINDOWS:
         return None
     x: NumberType = "int8" if operator.type_of("x") == "int8" else kinds[1]
-    return Layer(x, kinds[0], kinds[1], kernel, channels, bias.dims[0], operator.has_input("coarse"))
+    joined = attribute_of(node, JOINED)[0] if operator.has_input("joined") else 0
+    return Layer(x, kinds[0], kinds[1], kernel, channels, bias.dims[0], operator.has_input("coarse"), joined)

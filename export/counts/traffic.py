@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import onnx
@@ -11,6 +11,7 @@ import onnx
 from ...plugins.compaction.cost import count_index
 from ...plugins.cost import Activity, Launch, NumberType
 from ...plugins.masked_modulation.cost import count_masked_modulation
+from ...plugins.sparse_compose.cost import count_sparse_compose
 from ...plugins.sparse_conv2d.cost import count_sparse_conv2d
 from ...plugins.sparse_non_local.cost import count_sparse_non_local
 from ...runtime.backends.package import load_onnxruntime
@@ -47,6 +48,8 @@ def _list_launches(node: onnx.NodeProto, operator: Operator) -> tuple[Launch, ..
     clear = bool(1 if attribute_of(node, ATTRIBUTE) is None else attribute_of(node, ATTRIBUTE))
     if operator.family == "MaskedModulation":
         return count_masked_modulation(1, 1, 1)
+    if operator.family == "SparseCompose":
+        return count_sparse_compose(_ONE, 1)
     if operator.name == INDEX:
         return count_index(_ONE)
     listed = bool(operator.positions_of("list"))
@@ -57,11 +60,12 @@ def _list_launches(node: onnx.NodeProto, operator: Operator) -> tuple[Launch, ..
 
 
 def count_bytes_between(model: onnx.ModelProto, width: int, height: int) -> int:
-    """Count the bytes of other layers behind the masks.
+    """Count the bytes of the other layers of Net_R.
 
-    These layers are no plugins. Every tensor that one of them reads or writes counts once for it, as if it ran by
-    itself: what TensorRT fuses is less. They are the layers of Net_R; those before the masks are Net_L's. How sizes
-    follow from the picture's is found by two small pictures on ONNX Runtime.
+    They are no plugins. Every tensor that one of them reads or writes counts once for it, as if it ran by itself: what
+    TensorRT fuses is less. Layers of Net_R are those behind a mask, and those before that read the picture for a plugin
+    without being needed for the mask; all others are Net_L's. How sizes follow from the picture's is found by two small
+    pictures on ONNX Runtime.
 
     Args:
         model: a graph whose only input is a picture [N,C,H,W], with function bodies.
@@ -117,11 +121,33 @@ def _scale(sizes: tuple[int, int], picture: tuple[int, int], name: str) -> int:
 
 
 def _list_dense(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """List the layers behind the masks that are no plugins."""
+    """List the layers of Net_R that are no plugins."""
     operators = [(node, operator_of(node)) for node in graph.node]
     masks = {node.input[place] for node, operator in operators if operator for place in operator.positions_of("mask")}
+    of_masks = _find_sources(graph, masks)
+    of_plugins = _find_sources(graph, {name for node, operator in operators if operator for name in node.input})
+    pictures = {graph.input[0].name}
     for node, operator in operators:
+        made = set(node.output)
         if masks.intersection(node.input):
-            masks.update(node.output)
+            masks |= made
             if operator is None:
                 yield node
+        elif pictures.intersection(node.input) and node.op_type != "Shape" and made & of_plugins:
+            if not made & of_masks:
+                yield node
+            if not made & of_masks or node.op_type in _PASSING:
+                pictures |= made
+
+
+def _find_sources(graph: onnx.GraphProto, names: Collection[str]) -> set[str]:
+    """Find all tensors that some depend on, and these."""
+    found = set(names)
+    for node in reversed(graph.node):
+        if found.intersection(node.output):
+            found |= set(node.input)
+    return found
+
+
+_PASSING = frozenset({"Pad", "Cast"})
+"""Layers of Net_L whose output is the picture still."""

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import onnx
 
+from ..listed.compose import ComposePixels
 from ..listed.epilogues import FuseEpilogues
+from ..listed.halves import TakeHalves
+from ..listed.joins import JoinChannels
 from ..listed.lists import ListActivePixels
 from ..operators.bodies import remove_function_bodies
 from ..passes.base import refusing
@@ -55,11 +58,14 @@ def rewrite_for_plugins(model: onnx.ModelProto) -> None:
     Raises:
         PassError: a node is not as expected.
     """
+    TakeHalves()(model)
     FuseResiduals()(model)
     QuantizeWhereRead()(model)
     SkipUnreadPixels()(model)
     ListActivePixels()(model)
     FuseEpilogues()(model)
+    JoinChannels()(model)
+    ComposePixels()(model)
 
 
 def match_tensors(model: onnx.ModelProto, patterns: Sequence[str]) -> dict[str, list[str]]:

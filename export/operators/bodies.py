@@ -153,26 +153,29 @@ def SparseConv2dQuantizeAdd(  # noqa: D103, N802
 
 @script(_spair, default_opset=op)
 def MaskedModulation(x: FLOAT, mask: FLOAT, eps: float) -> FLOAT:  # noqa: D103, N802
+    # Halves are computed in FP32 and rounded once, as in the plugin.
     one = op.Constant(value_float=1.0)
     axes = op.Constant(value_ints=[2, 3])
     small = op.Constant(value_float=eps)
-    clean = op.Sub(one, mask)
+    values = op.Cast(x, to=1)
+    distorted = op.Cast(mask, to=1)
+    clean = op.Sub(one, distorted)
     count0 = op.ReduceSum(clean, axes)
-    count1 = op.ReduceSum(mask, axes)
+    count1 = op.ReduceSum(distorted, axes)
     total0 = op.Max(count0, one)
     total1 = op.Max(count1, one)
-    mean0 = op.Div(op.ReduceSum(op.Mul(x, clean), axes), total0)
-    mean1 = op.Div(op.ReduceSum(op.Mul(x, mask), axes), total1)
-    centred0 = op.Mul(op.Sub(x, mean0), clean)
-    centred1 = op.Mul(op.Sub(x, mean1), mask)
+    mean0 = op.Div(op.ReduceSum(op.Mul(values, clean), axes), total0)
+    mean1 = op.Div(op.ReduceSum(op.Mul(values, distorted), axes), total1)
+    centred0 = op.Mul(op.Sub(values, mean0), clean)
+    centred1 = op.Mul(op.Sub(values, mean1), distorted)
     variance0 = op.Div(op.ReduceSum(op.Mul(centred0, centred0), axes), total0)
     variance1 = op.Div(op.ReduceSum(op.Mul(centred1, centred1), axes), total1)
     both = op.Min(op.Min(count0, count1), one)  # 1 when both sets have a pixel, else 0
     ratio = op.Sqrt(op.Div(op.Add(variance0, small), op.Add(variance1, small)))
     scale = op.Add(op.Mul(ratio, both), op.Sub(one, both))
     shift = op.Mul(op.Sub(mean0, op.Mul(mean1, scale)), both)
-    change = op.Add(op.Mul(x, op.Sub(scale, one)), shift)
-    return op.Add(x, op.Mul(mask, change))
+    change = op.Add(op.Mul(values, op.Sub(scale, one)), shift)
+    return op.CastLike(op.Add(values, op.Mul(distorted, change)), x)
 
 
 @script(_spair, default_opset=op)
@@ -181,16 +184,24 @@ def SparseNonLocal(  # noqa: D103, N802
 ) -> FLOAT:
     flat = op.Constant(value_ints=[0, 0, -1])
     one = op.Constant(value_float=1.0)
-    blocked = op.Constant(value_float=-10000.0)  # within FP16's range; exp() of it is 0 beside any clean key
-    queries = op.Transpose(op.Reshape(query, flat), perm=[0, 2, 1])  # [N,P,C]
-    usable = op.Reshape(key_mask, flat)  # [N,1,J]
-    scores = op.Mul(op.MatMul(queries, op.Reshape(key, flat)), op.Constant(value_float=scale))
+    blocked = op.Constant(value_float=-10000.0)  # exp() of it is 0 beside any clean key
+    queries = op.Transpose(op.Reshape(op.Cast(query, to=1), flat), perm=[0, 2, 1])  # [N,P,C]
+    usable = op.Reshape(op.Cast(key_mask, to=1), flat)  # [N,1,J]
+    keys = op.Reshape(op.Cast(key, to=1), flat)
+    scores = op.Mul(op.MatMul(queries, keys), op.Constant(value_float=scale))
     held = op.Add(op.Mul(scores, usable), op.Mul(op.Sub(one, usable), blocked))
     weights = op.Mul(op.Softmax(held, axis=-1), usable)
-    values = op.Transpose(op.Reshape(value, flat), perm=[0, 2, 1])  # [N,J,D]
+    values = op.Transpose(op.Reshape(op.Cast(value, to=1), flat), perm=[0, 2, 1])  # [N,J,D]
     found = op.Transpose(op.MatMul(weights, values), perm=[0, 2, 1])  # [N,D,P]
     size = op.Concat(op.Shape(value, start=0, end=2), op.Shape(query, start=2, end=4), axis=0)
-    return op.Mul(op.Reshape(found, size), query_mask)
+    return op.Mul(op.CastLike(op.Reshape(found, size), query_mask), query_mask)
+
+
+@script(_spair, default_opset=op)
+def SparseCompose(picture: FLOAT, residual: FLOAT, mask: FLOAT, low: float, high: float) -> FLOAT:  # noqa: D103, N802
+    moved = op.Add(picture, op.Cast(residual, to=1))
+    limited = op.Clip(moved, op.Constant(value_float=low), op.Constant(value_float=high))
+    return op.Where(op.Greater(op.Cast(mask, to=1), op.Constant(value_float=0.0)), limited, picture)
 
 
 @script(_spair, default_opset=op)
@@ -226,6 +237,7 @@ BODIES: dict[str, Any] = {
     "SparseConv2dQuantizeAdd": SparseConv2dQuantizeAdd,
     "MaskedModulation": MaskedModulation,
     "SparseNonLocal": SparseNonLocal,
+    "SparseCompose": SparseCompose,
     "SparseIndex": SparseIndex,
 }
 BODIES |= make_listed_bodies({name: body.to_function_proto() for name, body in BODIES.items()})

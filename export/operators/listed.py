@@ -33,6 +33,8 @@ class ListedBody:
         function.name = self.operator.name
         function.input[:] = [part.name for part in self.operator.inputs]
         nodes = [*self._unpack(), *function.node]
+        if self.operator.has_input("joined"):
+            nodes = _join(nodes)
         if "sum_slope" in self.operator.attributes:
             nodes += _activate(function)
         del function.node[:]
@@ -83,11 +85,18 @@ def _activate(function: onnx.FunctionProto) -> list[onnx.NodeProto]:
     return [node]
 
 
+def _join(nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
+    """Let nodes read joined channels where they read x."""
+    for node in nodes:
+        node.input[:] = ["whole" if name == "x" else name for name in node.input]
+    return [helper.make_node("Concat", ["x", "joined"], ["whole"], axis=1), *nodes]
+
+
 def make_listed_bodies(bodies: Mapping[str, onnx.FunctionProto]) -> dict[str, ListedBody]:
     """Make the body of each listed form."""
     made: dict[str, ListedBody] = {}
     for name, body in bodies.items():
-        listed = BY_NAME[name].listed_form
-        coarse = None if listed is None else BY_NAME[listed].coarse_form
-        made |= {form: ListedBody(BY_NAME[form], body) for form in (listed, coarse) if form is not None}
+        listed = BY_NAME.get(BY_NAME[name].listed_form or "")
+        forms = () if listed is None else (listed.name, listed.coarse_form, listed.joined_form)
+        made |= {form: ListedBody(BY_NAME[form], body) for form in forms if form is not None}
     return made

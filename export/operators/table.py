@@ -56,6 +56,8 @@ class Operator:
     """Name of the form that takes the list of active pixels, packed weights and multiplied scales."""
     coarse_form: str | None = None
     """Name of the form whose residual is one of half the size, `coarse`, with its four positions in the channels."""
+    joined_form: str | None = None
+    """Name of the form whose `x` lacks the last channels, which are those of its last input, `joined`."""
     in_bundles: bool = True
     """Whether graphs of a bundle use it; the other forms are made when an engine is built."""
     full_precision: bool = False
@@ -88,11 +90,13 @@ class Operator:
 
 CHANNELS = "channels"
 """Attribute of convolutions that take packed weights: channels of x, fewer than the weights have with their padding."""
+JOINED = "joined_channels"
+"""Attribute of convolutions with joined channels: how many there are; only the compiler of kernels reads it."""
 INDEX = "SparseIndex"
 """Name of the operator that lists active pixels."""
 _MASK = Input("mask", role="mask")
 _INDEX, _TAPS, _COUNT = (Input(name, "int32", "list") for name in ("index", "taps", "count"))
-_RESIDUAL, _COARSE = Input("residual"), Input("coarse")
+_RESIDUAL, _COARSE, _JOINED = Input("residual"), Input("coarse"), Input("joined")
 _FLOAT = (Input("x"), _MASK, Input("weight", role="weight"), Input("bias", role="weight"))
 _QUANTIZE = (
     Input("x"),
@@ -117,8 +121,14 @@ _LISTED = "Listed"
 """End of the names of listed forms."""
 _UP = "Up"
 """Part of the names of forms with a coarse residual, behind "Add"."""
+_JOIN = "Join"
+"""Part of the names of forms with joined channels, before "Listed"."""
 _PACKED = {"weight": "packed", "weight_scale": "scale"}
 """Names of inputs that listed forms get in another form."""
+
+
+_JOINABLE = ("SparseConv2d" + _LISTED, "SparseConv2dQuantize" + _LISTED)
+"""Names of the forms whose input channels may come from two tensors."""
 
 
 def _convolution(name: str, inputs: tuple[Input, ...], attributes: tuple[str, ...] = (), **facts: Any) -> Operator:
@@ -133,6 +143,7 @@ def _convolution(name: str, inputs: tuple[Input, ...], attributes: tuple[str, ..
         active_inputs=("x", "residual") if _RESIDUAL in inputs else ("x",),
         listed_form=None if listed else name + _LISTED,
         coarse_form=name.replace("Add", "Add" + _UP) if listed and _RESIDUAL in inputs else None,
+        joined_form=name.replace(_LISTED, _JOIN + _LISTED) if name in _JOINABLE else None,
         **facts,
     )
 
@@ -142,11 +153,11 @@ def _list_convolution(name: str, inputs: tuple[Input, ...]) -> Operator:
 
     Args:
         name: name of the form without it.
-        inputs: inputs of that form; a residual comes last.
+        inputs: inputs of that form; a residual or joined channels come last.
     """
-    last = tuple(part for part in inputs if part in (_RESIDUAL, _COARSE))
+    last = tuple(part for part in inputs if part in (_RESIDUAL, _COARSE, _JOINED))
     own = tuple(replace(part, name=_PACKED.get(part.name, part.name)) for part in inputs if part not in last)
-    slopes = ("sum_slope",) if last else ()
+    slopes = ("sum_slope",) if last and _JOINED not in last else ()
     return _convolution(name + _LISTED, (*own, _INDEX, _TAPS, _COUNT, *last), slopes, in_bundles=False)
 
 
@@ -173,6 +184,8 @@ OPERATORS = (
             ("AddUp", (*_FLOAT, _COARSE)),
             ("Int8AddUp", (*_INT8, _COARSE)),
             ("QuantizeAddUp", (*_QUANTIZE, _COARSE)),
+            (_JOIN, (*_FLOAT, _JOINED)),
+            ("Quantize" + _JOIN, (*_QUANTIZE, _JOINED)),
         )
     ),
     Operator(
@@ -197,6 +210,13 @@ OPERATORS = (
         active_inputs=("query",),
         in_bundles=False,
         full_precision=True,
+    ),
+    Operator(
+        "SparseCompose",
+        (Input("picture", "float32"), _RESIDUAL, _MASK),
+        attributes=("low", "high"),
+        family="SparseCompose",
+        in_bundles=False,
     ),
     Operator(INDEX, (_MASK,), attributes=(), family=INDEX, in_bundles=False),
 )

@@ -14,5 +14,6 @@ Creators sparse_index_creators();
 Creators sparse_conv2d_creators();
 Creators sparse_non_local_creators();
 Creators masked_modulation_creators();
+Creators sparse_compose_creators();
 
 }  // namespace spair

@@ -13,7 +13,8 @@ SPAIR_EXPORT nvinfer1::IPluginCreatorInterface* const* getCreators(int32_t& coun
     static const spair::Creators creators = [] {
         spair::Creators all;
         for (const auto& some : {spair::sparse_index_creators(), spair::sparse_conv2d_creators(),
-                                 spair::sparse_non_local_creators(), spair::masked_modulation_creators()}) {
+                                 spair::sparse_non_local_creators(), spair::masked_modulation_creators(),
+                                 spair::sparse_compose_creators()}) {
             all.insert(all.end(), some.begin(), some.end());
         }
         return all;

@@ -41,6 +41,7 @@ def count_sparse_conv2d(
     out_kind: NumberType | None = None,
     layouts: tuple[Layout, Layout] = ("pixels", "pixels"),
     clean_input: bool = False,
+    joined: int = 0,
     residual: bool = False,
     clear_output: bool = True,
     listed: bool = False,
@@ -58,6 +59,7 @@ def count_sparse_conv2d(
         out_kind: type of mask, bias, residual and output; None stands for the type of x, or FP16 where x is INT8.
         layouts: layouts of x and of the output.
         clean_input: whether clean neighbours are read, see README.md of the operator.
+        joined: the last channels of x, which lie in a tensor of their own.
         residual: whether a residual is added.
         clear_output: whether clean pixels of the output become zero.
         listed: whether the list of active pixels, packed weights and multiplied scales are given.
@@ -75,7 +77,8 @@ def count_sparse_conv2d(
         launches.append(Launch("clear", written=images * activity.pixels * stored * out_size))
     read = images * COUNT_BYTES + active * INDEX_BYTES + sum(activity.neighbours) * out_size
     gathered = sum(activity.neighbours if clean_input else activity.active)
-    read += gathered * pad_channels(channels, layouts[0], of_x) * NUMBER_BYTES[of_x]
+    parts = (channels - joined, joined) if joined else (channels,)
+    read += gathered * sum(pad_channels(part, layouts[0], of_x) for part in parts) * NUMBER_BYTES[of_x]
     if residual:
         read += active * stored * out_size
     if active:

@@ -8,7 +8,7 @@ marked `gpu` ran them on one GPU, an H100 (docs/results/gpu.md).
 import triton
 import triton.language as tl
 
-from ..layouts import is_inside, load_channels, locate, store_channels
+from ..layouts import LINEAR, is_inside, load_channels, locate, store_channels
 
 
 @triton.jit
@@ -98,6 +98,7 @@ def quantize(b_x, scale):
 def multiply_taps(
     b_acc,
     p_x,
+    p_joined,
     p_mask,
     p_packed,
     i_n,
@@ -108,8 +109,11 @@ def multiply_taps(
     height,
     width,
     channels,
+    joined,
+    own,
     packed_outputs,
     x_pitch,
+    joined_pitch,
     x_scale,
     kernel,
     dilation,
@@ -123,7 +127,8 @@ def multiply_taps(
     """Add the products of all taps to the accumulator.
 
     Every tap is multiplied with `blocks` blocks of BK channels, from the channel `first` on. WHOLE says that all of
-    these channels exist: then nothing looks at the channels' end, which would cost a detour of x through shared memory.
+    these channels exist, and are of x: then nothing looks at the channels' end, which would cost a detour of x through
+    shared memory.
     """
     QUANTIZE: tl.constexpr = p_x.dtype != p_packed.dtype  # noqa: N806
     turns = tl.maximum(blocks, 1)  # the pipeline's first steps are computed before it is known whether there are any
@@ -131,11 +136,19 @@ def multiply_taps(
         tap = step // turns
         o_c = first + step % turns * BK + tl.arange(0, BK)
         o_q, m_q = find_neighbour(p_mask, o_y, o_x, m_m, tap, height, width, kernel, dilation, clean_input)
-        offsets = locate(i_n, o_q[:, None], o_c[None, :], height * width, channels, x_pitch, IN)
+        offsets = locate(i_n, o_q[:, None], o_c[None, :], height * width, channels - joined, x_pitch, IN)
         if WHOLE:
             b_x = tl.load(p_x + offsets, mask=m_q[:, None], other=0)  # [BM, BK]
+        elif p_x.dtype.element_ty == tl.int8:
+            b_x = load_channels(p_x, offsets, m_q[:, None], o_c[None, :], channels, x_pitch, IN)  # [BM, BK]
         else:
-            b_x = load_channels(p_x, offsets, m_q[:, None], o_c[None, :], channels, x_pitch, IN, QUANTIZE)  # [BM, BK]
+            is_own = (o_c < own)[None, :]
+            others = locate(i_n, o_q[:, None], o_c[None, :] - own, height * width, joined, joined_pitch, IN)
+            m_c = o_c < channels if IN == LINEAR else o_c < tl.where(o_c < own, x_pitch, own + joined_pitch)
+            p_values = tl.where(is_own, p_x + offsets, p_joined + others)
+            b_x = tl.load(p_values, mask=m_q[:, None] & m_c[None, :], other=0)  # [BM, BK]
+            if IN != LINEAR and not QUANTIZE:
+                b_x = tl.where(o_c[None, :] < channels, b_x, 0)
         if QUANTIZE:
             b_x = quantize(b_x, x_scale)
         if p_packed.dtype.element_ty == tl.int8:  # tensor cores take 8-bit factors with the channels side by side only
@@ -155,6 +168,7 @@ def multiply_taps(
 @triton.jit
 def sparse_conv2d(
     p_x,
+    p_joined,
     p_mask,
     p_index,
     p_count,
@@ -167,9 +181,12 @@ def sparse_conv2d(
     height,
     width,
     channels,
+    joined,
+    own,
     outputs,
     packed_outputs,
     x_pitch,
+    joined_pitch,
     out_pitch,
     residual_pitch,
     kernel,
@@ -189,7 +206,8 @@ def sparse_conv2d(
     The caller has set the other pixels to zero. The grid is (any, ceil(outputs / BN), N).
 
     Args:
-        p_x: fp32, fp16 or int8, layout IN.
+        p_x: fp32, fp16 or int8, layout IN, without the last of `channels` where some are joined.
+        p_joined: type and layout of x, [N,joined,height,width]; read where `joined` is not 0.
         p_mask: fp32 or fp16 [N, pixels].
         p_index: i32 [N, pixels] that `compact_mask` wrote. Whatever the list holds, nothing outside of the arrays is
             read or written.
@@ -203,10 +221,13 @@ def sparse_conv2d(
         p_out: type of x (fp32 or fp16 with int8 x), layout OUT.
         height: height of an image in pixels.
         width: width of an image in pixels.
-        channels: C of x.
+        channels: C, the channels of x and of what is joined to it.
+        joined: the last of these channels, which are of `p_joined`; 0 for none, as with int8 x.
+        own: channels of x, rounded up to a multiple of 8; where channels are joined they are one.
         outputs: D of the output.
         packed_outputs: columns of the packed weight, a multiple of 16.
         x_pitch: pitch of x, see `layouts`.
+        joined_pitch: pitch of what is joined to x.
         out_pitch: pitch of the output.
         residual_pitch: pitch of the residual.
         kernel: k, odd.
@@ -229,7 +250,7 @@ def sparse_conv2d(
     integer: tl.constexpr = p_packed.dtype.element_ty == tl.int8
     total: tl.constexpr = tl.int32 if integer else tl.float32
     REST: tl.constexpr = 32 if integer else 16  # noqa: N806  the fewest channels that tensor cores take waste the least
-    whole = channels // BK
+    whole = (channels - joined) // BK
     x_scale = tl.load(p_x_scale) if p_x.dtype != p_packed.dtype else 1.0
     for i_m in range(tl.program_id(0), tl.cdiv(count, BM), tl.num_programs(0)):
         o_m = i_m * BM + tl.arange(0, BM)
@@ -240,13 +261,13 @@ def sparse_conv2d(
         o_x = o_p - o_y * width
         b_acc = tl.zeros((BM, BN), total)
         b_acc = multiply_taps(
-            b_acc, p_x, p_mask, p_packed, i_n, o_y, o_x, m_m, o_d, height, width, channels, packed_outputs,
-            x_pitch, x_scale, kernel, dilation, clean_input, 0, whole, IN, BK, True,
+            b_acc, p_x, p_joined, p_mask, p_packed, i_n, o_y, o_x, m_m, o_d, height, width, channels, joined, own,
+            packed_outputs, x_pitch, joined_pitch, x_scale, kernel, dilation, clean_input, 0, whole, IN, BK, True,
         )  # fmt: skip
         b_acc = multiply_taps(
-            b_acc, p_x, p_mask, p_packed, i_n, o_y, o_x, m_m, o_d, height, width, channels, packed_outputs,
-            x_pitch, x_scale, kernel, dilation, clean_input, whole * BK, tl.cdiv(channels - whole * BK, REST), IN, REST,
-            False,
+            b_acc, p_x, p_joined, p_mask, p_packed, i_n, o_y, o_x, m_m, o_d, height, width, channels, joined, own,
+            packed_outputs, x_pitch, joined_pitch, x_scale, kernel, dilation, clean_input, whole * BK,
+            tl.cdiv(channels - whole * BK, REST), IN, REST, False,
         )  # fmt: skip
         b_out = b_acc.to(tl.float32)
         if integer:

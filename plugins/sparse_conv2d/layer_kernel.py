@@ -16,6 +16,7 @@ from .kernel import quantize
 def multiply_block(
     b_acc,
     p_rows,
+    p_joined_rows,
     p_packed,
     m_q,
     o_d,
@@ -28,28 +29,40 @@ def multiply_block(
     D: tl.constexpr,  # noqa: N803
     BLOCK: tl.constexpr,  # noqa: N803
     END: tl.constexpr,  # noqa: N803
+    J: tl.constexpr,  # noqa: N803
 ):
     """Add the products of one tap and one block.
 
     The block has BLOCK channels from `first` on. `p_rows` [M,1] points to the first channel of each row's own pixel,
     `shift` is the distance of the tap's pixel in pixels. END is where the last of such blocks ends: only beyond C is it
-    looked whether channels exist.
+    looked whether channels exist. The last J of the C channels are those of another tensor, `p_joined_rows` [M,1]; the
+    number of those before them is a multiple of 8.
     """
     QUANTIZE: tl.constexpr = p_rows.dtype.scalar.element_ty != p_packed.dtype.element_ty  # noqa: N806
     INTEGER: tl.constexpr = p_packed.dtype.element_ty == tl.int8  # noqa: N806
     PLANES: tl.constexpr = p_rows.dtype.scalar.element_ty == tl.int8  # noqa: N806  x lies in planes of 32 channels
     ROWS: tl.constexpr = (C + 31) // 32 * 32 if INTEGER else C  # noqa: N806  of the packed weights
-    PITCH: tl.constexpr = ROWS if PLANES else pitch_of(C, p_rows.dtype.scalar.element_ty)  # noqa: N806
+    OWN: tl.constexpr = C - J  # noqa: N806
+    OWN_PITCH: tl.constexpr = ROWS if PLANES else pitch_of(OWN, p_rows.dtype.scalar.element_ty)  # noqa: N806
+    JOINED_PITCH: tl.constexpr = pitch_of(J, p_rows.dtype.scalar.element_ty)  # noqa: N806
+    PITCH: tl.constexpr = OWN_PITCH + JOINED_PITCH if J > 0 else OWN_PITCH  # noqa: N806
     PACKED: tl.constexpr = (D + 15) // 16 * 16  # noqa: N806
     o_c = first + tl.arange(0, BLOCK)
     if PLANES:
         offsets = (o_c // 32).to(tl.int64) * pixels * 32 + o_c % 32 + shift.to(tl.int64) * 32
     else:
-        offsets = o_c + shift.to(tl.int64) * PITCH
+        offsets = o_c + shift.to(tl.int64) * OWN_PITCH
     m_x = m_q[:, None]
-    if END > PITCH:
-        m_x = m_x & (o_c[None, :] < PITCH)
+    if END > OWN_PITCH:
+        m_x = m_x & (o_c[None, :] < OWN_PITCH)
     b_x = tl.load(p_rows + offsets[None, :], mask=m_x, other=0, cache_modifier=".ca")  # [BM, BLOCK]
+    if J > 0 and END > OWN:
+        is_joined = (o_c >= OWN) & (o_c < PITCH)
+        joined = o_c - OWN + shift.to(tl.int64) * JOINED_PITCH
+        b_joined = tl.load(
+            p_joined_rows + joined[None, :], mask=m_q[:, None] & is_joined[None, :], other=0, cache_modifier=".ca"
+        )  # [BM, BLOCK]
+        b_x = tl.where((o_c < OWN)[None, :], b_x, b_joined)
     if QUANTIZE:
         b_x = quantize(b_x, x_scale)
     elif END > C and PITCH != C and not PLANES:
@@ -116,6 +129,7 @@ def load_outputs(p_values, o_d, D: tl.constexpr, BN: tl.constexpr):  # noqa: N80
 @triton.jit
 def convolve_layer(
     p_x,
+    p_joined,
     p_taps,
     p_index,
     p_count,
@@ -138,6 +152,7 @@ def convolve_layer(
     BK: tl.constexpr,  # noqa: N803
     REST: tl.constexpr,  # noqa: N803
     UP: tl.constexpr,  # noqa: N803
+    J: tl.constexpr,  # noqa: N803
     BM: tl.constexpr,  # noqa: N803
     BN: tl.constexpr,  # noqa: N803
 ):
@@ -148,7 +163,8 @@ def convolve_layer(
     that another load waits for. The grid is (any, ceil(D / BN), N).
 
     Args:
-        p_x: fp32, fp16 or int8.
+        p_x: fp32, fp16 or int8, without the last J of C channels.
+        p_joined: type of x, [N,J,height,width]: the last J channels; read where J is not 0.
         p_taps: i32 [N, pixels] that `compact_neighbours` wrote for this kernel size; not read where K is 1.
         p_index: i32 [N, pixels] that it or `compact_mask` wrote. Whatever the three lists hold, nothing outside of the
             arrays is read or written.
@@ -167,12 +183,13 @@ def convolve_layer(
         slope: slope of the activation below zero.
         sum_slope: slope below zero of the activation after the residual was added; only where UP is 1.
         K: side of the window in taps: 1, 3 or 5.
-        C: channels of x.
+        C: channels of x and of what is joined to it.
         D: channels of the output.
         BK: input channels of a step, a power of two from 16 (32 with INT8 products).
         REST: input channels beyond whole blocks of BK, rounded up to a power of two from 16 (32); 0 for none.
         UP: 1 where the residual [N,4D,height/2,width/2] has half the size, and for each of its pixels the four finer
             ones behind each other, each with D channels, a multiple of 8; else 0.
+        J: channels that are joined to those of x, which are then a multiple of 8; 0 for none, as with int8 x.
         BM: pixels of a tile, a power of two from 16.
         BN: output channels of a tile, a power of two from 16.
     """
@@ -180,12 +197,14 @@ def convolve_layer(
     TOTAL: tl.constexpr = tl.int32 if INTEGER else tl.float32  # noqa: N806
     WHOLE: tl.constexpr = C // BK if C >= BK else 1  # noqa: N806
     PITCH: tl.constexpr = pitch_of(D, p_out.dtype.element_ty)  # noqa: N806
-    X_STEP: tl.constexpr = 32 if p_x.dtype.element_ty == tl.int8 else pitch_of(C, p_x.dtype.element_ty)  # noqa: N806
+    X_STEP: tl.constexpr = 32 if p_x.dtype.element_ty == tl.int8 else pitch_of(C - J, p_x.dtype.element_ty)  # noqa: N806
     X_IMAGE: tl.constexpr = (C + 31) // 32 * 32 if p_x.dtype.element_ty == tl.int8 else X_STEP  # noqa: N806
+    J_STEP: tl.constexpr = pitch_of(J, p_x.dtype.element_ty)  # noqa: N806
     i_d, i_n = tl.program_id(1), tl.program_id(2)
     pixels = height * width
     first_pixel = i_n.to(tl.int64) * pixels
     p_x += first_pixel * X_IMAGE
+    p_joined += first_pixel * J_STEP
     p_taps += first_pixel
     p_index += first_pixel
     p_residual += (first_pixel // 4 * pitch_of(4 * D, p_out.dtype.element_ty)) if UP else first_pixel * PITCH
@@ -203,25 +222,28 @@ def convolve_layer(
             b_taps = tl.load(p_taps + o_m, mask=m_m, other=0) >> first_bit  # [BM]
             b_taps = drop_outside(b_taps, o_p, pixels, width, dilation, K)
         p_rows = p_x + o_p.to(tl.int64)[:, None] * X_STEP  # [BM, 1]
+        p_joined_rows = p_joined + o_p.to(tl.int64)[:, None] * J_STEP  # [BM, 1]
         b_acc = tl.zeros((BM, BN), TOTAL)
         for step in range(K * K * WHOLE):
             tap = step // WHOLE
             shift = ((tap // K - K // 2) * width + tap % K - K // 2) * dilation
             m_q = (b_taps & (1 << tap)) != 0
             b_acc = multiply_block(
-                b_acc, p_rows, p_packed, m_q, o_d, shift, step % WHOLE * BK, tap, pixels, x_scale, C, D, BK, WHOLE * BK
-            )
+                b_acc, p_rows, p_joined_rows, p_packed, m_q, o_d, shift, step % WHOLE * BK, tap, pixels, x_scale, C, D,
+                BK, WHOLE * BK, J,
+            )  # fmt: skip
             if REST > 0 and WHOLE == 1:
                 b_acc = multiply_block(
-                    b_acc, p_rows, p_packed, m_q, o_d, shift, BK, tap, pixels, x_scale, C, D, REST, BK + REST
-                )
+                    b_acc, p_rows, p_joined_rows, p_packed, m_q, o_d, shift, BK, tap, pixels, x_scale, C, D, REST,
+                    BK + REST, J,
+                )  # fmt: skip
         if REST > 0 and WHOLE > 1:
             for tap in range(K * K):
                 shift = ((tap // K - K // 2) * width + tap % K - K // 2) * dilation
                 m_q = (b_taps & (1 << tap)) != 0
                 b_acc = multiply_block(
-                    b_acc, p_rows, p_packed, m_q, o_d, shift, WHOLE * BK, tap, pixels, x_scale, C, D, REST,
-                    WHOLE * BK + REST,
+                    b_acc, p_rows, p_joined_rows, p_packed, m_q, o_d, shift, WHOLE * BK, tap, pixels, x_scale, C, D,
+                    REST, WHOLE * BK + REST, J,
                 )  # fmt: skip
         b_out = b_acc.to(tl.float32)
         if INTEGER:

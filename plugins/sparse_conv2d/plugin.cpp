@@ -1,6 +1,6 @@
 // SparseConv2d and its forms: a residual is added (…Add), input and weights are INT8 (…Int8…), or the weights are INT8
 // and the input becomes INT8 as it is gathered (…Quantize…). Forms …Listed take the list of active pixels, packed weights
-// and multiplied scales, so that they launch one kernel. See README.md.
+// and multiplied scales, so that they launch one kernel; …JoinListed take x in two tensors. See README.md.
 #include <stdexcept>
 
 #include "../native/compaction.h"
@@ -12,7 +12,7 @@ namespace {
 
 using namespace nvinfer1;
 
-// Positions of the inputs. Then come index, taps and count of a list, then a residual, and the output last. Listed forms
+// Positions of the inputs. Then come index, taps and count of a list, then a residual or joined channels, and the output last. Listed forms
 // have the products of both scales at the place of the weights'.
 constexpr int32_t kX = 0, kMask = 1, kWeight = 2, kBias = 3, kXScale = 4, kWeightScale = 5;
 
@@ -25,11 +25,12 @@ enum class Values {
 
 constexpr int32_t kChannelStep = 16;  // output channels of packed weights are padded to a multiple of this
 constexpr int32_t kCoarseStep = 8;    // output channels are a multiple of this where the residual is coarse
+constexpr int32_t kJoinStep = 8;      // channels that others are joined to are a multiple of this
 constexpr int32_t kInt8Step = 32;     // input channels of packed INT8 weights are padded to a multiple of this
 
 // What is added after the activation: nothing, a picture of the output's size, or one of half the size that has the
-// output's channels for each of the four pixels that its pixels cover.
-enum class Residual { kNone, kSame, kCoarse };
+// output's channels for each of the four pixels that its pixels cover. Or the last input has further channels of x.
+enum class Residual { kNone, kSame, kCoarse, kJoined };
 
 // What distinguishes a form.
 struct Traits {
@@ -56,7 +57,8 @@ public:
         : Plugin(name, reader),
           x_int8_(traits.kind == Values::kInt8),
           int8_(traits.kind != Values::kFloat),
-          residual_(traits.residual != Residual::kNone),
+          residual_(traits.residual == Residual::kSame || traits.residual == Residual::kCoarse),
+          joined_(traits.residual == Residual::kJoined),
           coarse_(traits.residual == Residual::kCoarse),
           listed_(traits.listed),
           negative_slope_(reader.real("negative_slope", 1.0f)),
@@ -92,7 +94,7 @@ protected:
     SparseConv2d(const SparseConv2d&) = default;
 
     Plugin* copy() const override { return new SparseConv2d(*this); }
-    int32_t input_count() const override { return list() + (listed_ ? 3 : 0) + (residual_ ? 1 : 0); }
+    int32_t input_count() const override { return list() + (listed_ ? 3 : 0) + (residual_ || joined_ ? 1 : 0); }
     DataType output_type(const DataType* in) const override { return in[kMask]; }
     void output_shapes(const DimsExprs* in, DimsExprs* out) const override {
         out[0] = in[0];
@@ -122,7 +124,7 @@ protected:
         if (listed_ && position < list() + 3) {
             return linear && tensor.type == DataType::kINT32;
         }
-        return tensor.type == tensors[kMask].type && tensor.format == output_format(x.format, tensor.type);
+        return tensor.type == tensors[kMask].type && tensor.format == output_format(x.format, tensor.type);  // joined as well
     }
 
     void check(const Tensors& tensors) const override {
@@ -130,7 +132,7 @@ protected:
         const Weights weights = weights_of(tensors);
         require(mask.batch == x.batch && mask.channels == 1 && mask.height == x.height && mask.width == x.width,
                 "the mask is not [N,1,H,W] of x");
-        require(weights.channels == x.channels, "the weights do not have the channels of x");
+        require(weights.channels == x.channels + joined_channels(tensors), "the weights do not have the channels of x");
         require(weights.kernel % 2 == 1 && weights.kernel <= 5, "the kernel is not 1x1, 3x3 or 5x5");
         require(pads_.empty() || pads_[0] == dilations_[0] * (weights.kernel / 2),
                 "pads do not keep the size: they must be dilation * (k - 1) / 2");
@@ -146,6 +148,12 @@ protected:
             const Dims& count = tensor(tensors, list() + 2).dims;
             require(is_list_of(mask, index, count) && is_list_of(mask, taps, count),
                     "the list of active pixels is not [N,1,H,W], [N,1,H,W] and [N]");
+        }
+        if (joined_) {
+            const Size joined = size_of(tensors[tensors.size() - 2].dims);
+            require(joined.batch == x.batch && joined.height == x.height && joined.width == x.width,
+                    "the joined channels do not lie where those of x do");
+            require(x.channels % kJoinStep == 0, "channels can be joined to a multiple of 8");
         }
         if (residual_) {
             const Size residual = size_of(tensors[tensors.size() - 2].dims);
@@ -199,20 +207,24 @@ protected:
                                            static_cast<unsigned>(divide_up(out.channels, convolve_.tile(1))),
                                            static_cast<unsigned>(x.batch)};
         const void* residual = residual_ ? inputs[input_count() - 1] : output;
+        const void* joined = joined_ ? inputs[input_count() - 1] : inputs[kX];
         const void* x_scale = int8_ ? inputs[kXScale] : from.scales;  // kernels without INT8 do not read it
         const ActivePixels& active = from.active;
         if (by_layer_) {
             const void* readable = active.taps == nullptr ? active.index : active.taps;  // a window of one tap reads none
             launch(convolve_, grid, stream,
-                   {inputs[kX], readable, active.index, active.count, from.packed, inputs[kBias], x_scale, from.scales,
+                   {inputs[kX], joined, readable, active.index, active.count, from.packed, inputs[kBias], x_scale, from.scales,
                     residual, output, x.height, x.width, dilations_[0], from.first_bit, residual_ ? 1 : 0, negative_slope_,
                     sum_slope_});
             return;
         }
+        const int32_t more = joined_channels(tensors);
         launch(convolve_, grid, stream,
-               {inputs[kX], inputs[kMask], active.index, active.count, from.packed, inputs[kBias], x_scale, from.scales,
-                residual, output, x.height, x.width, x.channels, out.channels, packed_outputs(weights),
-                pitch_of(tensors[kX].format, x.channels), pitch_of(to.format, out.channels),
+               {inputs[kX], joined, inputs[kMask], active.index, active.count, from.packed, inputs[kBias], x_scale,
+                from.scales, residual, output, x.height, x.width, weights.channels, more,
+                kJoinStep * divide_up(x.channels, kJoinStep), out.channels, packed_outputs(weights),
+                pitch_of(tensors[kX].format, x.channels), more == 0 ? 0 : pitch_of(tensors[kX].format, more),
+                pitch_of(to.format, out.channels),
                 pitch_of(to.format, (coarse_ ? 4 : 1) * out.channels), weights.kernel, dilations_[0],
                 clean_input_ != 0.0f ? 1 : 0, residual_ ? (coarse_ ? 2 : 1) : 0, negative_slope_, sum_slope_});
     }
@@ -266,12 +278,17 @@ private:
             require(size.height == size.width, "the kernel is not square");
             return {size.height, size.channels, size.batch};
         }
-        const Weights weights{size.batch, static_cast<int32_t>(tensors[kX].dims.d[1]),
+        const Weights weights{size.batch, static_cast<int32_t>(tensors[kX].dims.d[1]) + joined_channels(tensors),
                               static_cast<int32_t>(values(tensors[kBias]))};
         const int32_t rows = int8_ ? size.width : size.height, columns = int8_ ? size.height : size.width;
         require(size.batch == size.channels && rows == packed_channels(weights) && columns == packed_outputs(weights),
                 "the weights are not packed as [k,k,C,D'], or in INT8 [k,k,D',C'']");
         return weights;
+    }
+
+    // Returns the channels that are joined to those of x.
+    int32_t joined_channels(const Tensors& tensors) const {
+        return joined_ ? static_cast<int32_t>(tensors[tensors.size() - 2].dims.d[1]) : 0;
     }
 
     static int32_t packed_outputs(const Weights& weights) { return kChannelStep * divide_up(weights.outputs, kChannelStep); }
@@ -287,8 +304,9 @@ private:
     // Only those with a coarse residual have a second activation.
     std::string layer_variant(const std::string& types, const Tensors& tensors) const {
         return window() == 0 || (sum_slope_ != 1.0f && !coarse_) ? "" : "convolve_layer." + types + ".k" + std::to_string(window()) + ".c" +
-                                        std::to_string(tensors[kX].dims.d[1]) + ".d" +
-                                        std::to_string(tensors.back().dims.d[1]) + (coarse_ ? ".up" : "");
+                                        std::to_string(tensors[kX].dims.d[1] + joined_channels(tensors)) + ".d" +
+                                        std::to_string(tensors.back().dims.d[1]) + (coarse_ ? ".up" : "") +
+                                        (joined_ ? ".j" + std::to_string(joined_channels(tensors)) : "");
     }
 
     int32_t packed_values(const Weights& weights) const {
@@ -336,7 +354,8 @@ private:
     }
 
     bool x_int8_, int8_, residual_;  // whether x is INT8, whether the products are INT8, whether a residual is added
-    bool coarse_;                    // whether it has half the size
+    bool joined_;                    // whether the last input has further channels of x
+    bool coarse_;                    // whether the residual has half the size
     bool listed_;                    // whether lists, packed weights and multiplied scales are inputs
     float negative_slope_, sum_slope_, clean_input_;  // slopes of the activations before and after the residual
     int32_t clear_output_;  // 0: no later node reads the output's clean pixels, so they need not become zero
@@ -373,9 +392,11 @@ Creators sparse_conv2d_creators() {
     static Creator<Form<Values::kFloat, Residual::kCoarse, true>> coarse("SparseConv2dAddUpListed");
     static Creator<Form<Values::kInt8, Residual::kCoarse, true>> coarse_int8("SparseConv2dInt8AddUpListed");
     static Creator<Form<Values::kQuantize, Residual::kCoarse, true>> coarse_quantize("SparseConv2dQuantizeAddUpListed");
+    static Creator<Form<Values::kFloat, Residual::kJoined, true>> join("SparseConv2dJoinListed");
+    static Creator<Form<Values::kQuantize, Residual::kJoined, true>> join_quantize("SparseConv2dQuantizeJoinListed");
     return {&plain,  &plain_add,  &int8,        &int8_add,        &quantize,        &quantize_add,
             &listed, &listed_add, &listed_int8, &listed_int8_add, &listed_quantize, &listed_quantize_add,
-            &coarse, &coarse_int8, &coarse_quantize};
+            &coarse, &coarse_int8, &coarse_quantize, &join, &join_quantize};
 }
 
 }  // namespace spair

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +15,9 @@ from ..backends.onnxruntime import OnnxGraph
 from ..backends.package import is_installed
 from ..backends.values import expose_values
 from ..bundle.reader import DERIVED_FROM
+from ..cache import cache_file
 from ..errors import UserError
+from ..files import write_atomically
 from ..tiling.context import Context, ContextStatistics
 from ..tiling.geometry import Box
 from ..tiling.spec import SpairNetwork
@@ -74,22 +79,48 @@ class Comparison:
         self._mask[: height // 4, : width // 2] = False  # a part without a distorted pixel at any scale
         self._buffers = Buffers()
 
-    def check(self, net_l: Path, net_r: Path) -> None:
-        """Compare the value of every layer of both stages.
+    def check_once(self, net_l: Path, net_r: Path, facts: Mapping[str, Any]) -> None:
+        """Compare, unless equal facts passed before.
 
-        Nothing is compared where ONNX Runtime is not installed.
+        That is noted in the cache folder; without one, every opening compares.
+
+        Args:
+            net_l: graph of Net_L.
+            net_r: dense graph of Net_R.
+            facts: all that the comparison depends on, as JSON values: hashes of files, kernels, precision.
+
+        Raises:
+            UserError: see `check`.
+        """
+        try:
+            noted = cache_file("comparison", facts)
+        except UserError:  # there is no home folder
+            noted = None
+        if noted is not None and noted.exists():
+            return
+        if self.check(net_l, net_r) and noted is not None:
+            with contextlib.suppress(OSError, UserError):  # a cache that cannot be written costs the next opening time
+                noted.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(noted, json.dumps(facts).encode())
+
+    def check(self, net_l: Path, net_r: Path) -> bool:
+        """Compare the value of every layer of both stages.
 
         Args:
             net_l: graph of Net_L.
             net_r: dense graph of Net_R.
 
+        Returns:
+            Whether they were compared, which needs ONNX Runtime.
+
         Raises:
             UserError: a value differs; the message names its layer, the first one in the order of the steps.
         """
         if not is_installed():
-            return
+            return False
         features = self._check_net_l(net_l)
         self._check_net_r(net_r, features)
+        return True
 
     def _check_net_l(self, graph: Path) -> dict[int, np.ndarray]:
         expected = run_exposed(graph, {"image": self._planes[None]}, self._localizer.values)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..bundle.precision import AUTO, choose_rows
 from ..bundle.reader import DERIVED_FROM, PLAIN, Bundle
 from ..errors import UserError
@@ -10,7 +12,7 @@ from ..tiling.planning import PathChoice
 from ..tiling.spec import ForeignNetwork, SpairNetwork
 from ..tuning import load_tuning
 from .comparison import Comparison, RowProgramError
-from .library import load_library
+from .library import Library, load_library
 from .localization import Localizer
 from .network import CpuNetwork
 from .program import RowProgram, read_program
@@ -30,7 +32,7 @@ def open_cpu_network(
 ) -> CpuNetwork:
     """Open the row program of a bundle.
 
-    It is compared with the bundle's graphs on one small tile.
+    It is compared with the bundle's graphs on one small tile, once for each set of kernels.
 
     Args:
         bundle: the bundle; the hashes of the program and the graphs are checked.
@@ -59,7 +61,8 @@ def open_cpu_network(
     try:
         localizer = Localizer(library, program, halves=halves)
         restorer = RowRestorer(library, program, halves=halves)
-        Comparison(spec, localizer, restorer, pool, precision).check(graphs["net_l"], graphs["net_r"])
+        comparison = Comparison(spec, localizer, restorer, pool, precision)
+        comparison.check_once(graphs["net_l"], graphs["net_r"], list_facts(bundle, precision, library))
         network = CpuNetwork(spec, localizer, restorer, library, pool, precision)
     except BaseException as error:
         pool.close()
@@ -68,6 +71,26 @@ def open_cpu_network(
         raise
     network.tuning = load_tuning(bundle, precision, threads, backend=BACKEND) or network.tuning
     return network
+
+
+def list_facts(bundle: Bundle, precision: str, library: Library) -> dict[str, Any]:
+    """List all that a comparison depends on.
+
+    Args:
+        bundle: the bundle.
+        precision: a precision that has a program, or one that is derived from it.
+        library: the kernels.
+
+    Returns:
+        JSON values.
+    """
+    stored, status = DERIVED_FROM.get(precision, precision), library.path.stat()
+    return {
+        "precision": precision,
+        "graphs": [bundle.graph_digest(stored, part) for part in ("net_l", "net_r")],
+        "rows": [bundle.manifest.files[name] for _, name in sorted(bundle.manifest.rows[stored].items())],
+        "kernels": [str(library.path), status.st_size, status.st_mtime_ns, library.instructions.name],
+    }
 
 
 def read_rows(bundle: Bundle, precision: str) -> RowProgram:

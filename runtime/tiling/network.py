@@ -88,6 +88,10 @@ class TileCounts:
     dense: int = 0
     """Tiles computed on every pixel."""
 
+    def __add__(self, more: TileCounts) -> TileCounts:
+        """Add the counts of another picture."""
+        return TileCounts(self.skipped + more.skipped, self.packed + more.packed, self.dense + more.dense)
+
     def adding(self, path: str, more: int = 1) -> TileCounts:
         """Return these counts with more tiles of one path.
 

@@ -148,6 +148,20 @@ class ForeignNetwork:
             return int(memory / per_pixel) if per_pixel else 0
         return int((math.sqrt(per_pixel * per_pixel + 4 * per_pair * memory) - per_pixel) / (2 * per_pair))
 
+    def warn_of_tiles(self, tile: int | None) -> tuple[str, ...]:
+        """Warn of tiles where the network needs whole pictures.
+
+        Args:
+            tile: largest side of the pieces that was asked for; None where that was left open.
+        """
+        if self.reach != "whole" or (tile is None and not self.sizes):
+            return ()
+        where = f"in pieces of {tile} pixels" if not self.sizes else "larger than the sizes that the network takes"
+        return (
+            f"this network must see a picture whole; the result of pictures {where} {self.say_tile_error()}"
+            + ("; leave out --tile where memory allows" if tile is not None else ""),
+        )
+
     def say_tile_error(self) -> str:
         """Say how far tiles are from the whole picture."""
         if self.sizes and not self.tile_error:

@@ -25,6 +25,8 @@ class ModelSetting:
     expect_digest: tuple[str, ...] = ()
     threshold: float | str | None = None
     """Threshold of the mask, see `Restorer.open`; None for the model's own."""
+    flips: int = 1
+    """Number of mirrored pictures to average, see `Restorer.open`."""
 
     @property
     def on_gpu(self) -> bool:

@@ -129,6 +129,7 @@ def open_restorer(setting: ModelSetting) -> Restorer:
         trust_code=setting.trust_code,
         expect_digest=setting.expect_digest,
         threshold=setting.threshold,
+        flips=setting.flips,
     )
 
 

@@ -11,9 +11,11 @@ from benchmarks.common.measuring import Times
 from benchmarks.peers.install import PeerAbsentError
 from benchmarks.sparse_chain import SINGLE, Contender, check_contender, judge, make_row, measure, parse_arguments, show
 from benchmarks.subjects.chain import Chain, compute_reference, make_input
+from spair.runtime.cpu.library import unavailable
 from spair.runtime.errors import GateError
 
-SMALL = ["--channels", "2", "--side", "16", "--threads", "1", "--repeat", "1"]
+SMALL = ["--channels", "8", "--side", "16", "--threads", "1", "--repeat", "1"]
+needs_kernels = pytest.mark.skipif(unavailable() is not None, reason="a C++ compiler is not installed")
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +72,7 @@ def test_a_wrong_contender_fails_the_gate(change):
         check_contender("contender", wrong, expected, mask)
 
 
+@needs_kernels
 def test_a_small_run_reports_everything(capsys):
     arguments = parse_arguments(
         [*SMALL, "--densities", "0,0.1,1", "--masks", "streak,blob", "--peers", "eager,maskless"]
@@ -77,7 +80,7 @@ def test_a_small_run_reports_everything(capsys):
     report = json.loads(json.dumps(measure(arguments)))
     assert len(report["rows"]) == 6 and report["absent"] == {}
     for row in report["rows"]:
-        assert set(row["ms"]) == {"dense", "packed", "eager", "maskless"}
+        assert set(row["ms"]) == {"dense", "packed", "rows", "eager", "maskless"}
         assert row["max_error"] <= 1e-4 and row["over_spconv"] is None
     assert [row["over_floor"] is None for row in report["rows"]] == 2 * [True, False, False]
     assert {target["passed"] for target in report["targets"] if "spconv" in target["name"]} == {None}
@@ -85,13 +88,23 @@ def test_a_small_run_reports_everything(capsys):
     assert "not measured blob, 3 %" in capsys.readouterr().out
 
 
+@needs_kernels
 def test_peers_that_cannot_be_had_are_reported_with_their_reason(capsys):
     arguments = parse_arguments([*SMALL, "--densities", "0.1", "--masks", "blob", "--peers", "openvino,spconv"])
     report = measure(arguments)
     assert report["absent"] == {name: f"{name} is not for tests" for name in ("openvino", "spconv")}
-    assert set(report["rows"][0]["ms"]) == {"dense", "packed"}
+    assert set(report["rows"][0]["ms"]) == {"dense", "packed", "rows"}
     show(report)
     assert "absent: spconv: spconv is not for tests" in capsys.readouterr().out
+
+
+def test_kernels_that_cannot_be_had_leave_the_packed_chain():
+    arguments = parse_arguments(["--channels", "2", *SMALL[2:], "--densities", "0.1", "--masks", "blob", "--peers", ""])
+    report = measure(arguments)
+    assert "8 does not divide" in report["absent"]["rows"]
+    row = report["rows"][0]
+    assert set(row["ms"]) == {"dense", "packed"}
+    assert row["speedup"] == row["ms"]["dense"]["median"] / row["ms"]["packed"]["median"]
 
 
 @pytest.mark.parametrize("wrong_at", ["always", "only under masks"])
@@ -129,7 +142,7 @@ def test_missed_targets_are_no_failure(monkeypatch, capsys, tmp_path):
 def row(shape, density, packed, spconv=None):
     times = {"dense": Times(120.0, 120.0, 120.0), "packed": Times(packed, packed, packed)}
     if spconv:
-        times["spconv"], times[SINGLE] = Times(spconv, spconv, spconv), Times(packed, packed, packed)
+        times["spconv"], times[f"packed{SINGLE}"] = Times(spconv, spconv, spconv), Times(packed, packed, packed)
     return make_row(shape, density, pairs=1, floor=4.0, error=0.0, times=times)
 
 

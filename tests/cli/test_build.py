@@ -37,7 +37,7 @@ from spair.runtime.errors import GateError, UserError
 from tests.plugins.conftest import HOST_TARGET, kernel_settings, plugins  # noqa: F401
 from tests.runtime.bundle.samples import make_older
 
-MASKS = 3  # of a network, each with a list of its active pixels
+ADDED = 4  # nodes of an engine: the lists of three masks, and the composition of the picture
 
 
 @pytest.fixture
@@ -91,12 +91,12 @@ def test_library_and_engine_are_in_the_bundle_beside_their_key(spair, bundle, ho
     assert report["bytes_between_plugins"]["fp32"] > 640 * 480
     assert {"name", "sm", "registers", "spills", "shared"} <= report["kernels"][0].keys()
     (engine,) = report["engines"]
-    assert (engine["precision"], engine["plugin_layers"]) == ("fp32", sum(operators.values()) + MASKS)
+    assert (engine["precision"], engine["plugin_layers"]) == ("fp32", sum(operators.values()) + ADDED)
     assert engine["layers"] > engine["plugin_layers"]
     assert Path(engine["path"]).read_bytes().startswith(b"vtrt")
     assert set(engine["parts"]) == {"net_l", "net_r"}
     assert engine["parts"]["net_l"]["plugin_layers"] == 0
-    inside = sum(operators.values()) + MASKS - operators["MaskedModulation"]  # the runtime computes it from all pieces
+    inside = sum(operators.values()) + ADDED - operators["MaskedModulation"]  # the runtime computes it from all pieces
     assert engine["parts"]["net_r"]["plugin_layers"] == inside
     for part in engine["parts"].values():
         assert Path(part["path"]).read_bytes().startswith(b"vtrt")
@@ -190,7 +190,7 @@ def test_for_tensorrt_the_command_that_builds_on_the_target_is_told(spair, bundl
     assert Path(words["dynamicPlugins"]) == Path(report["library"]) and "staticPlugins" not in words
     assert words["maxShapes"] == "image:2x1080x1920x3"
     model = onnx.load(words["onnx"])
-    assert sum(node.domain == "spair" for node in model.graph.node) == sum(report["operators"].values()) + MASKS
+    assert sum(node.domain == "spair" for node in model.graph.node) == sum(report["operators"].values()) + ADDED
     assert model.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
     assert not model.functions, "without a plugin the bodies would become a dense engine"
 

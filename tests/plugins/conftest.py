@@ -39,6 +39,7 @@ HOST_TARGET = Target("host", "Tests", (89,), 89, (12, 6), "x86_64", (1, 0), (2, 
 LAYERS = (
     *(Layer(*types, 3, 11, 19) for types in SPARSE_CONVOLUTIONS),
     *(Layer(*types, 1, 16, 24, coarse=True) for types in SPARSE_CONVOLUTIONS[1::2]),
+    *(Layer(*types, 3, 19, 16, joined=3) for types in SPARSE_CONVOLUTIONS if types[1] == "fp16" or types[0] == "fp16"),
     *(Layer(*types, kernel, 5, 3) for types in SPARSE_CONVOLUTIONS[1::2] for kernel in (1, 3, 5)),
 )
 """Layers that have kernels of their own in this library: those of the emulated operators; the others have not."""

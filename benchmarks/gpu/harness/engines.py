@@ -168,5 +168,5 @@ def list_network_layers(graph: onnx.ModelProto) -> list[Layer]:
     found = set(list_layers(graph))
     rewrite_for_plugins(graph)
     found |= list_layers(graph)
-    sizes = sorted({(one.kernel, one.channels, one.outputs, one.coarse) for one in found})
+    sizes = sorted({(one.kernel, one.channels, one.outputs, one.coarse, one.joined) for one in found})
     return [Layer(*types, *size) for types in TYPES for size in sizes]

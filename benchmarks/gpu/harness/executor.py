@@ -36,7 +36,9 @@ TYPES = {
     onnx.TensorProto.INT64: torch.int64,
     onnx.TensorProto.BOOL: torch.bool,
 }
-CONVOLUTIONS = [f"SparseConv2d{kind}{sum_}" for kind in ("", "Int8", "Quantize") for sum_ in ("", "Add", "AddUp")]
+CONVOLUTIONS = [
+    f"SparseConv2d{kind}{more}" for kind in ("", "Int8", "Quantize") for more in ("", "Add", "AddUp", "Join")
+]
 """Forms of SparseConv2d without their ending "Listed"."""
 HOST = {"Pad": 1, "Slice": 1, "Resize": 1, "Unsqueeze": 1, "Squeeze": 1, "Clip": 1}
 """Position of a node's first input whose numbers PyTorch wants in the host's memory; all later inputs are such too."""
@@ -157,6 +159,8 @@ def dense_operator(name: str, attributes: Attributes) -> OperatorFunction:
         return lambda inputs: operators.masked_modulation(*inputs, eps=attributes["eps"])
     if name.startswith("SparseNonLocal"):
         return lambda inputs: operators.sparse_non_local(*inputs[:5])
+    if name == "SparseCompose":
+        return lambda inputs: _compose(attributes, *inputs)
     if name.removesuffix("Listed") not in CONVOLUTIONS:
         raise ValueError(f"there is no dense form of {name} here")
     return lambda inputs: _convolve_all(name, attributes, inputs)
@@ -168,6 +172,8 @@ def _convolve_all(name: str, attributes: Attributes, inputs: Sequence[torch.Tens
     Those with INT8 products compute in FP32.
     """
     x, mask, weight, bias = inputs[:4]
+    if "Join" in name:
+        x = torch.cat((x, inputs[-1]), 1)
     if name.endswith("Listed"):
         weight = weight.permute((2, 3, 0, 1) if weight.dtype == torch.int8 else (3, 2, 0, 1))
         weight = weight[: len(bias), : x.shape[1]].contiguous()
@@ -182,6 +188,10 @@ def _convolve_all(name: str, attributes: Attributes, inputs: Sequence[torch.Tens
         residual = spread(inputs[-1]) if "Up" in name else inputs[-1]
         out = F.leaky_relu(out + residual * mask, attributes.get("sum_slope", 1.0))
     return out.to(inputs[1].dtype)
+
+
+def _compose(attributes: Attributes, picture: torch.Tensor, residual: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return torch.where(mask > 0, (picture + residual).clamp(attributes["low"], attributes["high"]), picture)
 
 
 def _find(node: onnx.NodeProto, attributes: Attributes, make: OperatorMaker) -> Any:

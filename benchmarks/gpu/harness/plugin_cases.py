@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from benchmarks.estimates.launches import ScaledMasks
 from benchmarks.gpu.harness.executor import spread
-from benchmarks.gpu.harness.plugin_nodes import PluginNode, make_pixels
-from benchmarks.subjects.layers import Attention, Index, Modulation, SparseLayer
+from benchmarks.gpu.harness.plugin_nodes import PluginNode, make_pixels, to_pixels
+from benchmarks.subjects.layers import Attention, Compose, Index, Modulation, SparseLayer
 from spair.network import operators
 from spair.network.spair import clean_grid, mask_pyramid
 from spair.plugins.sparse_conv2d.reference import pack_weight
@@ -32,8 +32,6 @@ MODULATION_GATE = {"fp32": 1e-3, "fp16": 2e-2}
 INT8_STEP = 2.0**-5
 """Value of a step of an INT8 x."""
 FLOATS = {"fp32": torch.float32, "fp16": torch.float16, "int8": torch.float16}
-TAPS = 9
-"""Taps of a 3 x 3 window, whose bits a list has for each pixel: first those that may be read, then those inside."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +97,8 @@ class ConvolutionCase:
     def name(self) -> str:
         """Name of the plugin."""
         add = ("AddUp" if self.operator.coarse else "Add") if self.operator.residual else ""
-        quantize = "Quantize" if self.kind == "int8" else ""
-        return f"SparseConv2d{quantize}{add}{'Listed' * self.operator.listed}"
+        quantize, join = "Quantize" * (self.kind == "int8"), "Join" * (self.operator.joined > 0)
+        return f"SparseConv2d{quantize}{add}{join}{'Listed' * self.operator.listed}"
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -123,10 +121,17 @@ class ConvolutionCase:
         if self.operator.listed:
             weight = torch.from_numpy(pack_weight(self.rounded.cpu().numpy())).to(self.rounded.device)
             scales = [self.scales[0], self.scales[0] * self.scales[1]] if self.scales else []
-        return [
-            [x, mask, weight, self.bias, *scales, *(lists[index] if lists else ()), *self.residuals[index : index + 1]]
-            for index, (x, mask) in enumerate(zip(self.xs, self.masks, strict=True))
-        ]
+        found = []
+        for index, (x, mask) in enumerate(zip(self.xs, self.masks, strict=True)):
+            x, *joined = self._split(x)
+            last = [*(lists[index] if lists else ()), *self.residuals[index : index + 1], *joined]
+            found.append([x, mask, weight, self.bias, *scales, *last])
+        return found
+
+    def _split(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Return x, or its two tensors for a joined form."""
+        own = self.operator.channels - self.operator.joined
+        return [to_pixels(part) for part in (x[:, :own], x[:, own:])] if self.operator.joined else [x]
 
 
 def make_convolution(operator: SparseLayer, kind: str, scene: Scene) -> ConvolutionCase:
@@ -256,20 +261,36 @@ def modulation(host: PluginHost, operator: Modulation, kind: str, scene: Scene) 
     dtype = FLOATS[kind]
     masks = [made[operator.scale].to(dtype) for made in scene.masks]
     xs = [_pixels((1, operator.channels, *masks[0].shape[2:]), dtype, scene.device) for _ in range(SETS)]
+    inputs = list(zip(xs, masks, strict=True))
     node = PluginNode(host, "MaskedModulation", {"eps": operators.MODULATION_EPS})
-
-    def sparse(index: int) -> Callable[[], Any]:
-        inputs = [xs[index], masks[index]]
-        return lambda: node(inputs)
-
-    def dense(index: int) -> Callable[[], torch.Tensor]:
-        return lambda: operators.masked_modulation(xs[index], masks[index])
 
     def check(out: torch.Tensor) -> float:
         exact = operators.masked_modulation(xs[0].float(), masks[0].float())
         return _largest((out.float() - exact).abs() / MODULATION_GATE[kind])
 
-    return LayerRuns([sparse(index) for index in range(SETS)], [dense(index) for index in range(SETS)], check)
+    sparse = [lambda given=given: node(given) for given in inputs]  # type: ignore[misc]
+    dense = [lambda given=given: operators.masked_modulation(*given) for given in inputs]  # type: ignore[misc]
+    return LayerRuns(sparse, dense, check)
+
+
+def composition(host: PluginHost, operator: Compose, kind: str, scene: Scene) -> LayerRuns:
+    """Prepare SparseCompose and PyTorch's functions for it.
+
+    The latter are several kernels, and give the very same numbers.
+    """
+    masks = [made[operator.scale].to(FLOATS[kind]) for made in scene.masks]
+    shape = (1, operator.channels, *masks[0].shape[2:])
+    pictures = [torch.rand(shape, device=scene.device) for _ in masks]
+    residuals = [_pixels(shape, FLOATS[kind], scene.device) for _ in masks]
+    inputs = list(zip(pictures, residuals, masks, strict=True))
+    node = PluginNode(host, "SparseCompose", {"low": 0.0, "high": 1.0})
+
+    def dense(picture: torch.Tensor, residual: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return torch.where(mask > 0, (picture + residual).clamp(0, 1), picture)
+
+    sparse = [lambda given=given: node(given) for given in inputs]  # type: ignore[misc]
+    runs = [lambda given=given: dense(*given) for given in inputs]  # type: ignore[misc]
+    return LayerRuns(sparse, runs, lambda out: 0.0 if torch.equal(out, dense(*inputs[0])) else math.inf)
 
 
 def list_pixels(host: PluginHost, operator: Index, kind: str, scene: Scene) -> LayerRuns:
@@ -296,16 +317,10 @@ def judge_lists(mask: torch.Tensor, lists: Sequence[torch.Tensor]) -> float:
 def _word_taps(mask: torch.Tensor) -> torch.Tensor:
     """Make the word of taps of every pixel.
 
-    A mask [1,1,H,W] gives [H*W] int64.
+    A mask [1,1,H,W] gives [H*W] int64, first the bits of the taps that may be read, then of those inside.
     """
-    height, width = mask.shape[2:]
-    active = F.pad((mask[0, 0] > 0).long(), (1, 1, 1, 1))
-    inside = F.pad(torch.ones_like(mask[0, 0], dtype=torch.long), (1, 1, 1, 1))
-    words = torch.zeros((height, width), dtype=torch.long, device=mask.device)
-    for tap in range(TAPS):
-        rows, columns = slice(tap // 3, tap // 3 + height), slice(tap % 3, tap % 3 + width)
-        words |= active[rows, columns] << tap | inside[rows, columns] << (tap + TAPS)
-    return words.flatten()
+    planes = [F.unfold(part.float(), 3, padding=1)[0].long() for part in (mask > 0, torch.ones_like(mask))]
+    return (torch.cat(planes) << torch.arange(18, device=mask.device)[:, None]).sum(0)
 
 
 MAKERS: dict[type, Callable[[PluginHost, Any, str, Scene], LayerRuns]] = {
@@ -313,6 +328,7 @@ MAKERS: dict[type, Callable[[PluginHost, Any, str, Scene], LayerRuns]] = {
     Attention: attention,
     Modulation: modulation,
     Index: list_pixels,
+    Compose: composition,
 }
 
 

@@ -15,7 +15,7 @@ from benchmarks.estimates.predictions import Estimate, Estimator
 from benchmarks.gpu.harness.graph_timing import time_runs
 from benchmarks.gpu.harness.plugin_cases import MAKERS, LayerRuns, Scene
 from benchmarks.subjects.gpus import find_gpus
-from benchmarks.subjects.layers import Attention, Index, Modulation, Operator, SparseLayer
+from benchmarks.subjects.layers import Attention, Compose, Index, Modulation, Operator, SparseLayer
 from spair.plugins.cost import NumberType
 from spair.runtime.errors import GateError
 from tests.plugins.emulated.plugin import PluginHost
@@ -66,7 +66,7 @@ def measure_layers(
 def plain(operator: Operator) -> Operator:
     """Return what of an operator matters to its dense layer."""
     if isinstance(operator, SparseLayer):
-        return replace(operator, listed=False, coarse=False, sum_slope=1.0, residual=False, clear_output=True)
+        return replace(operator, listed=False, coarse=False, sum_slope=1.0, residual=False, clear_output=True, joined=0)
     return replace(operator, listed=False, clear_output=True) if isinstance(operator, Attention) else operator
 
 
@@ -116,6 +116,8 @@ def name_of(operator: Operator) -> str:
         return f"list {size}"
     if isinstance(operator, Modulation):
         return f"modulation {operator.channels} {size}"
+    if isinstance(operator, Compose):
+        return f"compose {operator.channels} {size}"
     if isinstance(operator, Attention):
         return f"attention {operator.channels} {size}{' listed' * operator.listed}"
     marks = "".join(
@@ -126,6 +128,7 @@ def name_of(operator: Operator) -> str:
             (" clean", operator.clean_input),
             (" zeros", operator.clear_output),
             (" listed", operator.listed),
+            (" joined", operator.joined > 0),
         )
         if on
     )

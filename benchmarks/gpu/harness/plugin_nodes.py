@@ -71,20 +71,31 @@ class PluginNode:
             RuntimeError: the plugin refuses the tensors, or fails; the message is its own.
         """
         lists = self._name == "SparseIndex"
-        pictures = set() if lists else {0, len(inputs) - 1} if "Add" in self._name else {0}
+        planes = lists or self._name == "SparseCompose"  # whose outputs have no pixels side by side
+        pictures = self._find_pictures(len(inputs))
         placed = [to_pixels(x) if index in pictures else x.contiguous() for index, x in enumerate(inputs)]
         if lists:
             made = [torch.empty(shape, dtype=torch.int32, device=placed[0].device) for shape in _shape_lists(placed[0])]
+        elif planes:
+            made = [torch.empty_like(placed[0])]
         else:
             made = [make_pixels(*self._find_output(inputs), inputs[0].device)]
         wanted = tuple((tuple(x.shape), x.dtype) for x in (*placed, *made))
         if self._made_for != wanted:
             layouts = [PIXELS[x.dtype][0] if index in pictures else trt.LINEAR for index, x in enumerate(placed)]
-            of_outputs = [trt.LINEAR if lists else PIXELS[x.dtype][0] for x in made]
+            of_outputs = [trt.LINEAR if planes else PIXELS[x.dtype][0] for x in made]
             self._deploy([*placed, *made], [*layouts, *of_outputs])
             self._made_for = wanted
         self._launch(placed, made)
         return tuple(made) if lists else made[0]
+
+    def _find_pictures(self, count: int) -> set[int]:
+        """Return the places of inputs in the layout of pixels."""
+        if self._name == "SparseIndex":
+            return set()
+        if self._name == "SparseCompose":
+            return {1}
+        return {0, count - 1} if "Add" in self._name or "Join" in self._name else {0}
 
     def _find_output(self, inputs: Sequence[torch.Tensor]) -> tuple[tuple[int, ...], torch.dtype]:
         n, c, h, w = inputs[0].shape

@@ -61,6 +61,8 @@ def list_tilings(function: str, parts: tuple[str, ...], architecture: int) -> tu
     if function in ("masked_moments", "apply_affine"):
         pixels, channels = (128, 16) if parts[1] == "linear" else (64, 32)
         return _make(("BP", "BC"), ((pixels, channels), 4, 3), ((pixels // 2, channels), 4, 3))
+    if function == "compose_pixels":
+        return _make(("BP", "BC"), ((256, 4), 4, 3))
     return _make(("BLOCK",), ((1024,) if function in ("compact_mask", "compact_neighbours") else (256,), 4, 3))
 
 

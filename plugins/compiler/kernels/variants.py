@@ -17,10 +17,12 @@ from .tiles import Tiling, list_tilings, split_channels
 POINTER_ALIGNMENT = 16
 """Bytes that pointers are aligned to; CUDA aligns allocations to 256, and the plugins align what they cut from a
 workspace."""
-ALIGNED = {"packed_outputs": 16}
+ALIGNED = {"packed_outputs": 16, "own": 8}
 """Number of which each of these integer parameters is a multiple whenever the plugins pass it."""
 PITCHES = {"x_pitch": ("IN", "p_x"), "query_pitch": ("IN", "p_query"), "out_pitch": ("OUT", "p_out")}
 PITCHES["residual_pitch"] = PITCHES["out_pitch"]
+PITCHES["added_pitch"] = ("IN", "p_residual")
+PITCHES["joined_pitch"] = ("IN", "p_joined")
 """Constant that holds the layout and name of the tensor, for each pitch; kHWC8 pads channels to 8, kHWC does not
 pad."""
 SPARSE_CONVOLUTIONS: tuple[tuple[NumberType, NumberType, NumberType], ...] = (
@@ -56,6 +58,8 @@ class Layer:
     outputs: int
     coarse: bool = False
     """Whether the residual has half the size."""
+    joined: int = 0
+    """Input channels, the last ones, that are of another tensor."""
 
     def __post_init__(self) -> None:
         if (self.x, self.weight, self.out) not in SPARSE_CONVOLUTIONS or self.kernel not in WINDOWS:
@@ -69,7 +73,14 @@ class Layer:
     @property
     def parts(self) -> tuple[str, ...]:
         """Parts of the kernel's name."""
-        return (*self.types, f"k{self.kernel}", f"c{self.channels}", f"d{self.outputs}", *["up"] * self.coarse)
+        return (
+            *self.types,
+            f"k{self.kernel}",
+            f"c{self.channels}",
+            f"d{self.outputs}",
+            *["up"] * self.coarse,
+            *[f"j{self.joined}"] * (self.joined > 0),
+        )
 
 
 USUAL = {"kernel": 3, "channels": 64, "outputs": 64}
@@ -136,7 +147,7 @@ def list_variants(architecture: int, layers: Collection[Layer] = ()) -> tuple[Va
         architecture: compute capability.
         layers: sparse convolutions that get kernels of their own; others run in the general ones.
     """
-    makers = (_compaction, _convolutions, _modulation, _attention)
+    makers = (_compaction, _convolutions, _modulation, _attention, _composition)
     general = [variant for maker in makers for variant in maker(architecture)]
     return (*general, *_layers(architecture, layers))
 
@@ -167,11 +178,11 @@ def _convolutions(architecture: int) -> Iterator[Variant]:
     yield _make(architecture, folder, "combine_scales", (), scales | _integers("outputs"))
     for x, weight, out in SPARSE_CONVOLUTIONS:
         pointers = _pointers(
-            p_x=x, p_mask=out, p_index="int32", p_count="int32", p_packed=weight,
+            p_x=x, p_joined=x, p_mask=out, p_index="int32", p_count="int32", p_packed=weight,
             p_bias=out, p_x_scale="fp32", p_scale="fp32", p_residual=out, p_out=out,
         )  # fmt: skip
-        sizes = _integers("height", "width", "channels", "outputs", "packed_outputs", "x_pitch", "out_pitch")
-        sizes |= _integers("residual_pitch")
+        sizes = _integers("height", "width", "channels", "joined", "own", "outputs", "packed_outputs", "x_pitch")
+        sizes |= _integers("joined_pitch", "out_pitch", "residual_pitch")
         options = _integers("kernel", "dilation", "clean_input", "has_residual") | {
             "slope": "fp32",
             "sum_slope": "fp32",
@@ -189,8 +200,8 @@ def _layers(architecture: int, layers: Collection[Layer]) -> Iterator[Variant]:
         yield _neighbours(architecture, mask, kernel)
     for layer in sorted(set(layers), key=lambda layer: layer.parts):
         pointers = _pointers(
-            p_x=layer.x, p_taps="int32", p_index="int32", p_count="int32", p_packed=layer.weight, p_bias=layer.out,
-            p_x_scale="fp32", p_scale="fp32", p_residual=layer.out, p_out=layer.out,
+            p_x=layer.x, p_joined=layer.x, p_taps="int32", p_index="int32", p_count="int32", p_packed=layer.weight,
+            p_bias=layer.out, p_x_scale="fp32", p_scale="fp32", p_residual=layer.out, p_out=layer.out,
         )  # fmt: skip
         options = _integers("height", "width", "dilation", "first_bit", "has_residual") | {
             "slope": "fp32",
@@ -202,7 +213,7 @@ def _layers(architecture: int, layers: Collection[Layer]) -> Iterator[Variant]:
         )  # fmt: skip
         module = "spair.plugins.sparse_conv2d.layer_kernel"
         sizes = {"K": layer.kernel, "C": layer.channels, "D": layer.outputs, "BK": width, "REST": rest}
-        sizes["UP"] = int(layer.coarse)
+        sizes |= {"UP": int(layer.coarse), "J": layer.joined}
         yield dataclasses.replace(made, module=module, layouts=sizes, layer=layer)
 
 
@@ -231,6 +242,15 @@ def _attention(architecture: int) -> Iterator[Variant]:
                 yield _make(
                     architecture, "sparse_non_local", "sparse_non_local", parts, pointers | sizes, (layout, layout), x
                 )
+
+
+def _composition(architecture: int) -> Iterator[Variant]:
+    sizes = _integers("pixels", "channels", "added_pitch") | {"low": "fp32", "high": "fp32"}
+    for residual in ("fp32", "fp16"):
+        pointers = _pointers(p_picture="fp32", p_residual=residual, p_mask=residual, p_out="fp32")
+        for layout in ("linear", "pixels"):
+            parts = ("fp32", residual, "fp32", layout)
+            yield _make(architecture, "sparse_compose", "compose_pixels", parts, pointers | sizes, (layout,))
 
 
 def _pointers(**types: str) -> dict[str, str]:

@@ -67,6 +67,8 @@ class Library:
         Raises:
             UserError: the file cannot be loaded, is of another version, or no set runs on this processor.
         """
+        self.path = path
+        """The library's file."""
         try:
             self._library = ctypes.CDLL(str(path))
             chosen = next((one for one in sets if self._has(one) and self._library.spair_runs(one.name.encode())), None)

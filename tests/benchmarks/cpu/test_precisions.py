@@ -77,13 +77,15 @@ def test_an_absent_quantizer_is_left_out(tmp_path, capsys, monkeypatch):
 
 def test_a_run_is_held_to_an_earlier_one(tmp_path, capsys):
     row = {"mask": "streak", "density": 0.1, "ratios": {"fp32": 4.0}, "spreads": {"fp32": 0.01}}
-    report = {"size": [44, 28], "threads": 1, "machine": {"cpu": "EPYC"}, "rows": [row]}
+    report = {"size": [44, 28], "threads": 1, "machine": {"cpu": "EPYC"}, "instructions": "avx2", "rows": [row]}
     file = tmp_path / "figures.json"
     assert hold(report, parse_arguments(["--keep", str(file)])) == 0
     assert hold(report, parse_arguments(["--against", str(file)])) == 0
     row["ratios"]["fp32"] = 3.0
     assert hold(report, parse_arguments(["--against", str(file)])) == 1
     assert "worse: 44x28, 1 threads, streak 10%, fp32: 3.00 times its peer, 4.00 before" in capsys.readouterr().out
+    report["instructions"] = "avx512"  # other instructions are another processor
+    assert hold(report, parse_arguments(["--against", str(file)])) == 0
 
 
 def test_a_wrong_picture_has_no_times(tiny_bundle, monkeypatch):

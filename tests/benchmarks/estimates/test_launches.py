@@ -1,9 +1,11 @@
 """Launches are those of the plugins, in today's form and in the first, and dense ones do what PyTorch counts."""
 
+from dataclasses import replace
+
 import pytest
 
-from benchmarks.estimates.launches import TILES, ScaledMasks, cost_dense, cost_rest, cost_sparse, tile_of
-from benchmarks.subjects.layers import SparseLayer, list_dense
+from benchmarks.estimates.launches import TILES, ScaledMasks, cost_dense, cost_operator, cost_rest, cost_sparse, tile_of
+from benchmarks.subjects.layers import Compose, SparseLayer, list_dense
 from spair.network.cost import multiply_adds
 from spair.plugins.compiler.kernels.tiles import list_tilings
 from spair.plugins.cost import sum_launches
@@ -21,9 +23,24 @@ def test_dense_multiply_adds_are_those_that_pytorch_counts(model, operators):
 
 def test_an_engine_lists_pixels_three_times_and_launches_each_layer_once(operators):
     names = [launch.name for launch in cost_sparse(operators, masks(0.1), "fp16")]
-    assert len(names) == 35
+    assert len(names) == 36
     assert names.count("compact_neighbours") == names.count("clear") == 3
     assert names.count("sparse_conv2d") == 22 and names.count("pack_weight") == 0
+    assert names[-1] == "compose_pixels" and names.count("compose_pixels") == 1
+
+
+def test_joined_channels_are_read_where_they_lie_and_padded_there():
+    first = SparseLayer(0, 27, 64, 3, clean_input=True, residual=False, clear_output=False, listed=True)
+    read = [cost_operator(layer, masks(0.1), "fp16")[-1].read for layer in (first, replace(first, joined=18))]
+    neighbours = sum(masks(0.1).activity(0, 3, True).neighbours)
+    assert read[1] == read[0] + neighbours * 8 * 2  # 9 and 18 channels are stored as 16 and 24, 27 as 32
+
+
+def test_a_dense_composition_reads_every_residual():
+    (sparse,) = cost_operator(Compose(0, 3), masks(0.1), "fp16")
+    (dense,) = cost_dense([Compose(0, 3)], masks(0.1), "fp16")
+    clean = masks(0.1).pixels(0) - sum(masks(0.1).activity(0).active)
+    assert dense.read == sparse.read + clean * 8 * 2 and dense.written == sparse.written  # 3 channels fill 8
 
 
 def test_launches_of_the_first_version_list_pixels_for_each_layer(first_operators):

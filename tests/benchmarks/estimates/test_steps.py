@@ -1,11 +1,13 @@
 """Steps have the tiles of the kernels that their launches run."""
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.estimates.counted import Tile
 from benchmarks.estimates.launches import ScaledMasks
 from benchmarks.estimates.steps import list_steps, name_kernel
-from benchmarks.subjects.layers import Attention, Index, Modulation, SparseLayer
+from benchmarks.subjects.layers import Attention, Compose, Index, Modulation, SparseLayer
 
 MASKS = ScaledMasks("blob", 96, 128, 0.25, 16)
 LAYER = SparseLayer(0, 11, 100, 3, clean_input=True, residual=False, clear_output=True, listed=True)
@@ -18,6 +20,7 @@ TILES = {
     "apply_affine.fp16.pixels.pixels": Tile(80.0, 64, 32),
     "merge_moments": Tile(10.0, 256, 1, 5.0),
     "sparse_non_local.fp16.pixels.b32": Tile(9000.0, 64, 32),
+    "compose_pixels.fp32.fp16.fp32.pixels": Tile(90.0, 256, 4),
 }
 
 
@@ -44,7 +47,7 @@ def test_a_layer_without_a_kernel_of_its_own_runs_in_the_general_one_and_lists_i
     ]
 
 
-def test_lists_attention_and_modulation_have_their_own():
+def test_other_operators_have_their_own():
     assert list_tiles(Index(1)) == [("clear", 0, 0.0), ("compact_neighbours", 3, 60.0)]
     active = -(-sum(MASKS.activity(2).active) // 64)
     assert list_tiles(Attention(2, 32, 32, False, True)) == [("sparse_non_local", active, 9000.0)]
@@ -53,6 +56,7 @@ def test_lists_attention_and_modulation_have_their_own():
         ("merge_moments", 40, 10.0 + 1 * 5.0),  # 48 blocks are one turn
         ("apply_affine", 48 * 2, 80.0),
     ]
+    assert list_tiles(Compose(0, 3)) == [("compose_pixels", 48, 90.0)]  # every pixel, whatever the mask
 
 
 def test_a_kernel_that_was_not_counted_is_named():
@@ -64,3 +68,7 @@ def test_names_are_those_of_the_library():
     coarse = SparseLayer(0, 48, 48, 1, False, True, False, listed=True, coarse=True)
     assert name_kernel(coarse, "sparse_conv2d", "int8") == "convolve_layer.fp16.int8.fp16.k1.c48.d48.up"
     assert name_kernel(coarse, "clear", "int8") is None
+    assert (
+        name_kernel(replace(LAYER, joined=3), "sparse_conv2d", "fp16") == "convolve_layer.fp16.fp16.fp16.k3.c11.d100.j3"
+    )
+    assert name_kernel(Compose(0, 3), "compose_pixels", "fp32") == "compose_pixels.fp32.fp32.fp32.pixels"

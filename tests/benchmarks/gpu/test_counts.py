@@ -3,6 +3,7 @@
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from benchmarks.estimates.predictions import STAND_INS
 from benchmarks.gpu import counts
 from benchmarks.gpu.harness.engines import list_network_layers
 from benchmarks.subjects.gpus import GPUS
+from spair.export.engines import target
 from spair.plugins.compiler.kernels.kernel import MOST_INSTRUCTIONS
 from spair.plugins.compiler.kernels.occupancy import KIB
 from spair.plugins.compiler.kernels.variants import Layer
@@ -35,16 +37,30 @@ def test_the_network_is_as_the_report_has_it(graph):
 
 
 def test_the_kernels_of_layers_keep_their_bounds_and_issue_a_third_of_the_general_ones():
-    general = {(row["name"].split(".")[1], row["sm"]): row for row in REPORT["kernels"] if row not in OF_LAYERS}
-    assert len(OF_LAYERS) == len(general) == 2 * len(counts.ARCHITECTURES)
+    general = {(types_of(row), row["sm"]): row for row in REPORT["kernels"] if row not in OF_LAYERS}
+    assert len(OF_LAYERS) == len(general) == len(counts.LAYERS) * len(counts.ARCHITECTURES)
     for row in OF_LAYERS:
-        kind = row["name"].split(".")[1]
-        assert row["warp_instructions_per_pixel"] <= MOST_INSTRUCTIONS[kind, row["sm"] == 90]
-        before = general[kind, row["sm"]]["warp_instructions_per_pixel"]
-        assert row["warp_instructions_per_pixel"] < before / 3
+        x, weight = types_of(row)
+        before = general[types_of(row), row["sm"]]["warp_instructions_per_pixel"]
+        assert row["warp_instructions_per_pixel"] < before / (3 if x == weight else 1)
+        if x == weight:
+            assert row["warp_instructions_per_pixel"] <= MOST_INSTRUCTIONS[x, row["sm"] == 90]
         assert (row["conversions_in_main_loop"], row["loads_in_main_loop"], row["spills"]) == (0, 0, 0)
         assert row["shared"] <= 48 * KIB
         assert row["tensor_share"] > 0
+
+
+def test_a_layer_of_an_int8_engine_issues_as_many_times_the_instructions_as_a_build_says():
+    issued = {(types_of(row), row["sm"]): row["warp_instructions_per_pixel"] for row in OF_LAYERS}
+    times = [issued[("fp16", "int8"), sm] / issued[("fp16", "fp16"), sm] for sm in map(int, counts.ARCHITECTURES)]
+    words = f"{min(times):.1f} to {max(times):.1f} times as many instructions"
+    assert min(times) > 1 and words in target.WHY_NAMED
+
+
+def types_of(row: dict[str, Any]) -> tuple[str, str]:
+    """Types of x and of the weights, from a kernel's name."""
+    _, x, weight, *_ = row["name"].split(".")
+    return x, weight
 
 
 def test_what_is_counted_is_shown(capsys):
@@ -60,7 +76,8 @@ def test_tiles_are_as_the_report_has_them(kernel_settings, architecture, name): 
     pytest.importorskip("triton", reason="the kernels are written in Triton")
     x, weight, out, *sizes = name.split(".")[1:]
     kernel, channels, outputs = (int(size[1:]) for size in sizes[:3])
-    layer = Layer(x, weight, out, kernel, channels, outputs, "up" in sizes)
+    joined = sum(int(size[1:]) for size in sizes[3:] if size.startswith("j"))
+    layer = Layer(x, weight, out, kernel, channels, outputs, "up" in sizes, joined)
     variants = [variant for variant in counts.list_counted(architecture, [layer]) if variant.name == name]
     assert counts.count_tiles(architecture, variants, kernel_settings) == {
         name: REPORT["tiles"][str(architecture)][name]
@@ -72,7 +89,7 @@ def test_every_layer_of_the_network_has_a_tile_for_every_architecture(graph):
     wanted = {"convolve_layer." + ".".join(layer.parts) for layer in layers}
     for rows in REPORT["tiles"].values():
         assert {name for name in rows if name.startswith("convolve_layer")} == wanted
-    assert any(layer.coarse for layer in layers)
+    assert any(layer.coarse for layer in layers) and any(layer.joined for layer in layers)
 
 
 def test_stand_ins_have_code_that_is_not_understood():

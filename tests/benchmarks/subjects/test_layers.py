@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from benchmarks.subjects.layers import Attention, Index, Modulation, SparseLayer, list_operators
+from benchmarks.subjects.layers import Attention, Compose, Index, Modulation, SparseLayer, list_operators
 
 
 def test_every_operator_of_the_network_is_listed(operators):
@@ -20,9 +20,10 @@ def test_every_operator_of_the_network_is_listed(operators):
     ]
     assert [(a.scale, a.channels, a.outputs) for a in operators if isinstance(a, Attention)] == [(2, 32, 32)]
     assert [operator for operator in operators if isinstance(operator, Index)] == [Index(0), Index(1), Index(2)]
+    assert operators[-1] == Compose(0, 3)
 
 
-def test_passes_for_engines_list_pixels_once_and_read_residuals_of_half_the_size(operators, first_operators):
+def test_passes_for_engines_list_pixels_once_and_read_other_tensors_as_they_are(operators, first_operators):
     layers = [operator for operator in operators if isinstance(operator, SparseLayer)]
     assert all(layer.listed for layer in layers)
     assert [(layer.scale, layer.channels, layer.outputs, layer.sum_slope) for layer in layers if layer.coarse] == [
@@ -30,12 +31,17 @@ def test_passes_for_engines_list_pixels_once_and_read_residuals_of_half_the_size
         (0, 48, 48, 0.0),
     ]
     assert all(operator.listed for operator in operators if isinstance(operator, Attention))
+    assert [(layer.scale, layer.channels, layer.joined) for layer in layers if layer.joined] == [
+        (0, 8 + 3, 3),
+        (1, 24 + 3, 3),
+        (2, 32 + 3, 3),
+    ]
     first = [operator for operator in first_operators if isinstance(operator, SparseLayer)]
-    assert not any(layer.listed or layer.coarse for layer in first)
+    assert not any(layer.listed or layer.coarse or layer.joined for layer in first)
     sizes = [Counter((layer.scale, layer.channels, layer.outputs, layer.kernel) for layer in part)
              for part in (layers, first)]  # fmt: skip
     assert sizes[0] == sizes[1]
-    assert not any(isinstance(operator, Index) for operator in first_operators)
+    assert not any(isinstance(operator, Index | Compose) for operator in first_operators)
 
 
 def test_the_first_passes_fuse_sums_and_spare_zeros(model, graph, first_operators):

@@ -116,7 +116,8 @@ def test_results_of_other_options_or_another_model_are_made_anew(spair, tiny_bun
     assert restore("--force-dense") == (2, 0)
     assert restore("--force-dense", "--threshold", "0.2") == (2, 0)
     assert restore("--force-dense", "--threshold", "0.35") == (2, 0), "the model's own is no option"
-    assert restore("--force-dense") == (0, 2)
+    assert restore("--force-dense", "--flips", "2") == (2, 0)
+    assert restore("--force-dense") == (2, 0)
     other = tmp_path / "other.spair"
     shutil.copytree(tiny_bundle, other)
     assert restore("--force-dense", model=other) == (0, 2), "the same bundle in another place"
@@ -138,6 +139,14 @@ def test_a_threshold_decides_how_much_is_restored(spair, tiny_bundle, pairs):
 def test_a_threshold_out_of_range_is_refused_before_any_work(spair, tmp_path, pairs, value):
     done = spair("restore", tmp_path / "absent.spair", pairs / "input", "--out", pairs / "out", "--threshold", value)
     done.refused("the threshold is .*, expected a number from 0 to 1, or one of fast, balanced, best")
+
+
+@pytest.mark.parametrize("command", ["restore", "evaluate"])
+def test_other_numbers_of_flips_are_refused_before_any_work(spair, tmp_path, pairs, command):
+    inputs = [pairs / "input"] if command == "restore" else ["--input", pairs / "input", "--clean", pairs / "input"]
+    spair(command, tmp_path / "absent.spair", *inputs, "--out", tmp_path / "out", "--flips", "3").refused(
+        "the number of flips is 3, expected 1, 2 or 4"
+    )
 
 
 def test_a_checkpoint_counts_by_its_content(spair, tiny_checkpoint, pairs):

@@ -48,6 +48,12 @@ def test_layers_behind_the_mask_count_what_they_read_and_write():
     assert count_bytes_between(graph, 48, 32) == 2 * 4 * 48 * 32 * 4, "Relu alone; Abs and ReduceMax come before"
 
 
+def test_layers_that_make_something_of_the_picture_for_a_plugin_count_and_those_for_the_mask_do_not():
+    graph = make_graph(helper.make_node("Relu", ["y"], ["z"]))
+    graph.graph.node[2].input[0] = "before"
+    assert count_bytes_between(graph, 48, 32) == 2 * 4 * 48 * 32 * 4 + 2 * 3 * 48 * 32 * 4, "Relu and Abs"
+
+
 def test_constants_and_smaller_sizes_count_as_they_are():
     nodes = [
         helper.make_node("AveragePool", ["y"], ["half"], kernel_shape=[2, 2], strides=[2, 2]),

@@ -5,11 +5,12 @@ import onnx
 import onnx.inliner
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import helper
 
 from spair.export.operators.bodies import BODIES, OPSET, add_function_bodies
 from spair.export.operators.table import DOMAIN
 from spair.plugins.masked_modulation.reference import masked_modulation
+from spair.plugins.sparse_compose.reference import sparse_compose
 from spair.plugins.sparse_conv2d.reference import quantize, sparse_conv2d
 from spair.plugins.sparse_non_local.reference import sparse_non_local
 from spair.runtime import Bundle
@@ -22,7 +23,8 @@ def run(operator: str, arrays: dict[str, np.ndarray], attributes: dict, opset: i
     node = helper.make_node(operator, list(arrays), ["out"], domain=DOMAIN, **attributes)
     types = {name: helper.np_dtype_to_tensor_dtype(array.dtype) for name, array in arrays.items()}
     inputs = [helper.make_tensor_value_info(name, types[name], [None] * a.ndim) for name, a in arrays.items()]
-    output = helper.make_tensor_value_info("out", types.get("mask", TensorProto.FLOAT), [None] * 4)
+    made = next(types[name] for name in ("picture", "mask", "query_mask") if name in types)
+    output = helper.make_tensor_value_info("out", made, [None] * 4)
     graph = helper.make_graph([node], "one_node", inputs, [output])
     opsets = [helper.make_opsetid("", opset), helper.make_opsetid(DOMAIN, 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
@@ -146,6 +148,35 @@ def test_sparse_non_local(queries, clean):
     }
     expected = sparse_non_local(*arrays.values(), scale=0.5)
     np.testing.assert_allclose(run("SparseNonLocal", arrays, {"scale": 0.5}), expected, atol=1e-5)
+
+
+def test_modulation_and_attention_of_halves_round_once():
+    x = (3 + draw(2, 3, 40, 50)) * 2**13  # squares and sums are far beyond the largest half
+    arrays = {"x": x.astype(np.float16), "mask": make_mask("half", 2, 1, 40, 50).astype(np.float16)}
+    wide = {name: array.astype(np.float32) for name, array in arrays.items()}
+    got = run("MaskedModulation", arrays, {"eps": 1e-5})
+    np.testing.assert_array_equal(got, run("MaskedModulation", wide, {"eps": 1e-5}).astype(np.float16))
+    arrays = {
+        "query": draw(2, 4, 5, 3),
+        "key": 100 * draw(2, 4, 3, 4, seed=1),
+        "value": draw(2, 6, 3, 4, seed=2),
+        "query_mask": make_mask("half", 2, 1, 5, 3),
+        "key_mask": make_mask("half", 2, 1, 3, 4),
+    }
+    arrays = {name: array.astype(np.float16) for name, array in arrays.items()}
+    wide = {name: array.astype(np.float32) for name, array in arrays.items()}
+    got = run("SparseNonLocal", arrays, {"scale": 0.5})
+    np.testing.assert_array_equal(got, run("SparseNonLocal", wide, {"scale": 0.5}).astype(np.float16))
+
+
+@pytest.mark.parametrize("kind", MASKS)
+@pytest.mark.parametrize("halves", [np.float32, np.float16])
+def test_sparse_compose_leaves_clean_pixels_whatever_the_residual_holds(kind, halves):
+    mask = make_mask(kind, 2, 1, 5, 4).astype(halves)
+    residual = np.where(mask != 0, draw(2, 3, 5, 4), np.nan).astype(halves)
+    arrays = {"picture": draw(2, 3, 5, 4, seed=1) + 0.5, "residual": residual, "mask": mask}
+    limits = {"low": -0.25, "high": 1.0}
+    np.testing.assert_array_equal(run("SparseCompose", arrays, limits), sparse_compose(*arrays.values(), **limits))
 
 
 def test_names_inside_a_body_cannot_meet_those_of_a_graph():

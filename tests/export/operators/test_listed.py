@@ -92,6 +92,22 @@ def test_a_coarse_residual_is_one_whose_positions_lie_behind_each_other(name):
     np.testing.assert_array_equal(got, expected)
 
 
+@pytest.mark.parametrize("name", ["SparseConv2d", "SparseConv2dQuantize"])
+def test_joined_channels_are_the_last_ones_of_x(name):
+    listed = BY_NAME[BY_NAME[name].listed_form]
+    form = BY_NAME[listed.joined_form]
+    arrays = make_arrays(name, 3)
+    arrays["packed"] = pack_weight(arrays["weight"])
+    arrays["scale"] = arrays["x_scale"] * arrays["weight_scale"]
+    arrays |= dict(zip(("index", "taps", "count"), sparse_index(arrays["mask"]), strict=True))
+    attributes = {"pads": [1] * 4, "negative_slope": 0.1, "clean_input": 1.0}
+    expected = run(listed.name, {part.name: arrays[part.name] for part in listed.inputs}, attributes, opset=19)
+    arrays |= {"x": arrays["x"][:, :1], "joined": arrays["x"][:, 1:]}
+    got = run(form.name, {part.name: arrays[part.name] for part in form.inputs}, attributes, opset=19)
+    assert got.max() > 0.1
+    np.testing.assert_array_equal(got, expected)
+
+
 def test_listed_attention_is_the_one_without_a_list():
     arrays = {
         "query": draw(2, 4, 5, 3), "key": draw(2, 4, 3, 4, seed=1), "value": draw(2, 6, 3, 4, seed=2),

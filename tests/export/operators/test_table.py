@@ -65,14 +65,16 @@ def test_a_form_differs_from_its_operator_as_its_field_says(operator):
     if operator.coarse_form:
         coarse = {"coarse" if name == "residual" else name: kind for name, kind in own.items()}
         assert inputs_of(operator.coarse_form) == coarse
-    names = ("residual_form", "quantizing_form", "int8_form", "listed_form", "coarse_form")
+    if operator.joined_form:
+        assert list(inputs_of(operator.joined_form).items()) == [*own.items(), ("joined", "float")]
+    names = ("residual_form", "quantizing_form", "int8_form", "listed_form", "coarse_form", "joined_form")
     for form in (getattr(operator, name) for name in names):
         assert form is None or BY_NAME[form].family == operator.family
     assert BY_NAME[operator.family].family == operator.family
 
 
 def test_forms_are_reached_from_their_operator_and_only_those_of_bundles_without_a_plugin():
-    names = ("residual_form", "quantizing_form", "int8_form", "listed_form", "coarse_form")
+    names = ("residual_form", "quantizing_form", "int8_form", "listed_form", "coarse_form", "joined_form")
     forms = {getattr(part, name) for part in OPERATORS for name in names} - {None}
     assert forms | {part.family for part in OPERATORS} == set(IDS)
     assert {part.name for part in OPERATORS if part.in_bundles} == {

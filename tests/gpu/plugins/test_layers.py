@@ -34,7 +34,8 @@ def layers(session_host) -> list[Operator]:
 def test_layers_of_the_shipped_network_compute_their_definition(host, layers, kind, density):
     scene = Scene("streak", (256, 192), density, 16)
     chosen = [layer for layer in layers if kind != "int8" or isinstance(layer, SparseLayer)]
-    assert any(layer.coarse for layer in chosen if isinstance(layer, SparseLayer))
+    for mark in ("coarse", "joined"):
+        assert any(getattr(layer, mark) for layer in chosen if isinstance(layer, SparseLayer))
     for layer in chosen:
         made = MAKERS[type(layer)](host, layer, kind, scene)
         assert made.check(made.sparse[0]()) <= 1, name_of(layer)

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from spair.plugins.masked_modulation.reference import masked_modulation
+from spair.plugins.sparse_compose.reference import sparse_compose
 from spair.plugins.sparse_non_local.reference import sparse_non_local
 from tests.plugins.emulated import tensorrt as trt
 from tests.plugins.emulated.operators import PIXEL_FORMAT, Call, same_padding
@@ -158,3 +159,18 @@ def modulation(
     bound = 2 * roundings * 2.0**-24 * np.abs(x).max() * scale * np.ones(shape) + EPS[kind] * np.abs(exact)
     inputs = [Tensor(x, layout), Tensor(mask)]
     return Call("MaskedModulation", {"eps": 1e-5}, inputs, shape, trt.TYPE_OF[kind], layout, exact), bound
+
+
+def composition(
+    rng: np.random.Generator, shape: tuple[int, int, int, int], *, dtype: Any = np.float32, pixels: bool = False
+) -> tuple[Call, np.ndarray]:
+    """A call of SparseCompose, and the bound of each output's error, which is none: a value is one sum in FP32."""
+    n, _, h, w = shape
+    kind = np.dtype(dtype)
+    picture = rng.random(shape, np.float32)
+    mask = made_mask(rng, (n, h, w), 0.3, kind)
+    residual = np.where(mask != 0, rng.standard_normal(shape), np.nan).astype(kind)
+    limits = {"low": 0.0, "high": 1.0}
+    exact = sparse_compose(picture, residual, mask, **limits).astype(np.float64)
+    inputs = [Tensor(picture), Tensor(residual, PIXEL_FORMAT[kind] if pixels else trt.LINEAR), Tensor(mask)]
+    return Call("SparseCompose", limits, inputs, shape, trt.FLOAT, trt.LINEAR, exact), np.zeros(shape)

@@ -65,6 +65,15 @@ def make_lists(mask: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
     return Tensor(index), Tensor(taps), Tensor(count)
 
 
+def join_channels(call: Call, count: int) -> Call:
+    """Make the joined form of a listed call: its last input has the last `count` channels of x."""
+    x = call.inputs[0]
+    own = x.values.shape[1] - count
+    parts = [Tensor(np.ascontiguousarray(part), x.layout) for part in (x.values[:, :own], x.values[:, own:])]
+    inputs = [parts[0], *call.inputs[1:], parts[1]]
+    return replace(call, name=call.name.replace("Listed", "JoinListed"), inputs=inputs)
+
+
 def take_list(call: Call, sum_slope: float = 1.0, *, coarse: bool = False) -> Call:
     """Make the listed form of a call.
 

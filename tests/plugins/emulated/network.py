@@ -59,6 +59,7 @@ def _make_call(name: str, attributes: dict[str, Any], inputs: tuple[np.ndarray, 
     dtype = second.dtype if name.startswith("SparseConv2d") else first.dtype
     outputs = {
         "MaskedModulation": lambda: first.shape[1],
+        "SparseCompose": lambda: first.shape[1],
         "SparseNonLocal": lambda: inputs[2].shape[1],
         "SparseConv2d": lambda: inputs[3].shape[0],
     }
@@ -66,9 +67,14 @@ def _make_call(name: str, attributes: dict[str, Any], inputs: tuple[np.ndarray, 
     layout_in = PIXEL_FORMAT[first.dtype] if pixels else trt.LINEAR
     layout = PIXEL_FORMAT[np.dtype(dtype)] if pixels else trt.LINEAR
     tensors = [Tensor(np.ascontiguousarray(part)) for part in inputs]
+    if name == "SparseCompose":
+        tensors[1] = Tensor(tensors[1].values, PIXEL_FORMAT[second.dtype] if pixels else trt.LINEAR)
+        return Call(name, attributes, tensors, shape, trt.FLOAT)
     tensors[0] = Tensor(tensors[0].values, layout_in)
     if name.startswith("SparseConv2d"):
         tensors[2] = Tensor(tensors[2].values, fixed=True)
+    if "Join" in name:
+        tensors[-1] = Tensor(tensors[-1].values, layout_in)
     if "Add" in name:
         tensors[-1] = Tensor(tensors[-1].values, layout)
     return Call(name, attributes, tensors, shape, trt.TYPE_OF[np.dtype(dtype)], layout)

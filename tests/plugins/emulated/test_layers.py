@@ -7,7 +7,7 @@ from benchmarks.gpu import plugins
 from benchmarks.gpu.harness import plugin_cases, plugin_layers
 from benchmarks.gpu.harness.plugin_cases import Scene, judge_lists
 from benchmarks.gpu.harness.plugin_layers import measure_layers
-from benchmarks.subjects.layers import Attention, Index, Modulation, SparseLayer
+from benchmarks.subjects.layers import Attention, Compose, Index, Modulation, SparseLayer
 from spair.runtime.errors import GateError
 from tests.plugins.emulated.launches import launching
 
@@ -21,6 +21,7 @@ ALONE = [
     Modulation(1, 8),
 ]
 OWN = SparseLayer(0, 11, 19, 3, clean_input=True, residual=False, clear_output=False, listed=True)
+JOINED = SparseLayer(0, 19, 16, 3, clean_input=True, residual=False, clear_output=False, listed=True, joined=3)
 LISTED = [
     Index(0),
     OWN,
@@ -28,6 +29,8 @@ LISTED = [
     SparseLayer(2, 16, 16, 3, False, True, True, listed=True),
     Attention(2, 8, 8, False, listed=True),
     Modulation(1, 8),
+    JOINED,
+    Compose(0, 3),
 ]
 KINDS = ("fp32", "fp16", "int8")
 
@@ -57,7 +60,7 @@ def test_all_kinds_of_layers_pass_their_gate(torch_host, untimed, unfitted, form
     scenes = [Scene("streak", (32, 24), density, 4, "cpu") for density in (0.0, 0.2, 1.0)]
     rows = list(measure_layers(torch_host, {form: layers}, scenes, KINDS, 1))
     distinct = len(set(layers))
-    others = sum(isinstance(layer, Attention | Modulation) for layer in set(layers))
+    others = sum(isinstance(layer, Attention | Modulation | Compose) for layer in set(layers))
     assert len(rows) == 3 * (3 * distinct - others)
     assert max(row["off"] for row in rows) <= 1
     convolutions = [row for row in rows if row["layer"].startswith("conv")]
@@ -70,7 +73,10 @@ def test_all_kinds_of_layers_pass_their_gate(torch_host, untimed, unfitted, form
 
 def test_a_listed_layer_is_one_launch_and_its_list_another(torch_host, untimed, unfitted):
     scene = Scene("streak", (32, 24), 0.2, 4, "cpu")
-    for layer, kernel, memsets in ((OWN, "convolve_layer", 0), (Index(0), "compact_neighbours", 1)):
+    for layer, kernel, memsets in (
+        (OWN, "convolve_layer", 0), (JOINED, "convolve_layer", 0), (Index(0), "compact_neighbours", 1),
+        (Compose(0, 3), "compose_pixels", 0),
+    ):  # fmt: skip
         made = plugin_cases.MAKERS[type(layer)](torch_host, layer, "fp16", scene)
         with launching(torch_host) as seen:
             made.sparse[0]()
@@ -100,7 +106,7 @@ def test_a_wrong_layer_is_not_timed(torch_host, untimed, unfitted, monkeypatch):
         return out * 1.01 if isinstance(out, torch.Tensor) else out
 
     monkeypatch.setattr(plugin_cases.PluginNode, "__call__", wrong)
-    for layer in (ALONE[1], ALONE[4], ALONE[5], LISTED[2], LISTED[4]):
+    for layer in (ALONE[1], ALONE[4], ALONE[5], LISTED[2], LISTED[4], JOINED, Compose(0, 3)):
         with pytest.raises(GateError, match="of its bound"):
             list(measure_layers(torch_host, {"made": [layer]}, [scene], ("fp32",), 1))
 

@@ -20,6 +20,7 @@ NAMES = (
     "SparseConv2dQuantizeAdd",
     "SparseNonLocal",
     "MaskedModulation",
+    "SparseCompose",
 )
 
 
@@ -30,6 +31,8 @@ def made_call(name: str, **options) -> Call:
         return calls.non_local(rng, (1, 8, 5, 4), 8, (3, 3), **options)[0]
     if name == "MaskedModulation":
         return calls.modulation(rng, (1, 8, 5, 4), **options)[0]
+    if name == "SparseCompose":
+        return calls.composition(rng, (1, 3, 5, 4), **options)[0]
     quantize = "Quantize" in name
     forms = {"int8": quantize or "Int8" in name, "quantize": quantize, "residual": "Add" in name}
     return calls.convolution(rng, (1, 8, 5, 4), 6, **forms, **options)[0]
@@ -58,7 +61,7 @@ def test_creators_carry_the_names_of_the_nodes(host, name):
 def test_the_output_has_the_first_inputs_place_and_the_right_channels(host, name):
     call = made_call(name)
     plugin = host.create(name, call.attributes)
-    channels = {"SparseNonLocal": (2, 1), "MaskedModulation": (0, 1)}.get(name, (2, 0))
+    channels = {"SparseNonLocal": (2, 1), "MaskedModulation": (0, 1), "SparseCompose": (0, 1)}.get(name, (2, 0))
     ranks = [part.values.ndim for part in call.inputs]
     assert plugin.output_sources(ranks) == [(0, 0), channels, (0, 2), (0, 3)]
     assert plugin.output_sources([3, *ranks[1:]]) is None
@@ -112,9 +115,11 @@ def test_other_attributes_and_types_have_timings_of_their_own(host):
         ("SparseNonLocal", {"scale": 0.5}),
         ("SparseNonLocal", {"scale": 0.25}),
         ("MaskedModulation", {"eps": 1e-5}),
+        ("SparseCompose", {"high": 1.0}),
+        ("SparseCompose", {"high": 2.0}),
     ):
         keys.add(host.create(name, attributes).timing_cache_id())
-    assert len(keys) == 9
+    assert len(keys) == 11
 
 
 # Fit for CUDA graphs
@@ -173,6 +178,7 @@ def test_more_tiles_than_blocks_are_all_computed(host):
         ),
         ("SparseConv2d", {"kinds": [1, 2]}, 'field "kinds" is damaged'),
         ("MaskedModulation", {"eps": 0.0}, "eps is 0.000000, expected a positive number"),
+        ("SparseCompose", {"low": 2.0}, "low is 2.000000, expected at most high, 1.000000"),
         ("SparseNonLocal", {"scale": "x"}, "attribute scale has type 6"),
     ],
 )
@@ -236,6 +242,8 @@ def test_a_node_with_too_few_inputs_is_refused(host):
         ("SparseNonLocal", 3, (1, 1, 5, 5), "the queries' mask is not [N,1,H,W]"),
         ("SparseNonLocal", 4, (1, 1, 4, 3), "the keys' mask is not [N,1,K,L]"),
         ("MaskedModulation", 1, (2, 1, 5, 4), "the mask is not [N,1,H,W] of x"),
+        ("SparseCompose", 1, (1, 4, 5, 4), "the residual does not have the shape of the picture"),
+        ("SparseCompose", 2, (1, 1, 4, 4), "the mask is not [N,1,H,W] of the picture"),
     ],
 )
 def test_shapes_that_do_not_fit_are_refused_before_anything_runs(host, name, index, shape, message):

@@ -8,7 +8,7 @@ import pytest
 from spair.plugins.compaction.reference import compact_mask, list_taps
 from tests.plugins.emulated import calls
 from tests.plugins.emulated.launches import launching
-from tests.plugins.emulated.lists import POISON, describe_index, make_lists, run_index, take_list
+from tests.plugins.emulated.lists import POISON, describe_index, join_channels, make_lists, run_index, take_list
 from tests.plugins.emulated.operators import deploy, deploy_and_run
 from tests.plugins.emulated.plugin import Tensor
 from tests.plugins.emulated.test_operators import FORMS, INT8_FORMS, QUANTIZE_FORMS, close
@@ -102,6 +102,31 @@ def test_a_coarse_residual_that_does_not_fit_is_refused(host, outputs):
     inputs = [*call.inputs[:-1], Tensor(np.zeros((2, 4 * outputs, 3, 4), np.float32))] if outputs == 24 else call.inputs
     assert plugin.shape_change(dataclasses.replace(call, inputs=inputs).descriptions()) != 0
     words = "the residual is not [N,4D,H/2,W/2]" if outputs == 24 else "a coarse residual needs a multiple of 8"
+    assert words in host.messages()
+    plugin.delete()
+
+
+@pytest.mark.parametrize("form", [*FORMS, *QUANTIZE_FORMS])
+@pytest.mark.parametrize("clean_input", [False, True], ids=["masked", "clean-input"])
+def test_a_convolution_reads_channels_of_two_tensors(host, form, clean_input):
+    rng = np.random.default_rng(9)
+    call, bound = calls.convolution(rng, (2, 19, 9, 7), 16, clean_input=clean_input, slope=0.1, **form)
+    with launching(host) as seen:
+        close(deploy_and_run(host, join_channels(take_list(call), 3)), call, bound)
+    own = form in (FORMS[3].values[0], QUANTIZE_FORMS[3].values[0])
+    assert seen.are(["convolve_layer" if own else "sparse_conv2d"])
+
+
+@pytest.mark.parametrize(
+    ("own", "size", "words"),
+    [(16, (9, 8), "the joined channels do not lie where those of x do"), (15, (9, 7), "joined to a multiple of 8")],
+)
+def test_joined_channels_that_do_not_fit_are_refused(host, own, size, words):
+    call = take_list(calls.convolution(np.random.default_rng(10), (2, own + 3, 9, 7), 16)[0])
+    call = join_channels(call, 3)
+    plugin, _ = deploy(host, call)
+    inputs = [*call.inputs[:-1], Tensor(np.zeros((2, 3, *size), np.float32))]
+    assert plugin.shape_change(dataclasses.replace(call, inputs=inputs).descriptions()) != 0
     assert words in host.messages()
     plugin.delete()
 

@@ -119,6 +119,17 @@ def test_modulation_computes_its_definition(host, form):
     np.testing.assert_array_equal(out[clean], call.inputs[0].values[clean])
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_composition_computes_its_definition_and_keeps_clean_pixels(host, form):
+    call, bound = calls.composition(np.random.default_rng(13), (2, 3, 13, 17), **form)
+    with launching(host) as seen:
+        out = deploy_and_run(host, call)
+    assert seen.are(["compose_pixels"])
+    close(out, call, bound)
+    clean = np.broadcast_to(call.inputs[2].values == 0, out.shape)
+    assert out[clean].tobytes() == call.inputs[0].values[clean].tobytes()
+
+
 @pytest.mark.parametrize("density", [0.0, 1.0], ids=["none", "all"])
 def test_modulation_leaves_images_without_clean_or_distorted_pixels(host, density):
     call, _ = calls.modulation(np.random.default_rng(8), (1, 3, 6, 5), density=density, dtype=np.float16)

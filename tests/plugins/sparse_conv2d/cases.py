@@ -74,6 +74,7 @@ class Case:
     clean_input: bool = False
     residual: bool = False
     coarse: bool = False
+    joined: int = 0
     layouts: tuple[str, str] = ("linear", "linear")
     tile: tuple[int, int, int] = (16, 32, 32)
     programs: int = 2
@@ -190,15 +191,17 @@ def run(case: Case, call: Call, module: ModuleType = conv, **changed: Any) -> np
     from_, to = (LAYOUTS[name] for name in case.layouts)
     index, count = list_active(call.mask)
     out = poisoned(shape_of((case.n, case.d, *case.size), to, call.mask.dtype), call.mask.dtype)
-    x = to_layout(call.x, from_)
+    x, joined = split(case, call, from_)
     bm, bn, bk = case.tile
     arguments = {
-        "p_x": x, "p_mask": guarded(call.mask), "p_index": index, "p_count": count, "p_packed": pack(call, module),
-        "p_bias": guarded(call.bias),
+        "p_x": x, "p_joined": joined, "p_mask": guarded(call.mask), "p_index": index, "p_count": count,
+        "p_packed": pack(call, module), "p_bias": guarded(call.bias),
         "p_x_scale": guarded(call.x_scale) if case.quantize else poisoned((1,), np.float32),
         "p_scale": combine(call, module) if case.integer else poisoned((1,), np.float32),
         "p_residual": out if call.residual is None else to_layout(call.residual, to), "p_out": out,
         "height": case.size[0], "width": case.size[1], "channels": case.c, "outputs": case.d,
+        "joined": case.joined, "own": -(-(case.c - case.joined) // 8) * 8,
+        "joined_pitch": joined.shape[-1] if case.joined else 0,
         "packed_outputs": -(-case.d // 16) * 16, "x_pitch": x.shape[-1], "out_pitch": out.shape[-1],
         "residual_pitch": (4 if case.coarse else 1) * out.shape[-1],
         "kernel": case.kernel, "dilation": case.dilation, "clean_input": int(case.clean_input),
@@ -208,6 +211,13 @@ def run(case: Case, call: Call, module: ModuleType = conv, **changed: Any) -> np
     launch(module.sparse_conv2d, (case.programs, -(-case.d // bn), case.n), {**arguments, **changed})
     require_intact_guards(out)
     return out
+
+
+def split(case: Case, call: Call, layout: int) -> tuple[np.ndarray, np.ndarray]:
+    """The channels of x in memory, and those that are joined to it; x again where there are none."""
+    own = case.c - case.joined
+    x = to_layout(np.ascontiguousarray(call.x[:, :own]), layout)
+    return x, to_layout(np.ascontiguousarray(call.x[:, own:]), layout) if case.joined else x
 
 
 def list_windows(case: Case, call: Call) -> dict[str, np.ndarray]:
@@ -229,18 +239,19 @@ def run_layer(case: Case, call: Call, module: ModuleType = layer_kernel, **chang
     width, rest = split_channels(case.c, weight)
     out = poisoned(shape_of((case.n, case.d, *case.size), to, call.mask.dtype), call.mask.dtype)
     bm, bn, _ = case.tile
+    x, joined = split(case, call, from_)
     lists = list_windows(case, call)
     if case.kernel == 1:
         lists["p_taps"] = poisoned(lists["p_taps"].shape, np.int32)  # not read
     arguments = {
-        "p_x": to_layout(call.x, from_), **lists, "p_packed": pack(call), "p_bias": guarded(call.bias),
+        "p_x": x, "p_joined": joined, **lists, "p_packed": pack(call), "p_bias": guarded(call.bias),
         "p_x_scale": guarded(call.x_scale) if case.quantize else poisoned((1,), np.float32),
         "p_scale": combine(call) if case.integer else poisoned((1,), np.float32),
         "p_residual": out if call.residual is None else to_layout(call.residual, to), "p_out": out,
         "height": case.size[0], "width": case.size[1], "dilation": case.dilation, "first_bit": 0,
         "has_residual": int(case.residual), "slope": case.slope, "sum_slope": case.sum_slope,
         "K": case.kernel, "C": case.c, "D": case.d,
-        "BK": width, "REST": rest, "UP": int(case.coarse), "BM": bm, "BN": bn,
+        "BK": width, "REST": rest, "UP": int(case.coarse), "J": case.joined, "BM": bm, "BN": bn,
     }  # fmt: skip
     launch(module.convolve_layer, (case.programs, -(-case.d // bn), case.n), {**arguments, **changed})
     require_intact_guards(out)

@@ -21,6 +21,8 @@ CONVOLUTIONS = {
     "int8 to fp32": conv.Case("int8-fp32", c=35, d=19, kernel=1, layouts=("linear", "linear")),
     "quantize": conv.Case("quantize-fp16", c=52, d=19, kernel=1, layouts=("pixels", "pixels"), residual=True),
     "quantize linear": conv.Case("quantize-fp32", c=11, d=3, kernel=1, n=1, clean_input=True),
+    "joined": conv.Case("fp16", c=27, d=19, joined=3, clean_input=True, layouts=("pixels", "pixels")),
+    "joined linear": conv.Case("quantize-fp32", c=11, d=3, joined=3, kernel=1, n=1),
     "no pixel": conv.Case("int8-fp16", mask="none"),
     "all pixels": conv.Case("fp16", mask="all", kernel=1, layouts=("pixels", "pixels")),
 }  # fmt: skip
@@ -41,7 +43,7 @@ def test_the_counted_cost_is_what_the_kernel_does(case):
     layouts = tuple("pixels" if name == "chw32" else name for name in case.layouts)
     counted = count_sparse_conv2d(
         activity, case.c, case.d, case.kernel, kind=of_weight, x_kind=of_x, out_kind=of_rest, layouts=layouts,
-        clean_input=case.clean_input, residual=case.residual, tile=case.tile,
+        clean_input=case.clean_input, joined=case.joined, residual=case.residual, tile=case.tile,
     )  # fmt: skip
     assert counter.launch("sparse_conv2d", of_weight) == pick(counted, "sparse_conv2d")
 

@@ -47,6 +47,13 @@ def test_channels_need_no_multiples(types, c, d):
     check(Case(types, n=1, c=c, d=d, size=(3, 5), kernel=1, layouts=layouts_of(types)[1]))
 
 
+@pytest.mark.parametrize("types", ["fp32", "fp16", "quantize-fp32", "quantize-fp16"])
+@pytest.mark.parametrize("layout", [0, 1], ids=["linear", "pixels"])
+@pytest.mark.parametrize(("c", "joined"), [(11, 3), (27, 3), (43, 11), (67, 3)])
+def test_channels_of_two_tensors_are_read_as_one(types, layout, c, joined):
+    check(Case(types, c=c, joined=joined, d=8, size=(3, 5), clean_input=True, layouts=layouts_of(types)[layout]))
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 15), (4, 4), (1, 17), (17, 1), (3, 11)], ids=str)
 def test_pictures_of_one_tile_more_or_less(size):
     check(Case(size=size, mask="all", c=3, d=3, n=1))

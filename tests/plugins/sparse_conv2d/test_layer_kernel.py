@@ -43,6 +43,17 @@ def test_channels_need_no_multiples(types, c, d):
     check(made(types, c=c, d=d, size=(3, 4), residual=True))
 
 
+JOINS = [(11, 3), (27, 3), (35, 3), (43, 11), (67, 3)]
+"""Channels, and how many of them are joined to the others."""
+
+
+@pytest.mark.sampled(6)
+@pytest.mark.parametrize("types", ["fp32", "fp16", "quantize-fp32", "quantize-fp16"])
+@pytest.mark.parametrize(("c", "joined"), JOINS)
+def test_channels_of_two_tensors_are_read_as_one(types, c, joined):
+    check(made(types, c=c, joined=joined, n=2, d=8, size=(3, 5), clean_input=True))
+
+
 @pytest.mark.sampled(6)
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("types", ["fp16", "int8-fp16", "quantize-fp16"])

@@ -122,7 +122,8 @@ def test_a_small_lead_counts_only_where_nothing_was_timed_elsewhere(
     assert reason is None if timed else "by 10 %" in reason
 
 
-def test_a_program_that_differs_is_left_to_onnx_runtime(tiny_bundle, proven, monkeypatch):
+def test_a_program_that_differs_is_left_to_onnx_runtime(tiny_bundle, proven, monkeypatch, tmp_path):
+    monkeypatch.setattr(comparison, "cache_file", lambda kind, facts: tmp_path / kind)  # it passed in other tests
     monkeypatch.setattr(comparison, "is_close", lambda *_: False)
     backend, remark = open_auto(tiny_bundle)
     assert backend == "onnxruntime" and "the row program differs from" in remark

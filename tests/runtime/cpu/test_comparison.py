@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -11,8 +12,10 @@ import pytest
 from spair.export.passes.halves import WidenHalves
 from spair.runtime import Restorer
 from spair.runtime.bundle.reader import DERIVED_FROM, Bundle
+from spair.runtime.cpu import comparison
 from spair.runtime.cpu.comparison import TOLERANCES, Comparison, is_close
 from spair.runtime.cpu.localization import Localizer
+from spair.runtime.cpu.opening import list_facts
 from spair.runtime.cpu.program import read_program
 from spair.runtime.cpu.restoration import RowRestorer
 from spair.runtime.errors import UserError
@@ -154,9 +157,9 @@ def test_layers_of_int8_have_the_integers_of_the_calibrated_graph(int8_bundle, l
     program, localizer, restorer = open_program(int8_bundle, library, "int8", "int8")
     assert sum(bool(getattr(step, "step", 0)) for step in (*program.net_l, *program.net_r)) > 30
     assert sum(not getattr(step, "step", 1) for step in (*program.net_l, *program.net_r)) > 3
-    comparison = Comparison(bundle.manifest.network, localizer, restorer, pool, "int8")
-    comparison._tolerance = TOLERANCES["fp32"]
-    comparison.check(paths["net_l"], paths["net_r"])
+    compared = Comparison(bundle.manifest.network, localizer, restorer, pool, "int8")
+    compared._tolerance = TOLERANCES["fp32"]
+    compared.check(paths["net_l"], paths["net_r"])
 
 
 @pytest.mark.sampled(8)
@@ -173,3 +176,65 @@ def test_a_changed_layer_of_a_lower_precision_is_named(int8_bundle, library, poo
     graphs = [bundle.graph(stored, part) for part in ("net_l", "net_r")]
     with pytest.raises(UserError, match=f"in the layer {name};"):
         Comparison(bundle.manifest.network, *parts, pool, precision).check(*graphs)
+
+
+@pytest.fixture
+def counted(monkeypatch, tmp_path):
+    """Comparisons that were made, in an empty cache of comparisons."""
+    made, check = [], Comparison.check
+    monkeypatch.setattr(comparison, "cache_file", lambda kind, facts: tmp_path / kind)
+    monkeypatch.setattr(Comparison, "check", lambda self, *graphs: made.append(graphs) or check(self, *graphs))
+    return made
+
+
+def test_openings_of_equal_files_compare_once(tiny_bundle, compiler, counted):
+    for _ in range(2):
+        Restorer.open(tiny_bundle, backend="cpu", threads=1).close()
+    assert len(counted) == 1
+
+
+@pytest.mark.parametrize("what", ["graph", "rows", "precision", "kernels"])
+def test_other_files_kernels_or_precisions_are_other_facts(tiny_bundle, library, tmp_path, what):
+    copy, precision = shutil.copytree(tiny_bundle, tmp_path / "copy.spair"), "fp32"
+    before = list_facts(Bundle.open(copy), precision, library)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    if what in ("graph", "rows"):
+        names = manifest["graphs" if what == "graph" else "rows"]["fp32"]
+        manifest["files"][names["net_r" if what == "graph" else "arrays"]] = 64 * "0"
+        (copy / "manifest.json").write_text(json.dumps(manifest))
+    elif what == "kernels":
+        kernels = shutil.copy(library.path, tmp_path / "kernels.so")
+        library = SimpleNamespace(path=Path(kernels), instructions=library.instructions)
+    else:
+        precision = "bf16"
+    assert list_facts(Bundle.open(copy), precision, library) != before
+
+
+def test_what_differs_is_compared_again(tiny_bundle, compiler, counted, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(UserError, match="the row program differs from"):
+        patch.setattr(comparison, "is_close", lambda *_: False)
+        Restorer.open(tiny_bundle, backend="cpu", threads=1)
+    Restorer.open(tiny_bundle, backend="cpu", threads=1).close()
+    assert len(counted) == 2
+
+
+def test_what_was_not_compared_is_not_noted(tiny_bundle, compiler, counted, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(comparison, "is_installed", lambda: False)
+        Restorer.open(tiny_bundle, backend="cpu", threads=1).close()
+    Restorer.open(tiny_bundle, backend="cpu", threads=1).close()
+    assert len(counted) == 2
+
+
+@pytest.mark.parametrize("reason", ["no home", "no folder"])
+def test_without_a_cache_every_opening_compares(tiny_bundle, compiler, counted, monkeypatch, tmp_path, reason):
+    def find(kind, facts):
+        if reason == "no home":
+            raise UserError("cannot find the cache folder")
+        (tmp_path / "file").touch()
+        return tmp_path / "file" / "below"
+
+    monkeypatch.setattr(comparison, "cache_file", find)
+    for _ in range(2):
+        Restorer.open(tiny_bundle, backend="cpu", threads=1).close()
+    assert len(counted) == 2

@@ -41,6 +41,8 @@ class Meter:
         """For each picture, the seconds of each clock."""
         self.shares: list[float] = []
         """For each picture, the share of Net_R's multiply-adds that its mask asks for; 1 without a mask."""
+        self.flips = restorer.flips
+        """Number of mirrored pictures that each is restored as."""
 
     def __call__(self, image: np.ndarray) -> Result:
         """Restore one picture."""
@@ -77,15 +79,15 @@ def describe_cost(size: Mapping[str, Any], meter: Meter) -> dict[str, Any]:
 
     Returns:
         "parameters"; "multiply_adds" for a pixel at the masks that were found, means over pictures;
-        "multiply_adds_dense", those where every pixel is distorted; and the times of `Meter.time`, medians over
-        pictures, because the first run begins cold. What is not known is None.
+        "multiply_adds_dense", those where every pixel is distorted; both times the number of mirrored pictures; and the
+        times of `Meter.time`, medians over pictures, because the first run begins cold. What is not known is None.
     """
     dense, clean = size["multiply_adds"], size["multiply_adds_clean"]
     known = dense is not None and clean is not None
     found = clean + (dense - clean) * statistics.mean(meter.shares) if known else None
     return {
         "parameters": size["parameters"],
-        "multiply_adds": found,
-        "multiply_adds_dense": dense,
+        "multiply_adds": None if found is None else meter.flips * found,
+        "multiply_adds_dense": None if dense is None else meter.flips * dense,
         **meter.time(statistics.median),
     }

@@ -28,6 +28,7 @@ CONTRACT = {
     *(f"masked_moments.{x}.{layout}" for x in ("fp32", "fp16") for layout in LAYOUTS),
     "merge_moments",
     *(f"apply_affine.{x}.{layout}.{layout}" for x in ("fp32", "fp16") for layout in LAYOUTS),
+    *(f"compose_pixels.fp32.{residual}.fp32.{layout}" for residual in ("fp32", "fp16") for layout in LAYOUTS),
     *(f"sparse_non_local.{x}.{layout}.b{b}" for x in ("fp32", "fp16") for layout in LAYOUTS for b in (16, 32, 64, 128)),
 }
 
@@ -52,6 +53,7 @@ OWN = [
     for types in SPARSE_CONVOLUTIONS
     for kernel, channels, outputs in ((1, 64, 256), (3, 48, 3), (5, 100, 35))
 ]
+OWN.append(Layer("fp16", "int8", "fp16", 3, 27, 64, joined=3))
 OF_LAYERS = list_variants(87, OWN)[len(CONTRACT) :]
 
 
@@ -77,6 +79,7 @@ def test_parameters_and_sizes_are_those_of_the_layers_kernel(variant):
     if variant.layer:
         sizes = variant.layer.kernel, variant.layer.channels, variant.layer.outputs
         assert tuple(variant.layouts[name] for name in "KCD") == sizes
+        assert variant.layouts["J"] == variant.layer.joined
         assert variant.tensor_cores == (None if variant.layer.weight == "fp32" else variant.layer.weight)
 
 

@@ -17,7 +17,8 @@ WORK = (0.5, 0.3, 0.2)
 class Restorer:
     """Restorer whose calls take 1, 2, 9 seconds; it finds the masks that it is given."""
 
-    def __init__(self, masks, backend="cpu"):
+    def __init__(self, masks, backend="cpu", flips=1):
+        self.flips = flips
         self.backend, self.scale, self.now, self.masks, self.asked = backend, 1, 0.0, iter(masks), []
         self.times = iter((1.0, 2.0, 9.0))
         spec = ForeignNetwork() if masks[0] is None else SpairNetwork(80, 40, work=WORK)
@@ -51,6 +52,14 @@ def test_the_multiply_adds_are_those_of_the_masks_at_each_scale():
     cost = describe_cost(SIZE, meter)
     assert cost["multiply_adds"] == pytest.approx(100.0 + 900.0 * statistics.mean(shares))
     assert (cost["parameters"], cost["multiply_adds_dense"]) == (7, 1000.0)
+
+
+def test_mirrored_pictures_count_each():
+    restorer = Restorer([np.ones((16, 24), bool)], flips=4)
+    meter = Meter(restorer, clocks=(lambda: 0.0,) * 2)
+    meter(np.zeros((16, 24, 3)))
+    cost = describe_cost(SIZE, meter)
+    assert (cost["multiply_adds"], cost["multiply_adds_dense"]) == (pytest.approx(4000.0), 4000.0)
 
 
 def test_sides_that_are_no_multiple_continue_with_their_last_pixels():

@@ -33,7 +33,7 @@ class Kind:
 class Restorer:
     """Foreign network that gives back what it gets."""
 
-    backend, scale = "cpu", 1
+    backend, scale, flips = "cpu", 1, 1
 
     def __call__(self, image, *, threshold=None):
         assert threshold is None

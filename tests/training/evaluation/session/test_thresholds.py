@@ -38,7 +38,7 @@ class Restorer:
     scale, threshold = 1, 0.35
 
     def __init__(self, backend="cpu"):
-        self.backend, self.now, self.asked = backend, 0.0, []
+        self.backend, self.flips, self.now, self.asked = backend, 1, 0.0, []
 
     def choose_threshold(self, wanted):
         return choose_threshold(wanted, own=None, has_mask=False)

@@ -1,0 +1,1 @@
+"""SparseCompose, which adds the residual to distorted pixels."""
