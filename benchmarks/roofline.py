@@ -11,8 +11,8 @@ below and above, is what the intervals are made of: an estimate has two sides, i
 Printed are milliseconds for a picture under made masks, beside dense convolutions, which are fitted to the same GPU's
 cuDNN and carried over in two ways (`benchmarks.estimates.dense`); their interval holds both. Nothing ran on a GPU
 since. That other GPUs reach the same shares is an assumption that no measurement confirms. Both sides leave out what
-runs between the operators. It takes under a minute on two cores, most of it for the export, and needs no GPU. `--fit`
-prints each measured time beside the model's instead.
+runs between the operators, such as the concatenations that dense layers read. It takes under a minute on two cores,
+most of it for the export, and needs no GPU. `--fit` prints each measured time beside the model's instead.
 """
 
 from __future__ import annotations
