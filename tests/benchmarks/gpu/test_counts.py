@@ -22,7 +22,7 @@ OF_LAYERS = [row for row in REPORT["kernels"] if row["name"].startswith("convolv
 
 
 @pytest.mark.sampled(3)
-@pytest.mark.parametrize("architecture", map(int, counts.ARCHITECTURES))
+@pytest.mark.parametrize("architecture", [*map(int, counts.ARCHITECTURES)])
 def test_kernels_are_as_the_report_has_them(kernel_settings, architecture):  # noqa: F811
     pytest.importorskip("triton", reason="the kernels are written in Triton")
     rows = counts.count_kernels([architecture], kernel_settings)
@@ -71,7 +71,7 @@ def test_what_is_counted_is_shown(capsys):
 
 @pytest.mark.sampled(40)
 @pytest.mark.parametrize("name", [name for name in REPORT["tiles"]["90"] if name.startswith("convolve_layer")])
-@pytest.mark.parametrize("architecture", map(int, REPORT["tiles"]))
+@pytest.mark.parametrize("architecture", [*map(int, REPORT["tiles"])])
 def test_tiles_are_as_the_report_has_them(kernel_settings, architecture, name):  # noqa: F811
     pytest.importorskip("triton", reason="the kernels are written in Triton")
     x, weight, out, *sizes = name.split(".")[1:]

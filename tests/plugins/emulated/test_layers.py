@@ -1,5 +1,7 @@
 """The layers that the benchmark of plugins times, small and on the emulated driver: each equals its definition."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -95,6 +97,7 @@ def test_what_two_forms_have_in_common_runs_once_and_so_do_dense_layers(torch_ho
     ]  # fmt: skip
     assert len(timed) == 4 + 2  # sparse ones, and a convolution's and the modulation's dense one
     assert rows[0]["dense_ms"] == 0 == rows[0]["speedup"]
+    assert plugin_layers.plain(JOINED) == plugin_layers.plain(replace(JOINED, joined=0, listed=False))
 
 
 def test_a_wrong_layer_is_not_timed(torch_host, untimed, unfitted, monkeypatch):
