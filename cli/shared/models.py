@@ -127,7 +127,7 @@ def open_model(model: Path, execution: Execution, *, factory: str | None = None,
 
 def list_causes(restorer: Restorer, execution: Execution) -> dict[str, Any]:
     """List what decides results besides the picture."""
-    causes = {
+    causes: dict[str, Any] = {
         "digest": restorer.facts.get("digest", ""),
         "precision": execution.precision,
         "backend": restorer.backend,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import onnx
@@ -67,7 +68,7 @@ class _Graph:
         pair = self._pair(added, condition)
         if pair is None or len(limits) != 2 or None in limits or self._types.get(picture) != TensorProto.FLOAT:
             return None
-        attributes = {"low": limits[0], "high": limits[1], **PLUGIN_ATTRIBUTES}
+        attributes: dict[str, Any] = {"low": limits[0], "high": limits[1], **PLUGIN_ATTRIBUTES}
         return helper.make_node(
             "SparseCompose", [picture, *pair], node.output, name=node.name, domain=DOMAIN, **attributes
         )

@@ -57,6 +57,11 @@ def test_the_installed_package_is_loaded_and_has_a_version():
     assert is_installed() and load_onnxruntime().__version__ == read_version()
 
 
+def test_a_version_that_is_stated_needs_no_import(replace):
+    replace('"""A package."""\n__version__ = "9.8.7"\nraise ImportError("damaged")\n')
+    assert read_version() == "9.8.7"
+
+
 def test_a_command_ends_with_the_sentence(replace, bundles, photos, tmp_path):
     """The fault of a wrong libstdc++, in a process of its own, on the way that a user takes."""
     folder = replace(DAMAGED["a library is missing"][0])
