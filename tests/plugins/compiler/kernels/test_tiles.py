@@ -18,6 +18,7 @@ TILES = {
     "sparse_conv2d": ("BM", "BN", "BK"),
     "masked_moments": ("BP", "BC"),
     "apply_affine": ("BP", "BC"),
+    "compose_pixels": ("BP", "BC"),
     "sparse_non_local": ("BM", "BJ", "BC+BD"),
 }
 """The order in which `kernel_table.h` has the sizes."""

@@ -81,7 +81,7 @@ MUTANTS = [
     ("& (o_qy < height)", ""),
     ("b_mask + clean_input != 0", "b_mask + clean_input >= 0"),
     ("m_w = m_w & (o_c[:, None] < channels)", "m_w = m_w"),
-    ("channels, x_pitch, IN, QUANTIZE)", "x_pitch, x_pitch, IN, QUANTIZE)"),
+    ("tl.where(o_c[None, :] < channels, b_x, 0)", "b_x + 0"),
     ("o_c = first + step", "o_c = step"),
     ("step % turns * BK", "0 * step"),
     ("tl.cdiv(channels - whole * BK, REST)", "(channels - whole * BK) // REST"),
@@ -100,6 +100,16 @@ OF_TILES = [
     ("m_m = o_m < count", "m_m = o_m < BM * tl.cdiv(count, BM)"),
 ]
 
+JOINED = Case("fp16", c=27, d=20, size=(5, 6), layouts=("pixels", "pixels"), n=2, joined=3)
+"""The last channels are of another tensor, behind a part of a block."""
+OF_JOINS = [
+    ("o_c[None, :] - own", "o_c[None, :]"),
+    ("tl.where(is_own, p_x + offsets, p_joined + others)", "p_x + offsets"),
+    ("tl.where(is_own, p_x + offsets, p_joined + others)", "tl.where(is_own, p_joined + others, p_x + offsets)"),
+    ("tl.where(o_c < own, x_pitch, own + joined_pitch)", "o_c * 0 + own"),
+    ("(channels - joined) // BK", "channels // BK * 0 + 2"),
+]
+
 
 def name_mutant(text: str) -> str:
     return text[:40]
@@ -116,7 +126,7 @@ OF_QUANTIZERS = [
 ]
 
 
-@pytest.mark.parametrize("case", [STRICT, TILES], ids=["strict", "tiles"])
+@pytest.mark.parametrize("case", [STRICT, TILES, JOINED], ids=["strict", "tiles", "joined"])
 def test_the_right_kernel_passes(case):
     call = make_call(case)
     judge(case, call, run(case, call))
@@ -137,6 +147,12 @@ def test_wrong_tiles_are_noticed(old, new, tmp_path):
 @pytest.mark.parametrize(("old", "new"), OF_QUANTIZERS, ids=name_mutant)
 def test_wrong_quantizers_are_noticed(old, new, tmp_path):
     require_refusal(dataclasses.replace(STRICT, types="quantize-fp16"), make_mutant(conv, old, new, tmp_path))
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize(("old", "new"), OF_JOINS, ids=name_mutant)
+def test_wrong_joins_are_noticed(old, new, tmp_path):
+    require_refusal(JOINED, make_mutant(conv, old, new, tmp_path))
 
 
 def require_refusal(case: Case, mutant: ModuleType) -> None:
