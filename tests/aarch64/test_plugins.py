@@ -13,7 +13,7 @@ from spair.plugins.compiler.tools import find_compiler
 from tests.architecture.tree import ROOT
 from tests.plugins.emulated.plugin import build_harness
 from tests.plugins.native.fakes import FAKES
-from tests.plugins.native.laws.test_autoload import OPEN
+from tests.plugins.native.laws.test_autoload import CREATORS, OPEN
 from tests.plugins.native.laws.test_log import CREATE, SENTENCE
 
 TENSORRTS = FAKES[:2]
@@ -39,7 +39,7 @@ def tensorrt(request, system, tmp_path_factory) -> Path:
 def test_opening_the_second_library_registers_all_plugins(system, libraries, tensorrt):
     done = system.run("python", "-c", OPEN, libraries / "libspair_plugins_autoload.so", tensorrt)
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout) == [[[f"loadLibrary {libraries}/libspair_plugins.so"], 19]]
+    assert json.loads(done.stdout) == [[[f"loadLibrary {libraries}/libspair_plugins.so"], CREATORS]]
 
 
 def test_without_tensorrt_it_says_that_it_came_too_early(system, libraries):

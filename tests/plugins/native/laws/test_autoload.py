@@ -11,12 +11,15 @@ import pytest
 
 from spair.export.engines.child.process import make_environment
 from spair.export.engines.graph import prepare_engine_graph
+from spair.export.operators.table import OPERATORS
 from spair.plugins.compiler.build import build_plugins
 from spair.plugins.compiler.targets import find_target
 from tests.export.engines.test_builder import make_graph, rtx  # noqa: F401
 from tests.plugins.compiler.library.test_linking import CROSS, few
 from tests.plugins.native.fakes import FAKES, run_child
 
+CREATORS = len(OPERATORS)
+"""Number of creators: one for each operator."""
 OPEN = """
 import ctypes, json, sys
 autoload, *tensorrts = sys.argv[1:]
@@ -44,7 +47,7 @@ def folder(plugins, tmp_path) -> Path:
 def test_it_asks_each_registry_to_load_the_library_beside_it(folder, tmp_path, fake):
     done = run_child(OPEN, folder / "libspair_plugins_autoload.so", fake.build(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout) == [[[f"loadLibrary {folder}/libspair_plugins.so"], 19]]
+    assert json.loads(done.stdout) == [[[f"loadLibrary {folder}/libspair_plugins.so"], CREATORS]]
 
 
 @pytest.mark.parametrize("mode", ["RTLD_LAZY", "RTLD_NOW", "RTLD_LAZY | os.RTLD_GLOBAL", "RTLD_NOW | os.RTLD_LOCAL"])
@@ -53,14 +56,14 @@ def test_every_way_of_opening_it_will_do(folder, tmp_path, mode):
     script = OPEN.replace("ctypes.CDLL(autoload)", f"import os; ctypes.CDLL(autoload, mode=os.{mode})")
     done = run_child(script, folder / "libspair_plugins_autoload.so", FAKES[0].build(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout)[0][1] == 19
+    assert json.loads(done.stdout)[0][1] == CREATORS
 
 
 def test_every_tensorrt_of_the_process_gets_them(folder, tmp_path):
     paths = [fake.build(tmp_path) for fake in FAKES]
     done = run_child(OPEN, folder / "libspair_plugins_autoload.so", *paths)
     assert (done.returncode, done.stderr) == (0, "")
-    assert [creators for _, creators in json.loads(done.stdout)] == [19, 19, 19]
+    assert [creators for _, creators in json.loads(done.stdout)] == 3 * [CREATORS]
 
 
 @pytest.mark.parametrize("fake", FAKES, ids=lambda fake: fake.soname)
@@ -71,7 +74,7 @@ def test_plugins_that_are_registered_are_not_loaded_again(folder, tmp_path, fake
     script = OPEN.replace("def read", f"ctypes.CDLL({str(again)!r})\ndef read")
     done = run_child(script, folder / "libspair_plugins_autoload.so", fake.build(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout) == [[[f"loadLibrary {folder}/libspair_plugins.so"], 19]]
+    assert json.loads(done.stdout) == [[[f"loadLibrary {folder}/libspair_plugins.so"], CREATORS]]
 
 
 def test_without_tensorrt_it_says_that_it_came_too_early(folder):
@@ -154,7 +157,7 @@ def test_on_the_processor_of_a_jetson_it_does_the_same(kernel_settings, tmp_path
     files = [fake.build(tmp_path, CROSS), tmp_path / "libspair_plugins_autoload.so"]
     run = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", str(tmp_path / "loader"), *map(str, files)]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "19 creators\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{CREATORS} creators\n", "")
 
 
 PARSE = """
@@ -189,7 +192,7 @@ def parse_with(library: Path, tmp_path: Path, order: str = "late") -> tuple[list
 
 def test_tensorrt_rtx_parses_with_plugins_after_it_was_opened(rtx, folder, tmp_path):  # noqa: F811
     (creators, parsed, errors, layers), messages = parse_with(folder / "libspair_plugins_autoload.so", tmp_path)
-    assert (len(creators), parsed, errors, layers) == (19, True, [], 4)
+    assert (len(creators), parsed, errors, layers) == (CREATORS, True, [], 4)
     assert "spair:" not in messages
 
 
