@@ -1,4 +1,7 @@
-"""What plugins launch, where the driver tells: the emulated one does, a machine's own does not."""
+"""Launches of plugins, where the driver tells them.
+
+The emulated driver does, a machine's own does not.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ from tests.plugins.emulated.plugin import PluginHost
 
 @dataclass
 class Launches:
-    """What was launched: kernels without types and sizes, in their order, and the number of memsets."""
+    """Return kernels launched, in order, and the memsets.
+
+    Kernels are named without types and sizes.
+    """
 
     known: bool
     """Whether the driver tells; else every comparison holds."""
