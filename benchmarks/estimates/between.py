@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import onnx
-import onnxruntime
 
 from benchmarks.estimates.launches import ScaledMasks
 from benchmarks.subjects.layers import Attention, Compose, Index, Modulation, Operator
+from spair.export.counts.traffic import run_inner
 from spair.export.operators.table import DOMAIN
 from spair.plugins.cost import NUMBER_BYTES, Launch, NumberType
 
@@ -44,7 +43,8 @@ def list_between(model: onnx.ModelProto, size: tuple[int, int]) -> list[Launch]:
             nodes.append(node)
     names = sorted({name for node in nodes for name in (*node.input, *node.output) if name and name not in fixed})
     growth = size[0] * size[1] / (SMALL[0] * SMALL[1])
-    values = {name: number * growth for name, number in zip(names, _measure(model, names), strict=True)}
+    sizes = [value.nbytes for value in run_inner(model, names, *SMALL)]
+    values = {name: number * growth for name, number in zip(names, sizes, strict=True)}
     return [
         Launch(
             node.op_type,
@@ -53,18 +53,6 @@ def list_between(model: onnx.ModelProto, size: tuple[int, int]) -> list[Launch]:
         )
         for node in nodes
     ]
-
-
-def _measure(model: onnx.ModelProto, names: Sequence[str]) -> list[int]:
-    """Count the bytes of tensors for the small picture."""
-    shown = onnx.ModelProto.FromString(model.SerializeToString())
-    del shown.graph.output[:]
-    shown.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(shown.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    image = np.zeros((1, 3, SMALL[1], SMALL[0]), np.float32)
-    return [value.nbytes for value in session.run(None, {model.graph.input[0].name: image})]
 
 
 def list_masking(operators: Sequence[Operator], masks: ScaledMasks, kind: NumberType) -> Iterator[Launch]:

@@ -79,7 +79,7 @@ def count_bytes_between(model: onnx.ModelProto, width: int, height: int) -> int:
     uses = [name for node in _list_dense(model.graph) for name in (*node.input, *node.output) if name]
     made = sorted({name for name in uses if name not in stored})
     sizes = {name: onnx.numpy_helper.to_array(tensor).nbytes for name, tensor in stored.items() if name in uses}
-    first, second = (_measure(model, made, *small) for small in _SMALL)
+    first, second = (run_inner(model, made, *small) for small in _SMALL)
     for name, one, other in zip(made, first, second, strict=True):
         shape = [_scale(pair, (width, height), name) for pair in zip(one.shape, other.shape, strict=True)]
         sizes[name] = math.prod(shape) * one.itemsize
@@ -90,8 +90,15 @@ _SMALL = ((64, 64), (192, 128))
 """Two pictures, width and height: 3 times as wide and twice as high."""
 
 
-def _measure(model: onnx.ModelProto, names: Sequence[str], width: int, height: int) -> list[np.ndarray]:
-    """Run a picture and return tensors by name."""
+def run_inner(model: onnx.ModelProto, names: Sequence[str], width: int, height: int) -> list[np.ndarray]:
+    """Run a black picture and return inner tensors.
+
+    Args:
+        model: graph with one input, a picture.
+        names: tensors to return, in this order.
+        width: width of the picture in pixels.
+        height: its height.
+    """
     onnxruntime = load_onnxruntime()
     shown = onnx.ModelProto.FromString(model.SerializeToString())
     del shown.graph.output[:]

@@ -15,7 +15,7 @@ from tests.plugins.emulated.plugin import PluginHost
 
 @dataclass
 class Launches:
-    """Return kernels launched, in order, and the memsets.
+    """Kernels in order of launch, and number of memsets.
 
     Kernels are named without types and sizes.
     """
