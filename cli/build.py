@@ -21,6 +21,7 @@ Examples:
   spair build rain-tiny.spair --target rtx
   spair build rain-tiny.spair --target jetson-orin-jp6 --json
   spair build rain-tiny.spair --target local --served --batch 8
+  spair build rain-tiny.spair --target local --tune
   spair build rain-tiny.spair --target l4 --no-engines
 """
 
@@ -46,6 +47,10 @@ def build(
     ] = None,
     served: Annotated[
         bool, typer.Option("--served", help="Build an engine for Triton Inference Server too, for each precision.")
+    ] = False,
+    tune: Annotated[
+        bool,
+        typer.Option("--tune", help="Time several kernels of each layer on the GPU first, and take the fastest."),
     ] = False,
     usual_size: Annotated[
         str, typer.Option(metavar="SIZE", help="Width x height that the engines are tuned for.")
@@ -103,6 +108,7 @@ def build(
             precisions=precision or [],
             library=library,
             served=served,
+            tuned=tune,
             jobs=jobs,
             cache=cache,
             timeout=60 * timeout,
@@ -127,6 +133,9 @@ def _show(report: dict[str, Any], console: Console) -> None:
                 f"engine     {one['path']}: {one['plugin_layers']} plugins in {one['layers']} layers, "
                 f"{one['bytes'] / 1e6:.1f} MB"
             )
+    for precision, layers in report["tuned"].items():
+        others = sum(layer["tiling"] is not None for layer in layers.values())
+        lines.append(f"tuned      {precision}: {len(layers)} layers timed, {others} take another tiling than the first")
     for precision, gate in report["gate"].items():
         worst = min(sample["found"]["psnr"] for sample in gate["samples"])
         lines.append(

@@ -2,10 +2,11 @@
 
     python -m benchmarks.gpu.day FOLDER [--plan]
 
-Three parts run one after the other, each in a process of its own with a limit: the plugins' operators and the layers of
+Four parts run one after the other, each in a process of its own with a limit: the plugins' operators and the layers of
 the shipped network on the machine's own driver (`tests/gpu/plugins`, 3 minutes), the times of these layers at 2, 10, 35
-and 100 %, in the form that engines have and in that of the first version (4 minutes), and the whole network in FP32,
-FP16 and INT8 at 1280x720 and 1920x1080 (4 minutes); the rest of the quarter is for compiling and for what goes wrong.
+and 100 %, in the form that engines have and in that of the first version (4 minutes), the whole network in FP32, FP16
+and INT8 at 1280x720 and 1920x1080 (4 minutes), and the layers in FP16 in the tilings among which `spair build --tune`
+chooses (1 minute); the rest of the quarter is for compiling and for what goes wrong.
 Each part writes what it has after every row. FOLDER gets what each part wrote, `day.json` with how each of them ended,
 and the page `day.md`. Both are written after every part, so that an end at any time loses only the part at hand.
 `--plan` prints the commands and runs nothing; without a GPU nothing runs either.
@@ -83,6 +84,7 @@ class Result:
 
 
 _PLUGINS = (sys.executable, "-m", "benchmarks.gpu.plugins", "--size", "1920x1080", "--json", "{json}")
+_LAYERS = ("--parts", "layers", "--densities", "0.02,0.1,0.35,1.0", "--masks", "streak")
 _TESTS = tuple(f"tests/gpu/plugins/test_{name}.py" for name in ("operators", "lists", "layers"))
 PARTS = (
     Part(
@@ -91,8 +93,9 @@ PARTS = (
         (sys.executable, "-m", "pytest", "-vv", "-p", "no:cacheprovider", *_TESTS),
         writes=False,
     ),
-    Part("layers", 240, (*_PLUGINS, "--parts", "layers", "--densities", "0.02,0.1,0.35,1.0", "--masks", "streak")),
+    Part("layers", 240, (*_PLUGINS, *_LAYERS)),
     Part("network", 240, (*_PLUGINS, "--parts", "network", "--kinds", "fp16,fp32,int8")),
+    Part("tilings", 60, (*_PLUGINS, *_LAYERS, "--kinds", "fp16", "--forms", "listed,other1,other2,other3")),
 )
 """Parts in their order: no time is taken before the operators were compared with their definitions."""
 

@@ -4,7 +4,8 @@
 
 Layers: each layer of the shipped network runs through its plugin (FP32, FP16, and INT8 read from FP16), in two forms.
 As engines have them, "listed", a layer is one launch that reads a list of active pixels and packed weights, and the
-lists of the three scales are layers of their own. "alone" stands for the first version: each layer packs its weights
+lists of the three scales are layers of their own; "other1" to "other3" are convolutions of this form in the tilings
+among which `spair build --tune` chooses. "alone" stands for the first version: each layer packs its weights
 and lists its pixels itself. A layer is compared with one plain cuDNN convolution of all pixels (INT8 with FP16), and
 with the estimate of `benchmarks.roofline` for an H100 SXM. A plugin's time is the sum of its launches.
 
@@ -25,6 +26,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -38,7 +40,8 @@ from benchmarks.gpu.harness.engines import find_bundle
 from benchmarks.gpu.harness.plugin_host import find_reason, open_host
 from benchmarks.gpu.harness.plugin_layers import GPU, Scene, measure_layers
 from benchmarks.gpu.harness.plugin_network import measure_network
-from benchmarks.subjects.layers import list_operators, rewrite
+from benchmarks.subjects.layers import Operator, SparseLayer, list_operators, rewrite
+from spair.export.engines.tuning.tilings import list_alternatives
 from spair.network import SPAIR, load_checkpoint
 from spair.network.spair import MULTIPLE
 from spair.plugins.errors import PluginError
@@ -49,6 +52,8 @@ from tests.plugins.emulated.plugin import PluginHost
 CHECKPOINT = "rain-tiny.safetensors"
 KINDS = ("fp32", "fp16", "int8")
 FORMS = ("listed", "alone")
+OTHERS = ("other1", "other2", "other3")
+"""Forms that are convolutions in other tilings than the first choice."""
 PARTS = ("layers", "network")
 
 
@@ -81,9 +86,9 @@ def write_report(options: argparse.Namespace, report: dict[str, Any]) -> None:
 
 def _layers(host: PluginHost, bundle: Bundle, model: SPAIR, options: argparse.Namespace, folder: Path) -> Any:
     graph = bundle.graph("fp32", "model")
-    forms = {
-        form: list_operators(model, rewrite(onnx.load(str(graph)), listed=form == "listed")) for form in options.forms
-    }
+    forms = {form: _list_form(model, graph, form) for form in options.forms}
+    if set(OTHERS) & set(forms) and not list_alternatives(Path(host.driver.library._name).read_bytes()):
+        raise UserError("the plugin library has no other tilings: build it with spair build --tune, or leave them out")
     grid = model.preset.grid
     scenes = [
         Scene(shape, options.size, density, grid)
@@ -92,6 +97,15 @@ def _layers(host: PluginHost, bundle: Bundle, model: SPAIR, options: argparse.Na
         if density < 1 or shape == options.masks[0]  # full masks have no shape
     ]
     return measure_layers(host, forms, scenes, options.kinds, options.repeat)
+
+
+def _list_form(model: SPAIR, graph: Path, form: str) -> list[Operator]:
+    """List the layers of a form."""
+    layers = list_operators(model, rewrite(onnx.load(str(graph)), listed=form != "alone"))
+    if form not in OTHERS:
+        return layers
+    other = OTHERS.index(form) + 1
+    return [replace(layer, other=other) for layer in layers if isinstance(layer, SparseLayer) and layer.listed]
 
 
 def _network(host: PluginHost, bundle: Bundle, model: SPAIR, options: argparse.Namespace, folder: Path) -> Any:
@@ -185,7 +199,7 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--densities", type=parse_shares, default="0.02,0.1,0.35,1.0", help="of the layers' masks")
     parser.add_argument("--masks", type=parse_names(("streak", "blob", "shadow", "uniform")), default="streak,blob")
     parser.add_argument("--kinds", type=parse_names(KINDS), default="fp32,fp16,int8", help="fp32, fp16, int8")
-    parser.add_argument("--forms", type=parse_names(FORMS), default="listed,alone", help="forms of the layers")
+    parser.add_argument("--forms", type=parse_names((*FORMS, *OTHERS)), default="listed,alone", help="forms of layers")
     parser.add_argument("--repeat", type=parse_count, default=15, help="replays of each graph")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args(words)

@@ -21,6 +21,8 @@ from spair.export.operators.table import Operator as TableRow
 from spair.export.passes.residuals import FuseResiduals
 from spair.export.passes.unread import ATTRIBUTE, SkipUnreadPixels
 from spair.network import SPAIR
+from spair.plugins.compiler.kernels.tiles import list_alternatives
+from spair.plugins.cost import NumberType
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,12 @@ class SparseLayer:
     """Slope below zero of the activation behind the residual."""
     joined: int = 0
     """Input channels, the last ones, that are of another tensor."""
+    other: int = 0
+    """Place of its tiling among the alternatives to the first choice, from 1; 0 is the first choice."""
+
+    def name_tiling(self, weight: NumberType) -> dict[str, str]:
+        """Return the attribute that names another tiling, if any."""
+        return {"tiling": list_alternatives(weight, self.outputs)[self.other - 1].name} if self.other else {}
 
 
 @dataclass(frozen=True)

@@ -15,19 +15,24 @@ _KINDS: dict[int, NumberType] = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16:
 
 
 def list_layers(model: onnx.ModelProto) -> frozenset[Layer]:
-    """List the sizes and types of a graph's sparse convolutions.
+    """List the sizes and types of a graph's sparse convolutions."""
+    return frozenset(layer for _, layer in find_layers(model))
+
+
+def find_layers(model: onnx.ModelProto) -> list[tuple[onnx.NodeProto, Layer]]:
+    """Find a graph's sparse convolutions, with their sizes and types.
 
     Those whose weights or bias are no constants of the graph, or have sizes that the plugins refuse, are left out.
     """
     constants = initializers_of(model.graph)
-    found = set()
+    found = []
     for node in model.graph.node:
         operator = operator_of(node)
         if operator is not None and operator.family == FAMILY:
             layer = _read_layer(node, operator, constants)
             if layer is not None:
-                found.add(layer)
-    return frozenset(found)
+                found.append((node, layer))
+    return found
 
 
 def _read_layer(node: onnx.NodeProto, operator: Operator, constants: dict[str, onnx.TensorProto]) -> Layer | None:

@@ -7,8 +7,11 @@ import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import onnx
 
 from ...plugins.compiler.build import Build
 from ...plugins.compiler.cache import Cache
@@ -32,6 +35,12 @@ from .options import EngineOptions
 from .packages import ElsewhereError, builder_of, find_memory_limit, find_target_device
 from .parts import Order, build_order, load_order, make_orders
 from .programs.commands import make_build_command, make_trtexec_command, make_trtexec_load_command
+from .tuning.session import Subject, time_in_child
+from .tuning.tilings import Tilings, list_alternatives
+from .tuning.tune import tune
+
+TUNED = "net_r"
+"""Part whose layers are timed; the whole network has the same ones."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +91,8 @@ class TargetFiles:
     """Sentences that say why engines were not built, or which checks were not made."""
     gates: dict[str, Any] = field(default_factory=dict)
     """Results of the comparison with the CPU by precision, see `GateReport`."""
+    tuned: dict[str, Any] = field(default_factory=dict)
+    """Times and choices of tilings by precision, see `Tuned`; empty where nothing was tuned."""
     estimate: Estimate | None = None
     """Estimate from before the engines were built; None where none were."""
 
@@ -95,6 +106,7 @@ def collect_target(
     around: Circumstances,
     *,
     served: bool = False,
+    tuned: bool = False,
 ) -> TargetFiles:
     """Collect the files that a build adds to a bundle.
 
@@ -108,9 +120,10 @@ def collect_target(
         options: how engines are built; None: the library alone.
         around: cache, limits and progress.
         served: build the engine of the served contract too.
+        tuned: time the layers' tilings on this GPU first, and build with the fastest.
 
     Raises:
-        UserError, GateError: see `build_engine`.
+        UserError, GateError: see `build_engine` and `time_in_child`.
     """
     folder = f"plugins/{target.name}"
     found = TargetFiles({f"{folder}/{LIBRARY}": build.library})
@@ -125,7 +138,7 @@ def collect_target(
         found.files[f"{folder}/kernels.txt"] = format_report(build.report).encode()
         found.entry["report"] = f"{folder}/kernels.json"
     if list_stacks(target.name):
-        _add_kit(found, KitOrder(target, tuple(precisions), options or EngineOptions(), served))
+        _add_kit(found, KitOrder(target, tuple(precisions), options or EngineOptions(), served, tuned))
     if options is None:
         return found
     try:
@@ -134,11 +147,70 @@ def collect_target(
         if target.rtx:
             raise
         found.notes.append(str(error))
-        _leave_to_target(found, bundle, target, precisions, options, served)
+        _leave_to_target(found, bundle, KitOrder(target, tuple(precisions), options, served, tuned))
         return found
-    orders = make_orders(bundle, target, build.library, precisions, options, builder, served=served)
+    maker = _Maker(bundle, target, build.library, options, builder)
+    tilings = _tune(found, maker, precisions, around) if tuned else {}
+    orders = maker.list(precisions, served, tilings)
     _build_orders(found, orders, target, build.library, options, around)
     return found
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Facts that all engines of a build share."""
+
+    bundle: Bundle
+    target: Target
+    library: bytes
+    options: EngineOptions
+    builder: tuple[str, str]
+
+    def list(self, precisions: Sequence[str], served: bool, tilings: Tilings) -> list[Order]:
+        """List the engines with their tilings."""
+        given = self.bundle, self.target, self.library, precisions, self.options, self.builder
+        return make_orders(*given, served=served, tilings=tilings)
+
+
+def _tune(found: TargetFiles, maker: _Maker, precisions: Sequence[str], around: Circumstances) -> dict[str, str]:
+    """Choose the tilings of all layers.
+
+    Names of layers have their types, so precisions do not meet.
+    """
+    if not list_alternatives(maker.library):
+        found.notes.append(
+            "nothing was tuned: the plugin library has one tiling of each layer; build it with --tune, which takes "
+            "alternatives along"
+        )
+        return {}
+    chosen: dict[str, str] = {}
+    for precision in precisions:
+        if not maker.bundle.has_graph(precision, TUNED):
+            found.notes.append(f"nothing was tuned in {precision}: the bundle has no {precision} graph of {TUNED}")
+            continue
+        (order,) = (order for order in maker.list([precision], False, {}) if order.key.part == TUNED)
+        facts = {"device": order.key.device, "driver": order.key.driver, "size": list(maker.options.usual)}
+        measure = partial(_time_engine, maker, precision, around)
+        result = tune(onnx.load_model_from_string(order.graph), maker.library, facts, around.cache, measure)
+        found.tuned[precision] = result.to_json()
+        chosen |= result.tilings
+    return chosen
+
+
+def _time_engine(maker: _Maker, precision: str, around: Circumstances, tilings: Tilings) -> list[dict[str, float]]:
+    """Build an engine with tilings, and time its layers."""
+    (order,) = (order for order in maker.list([precision], False, tilings) if order.key.part == TUNED)
+    what = f"tuning the layers in {precision}"
+    around.progress(f"{what}, building an engine")
+    device = find_target_device(maker.target)
+    memory = None if device is None else find_memory_limit(device)
+    supervision = Supervision(
+        lambda phase: around.progress(f"{what}, {phase}"), around.timeout, around.timing(order), memory
+    )
+    engine = build_order(order, maker.library, maker.target, maker.options, around.cache, around.times, supervision)
+    shapes = {name: usual for name, (_, usual, _) in order.profile.items()}
+    subject = Subject(engine.plan, maker.library, maker.builder[0], shapes)
+    return time_in_child(subject, timeout=around.timeout, progress=lambda step: around.progress(f"{what}, {step}"))
 
 
 def _add_kit(found: TargetFiles, order: KitOrder) -> None:
@@ -197,19 +269,13 @@ def _add_engine(found: TargetFiles, order: Order, engine: Engine) -> None:
         found.engines[-1].setdefault("parts", {})[order.key.part] = facts
 
 
-def _leave_to_target(
-    found: TargetFiles,
-    bundle: Bundle,
-    target: Target,
-    precisions: Sequence[str],
-    options: EngineOptions,
-    served: bool,
-) -> None:
+def _leave_to_target(found: TargetFiles, bundle: Bundle, order: KitOrder) -> None:
     """Add graphs and commands for a build on the target."""
+    target, options = order.target, order.options
     library = bundle.path / found.entry["library"]
-    found.commands.append(make_build_command(bundle.path, library, target, precisions, options, served=served))
-    layouts: dict[str, Layout] = {"": "pixels", **({f".{SERVED}": "planes"} if served else {})}
-    for precision, (infix, layout) in itertools.product(precisions, layouts.items()):
+    found.commands.append(make_build_command(bundle.path, library, target, order.words))
+    layouts: dict[str, Layout] = {"": "pixels", **({f".{SERVED}": "planes"} if order.served else {})}
+    for precision, (infix, layout) in itertools.product(order.precisions, layouts.items()):
         graph, engine = f"engines/{target.name}/{precision}{infix}.onnx", f"{precision}{infix}.engine"
         source = bundle.graph(precision, WHOLE)
         found.files[graph] = prepare_engine_graph(source, bodies=False, pixels=True, layout=layout)

@@ -20,9 +20,17 @@ from ..passes.quantizers import QuantizeWhereRead
 from ..passes.reading import read_model
 from ..passes.residuals import FuseResiduals
 from ..passes.unread import SkipUnreadPixels
+from .tuning.tilings import NO_TILINGS, Tilings, set_tilings
 
 
-def prepare_engine_graph(path: Path, *, bodies: bool = True, pixels: bool = False, layout: Layout = "pixels") -> bytes:
+def prepare_engine_graph(
+    path: Path,
+    *,
+    bodies: bool = True,
+    pixels: bool = False,
+    layout: Layout = "pixels",
+    tilings: Tilings = NO_TILINGS,
+) -> bytes:
     """Rewrite a bundle's graph for a builder with plugins.
 
     Sums and quantizers are fused into sparse convolutions, zeros that no node reads are not written, and the active
@@ -35,6 +43,7 @@ def prepare_engine_graph(path: Path, *, bodies: bool = True, pixels: bool = Fals
             missing, they then refuse the graph, and never build a dense engine from the bodies.
         pixels: take and give bytes, see `TakePixels`; for the whole network only.
         layout: order of the bytes.
+        tilings: tilings of layers, as far as they are not the library's first choice.
 
     Returns:
         the ONNX file's content; equal for equal inputs.
@@ -45,6 +54,7 @@ def prepare_engine_graph(path: Path, *, bodies: bool = True, pixels: bool = Fals
     model = read_model(path)
     with refusing(f"prepare {path} for a builder of engines", "export the bundle again"):
         rewrite_for_plugins(model)
+        set_tilings(model, tilings)
         if pixels:
             TakePixels(layout)(model)
     if not bodies:

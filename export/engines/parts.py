@@ -29,6 +29,7 @@ from .graph import match_tensors, prepare_engine_graph
 from .options import EngineOptions
 from .packages import find_target_device
 from .profiles import PARTS, make_profile
+from .tuning.tilings import NO_TILINGS, Tilings
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def make_orders(
     builder: tuple[str, str],
     *,
     served: bool = False,
+    tilings: Tilings = NO_TILINGS,
 ) -> list[Order]:
     """List the engines of a target.
 
@@ -69,6 +71,7 @@ def make_orders(
         options: how the engines are built.
         builder: package that builds them, and its version.
         served: list the engine of the served contract too.
+        tilings: tilings of layers, as far as they are not the library's first choice.
 
     Returns:
         For each precision the whole network, then its stages as far as the bundle has their graphs, then the served
@@ -83,7 +86,7 @@ def make_orders(
         for part in (*PARTS, SERVED) if served else PARTS:
             if not bundle.has_graph(precision, name_graph(part)):
                 continue
-            content = _prepare(bundle.graph(precision, name_graph(part)), part)
+            content = _prepare(bundle.graph(precision, name_graph(part)), part, tilings)
             model = onnx.load_model_from_string(content)
             found = match_tensors(model, options.keep_outputs)
             matched = {pattern: matched[pattern] or bool(names) for pattern, names in found.items()}
@@ -98,14 +101,14 @@ def make_orders(
     return orders
 
 
-def _prepare(graph: Path, part: str) -> bytes:
+def _prepare(graph: Path, part: str, tilings: Tilings) -> bytes:
     """Prepare the graph of a part's engine.
 
     The first stage takes the threshold of its mask. The whole network keeps its own: other programs give it a picture
     and nothing else.
     """
     layout: Layout = "planes" if part == SERVED else "pixels"
-    content = prepare_engine_graph(graph, pixels=part in (WHOLE, SERVED), layout=layout)
+    content = prepare_engine_graph(graph, pixels=part in (WHOLE, SERVED), layout=layout, tilings=tilings)
     return ask_for_threshold(content) if part == "net_l" else content
 
 

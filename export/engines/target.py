@@ -58,6 +58,7 @@ def build_target(
     precisions: Sequence[str] = (),
     library: Path | None = None,
     served: bool = False,
+    tuned: bool = False,
     jobs: int | None = None,
     cache: bool = True,
     timeout: float | None = None,
@@ -76,6 +77,7 @@ def build_target(
         precisions: see `check_operators`.
         library: plugin library that was built for the target before; None: it is compiled.
         served: build the engine of the served contract too, for Triton Inference Server.
+        tuned: compile several tilings of each layer, time them where engines are built, and take the fastest.
         jobs: kernels compiled side by side; None: as many as the machine has cores.
         cache: use and keep what was compiled before.
         timeout: seconds for each engine; None for no limit.
@@ -95,11 +97,12 @@ def build_target(
     chosen = check_operators(bundle, precisions)
     check_extendable(bundle)
     check_builder(target, str(path), options, library)
+    check_tunable(target, tuned)
     around = Circumstances(Cache(cache_folder() / "builds" if cache else None), timeout, progress, announce)
     progress(f"building for {target.name}")
     graphs = {precision: _load_graph(bundle, precision) for precision in chosen}
-    build = take_library(library, target) if library else _compile_plugins(target, graphs.values(), jobs, around)
-    found = collect_target(bundle, target, build, chosen, options, around, served=served)
+    build = take_library(library, target) if library else _compile_plugins(target, graphs.values(), jobs, around, tuned)
+    found = collect_target(bundle, target, build, chosen, options, around, served=served, tuned=tuned)
     if ONLY_NAMED in bundle.precisions and ONLY_NAMED not in chosen and options is not None:
         found.notes.append(WHY_NAMED)
     pass_gate(bundle, target, found, options, around)
@@ -124,14 +127,14 @@ def _count_graphs(graphs: Mapping[str, onnx.ModelProto], size: tuple[int, int]) 
 
 
 def _compile_plugins(
-    target: Target, graphs: Iterable[onnx.ModelProto], jobs: int | None, around: Circumstances
+    target: Target, graphs: Iterable[onnx.ModelProto], jobs: int | None, around: Circumstances, tuned: bool
 ) -> Build:
     """Compile the plugin library after an estimate of the time.
 
-    The layers of the graphs get kernels of their own.
+    The layers of the graphs get kernels of their own, and alternatives to them where tilings are tuned.
     """
     layers = frozenset(layer for graph in graphs for layer in list_layers(graph))
-    variants = functools.partial(list_variants, layers=layers)
+    variants = functools.partial(list_variants, layers=layers, alternatives=tuned)
     architectures = sorted({*target.architectures, target.fallback})
     count = sum(len(variants(architecture)) for architecture in architectures)
     names = ", ".join(f"sm_{architecture}" for architecture in architectures)
@@ -160,6 +163,7 @@ def _report(bundle: Bundle, target: Target, build: Build, found: TargetFiles) ->
         "operators": dict(bundle.manifest.operators),
         "engines": [locate(engine) for engine in found.engines],
         "gate": found.gates,
+        "tuned": found.tuned,
         "estimate": found.estimate.to_json() if found.estimate else None,
         "on_target": list(found.commands),
         "install": str(bundle.path / found.entry["install"]) if "install" in found.entry else None,
@@ -219,6 +223,19 @@ def check_builder(target: Target, model: str, options: EngineOptions | None, lib
     except ElsewhereError:
         if target.rtx:
             raise
+
+
+def check_tunable(target: Target, tuned: bool) -> None:
+    """Refuse tuning for engines that need no GPU.
+
+    Raises:
+        UserError: tilings are to be timed, and the target's engines are those of TensorRT-RTX.
+    """
+    if tuned and target.rtx:
+        raise UserError(
+            f"--tune times layers on the GPU that builds the engines, and engines for {target.name} are built without "
+            "one; leave --tune out, or build for the GPU of this machine with --target local"
+        )
 
 
 def pass_gate(

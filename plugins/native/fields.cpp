@@ -44,6 +44,15 @@ std::vector<int32_t> FieldReader::integers(const char* name) const {
     return std::vector<int32_t>(values, values + field->length);
 }
 
+std::string FieldReader::text(const char* name) const {
+    const PluginField* field = find(name, PluginFieldType::kCHAR, "a text");
+    if (field == nullptr) {
+        return {};
+    }
+    const char* letters = static_cast<const char*>(field->data);
+    return std::string(letters, strnlen(letters, static_cast<size_t>(field->length)));
+}
+
 std::string exact(float value) {
     char words[32];
     std::snprintf(words, sizeof words, "%a", static_cast<double>(value));

@@ -23,6 +23,9 @@ public:
     // Returns all values, or an empty list without such a field.
     std::vector<int32_t> integers(const char* name) const;
 
+    // Returns the text up to its end or its first NUL, or "" without such a field.
+    std::string text(const char* name) const;
+
 private:
     const nvinfer1::PluginField* find(const char* name, nvinfer1::PluginFieldType type, const char* type_name) const;
 

@@ -66,7 +66,8 @@ public:
           clean_input_(reader.real("clean_input", 0.0f)),
           clear_output_(reader.integer("clear_output", 1)),
           pads_(reader.integers("pads")),
-          dilations_(reader.integers("dilations")) {
+          dilations_(reader.integers("dilations")),
+          tiling_(reader.text("tiling")) {
         if (dilations_.empty()) {
             dilations_ = {1, 1};
         }
@@ -87,7 +88,8 @@ public:
                 PluginField("negative_slope", nullptr, PluginFieldType::kFLOAT32, 1),
                 PluginField("sum_slope", nullptr, PluginFieldType::kFLOAT32, 1),
                 PluginField("clean_input", nullptr, PluginFieldType::kFLOAT32, 1),
-                PluginField("clear_output", nullptr, PluginFieldType::kINT32, 1)};
+                PluginField("clear_output", nullptr, PluginFieldType::kINT32, 1),
+                PluginField("tiling", nullptr, PluginFieldType::kCHAR, 1)};
     }
 
 protected:
@@ -180,7 +182,9 @@ protected:
         const std::string neighbours = neighbours_variant(tensors[kMask].type, window());
         by_layer_ = layouts != "linear.linear" && !layer.empty() && has_kernel(layer) &&
                     (listed_ || window() == 1 || has_kernel(neighbours));
-        convolve_ = load_kernel(by_layer_ ? layer : "sparse_conv2d." + types + "." + layouts);
+        const std::string tiled = layer + "." + tiling_;  // a library that was built without tuning has no such kernel
+        const std::string own = !tiling_.empty() && has_kernel(tiled) ? tiled : layer;
+        convolve_ = load_kernel(by_layer_ ? own : "sparse_conv2d." + types + "." + layouts);
         processors_ = multiprocessors();
         if (listed_) {
             return;
@@ -238,11 +242,15 @@ protected:
         fields.emplace_back("sum_slope", &sum_slope_, PluginFieldType::kFLOAT32, 1);
         fields.emplace_back("clean_input", &clean_input_, PluginFieldType::kFLOAT32, 1);
         fields.emplace_back("clear_output", &clear_output_, PluginFieldType::kINT32, 1);
+        if (!tiling_.empty()) {
+            fields.emplace_back("tiling", tiling_.data(), PluginFieldType::kCHAR, static_cast<int32_t>(tiling_.size()));
+        }
     }
 
     std::string settings() const override {
         return "dilation " + std::to_string(dilations_[0]) + ", slopes " + exact(negative_slope_) + " " +
-               exact(sum_slope_) + ", clean input " + exact(clean_input_) + ", clear output " + std::to_string(clear_output_);
+               exact(sum_slope_) + ", clean input " + exact(clean_input_) + ", clear output " + std::to_string(clear_output_) +
+               (tiling_.empty() ? "" : ", tiling " + tiling_);
     }
 
 private:
@@ -360,6 +368,7 @@ private:
     float negative_slope_, sum_slope_, clean_input_;  // slopes of the activations before and after the residual
     int32_t clear_output_;  // 0: no later node reads the output's clean pixels, so they need not become zero
     std::vector<int32_t> pads_, dilations_;
+    std::string tiling_;  // name of the tiling that was the fastest on the GPU, or "" for the first choice
     Kernel compact_, pack_, combine_, convolve_;
     bool by_layer_ = false;  // `convolve_` is the kernel of this layer's sizes
     int32_t processors_ = 1;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ from benchmarks.gpu.harness.engines import open_alone, open_sparse
 from benchmarks.gpu.harness.precisions import add_precision
 from spair.export.engines.gate.differences import measure
 from spair.export.engines.local import LOCAL
+from spair.export.engines.target import build_target
+from spair.export.engines.tuning.scenes import DENSITIES
 from spair.runtime import Bundle, Restorer
 from spair.runtime.engine.graph import EngineGraph
 from spair.runtime.engine.slot import SlotOptions
+from spair.runtime.errors import UserError
 from tests.gpu.conftest import OPTIONS, Built
 from tests.runtime.engine.pictures import draw
 
@@ -63,6 +67,21 @@ def test_pictures_of_a_batch_do_not_touch_each_other(sparse, size):
     assert both["restored"].shape == pictures.shape
     for index, picture in enumerate(pictures):
         compare(answer(both, index), answer(sparse.run({"image": picture[None]})))
+
+
+def test_a_build_that_tunes_times_every_layer_and_passes_its_gate(built, tmp_path):
+    source = built.get("fp16").path
+    bundle = Path(shutil.copytree(source, tmp_path / source.name))
+    if built.package != "tensorrt":
+        with pytest.raises(UserError, match="--tune times layers on the GPU that builds the engines"):
+            build_target(bundle, LOCAL, OPTIONS, precisions=["fp16"], tuned=True)
+        return
+    report = build_target(bundle, LOCAL, OPTIONS, precisions=["fp16"], tuned=True)
+    layers = report["tuned"]["fp16"]
+    assert layers and report["gate"]["fp16"]["samples"]
+    for layer in layers.values():
+        assert len(layer["ms"]) > 1 and layer["tiling"] in {None, *layer["ms"]}
+        assert all(len(times) == len(DENSITIES) and min(times) > 0 for times in layer["ms"].values())
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

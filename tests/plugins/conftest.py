@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import functools
 import os
 import platform
 import shutil
@@ -18,7 +17,7 @@ import pytest
 from spair.plugins.compiler.build import Build, build_plugins
 from spair.plugins.compiler.cache import Cache
 from spair.plugins.compiler.kernels.compilation import Settings
-from spair.plugins.compiler.kernels.variants import SPARSE_CONVOLUTIONS, Layer, list_variants
+from spair.plugins.compiler.kernels.variants import SPARSE_CONVOLUTIONS, Layer, Variant, list_variants
 from spair.plugins.compiler.targets import Target
 from spair.plugins.compiler.tools import find_cuda_headers, find_tensorrt_headers
 from spair.plugins.errors import PluginError
@@ -43,8 +42,14 @@ LAYERS = (
     *(Layer(*types, kernel, 5, 3) for types in SPARSE_CONVOLUTIONS[1::2] for kernel in (1, 3, 5)),
 )
 """Layers that have kernels of their own in this library: those of the emulated operators; the others have not."""
-list_all = functools.partial(list_variants, layers=LAYERS)
-"""Function that lists the kernels of this library."""
+TUNED = LAYERS[: len(SPARSE_CONVOLUTIONS)]
+"""Layers of which the library has other tilings too."""
+
+
+def list_all(architecture: int) -> tuple[Variant, ...]:
+    """List the kernels of this library."""
+    tuned = list_variants(architecture, TUNED, alternatives=True)
+    return (*list_variants(architecture, LAYERS), *(variant for variant in tuned if variant.optional))
 
 
 @dataclass(frozen=True)

@@ -152,11 +152,13 @@ def open_alone(
 def compile_library(target: Target) -> bytes:
     """Compile the plugin library of a target with all cores.
 
-    The layers of the bundle of `find_bundle` get kernels of their own.
+    The layers of the bundle of `find_bundle` get kernels of their own, in several tilings.
     """
     layers = list_network_layers(onnx.load(str(Bundle.open(find_bundle()).graph("fp32", WHOLE))))
     settings = Settings(os.cpu_count() or 1, Cache(cache_folder() / "builds"))
-    return build_plugins(target, settings, variants=functools.partial(list_variants, layers=layers)).library
+    return build_plugins(
+        target, settings, variants=functools.partial(list_variants, layers=layers, alternatives=True)
+    ).library
 
 
 def list_network_layers(graph: onnx.ModelProto) -> list[Layer]:

@@ -16,6 +16,7 @@ from benchmarks.gpu.harness.plugin_nodes import PluginNode, make_pixels, to_pixe
 from benchmarks.subjects.layers import Attention, Compose, Index, Modulation, SparseLayer
 from spair.network import operators
 from spair.network.spair import clean_grid, mask_pyramid
+from spair.plugins.cost import NumberType
 from spair.plugins.sparse_conv2d.reference import pack_weight
 from spair.runtime.profiling.masks import make_mask
 from tests.plugins.emulated.plugin import PluginHost
@@ -36,10 +37,7 @@ FLOATS = {"fp32": torch.float32, "fp16": torch.float16, "int8": torch.float16}
 
 @dataclass(frozen=True)
 class LayerRuns:
-    """Runs of one layer under one mask.
-
-    There is one run for each set of inputs.
-    """
+    """Runs of one layer, one for each set of inputs."""
 
     sparse: list[Callable[[], Any]]
     dense: list[Callable[[], torch.Tensor]]
@@ -75,7 +73,7 @@ class ConvolutionCase:
     """Tensors of one sparse convolution, for all sets of inputs."""
 
     operator: SparseLayer
-    kind: str
+    kind: NumberType
     xs: list[torch.Tensor]
     masks: list[torch.Tensor]
     residuals: list[torch.Tensor]
@@ -109,7 +107,8 @@ class ConvolutionCase:
             "clean_input": float(self.operator.clean_input),
             "clear_output": int(self.operator.clear_output),
         }
-        return found | ({"sum_slope": self.operator.sum_slope} if self.operator.listed and self.residuals else {})
+        slope = {"sum_slope": self.operator.sum_slope} if self.operator.listed and self.residuals else {}
+        return found | slope | self.operator.name_tiling(self.kind)
 
     def inputs(self, lists: Sequence[Sequence[torch.Tensor]]) -> list[list[torch.Tensor]]:
         """Return the plugin's inputs in its order, set by set.
@@ -134,7 +133,7 @@ class ConvolutionCase:
         return [to_pixels(part) for part in (x[:, :own], x[:, own:])] if self.operator.joined else [x]
 
 
-def make_convolution(operator: SparseLayer, kind: str, scene: Scene) -> ConvolutionCase:
+def make_convolution(operator: SparseLayer, kind: NumberType, scene: Scene) -> ConvolutionCase:
     """Make random inputs, weights and bias for a sparse convolution."""
     dtype, device = FLOATS[kind], scene.device
     masks = [made[operator.scale].to(dtype) for made in scene.masks]
@@ -188,7 +187,7 @@ def judge_convolution(case: ConvolutionCase, out: torch.Tensor) -> float:
     return _largest(torch.where(mask > 0, error, clean))
 
 
-def convolution(host: PluginHost, operator: SparseLayer, kind: str, scene: Scene) -> LayerRuns:
+def convolution(host: PluginHost, operator: SparseLayer, kind: NumberType, scene: Scene) -> LayerRuns:
     """Prepare a sparse convolution and cuDNN's plain one.
 
     cuDNN's has no activation, residual or masking, and in FP16 its channels are padded to whole eights. INT8 is

@@ -66,7 +66,9 @@ def measure_layers(
 def plain(operator: Operator) -> Operator:
     """Return what of an operator matters to its dense layer."""
     if isinstance(operator, SparseLayer):
-        return replace(operator, listed=False, coarse=False, sum_slope=1.0, residual=False, clear_output=True, joined=0)
+        return replace(
+            operator, listed=False, coarse=False, sum_slope=1.0, residual=False, clear_output=True, joined=0, other=0
+        )
     return replace(operator, listed=False, clear_output=True) if isinstance(operator, Attention) else operator
 
 
@@ -131,5 +133,5 @@ def name_of(operator: Operator) -> str:
             (" joined", operator.joined > 0),
         )
         if on
-    )
+    ) + (f" other {operator.other}" if operator.other else "")
     return f"conv {operator.channels}-{operator.outputs} k{operator.kernel} {size}{marks}"

@@ -22,6 +22,7 @@ class KitOrder:
     precisions: tuple[str, ...]
     options: EngineOptions
     served: bool = False
+    tuned: bool = False
 
     @property
     def stacks(self) -> list[Stack]:
@@ -54,4 +55,4 @@ class KitOrder:
     @property
     def words(self) -> list[str]:
         """Words of the build's command after its library."""
-        return list_build_words(self.precisions, self.options, served=self.served)
+        return list_build_words(self.precisions, self.options, served=self.served, tuned=self.tuned)

@@ -18,10 +18,7 @@ def make_build_command(
     bundle: Path,
     library: Path,
     target: Target,
-    precisions: Sequence[str],
-    options: EngineOptions,
-    *,
-    served: bool = False,
+    words: Sequence[str],
 ) -> str:
     """Write the command that builds engines into a bundle.
 
@@ -31,34 +28,26 @@ def make_build_command(
         bundle: the bundle's folder.
         library: the plugin library.
         target: machine that the command is for.
-        precisions: engines to build.
-        options: how the engines are built.
-        served: build the engine of the served contract too.
+        words: options of `list_build_words`.
     """
-    return quote(
-        "spair",
-        "build",
-        bundle,
-        "--target",
-        target.name,
-        "--library",
-        library,
-        *list_build_words(precisions, options, served=served),
-    )
+    return quote("spair", "build", bundle, "--target", target.name, "--library", library, *words)
 
 
-def list_build_words(precisions: Sequence[str], options: EngineOptions, *, served: bool) -> list[str]:
+def list_build_words(
+    precisions: Sequence[str], options: EngineOptions, *, served: bool = False, tuned: bool = False
+) -> list[str]:
     """List the options of `spair build` for its engines.
 
     Args:
         precisions: engines to build.
         options: how the engines are built.
         served: build the engine of the served contract too.
+        tuned: time tilings there, and build with the fastest.
     """
     words = [word for precision in precisions for word in ("--precision", precision)]
     for name, (width, height) in (("--usual-size", options.usual), ("--max-size", options.largest)):
         words += [name, f"{width}x{height}"]
-    words += ["--batch", str(options.batch)] + ["--served"] * served
+    words += ["--batch", str(options.batch)] + ["--served"] * served + ["--tune"] * tuned
     for name, number in (("--optimization-level", options.level), ("--workspace", options.workspace)):
         words += [] if number is None else [name, str(number)]
     return words + [word for pattern in options.keep_outputs for word in ("--keep-outputs", pattern)]

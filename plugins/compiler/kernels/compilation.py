@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import importlib.metadata
+import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -78,19 +79,24 @@ def compile_target(
 
     Raises:
         PluginError: Triton or a ptxas is missing, or a kernel does not compile.
-        RuleError: no tiling of a kernel keeps the rules; the message says what the last one breaks. Or a kernel stores
-            a byte of a floating-point number (see `find_float_bytes`), with whatever tiling.
+        RuleError: no tiling of a kernel keeps the rules, and the kernel is not optional; the message says what the last
+            one breaks. Or a kernel stores a byte of a floating-point number (see `find_float_bytes`), with whatever
+            tiling.
     """
     tasks = list(_list_tasks(target, variants))
-    done: list[Kernel] = []
+    done = itertools.count(1)
 
-    def finish(kernel: Kernel) -> None:
-        done.append(kernel)
-        progress(f"compiling kernels {len(done)}/{len(tasks)}: {kernel.name} for sm_{kernel.architecture}")
+    def compile_one(task: _Task) -> tuple[_Task, Kernel | None]:
+        return task, _compile(task, settings.cache, workers)
+
+    def finish(result: tuple[_Task, Kernel | None]) -> None:
+        task, _ = result
+        name = f"{task.variant.name} for sm_{task.architecture}"
+        progress(f"compiling kernels {next(done)}/{len(tasks)}: {name}")
 
     with Workers(settings.jobs) as workers:
-        kernels = workers.map(lambda task: _compile(task, settings.cache, workers), tasks, finish)
-    return tuple(kernels)
+        results = workers.map(compile_one, tasks, finish)
+    return tuple(kernel for _, kernel in results if kernel is not None)
 
 
 def _list_tasks(target: Target, variants: Callable[[int], Sequence[Variant]]) -> Iterator[_Task]:
@@ -101,6 +107,8 @@ def _list_tasks(target: Target, variants: Callable[[int], Sequence[Variant]]) ->
         assembler = choose_assembler(architecture, target.cuda, found)
         ptx = choose_ptx(target.cuda, assembler)
         for variant in variants(architecture):
+            if variant.optional and architecture not in target.architectures:
+                continue  # GPUs that compile PTX take the first choice
             if variant.module not in hashes:
                 hashes[variant.module] = make_key({"triton": version, **_hash_sources(variant.module)})
             yield _Task(variant, architecture, assembler, ptx, hashes[variant.module])
@@ -110,8 +118,11 @@ def _hash_sources(module: str) -> dict[str, str]:
     return hash_files({**list_sources(module), "worker": Path(__file__).with_name("worker.py")})
 
 
-def _compile(task: _Task, cache: Cache, workers: Workers) -> Kernel:
-    """Compile the first tiling that keeps the rules."""
+def _compile(task: _Task, cache: Cache, workers: Workers) -> Kernel | None:
+    """Compile the first tiling that keeps the rules.
+
+    None stands for an optional kernel without such a tiling.
+    """
     problems: list[str] = []
     for tiling in task.variant.tilings:
         kernel = _compile_tiling(task, tiling, cache, workers)
@@ -119,6 +130,8 @@ def _compile(task: _Task, cache: Cache, workers: Workers) -> Kernel:
         problems = find_violations(kernel, task.variant, task.ptx)
         if not problems:
             return kernel
+    if task.variant.optional:
+        return None
     tile = " × ".join(str(size) for size in task.variant.tilings[-1].sizes)
     raise RuleError(
         f"the kernel {task.variant.name} for sm_{task.architecture} with the tile {tile} {' and '.join(problems)}; "

@@ -2,7 +2,7 @@
 
 A tile is what one program of the grid computes. The sizes were chosen by compiling: no registers are spilled on any
 architecture, tensor cores are used where the types have them, and as many blocks lie side by side as that leaves. No
-choice was timed, because that needs the GPU of the target.
+choice was timed, because that needs the GPU of the target. There `spair build --tune` times the alternatives.
 """
 
 from __future__ import annotations
@@ -39,6 +39,12 @@ class Tiling:
         """
         return {part: size for name, size in zip(self.names, self.sizes, strict=True) for part in name.split("+")}
 
+    @property
+    def name(self) -> str:
+        """Name of a layer's tiling, such as "m128n64w8s2"."""
+        pixels, outputs = self.sizes
+        return f"m{pixels}n{outputs}w{self.warps}s{self.stages}"
+
 
 def list_tilings(function: str, parts: tuple[str, ...], architecture: int) -> tuple[Tiling, ...]:
     """List the tilings of a kernel, best choice first.
@@ -64,6 +70,24 @@ def list_tilings(function: str, parts: tuple[str, ...], architecture: int) -> tu
     if function == "compose_pixels":
         return _make(("BP", "BC"), ((256, 4), 4, 3))
     return _make(("BLOCK",), ((1024,) if function in ("compact_mask", "compact_neighbours") else (256,), 4, 3))
+
+
+def list_alternatives(weight: NumberType, outputs: int) -> tuple[Tiling, ...]:
+    """List tilings of a layer beside the first choice.
+
+    Some may be faster on some GPU.
+
+    Larger tiles read a weight less often and leave room for fewer blocks; more loads in flight hide slower memory.
+    Tiles wider than 64 are none of them: they issue more instructions, for want of registers.
+
+    Args:
+        weight: type of the weights.
+        outputs: D of the layer.
+    """
+    width = _layer_width(outputs)
+    if weight == "fp32":
+        return _make(("BM", "BN"), ((64, width), 4, 2), ((128, width), 8, 2), ((32, width), 4, 2))
+    return _make(("BM", "BN"), ((128, width), 8, 2), ((128, width), 4, 2), ((64, width), 4, 3))
 
 
 _Choice = tuple[tuple[int, ...], int, int]
@@ -96,10 +120,14 @@ def _layer(weight: str, outputs: int) -> tuple[_Choice, ...]:
     A tile is as wide as the outputs that the packed weights have, up to 64: more would take the registers that keep
     several blocks side by side.
     """
-    width = min(_round_to_power(outputs, 16), 64)
+    width = _layer_width(outputs)
     if weight == "fp32":
         return ((64, width), 8, 2), ((32, width), 4, 2), ((32, min(width, 32)), 4, 2)
     return ((64, width), 4, 2), ((64, width), 8, 2), ((32, min(width, 32)), 4, 2)
+
+
+def _layer_width(outputs: int) -> int:
+    return min(_round_to_power(outputs, 16), 64)
 
 
 _WIDEST = {"fp32": 32, "fp16": 64, "int8": 64}

@@ -1,7 +1,8 @@
 """Kernels of a library, by type, layout and size.
 
 The names of the kernels are the contract with the C++ side, which looks kernels up by them. Their parts are types
-("fp16"), layouts ("pixels") and sizes ("b64"), in the order that the function here gives them.
+("fp16"), layouts ("pixels") and sizes ("b64"), in the order that the function here gives them. Where a layer has
+several tilings, their names end the names of all but the first choice.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 from ...cost import NumberType
 from ..assembly.counts import Work
-from .tiles import Tiling, list_tilings, split_channels
+from .tiles import Tiling, list_alternatives, list_tilings, split_channels
 
 POINTER_ALIGNMENT = 16
 """Bytes that pointers are aligned to; CUDA aligns allocations to 256, and the plugins align what they cut from a
@@ -109,6 +110,8 @@ class Variant:
     """Type that the tensor cores have to multiply, "fp16" or "int8"; None where they need not be used."""
     layer: Layer | None = None
     """Layer that the kernel's instructions are counted for; None for kernels that are no convolutions."""
+    optional: bool = False
+    """Whether a library may lack it: another tiling of a layer, which is left out where it breaks a rule."""
 
     def work(self, tiling: Tiling) -> Work | None:
         """Describe the product of a tile, if there is one."""
@@ -140,16 +143,20 @@ class Variant:
         return pointers | padded | {name: number for name, number in ALIGNED.items() if name in self.parameters}
 
 
-def list_variants(architecture: int, layers: Collection[Layer] = ()) -> tuple[Variant, ...]:
+def list_variants(
+    architecture: int, layers: Collection[Layer] = (), *, alternatives: bool = False
+) -> tuple[Variant, ...]:
     """List every kernel of a library, tiled for an architecture.
 
     Args:
         architecture: compute capability.
         layers: sparse convolutions that get kernels of their own; others run in the general ones.
+        alternatives: list other tilings of each layer too, under names that end with the tiling's.
     """
     makers = (_compaction, _convolutions, _modulation, _attention, _composition)
     general = [variant for maker in makers for variant in maker(architecture)]
-    return (*general, *_layers(architecture, layers))
+    own = list(_layers(architecture, layers))
+    return (*general, *own, *(_list_alternatives(own) if alternatives else ()))
 
 
 def _compaction(architecture: int) -> Iterator[Variant]:
@@ -215,6 +222,16 @@ def _layers(architecture: int, layers: Collection[Layer]) -> Iterator[Variant]:
         sizes = {"K": layer.kernel, "C": layer.channels, "D": layer.outputs, "BK": width, "REST": rest}
         sizes |= {"UP": int(layer.coarse), "J": layer.joined}
         yield dataclasses.replace(made, module=module, layouts=sizes, layer=layer)
+
+
+def _list_alternatives(own: Collection[Variant]) -> Iterator[Variant]:
+    """List other tilings of the layers among kernels."""
+    for variant in own:
+        layer = variant.layer
+        if layer is not None:
+            for tiling in list_alternatives(layer.weight, layer.outputs):
+                name = f"{variant.name}.{tiling.name}"
+                yield dataclasses.replace(variant, name=name, tilings=(tiling,), optional=True)
 
 
 def _modulation(architecture: int) -> Iterator[Variant]:

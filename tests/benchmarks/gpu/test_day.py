@@ -83,8 +83,10 @@ def test_a_day_fits_into_a_quarter_of_an_hour_and_its_commands_are_known():
     for part in PARTS[1:]:
         words = fill_command(part, Path("out.json"))
         options = plugins.parse_arguments(words[words.index("benchmarks.gpu.plugins") + 1 :])
-        assert (options.parts, options.size, options.json) == ((part.name,), (1920, 1080), Path("out.json"))
-    layers, network = (plugins.parse_arguments(part.command[3:]) for part in PARTS[1:])
+        own = "layers" if part.name == "tilings" else part.name
+        assert (options.parts, options.size, options.json) == ((own,), (1920, 1080), Path("out.json"))
+    layers, network, tilings = (plugins.parse_arguments(part.command[3:]) for part in PARTS[1:])
+    assert tilings.forms == ("listed", *plugins.OTHERS) and tilings.densities == layers.densities
     assert list(layers.densities) == [0.02, 0.1, 0.35, 1.0] and layers.forms == plugins.FORMS
     assert network.both and set(network.kinds) == set(plugins.KINDS)
 
@@ -93,7 +95,7 @@ def test_the_plan_names_every_command_and_runs_none(tmp_path, monkeypatch, capsy
     monkeypatch.setattr(sys, "argv", ["day", str(tmp_path / "absent"), "--plan"])
     assert day.main() == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(" s: ")[0] for line in lines] == ["180", "240", "240"]
+    assert [line.split(" s: ")[0] for line in lines] == ["180", "240", "240", "60"]
     assert not (tmp_path / "absent").exists()
 
 

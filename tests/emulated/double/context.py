@@ -18,9 +18,6 @@ from tests.emulated.double.scratch import Scratch
 if TYPE_CHECKING:
     from tests.emulated.double.engine import ICudaEngine
 
-LAYER_TIME = 0.001
-"""Milliseconds of the first emulated layer; the second takes twice as long, and so on."""
-
 
 class IExecutionContext:
     """Context for one thread at a time."""
@@ -166,8 +163,9 @@ class IExecutionContext:
         if not self._last[1].done:
             self._gpu.report("report_to_profiler is called before the execution ended")
             return False
+        measure = self._engine._runtime._world.layer_time
         for index, node in enumerate(self._engine._layers):
-            self.profiler.report_layer_time(node.name, LAYER_TIME * (index + 1))
+            self.profiler.report_layer_time(node.name, measure(node, index))
         return True
 
     def __del__(self) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+
+import onnx
 
 from tests.emulated.double.listeners import ILogger
 from tests.emulated.double.plan import MAGIC, Plan
@@ -28,6 +30,15 @@ class Libraries(Protocol):
         """Return an executor, or None where a creator is absent."""
 
 
+LAYER_TIME = 0.001
+"""Milliseconds of the first emulated layer; the second takes twice as long, and so on."""
+
+
+def time_by_place(node: onnx.NodeProto, index: int) -> float:
+    """Return a layer's milliseconds by its place."""
+    return LAYER_TIME * (index + 1)
+
+
 @dataclass
 class World:
     """Settings of a double."""
@@ -42,3 +53,5 @@ class World:
     plans: Mapping[str, Plan] = field(default_factory=dict)
     """SHA-256 of a plan that a real builder made -> its content."""
     engines: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)
+    layer_time: Callable[[onnx.NodeProto, int], float] = time_by_place
+    """Function that returns a layer's milliseconds for a profiler, by its node and its place."""

@@ -165,7 +165,7 @@ def find_variant(name: str, architecture: int) -> Variant:
         layers = [Layer(*parts[:3], *(int(part[1:]) for part in parts[3:6]), coarse="up" in parts, joined=joined)]
     elif function == "compact_neighbours":
         layers = [Layer(parts[0], parts[0], parts[0], int(parts[1][1:]), 1, 1)]
-    return {variant.name: variant for variant in list_variants(architecture, layers)}[name]
+    return {variant.name: variant for variant in list_variants(architecture, layers, alternatives=True)}[name]
 
 
 def find_tiling(variant: Variant, image: KernelImage) -> Tiling:

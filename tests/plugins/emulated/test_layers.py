@@ -100,6 +100,18 @@ def test_what_two_forms_have_in_common_runs_once_and_so_do_dense_layers(torch_ho
     assert plugin_layers.plain(JOINED) == plugin_layers.plain(replace(JOINED, joined=0, listed=False))
 
 
+def test_other_tilings_are_timed_as_layers_of_their_own(torch_host, untimed, unfitted):
+    scene = Scene("streak", (32, 24), 0.5, 4, "cpu")
+    forms = {"listed": [OWN], **{f"other{number}": [replace(OWN, other=number)] for number in (1, 2, 3)}}
+    for kind in KINDS:
+        with launching(torch_host):
+            rows = list(measure_layers(torch_host, forms, [scene], (kind,), 1))
+            launched = [launch.variant for launch in torch_host.driver.launches if "convolve_layer" in launch.variant]
+        assert [row["form"] for row in rows] == list(forms) and len({row["layer"] for row in rows}) == 4
+        assert max(row["off"] for row in rows) <= 1
+        assert not torch_host.driver.counts or len(set(launched)) == 4
+
+
 def test_a_wrong_layer_is_not_timed(torch_host, untimed, unfitted, monkeypatch):
     scene = Scene("blob", (32, 24), 0.5, 4, "cpu")
     right = plugin_cases.PluginNode.__call__

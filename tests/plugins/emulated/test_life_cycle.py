@@ -1,5 +1,6 @@
 """What TensorRT does with a plugin around running it, and what a plugin refuses."""
 
+import ctypes
 import dataclasses
 
 import numpy as np
@@ -71,7 +72,7 @@ def test_the_output_has_the_first_inputs_place_and_the_right_channels(host, name
 
 def test_serialized_fields_make_the_same_plugin(host):
     call, _ = calls.convolution(np.random.default_rng(1), (1, 4, 6, 5), 3, slope=0.25, dilation=2, clean_input=True)
-    first = host.create(call.name, {**call.attributes, "clear_output": 0})
+    first = host.create(call.name, {**call.attributes, "clear_output": 0, "tiling": "m128n64w8s2"})
     first.configure(call.ranges())
     again = host.recreate(host.recreate(first))
     assert again.timing_cache_id() == first.timing_cache_id()
@@ -90,6 +91,8 @@ def test_serialized_fields_make_the_same_plugin(host):
             (np.ctypeslib.as_ctypes_type(element) * read[name].length).from_address(read[name].data)
         )
         assert found.tolist() == values
+    assert read["tiling"].type == trt.FIELD_CHAR
+    assert ctypes.string_at(read["tiling"].data, read["tiling"].length) == b"m128n64w8s2"
     assert read["kinds"].length == 3 * 5  # type, format and channels of four inputs and the output
 
 
@@ -110,6 +113,7 @@ def test_other_attributes_and_types_have_timings_of_their_own(host):
         ("SparseConv2d", {**CONVOLUTION, "negative_slope": 0.5}),
         ("SparseConv2d", {**CONVOLUTION, "pads": [2] * 4, "dilations": [2, 2]}),
         ("SparseConv2d", {**CONVOLUTION, "clear_output": 0}),
+        ("SparseConv2d", {**CONVOLUTION, "tiling": "m128n64w8s2"}),
         ("SparseConv2dInt8", CONVOLUTION),
         ("SparseConv2dQuantize", CONVOLUTION),
         ("SparseNonLocal", {"scale": 0.5}),
@@ -119,7 +123,7 @@ def test_other_attributes_and_types_have_timings_of_their_own(host):
         ("SparseCompose", {"high": 2.0}),
     ):
         keys.add(host.create(name, attributes).timing_cache_id())
-    assert len(keys) == 11
+    assert len(keys) == 12
 
 
 # Fit for CUDA graphs

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from spair.plugins.compaction.reference import compact_mask, list_taps
+from spair.plugins.compiler.kernels.tiles import list_alternatives
 from tests.plugins.emulated import calls
 from tests.plugins.emulated.launches import launching
 from tests.plugins.emulated.lists import POISON, describe_index, join_channels, make_lists, run_index, take_list
@@ -184,3 +185,23 @@ def test_lists_of_tests_hold_poison_where_nothing_is_listed():
     assert count.values.tolist() == [4]
     assert (index.values.ravel()[4:] == POISON).all() and (taps.values.ravel()[4:] == POISON).all()
     assert index.values.ravel()[:4].tolist() == [0, 5, 10, 15]
+
+
+@pytest.mark.parametrize("form", [*FORMS[1::2], *INT8_FORMS[1::2], *QUANTIZE_FORMS[1::2]])
+def test_a_node_that_names_a_tiling_runs_that_kernel_and_computes_the_same(host, form):
+    call, bound = calls.convolution(np.random.default_rng(1), (2, 11, 9, 30), 19, slope=0.1, **form)
+    call = take_list(call)
+
+    def run(tiling):
+        named = dataclasses.replace(
+            call, attributes={**call.attributes, "tiling": tiling} if tiling else call.attributes
+        )
+        with launching(host) as seen:
+            close(deploy_and_run(host, named), call, bound)
+        return host.driver.launches[-1].variant if seen.known else None
+
+    first = run("")
+    weight = "int8" if form.get("int8") else np.dtype(form["dtype"]).name.replace("float", "fp")
+    for tiling in list_alternatives(weight, 19):
+        assert run(tiling.name) == (first and f"{first}.{tiling.name}")
+    assert run("m16n16w1s1") == first, "the library has no such kernel"

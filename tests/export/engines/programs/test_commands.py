@@ -12,6 +12,7 @@ from spair.cli.main import app
 from spair.export.engines import target as target_module
 from spair.export.engines.options import EngineOptions
 from spair.export.engines.programs.commands import (
+    list_build_words,
     make_build_command,
     make_deepstream_line,
     make_isaac_argument,
@@ -54,13 +55,16 @@ AUTOLOAD = "/l's/libspair_plugins_autoload.so"
 
 def test_the_command_that_builds_into_the_bundle_is_one_that_spair_understands(monkeypatch):
     options = EngineOptions((64, 48), (96, 80), 4)
-    line = make_build_command(Path("/my bundles/a.spair"), LIBRARY, find_target("l4"), ["fp32", "fp16"], options)
+    line = make_build_command(
+        Path("/my bundles/a.spair"), LIBRARY, find_target("l4"), list_build_words(["fp32", "fp16"], options, tuned=True)
+    )
     given = {}
     monkeypatch.setattr(target_module, "build_target", lambda *words, **more: given.update(words=words, **more) or {})
     monkeypatch.setattr(build_module, "deliver", lambda *arguments: None)
     done = CliRunner().invoke(app, shlex.split(line)[1:], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert given["words"] == (Path("/my bundles/a.spair"), "l4", options)
+    assert given["tuned"] is True and given["served"] is False
     assert (given["precisions"], given["library"]) == (["fp32", "fp16"], LIBRARY)
 
 

@@ -11,6 +11,7 @@ import pytest
 from spair.export.engines.graph import prepare_engine_graph
 from spair.export.engines.options import EngineOptions
 from spair.export.engines.programs.commands import (
+    list_build_words,
     make_build_command,
     make_deepstream_line,
     make_isaac_argument,
@@ -54,7 +55,7 @@ def test_commands_of_the_page_are_those_that_are_written():
     target, options = find_target("l4"), EngineOptions()
     text = re.sub(r" \\\n +", " ", PAGE.read_text(encoding="utf-8"))
     for command in (
-        make_build_command(bundle, library, target, [], options).partition(" --usual-size")[0] + "\n",
+        make_build_command(bundle, library, target, list_build_words([], options)).partition(" --usual-size")[0] + "\n",
         make_trtexec_command(graph, library, "fp16.engine", target, options) + "\n",
         make_trtexec_load_command("fp16.engine", library, options) + "\n",
         make_polygraphy_command(graph, library, Path("libnvinfer.so.10"), target, options) + "\n",

@@ -140,6 +140,24 @@ def test_a_spilling_kernel_fails_and_says_how_to_mend_it(module, settings):
         compile_one(make_variant("crowd", 64, warps=1), settings)
 
 
+def test_an_optional_kernel_that_breaks_a_rule_is_left_out(module, settings):
+    told = []
+    spilling = dataclasses.replace(make_variant("crowd", 64, warps=1), name="crowd.other", optional=True)
+    fine = dataclasses.replace(make_variant(), optional=True)
+    kernels = compile_target(JP6, settings, variants=lambda sm: [spilling, fine], progress=told.append)
+    assert [kernel.name for kernel in kernels] == [fine.name]
+    assert told[0].startswith("compiling kernels 1/2") and told[1].startswith("compiling kernels 2/2")
+
+
+def test_later_gpus_get_no_optional_kernels_as_ptx(module, settings):
+    target = dataclasses.replace(JP6, fallback=80)
+    optional = dataclasses.replace(make_variant(), name="double.other", optional=True)
+    kernels = compile_target(target, settings, variants=lambda sm: [make_variant(), optional])
+    assert [(kernel.name, kernel.architecture) for kernel in kernels] == [
+        ("double.test", 80), ("double.test", 87), ("double.other", 87),
+    ]  # fmt: skip
+
+
 def test_a_product_without_tensor_cores_fails(module, settings):
     with pytest.raises(RuleError, match="has no tensor-core instruction for int8"):
         compile_one(make_variant("multiply", 32, tensor_cores="int8"), settings)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from spair.plugins.compiler.kernels.tiles import Tiling, list_tilings, split_channels
+from spair.plugins.compiler.kernels.tiles import Tiling, list_alternatives, list_tilings, split_channels
 from spair.plugins.compiler.kernels.variants import list_variants
 from spair.plugins.compiler.targets import ARCHITECTURES
 
@@ -108,3 +108,13 @@ def test_a_layers_tile_is_as_wide_as_its_outputs_up_to_64():
         list_tilings("convolve_layer", ("fp16",) * 3 + ("k3", "c64", f"d{d}"), 87)[0].sizes[1] for d in (3, 17, 48, 256)
     ]
     assert widths == [16, 32, 64, 64]
+
+
+@pytest.mark.parametrize("weight", ["fp32", "fp16", "int8"])
+@pytest.mark.parametrize("outputs", [3, 48, 256])
+def test_alternatives_differ_from_the_first_choice_and_are_as_wide(weight, outputs):
+    first = list_tilings("convolve_layer", (weight,) * 3 + ("k3", "c64", f"d{outputs}"), 87)[0]
+    found = list_alternatives(weight, outputs)
+    assert len({tiling.name for tiling in (first, *found)}) == 4
+    assert {tiling.sizes[1] for tiling in found} == {first.sizes[1]}
+    assert all(re.fullmatch(r"m\d+n\d+w\d+s\d+", tiling.name) for tiling in found)

@@ -1,5 +1,6 @@
 """The names and tilings that the C++ plugins rely on, and the agreement with the kernels' own parameters."""
 
+import dataclasses
 import importlib
 
 import pytest
@@ -68,6 +69,18 @@ def test_layers_add_kernels_of_their_own_and_lists_of_taps():
     assert [variant.name for variant in list_variants(87, [only])[len(CONTRACT) :]] == [
         "convolve_layer.fp16.fp16.fp16.k1.c8.d8"
     ]
+
+
+def test_alternatives_are_the_layers_kernels_in_other_tilings():
+    plain = {variant.name: variant for variant in list_variants(87, OWN)}
+    found = [variant for variant in list_variants(87, OWN, alternatives=True) if variant.name not in plain]
+    assert len(found) == 3 * len(OWN) and all(variant.optional for variant in found)
+    for variant in found:
+        first = plain[variant.name.rpartition(".")[0]]
+        (tiling,) = variant.tilings
+        assert variant.name == f"{first.name}.{tiling.name}" and tiling != first.tilings[0]
+        assert dataclasses.replace(variant, name=first.name, tilings=first.tilings, optional=False) == first
+    assert not any(variant.optional for variant in plain.values())
 
 
 @pytest.mark.parametrize("variant", OF_LAYERS, ids=lambda variant: variant.name)

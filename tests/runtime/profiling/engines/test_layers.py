@@ -9,7 +9,7 @@ from spair.export.passes.pixels import TakePixels
 from spair.runtime.bundle.reader import Bundle
 from spair.runtime.engine.opening import open_engines
 from spair.runtime.profiling.engines.layers import RUNS, LayerWatch, measure_layers
-from tests.emulated.double.context import LAYER_TIME
+from tests.emulated.double.world import LAYER_TIME
 from tests.runtime.engine.conftest import list_profile
 from tests.runtime.engine.pictures import draw
 

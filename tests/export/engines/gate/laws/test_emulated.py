@@ -21,16 +21,9 @@ from spair.runtime.errors import GateError
 from spair.runtime.trust import list_trusted
 from tests.plugins.conftest import HOST_TARGET, kernel_settings, plugins  # noqa: F401
 from tests.runtime.engine.conftest import *  # noqa: F403
-from tests.runtime.engine.conftest import OneLibrary
+from tests.runtime.engine.conftest import AnyLibrary
 
 SMALL = EngineOptions((64, 48), (96, 72))
-
-
-class AnyLibrary(OneLibrary):
-    """Registry's side of a plugin library, whatever is in it."""
-
-    def load(self, path: str, log: object) -> object:
-        return object() if Path(path).is_file() else None
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Choice of tilings by timing them on this GPU."""
