@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
-from benchmarks.gpu.harness.engines import open_alone, open_sparse
+from benchmarks.gpu.harness.engines import name_library, open_alone, open_sparse
 from benchmarks.gpu.harness.precisions import add_precision
+from spair.export.counts.layers import list_layers
 from spair.export.engines.gate.differences import measure
+from spair.export.engines.graph import prepare_engine_graph
 from spair.export.engines.local import LOCAL
 from spair.export.engines.target import build_target
 from spair.export.engines.tuning.scenes import DENSITIES
+from spair.export.engines.tuning.tilings import list_alternatives, name_layer
 from spair.runtime import Bundle, Restorer
 from spair.runtime.engine.graph import EngineGraph
 from spair.runtime.engine.slot import SlotOptions
@@ -70,15 +75,20 @@ def test_pictures_of_a_batch_do_not_touch_each_other(sparse, size):
 
 
 def test_a_build_that_tunes_times_every_layer_and_passes_its_gate(built, tmp_path):
+    """A library that was built without alternatives, or with those of other layers, leaves nothing to time."""
     source = built.get("fp16").path
-    bundle = Path(shutil.copytree(source, tmp_path / source.name))
+    path = Path(shutil.copytree(source, tmp_path / source.name))
+    build = partial(build_target, path, LOCAL, OPTIONS, precisions=["fp16"], library=name_library(), tuned=True)
     if built.package != "tensorrt":
         with pytest.raises(UserError, match="--tune times layers on the GPU that builds the engines"):
-            build_target(bundle, LOCAL, OPTIONS, precisions=["fp16"], tuned=True)
+            build()
         return
-    report = build_target(bundle, LOCAL, OPTIONS, precisions=["fp16"], tuned=True)
-    layers = report["tuned"]["fp16"]
-    assert layers and report["gate"]["fp16"]["samples"]
+    report = build()
+    graph = onnx.load_from_string(prepare_engine_graph(Bundle.open(path).graph("fp16", "net_r")))
+    own = {name_layer(layer) for layer in list_layers(graph)}
+    layers = report["tuned"].get("fp16", {})
+    assert set(layers) == own & set(list_alternatives(Path(report["library"]).read_bytes()))
+    assert report["gate"]["fp16"]["samples"]
     for layer in layers.values():
         assert len(layer["ms"]) > 1 and layer["tiling"] in {None, *layer["ms"]}
         assert all(len(times) == len(DENSITIES) and min(times) > 0 for times in layer["ms"].values())

@@ -79,6 +79,12 @@ def find_bundle() -> Path:
     return Path(os.environ.get(BUNDLE) or resolve_model("rain"))
 
 
+def name_library() -> Path | None:
+    """Return the plugin library that the variable names, if any."""
+    named = os.environ.get(LIBRARY)
+    return Path(named) if named else None
+
+
 def build_bundle(folder: Path, precisions: Sequence[str], options: EngineOptions, source: Path | None = None) -> Bundle:
     """Copy a bundle and build its engines.
 
@@ -99,8 +105,7 @@ def build_bundle(folder: Path, precisions: Sequence[str], options: EngineOptions
     bundle = Bundle.open(path)
     for precision in precisions:
         bundle = add_precision(bundle, precision)
-    named = os.environ.get(LIBRARY)
-    build_target(path, LOCAL, options, precisions=precisions, library=Path(named) if named else None)
+    build_target(path, LOCAL, options, precisions=precisions, library=name_library())
     return Bundle.open(path)
 
 
