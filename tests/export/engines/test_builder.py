@@ -14,10 +14,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from spair.export.counts.layers import find_layers
 from spair.export.engines.builder import build_engine, check_layers, read_nodes
 from spair.export.engines.child.process import make_environment
 from spair.export.engines.child.worker import write_out_bodies
+from spair.export.engines.graph import prepare_engine_graph
 from spair.export.engines.options import EngineOptions
+from spair.export.engines.tuning.tilings import name_layer
 from spair.export.operators.bodies import IR_VERSION, OPSET, add_function_bodies
 from spair.plugins.compiler.targets import find_target
 from spair.runtime.errors import GateError, UserError
@@ -102,6 +105,20 @@ def test_each_operator_becomes_a_plugin_in_an_engine(rtx, plugins, tmp_path, pre
     assert engine.plugin_layers == 3
     assert engine.layers >= len(onnx.load(tmp_path / "g.onnx").graph.node)
     assert engine.plan[:4] == b"vtrt"
+
+
+def test_the_parser_hands_a_tiling_to_its_plugin_which_stores_it_in_the_engine(rtx, plugins, tmp_path):
+    source = make_graph(tmp_path / "g.onnx")
+    model = onnx.load_from_string(prepare_engine_graph(source))
+    ((_, layer),) = find_layers(model)
+    plans = []
+    for tilings in ({}, {name_layer(layer): "m128n16w8s2"}):
+        graph = tmp_path / "tiled.onnx"
+        graph.write_bytes(prepare_engine_graph(source, tilings=tilings))
+        engine = build_engine(graph, plugins.path, plugins.target, SMALL)
+        assert engine.plugin_layers == 4  # with the list of pixels
+        plans.append(engine.plan)
+    assert [plan.count(b"m128n16w8s2") > 0 for plan in plans] == [False, True]
 
 
 def test_without_the_library_the_same_file_builds_through_its_bodies(rtx, plugins, tmp_path):
