@@ -42,7 +42,7 @@ ADDING = frozenset({"second", "up_quarter", "up_half", "up_full", "query", "out"
 
 
 def describe_obstacle(start: Preset, wanted: Preset) -> str:
-    """Say why a network of one size cannot grow to another.
+    """Say why a network cannot grow to a size.
 
     Returns:
         The sizes that are larger than wanted, or else the fields that have to be equal and are not; "" if it can grow.
@@ -71,7 +71,7 @@ def grow(model: SPAIR, preset: Preset, *, seed: int = 0) -> SPAIR:
     if obstacle := describe_obstacle(model.preset, preset):
         raise CheckpointError(
             f"a network of the preset {model.preset.name!r} cannot grow to {preset.name!r}: it is {obstacle}; "
-            "give a preset that is nowhere smaller"
+            "give a preset that is nowhere smaller, with the same grid and gate_output"
         )
     with torch.device("meta"):
         grown = SPAIR(preset)
@@ -112,9 +112,9 @@ def _grow_tensor(name: str, trained: Tensor, shape: torch.Size, generator: torch
 
 
 def _draw_filters(shape: torch.Size, generator: torch.Generator) -> Tensor:
-    """Draw filters [O,I,k,k] that keep the variance of what they read (He et al. 2015).
+    """Draw random filters [O,I,k,k].
 
-    Every kernel sums to zero, but for kernels of one pixel.
+    They keep the variance of what they read (He et al. 2015). Every kernel sums to zero, but for kernels of one pixel.
     """
     fan_in = math.prod(shape[1:])
     filters = torch.randn(shape, generator=generator) * math.sqrt(2.0 / fan_in)
@@ -122,7 +122,7 @@ def _draw_filters(shape: torch.Size, generator: torch.Generator) -> Tensor:
 
 
 def _name_layer(name: str) -> str:
-    """Return the name of a weight's layer, as "fuse" of "net_r.fuse.0.weight"."""
+    """Return the layer of a weight, as "fuse" of "net_r.fuse.0.weight"."""
     return next(part for part in reversed(name.split(".")[:-1]) if not part.isdigit())
 
 

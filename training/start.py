@@ -36,8 +36,8 @@ def load_start(config: TrainingConfig, start: Path, *, progress: bool = True) ->
         )
     if obstacle := describe_obstacle(model.preset, preset):
         raise CheckpointError(
-            f"start = {start} is a checkpoint of the preset {model.preset.name!r}, which is {obstacle}, the sizes of "
-            f"{preset.name!r} that the run trains; {_advise(model.preset)}"
+            f"start = {start} of the preset {model.preset.name!r} cannot grow to {preset.name!r}, which the run "
+            f"trains: it is {obstacle}; {_advise(model.preset)}"
         )
     if dataclasses.replace(model.preset, name=preset.name, mask_threshold=preset.mask_threshold) == preset:
         return model.state_dict()
@@ -50,4 +50,4 @@ def _advise(start: Preset) -> str:
     """Say how to mend a start that does not grow."""
     fitting = [name for name, preset in PRESETS.items() if not describe_obstacle(start, preset)]
     presets = f"set preset to {' or '.join(map(repr, fitting))}, or " if fitting else ""
-    return f"{presets}start from a checkpoint that is nowhere larger"
+    return f"{presets}start from another checkpoint"
