@@ -20,6 +20,7 @@ Modulation and the raster of clean keys work on each channel by itself.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -126,9 +127,11 @@ def _name_layer(name: str) -> str:
     return next(part for part in reversed(name.split(".")[:-1]) if not part.isdigit())
 
 
-def _fits(size: int | tuple[int, ...], limit: int | tuple[int, ...]) -> bool:
-    pairs = zip(size, limit, strict=True) if isinstance(size, tuple) and isinstance(limit, tuple) else ((size, limit),)
-    return all(one <= most for one, most in pairs)
+def _fits(size: Any, limit: Any) -> bool:
+    """Tell whether a count, or each of three, is at most another."""
+    if isinstance(size, tuple):
+        return all(one <= most for one, most in zip(size, limit, strict=True))
+    return bool(size <= limit)
 
 
 def _compare(start: Preset, wanted: Preset, fields: list[str], words: str) -> str:
