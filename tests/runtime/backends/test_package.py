@@ -1,12 +1,12 @@
 """An absent or damaged ONNX Runtime is one sentence, whatever its import does, and nothing imports it too early."""
 
-import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from spair.runtime import UserError
+from spair.runtime import Picture, UserError, write_image
 from spair.runtime.backends.onnxruntime import unavailable
 from spair.runtime.backends.package import is_installed, load_onnxruntime, load_part, read_version
 from spair.runtime.backends.registry import find_backend
@@ -86,11 +86,13 @@ def test_a_version_that_is_stated_needs_no_import(replace):
 @pytest.mark.parametrize(
     ("verb", "options"), [("restore", "{photos} --out {out}"), ("calibrate", "--images {photos} --precision int8")]
 )
-def test_a_command_ends_with_the_sentence(replace, tiny_bundle, photos, tmp_path, verb, options):
+def test_a_command_ends_with_the_sentence(replace, tiny_bundle, tmp_path, verb, options):
     """The fault of a wrong libstdc++, in a process of its own, on the way that a user takes."""
     folder = replace(DAMAGED["a library is missing"][0])
-    for photo in list(photos.iterdir()):
-        shutil.copy(photo, photos / f"again-{photo.name}")  # a calibration wants four
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(4):  # as many as a calibration wants
+        write_image(photos / f"{number}.png", Picture(np.full((9, 12, 3), 90, np.uint8)))
     code = f"import sys; sys.path.insert(0, {str(folder)!r}); from spair.cli.main import main; main()"
     words = options.format(photos=photos, out=tmp_path / "out").split()
     done = subprocess.run([sys.executable, "-c", code, verb, str(tiny_bundle), *words], capture_output=True, text=True)
