@@ -128,7 +128,7 @@ def _name_layer(name: str) -> str:
 
 
 def _fits(size: Any, limit: Any) -> bool:
-    """Tell whether a count, or each of three, is at most another."""
+    """Tell whether one count, or each of three, fits another."""
     if isinstance(size, tuple):
         return all(one <= most for one, most in zip(size, limit, strict=True))
     return bool(size <= limit)

@@ -83,7 +83,7 @@ def _open(order: Opening) -> tuple[Restoring, Opened]:
 
 
 def _describe_options(restorer: Restoring) -> dict[str, str]:
-    """Return the threshold of the mask, and the flips, if any."""
+    """Return threshold and flips of a model, if any."""
     threshold, flips = getattr(restorer, "threshold", None), getattr(restorer, "flips", 1)
     return {
         **({} if threshold is None else {"threshold": f"{threshold:g}"}),
