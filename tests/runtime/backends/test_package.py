@@ -91,8 +91,8 @@ def test_a_command_ends_with_the_sentence(replace, tiny_bundle, tmp_path, verb, 
     folder = replace(DAMAGED["a library is missing"][0])
     photos = tmp_path / "photos"
     photos.mkdir()
-    for number in range(4):  # as many as a calibration wants
-        write_image(photos / f"{number}.png", Picture(np.full((9, 12, 3), 90, np.uint8)))
+    for number in range(4):  # as many as a calibration wants, of at least a tile
+        write_image(photos / f"{number}.png", Picture(np.full((192, 201, 3), 90, np.uint8)))
     code = f"import sys; sys.path.insert(0, {str(folder)!r}); from spair.cli.main import main; main()"
     words = options.format(photos=photos, out=tmp_path / "out").split()
     done = subprocess.run([sys.executable, "-c", code, verb, str(tiny_bundle), *words], capture_output=True, text=True)
