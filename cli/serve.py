@@ -8,13 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from .shared.models import read_expected
+from .shared.models import read_expected, read_flips
 from .shared.names import name_models
 from .shared.options import (
     LIMITS,
     MODEL,
     Backend,
     ExpectDigest,
+    Flips,
     Json,
     MaxQueue,
     Models,
@@ -108,6 +109,7 @@ def serve(
     backend: Backend = "auto",
     threads: Threads = None,
     tile: Tile = None,
+    flips: Flips = 1,
     batch: Annotated[
         int,
         typer.Option(
@@ -136,14 +138,14 @@ def serve(
     token = read_token(token_file, os.environ.get(TOKEN))
     tls = None if cert is None or key is None else TlsFiles(cert, key)
     _check_tls(cert, key)
-    named, expected = name_models(models), read_expected(expect_digest)
+    named, expected, checked = name_models(models), read_expected(expect_digest), read_flips(flips)
     from ..serving.live.views import read_views
     from ..serving.server import Doors
     from ..serving.server import serve as run
 
     code = run(
         named,
-        ModelOptions(backend, precision, threads, tile, trust_code, batch, expected),
+        ModelOptions(backend, precision, threads, tile, trust_code, batch, expected, checked),
         Doors(host, port, grpc_port if grpc else None, tls, grace),
         limits=limits,
         token=token,

@@ -45,6 +45,7 @@ class ModelOptions:
     """Largest number of pictures that are computed in one go, of requests of equal size that wait one behind the other.
     A request with more pictures is computed alone, and no request ever waits for others to come."""
     expect_digest: tuple[str, ...] = ()
+    flips: int = 1
 
     def __post_init__(self) -> None:
         if self.batch < 1:

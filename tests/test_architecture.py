@@ -131,6 +131,18 @@ def test_folders_import_only_what_the_table_allows():
     assert not problems, "\n".join(problems)
 
 
+def test_onnx_runtime_is_imported_by_its_loader_alone():
+    """The loader tells a broken installation in a sentence, and commands that run no graph start without it."""
+    loader = ROOT / "runtime" / "backends" / "package.py"
+    found = [
+        f"{path.relative_to(ROOT)}, line {line}: use load_onnxruntime or load_part"
+        for path in MODULES
+        for line, name, _ in list_imports(ast.parse(path.read_text(encoding="utf-8")), "spair")
+        if name.split(".")[0] == "onnxruntime" and path != loader
+    ]
+    assert not found, "\n".join(found)
+
+
 def test_root_folder_x_is_the_package_spair_x():
     assert {f"spair.{folder}": folder for folder in FOLDERS.values()} == FOLDERS
 

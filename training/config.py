@@ -169,7 +169,8 @@ class TrainingConfig(Section):
     start: Folder | None = None
     """Checkpoint with whose weights the first stage begins; random weights by default.
 
-    It has the same preset, and any task. Its path is written like those of `data`."""
+    It has any task, and the same preset or one that is nowhere larger, which is grown (`spair.network.growth`). Its
+    path is written like those of `data`."""
     data: Data
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     schedule: Schedule = Schedule()

@@ -19,7 +19,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from ..network import SPAIR, CheckpointError, load_checkpoint, save_checkpoint
+from ..network import SPAIR, load_checkpoint, save_checkpoint
 from ..runtime.errors import UserError
 from ..runtime.files import write_atomically
 from .config import TrainingConfig
@@ -31,6 +31,7 @@ from .loop.module import PatchModule, RestorationModule
 from .loop.state import STATE, AtomicCheckpointIO, State, check_unchanged, read_run_state
 from .loop.terminal import StageBar, counting_pictures, describe_start, is_first, quiet, say
 from .self_evaluation import are_scores_due, await_scores, evaluate_held_out, read_scores
+from .start import load_start
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _train_stage(
     module = RestorationModule(config, index)
     hours = 0.0
     if state is None and (start := config.locate_start()) is not None:
-        module.model.load_state_dict(_load_start(config, start))
+        module.model.load_state_dict(load_start(config, start, progress=progress))
     if state is not None and not begun:
         module.model.load_state_dict(_average(config, folder).state_dict())
         hours = state.callbacks[Clock.__name__]["hours"]
@@ -183,27 +184,6 @@ def _callbacks(config: TrainingConfig, folder: Path, weights: Path, hours: float
     if config.log.pictures:
         callbacks.append(Pictures(folder / "pictures", config.log.pictures, config.data.mask_threshold))
     return callbacks
-
-
-def _load_start(config: TrainingConfig, start: Path) -> dict[str, torch.Tensor]:
-    """Load the weights with which a run starts.
-
-    Raises:
-        CheckpointError: the checkpoint is missing, damaged, or of another preset than the configuration's.
-    """
-    model, preset = load_checkpoint(start).model, config.find_preset()
-    threshold = model.preset.mask_threshold
-    if config.mask_probability is None and threshold != preset.mask_threshold:
-        raise CheckpointError(
-            f"start = {start} marks pixels above {threshold}, the preset {preset.name!r} above "
-            f"{preset.mask_threshold}; set mask_probability to the one or the other"
-        )
-    if dataclasses.replace(preset, mask_threshold=threshold) != model.preset:
-        raise CheckpointError(
-            f"start = {start} is a checkpoint of the preset {model.preset.name!r}, the run trains {preset.name!r}; "
-            "change preset, or start from another checkpoint"
-        )
-    return model.state_dict()
 
 
 def _keep_stage(weights: Path, stage: str) -> None:

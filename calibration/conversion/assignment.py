@@ -6,14 +6,15 @@ Layers follow the plan. The other nodes get the type with which the graph casts 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 
 import onnx
 from onnx import TensorProto
-from onnxruntime.transformers.float16 import ALWAYS_FLOAT_INPUTS, DEFAULT_OP_BLOCK_LIST
 
 from ...export.operators.table import OPERATORS
 from ...export.passes.graph import bodies_of, element_types, names_read_inside
+from ...runtime.backends.package import load_part
 from .layers import element_counts, layer_name, weight_of
 from .plan import PrecisionPlan
 
@@ -30,9 +31,8 @@ DECISIONS = frozenset({"Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equa
 """Operators that compare with a threshold; rounding to a half would change the threshold."""
 TYPED = frozenset({"Constant", "ConstantOfShape", "Range", "RandomNormal", "RandomUniform", "EyeLike"})
 """Operators whose attributes state the type of the result."""
-ALWAYS_FULL = STATISTICS | DECISIONS | TYPED | frozenset(DEFAULT_OP_BLOCK_LIST)
-"""Operators that stay FP32; the list of ONNX Runtime's own converter is among them."""
-
+_CONVERTER = "transformers.float16"
+"""Module of ONNX Runtime that converts graphs to halves."""
 _PER_CAST, _PER_FULL, _PER_HALF = 6, 4, 2
 """Bytes per element of a cast, which reads one type and writes the other, and of a tensor in each type."""
 
@@ -46,7 +46,16 @@ def stays_float(node: onnx.NodeProto, position: int) -> bool:
         node: the node.
         position: place of the input among the inputs of the node.
     """
-    return position in ALWAYS_FLOAT_INPUTS.get(node.op_type, ())
+    return position in load_part(_CONVERTER).ALWAYS_FLOAT_INPUTS.get(node.op_type, ())
+
+
+@functools.cache
+def list_always_full() -> frozenset[str]:
+    """Return the operators that stay FP32.
+
+    The list of ONNX Runtime's own converter is among them.
+    """
+    return STATISTICS | DECISIONS | TYPED | frozenset(load_part(_CONVERTER).DEFAULT_OP_BLOCK_LIST)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +113,7 @@ class Assignment:
         for index, node in enumerate(self._graph.node):
             layer = self._layer(node)
             touched = full & {*node.input, *node.output} or inside & set(node.output)
-            if touched or not mixed or index in bypass or node.op_type in ALWAYS_FULL or bodies_of(node):
+            if touched or not mixed or index in bypass or node.op_type in list_always_full() or bodies_of(node):
                 fixed[index] = FULL
             elif layer is not None:
                 kind = plan.of(layer)

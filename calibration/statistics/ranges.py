@@ -10,8 +10,8 @@ import io
 from typing import Any
 
 import numpy as np
-from onnxruntime.quantization.calibrate import HistogramCollector
 
+from ...runtime.backends.package import load_part
 from ..conversion.weights import LEVELS, half_scale
 from ..options import Calibrator
 
@@ -82,7 +82,7 @@ class Histogram:
         return min(found[calibrator](), self.largest) or self.largest
 
     def _percentile(self, percentile: float) -> float:
-        collector = HistogramCollector("percentile", True, BINS, LEVELS + 1, percentile, "same")
+        collector = _make_collector("percentile", True, BINS, LEVELS + 1, percentile, "same")
         # Rounding may leave the sum of all shares below 1, and 100 % must still find the last bin.
         collector.percentile = min(percentile, 100.0 - 1e-9)
         largest = np.array(self.largest, np.float32)
@@ -98,7 +98,7 @@ class Histogram:
         counts = np.concatenate([side[::-1], side])
         edges = np.linspace(-self.top, self.top, 513, dtype=np.float32)
         largest = np.array(self.largest, np.float32)
-        collector = HistogramCollector("entropy", True, 512, LEVELS + 1, 100.0, "same")
+        collector = _make_collector("entropy", True, 512, LEVELS + 1, 100.0, "same")
         bounds = _quietly(collector.get_entropy_threshold, (counts, edges, -largest, largest, largest), LEVELS + 1)
         return float(max(abs(value) for value in bounds))
 
@@ -128,6 +128,11 @@ class Histogram:
             percentile: see `threshold`.
         """
         return half_scale(self.threshold(calibrator, percentile))
+
+
+def _make_collector(*arguments: Any) -> Any:
+    """Make ONNX Runtime's collector of histograms."""
+    return load_part("quantization.calibrate").HistogramCollector(*arguments)
 
 
 def _quietly(call: Any, *arguments: Any) -> Any:

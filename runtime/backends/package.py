@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import re
 from pathlib import Path
@@ -24,14 +25,31 @@ def load_onnxruntime() -> ModuleType:
         UserError: it is absent; its import fails, with whatever error, since a damaged file may raise any; or it is the
             empty package that pip leaves when it removes one of two packages with the same files.
     """
-    try:
-        import onnxruntime
-    except Exception as error:
-        words = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"the Python package {NAME} cannot be imported ({words}); {_REMEDY}") from error
+    onnxruntime = _import(NAME)
     if not hasattr(onnxruntime, "InferenceSession"):
         raise UserError(f"the Python package {NAME} is empty (it has no InferenceSession); {_REMEDY}")
     return onnxruntime
+
+
+def load_part(name: str) -> ModuleType:
+    """Import a module of ONNX Runtime.
+
+    Args:
+        name: its name inside the package, as "quantization.calibrate".
+
+    Raises:
+        UserError: see `load_onnxruntime`; or the import of this module fails.
+    """
+    load_onnxruntime()
+    return _import(f"{NAME}.{name}")
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"the Python package {NAME} cannot be imported ({words}); {_REMEDY}") from error
 
 
 def is_installed() -> bool:

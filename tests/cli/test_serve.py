@@ -49,7 +49,7 @@ def test_limits_are_those_of_the_server_where_nothing_is_given():
     assert (given["max_pixels"], given["max_queue"], given["timeout"]) == (limits.pixels, limits.queue, limits.seconds)
     assert given["max_viewers"] == limits.viewers
     assert given["max_body"] * 1024**2 == limits.body_bytes
-    assert given["batch"] == ModelOptions().batch
+    assert (given["batch"], given["flips"]) == (ModelOptions().batch, ModelOptions().flips)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,7 @@ def test_limits_are_those_of_the_server_where_nothing_is_given():
         (["--live", "yard:blur=camera:0"], "--live yard:blur is for the model 'blur', and served are rain-tiny"),
         (["--live", "yard=pipe:size=3x5"], "yard shows 'pipe:size=3x5', expected a camera or a stream"),
         (["--grace", "-1"], "invalid value for '--grace'"),
+        (["--flips", "3"], "the number of flips is 3, expected 1, 2 or 4"),
     ],
 )
 def test_bad_options_are_one_sentence(spair, tiny_bundle, options, match, monkeypatch, tmp_path):
@@ -100,7 +101,7 @@ def test_every_option_reaches_the_server(spair, tiny_bundle, monkeypatch, tmp_pa
     monkeypatch.setattr(server, "serve", serve)
     monkeypatch.setenv(verb.TOKEN, "0123456789abcdef")
     options = "--host 127.0.0.2 --port 5 --no-grpc --cert c --key k --grace 2 --max-pixels 9 --max-body 3 --max-queue 4"
-    options += " --max-viewers 7 --live yard=camera:0 --live gate:x=csi:1"
+    options += " --max-viewers 7 --live yard=camera:0 --live gate:x=csi:1 --flips 4"
     options += (
         " --timeout 6.5 --precision fp16 --backend onnxruntime --threads 2 --tile 64 --batch 8 --trust-code --json"
     )
@@ -117,4 +118,4 @@ def test_every_option_reaches_the_server(spair, tiny_bundle, monkeypatch, tmp_pa
         ("yard", "x", "camera:0"), ("gate", "x", "csi:1"),
     ]  # fmt: skip
     assert (opened.precision, opened.backend, opened.threads) == ("fp16", "onnxruntime", 2)
-    assert (opened.tile, opened.batch, opened.trust_code) == (64, 8, True)
+    assert (opened.tile, opened.batch, opened.flips, opened.trust_code) == (64, 8, 4, True)

@@ -130,7 +130,8 @@ AREAS = (
     Area(
         TRAINING,
         "Training ran on an H100 ([results](results/training.md)) before masks were chosen in the compiled graph. "
-        "That, and training on several GPUs or machines, has not run.",
+        "That, a network grown to another preset (`spair train rain-base-gpu`), and training on several GPUs or "
+        "machines have not run.",
         "The same steps run on the CPU, and on two processes.",
         ("python -m pytest tests/gpu/test_training.py", "python -m benchmarks.gpu.training"),
     ),

@@ -79,13 +79,16 @@ def _open(order: Opening) -> tuple[Restoring, Opened]:
     restorer = find_opener(order.opener)(order.path, options)
     lanes = count_lanes(restorer, options)
     warm(restorer, lanes)
-    return restorer, Opened(lanes, {**restorer.facts, "backend": restorer.backend, **_describe_threshold(restorer)})
+    return restorer, Opened(lanes, {**restorer.facts, "backend": restorer.backend, **_describe_options(restorer)})
 
 
-def _describe_threshold(restorer: Restoring) -> dict[str, str]:
-    """Return the model's own threshold of the mask, if any."""
-    threshold = getattr(restorer, "threshold", None)
-    return {} if threshold is None else {"threshold": f"{threshold:g}"}
+def _describe_options(restorer: Restoring) -> dict[str, str]:
+    """Return threshold and flips of a model, if any."""
+    threshold, flips = getattr(restorer, "threshold", None), getattr(restorer, "flips", 1)
+    return {
+        **({} if threshold is None else {"threshold": f"{threshold:g}"}),
+        **({} if flips == 1 else {"flips": str(flips)}),
+    }
 
 
 def _explain(error: Exception, order: Opening) -> str:

@@ -54,6 +54,7 @@ def open_restorer(path: str, options: ModelOptions) -> Restoring:
         tile=options.tile,
         trust_code=options.trust_code,
         expect_digest=options.expect_digest,
+        flips=options.flips,
     )
 
 

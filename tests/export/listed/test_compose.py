@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
-from spair.calibration.conversion.convert import convert
-from spair.calibration.conversion.plan import PrecisionPlan
 from spair.export.counts.traffic import count_bytes_between
 from spair.export.engines.graph import rewrite_for_plugins
 from spair.export.listed.compose import ComposePixels
-from spair.export.operators.bodies import IR_VERSION, OPSET, add_function_bodies
 from spair.export.operators.table import DOMAIN
+from tests.export.listed.models import load_halves, make_plain_model, run
 
 CONSTANTS = {"w": np.ones((3, 3, 3, 3)), "b": np.zeros(3), "half": 0.5, "low": 0.0, "high": 1.0, "one": 1.0}
 
@@ -39,20 +36,7 @@ def make_model(change: str = "", dtype: type = np.float32) -> onnx.ModelProto:
     ]
     shapes = {"picture": [1, 3, 6, 8], "m": [1, 1, 6, 8], "other": [1, 3, 6, 8]}
     stored = {name: np.asarray(value, dtype if name in "wb" else np.float32) for name, value in CONSTANTS.items()}
-    graph = helper.make_graph(
-        nodes, "g", [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()],
-        [helper.make_tensor_value_info("restored", TensorProto.FLOAT, [1, 3, 6, 8])],
-        [numpy_helper.from_array(value, name) for name, value in stored.items()],
-    )  # fmt: skip
-    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, 1)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
-    add_function_bodies(model)
-    return model
-
-
-def run(model: onnx.ModelProto, **feed: np.ndarray) -> list[np.ndarray]:
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(None, {name: value.astype(np.float32) for name, value in feed.items()})
+    return make_plain_model(nodes, shapes, {"restored": [1, 3, 6, 8]}, stored)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
@@ -79,8 +63,7 @@ def test_another_selection_stays(change):
 
 
 def test_a_network_in_halves_moves_few_bytes_between_its_plugins(tiny_bundle):
-    model, _ = convert(onnx.load(tiny_bundle / "graphs" / "fp32" / "model.onnx"), PrecisionPlan({}, "fp16"), "model")
-    plain = onnx.ModelProto.FromString(model.SerializeToString())
+    model, plain = load_halves(tiny_bundle)
     rewrite_for_plugins(model)
     behind = [node.op_type for node in model.graph.node]
     assert behind[behind.index("SparseCompose") + 1 :] in (["Slice"], ["Slice", "Cast"], ["Cast", "Slice"])

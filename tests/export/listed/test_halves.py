@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from spair.calibration.conversion.convert import convert
-from spair.calibration.conversion.plan import PrecisionPlan
 from spair.export.listed.halves import TakeHalves
-from spair.export.operators.bodies import IR_VERSION, OPSET, add_function_bodies
 from spair.export.operators.table import DOMAIN
 from spair.export.passes.graph import operator_of
+from tests.export.listed.models import load_halves, make_plain_model, run
 
 
 def make_model(change: str = "") -> onnx.ModelProto:
@@ -36,20 +33,8 @@ def make_model(change: str = "") -> onnx.ModelProto:
     if change == "reader":
         nodes.append(helper.make_node("Abs", ["made"], ["z"]))
     outputs = ["y", *["z"] * (change == "reader"), *["made"] * (change == "output")]
-    shapes = {"x": [1, 3, 6, 8], "m": [1, 1, 6, 8]}
-    graph = helper.make_graph(
-        nodes, "g", [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes["x"]) for name in outputs],
-    )  # fmt: skip
-    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, 1)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
-    add_function_bodies(model)
-    return model
-
-
-def run(model: onnx.ModelProto, **feed: np.ndarray) -> list[np.ndarray]:
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(None, {name: value.astype(np.float32) for name, value in feed.items()})
+    inputs = {"x": [1, 3, 6, 8], "m": [1, 1, 6, 8]}
+    return make_plain_model(nodes, inputs, dict.fromkeys(outputs, inputs["x"]))
 
 
 def test_modulation_between_casts_takes_and_gives_the_halves():
@@ -73,8 +58,7 @@ def test_what_is_no_half_before_or_behind_keeps_the_casts(change):
 
 
 def test_a_network_in_halves_has_no_cast_beside_modulation_and_attention(tiny_bundle):
-    model, _ = convert(onnx.load(tiny_bundle / "graphs" / "fp32" / "model.onnx"), PrecisionPlan({}, "fp16"), "model")
-    plain = onnx.ModelProto.FromString(model.SerializeToString())
+    model, plain = load_halves(tiny_bundle)
     assert TakeHalves()(model).modified
     (full,) = ({name for node in model.graph.node if _is_full(node) for name in (*node.input, *node.output)},)
     beside = [node for node in model.graph.node if node.op_type == "Cast" and full & {*node.input, *node.output}]

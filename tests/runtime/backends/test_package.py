@@ -3,11 +3,12 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from spair.runtime import UserError
+from spair.runtime import Picture, UserError, write_image
 from spair.runtime.backends.onnxruntime import unavailable
-from spair.runtime.backends.package import is_installed, load_onnxruntime, read_version
+from spair.runtime.backends.package import is_installed, load_onnxruntime, load_part, read_version
 from spair.runtime.backends.registry import find_backend
 
 DAMAGED = {
@@ -46,6 +47,26 @@ def test_a_damaged_package_is_one_sentence_with_the_remedy(replace, text, words)
     assert "install it anew" in unavailable("cuda")
 
 
+PARTS = ("transformers.float16", "quantization.calibrate")
+"""Modules of ONNX Runtime that the toolkit takes something from."""
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_of_the_package_is_loaded_or_told(part, monkeypatch):
+    assert load_part(part).__name__ == f"onnxruntime.{part}"
+    monkeypatch.setitem(sys.modules, f"onnxruntime.{part}", None)
+    with pytest.raises(UserError, match=f"cannot be imported .*{part}.*; install it anew"):
+        load_part(part)
+
+
+@pytest.mark.parametrize("module", ["spair.calibration.conversion.assignment", "spair.calibration.statistics.ranges"])
+def test_modules_that_need_a_part_are_imported_without_it(replace, module):
+    folder = replace(DAMAGED["a library is missing"][0])
+    code = f"import sys; sys.path.insert(0, {str(folder)!r}); import {module}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_an_absent_package_is_told_and_has_no_version(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert (is_installed(), read_version()) == (False, None)
@@ -62,13 +83,21 @@ def test_a_version_that_is_stated_needs_no_import(replace):
     assert read_version() == "9.8.7"
 
 
-def test_a_command_ends_with_the_sentence(replace, bundles, photos, tmp_path):
+@pytest.mark.parametrize(
+    ("verb", "options"), [("restore", "{photos} --out {out}"), ("calibrate", "--images {photos} --precision int8")]
+)
+def test_a_command_ends_with_the_sentence(replace, tiny_bundle, tmp_path, verb, options):
     """The fault of a wrong libstdc++, in a process of its own, on the way that a user takes."""
     folder = replace(DAMAGED["a library is missing"][0])
-    bundle = bundles.spair().path
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(4):  # as many as a calibration wants, of at least a tile
+        noise = np.random.default_rng(number).integers(0, 256, (192, 201, 3), np.uint8)
+        write_image(photos / f"{number}.png", Picture(noise))
     code = f"import sys; sys.path.insert(0, {str(folder)!r}); from spair.cli.main import main; main()"
-    command = [sys.executable, "-c", code, "restore", str(bundle), str(photos), "--out", str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True)
+    words = options.format(photos=photos, out=tmp_path / "out").split()
+    done = subprocess.run([sys.executable, "-c", code, verb, str(tiny_bundle), *words], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
-    (line,) = done.stderr.splitlines()
+    assert "Traceback" not in done.stderr
+    line = done.stderr.splitlines()[-1]  # a calibration may say something of its pictures before
     assert line.startswith("error: ") and "GLIBCXX" in line and "pip install --force-reinstall onnxruntime" in line

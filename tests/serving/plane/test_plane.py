@@ -1,7 +1,7 @@
 """Answers equal those of a `Restorer`, and the plane describes what it serves."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from spair.runtime import Bundle, Picture, Restorer, UserError, read_image, writ
 from spair.runtime.cpu.choice import refuse_machine
 from spair.runtime.images import decode_image, encode_image
 from spair.serving.errors import BadRequestError, TooLargeError, UnknownModelError
+from spair.serving.live.restoring import PlaneRestorer
 from spair.serving.options import Limits, ModelOptions
 from spair.serving.plane.messages import InferRequest
 from spair.serving.plane.plane import DataPlane
@@ -229,3 +230,25 @@ def test_a_request_has_its_own_threshold(one, restorer, threshold):
     np.testing.assert_array_equal(answer.outputs[0].values[0], expected.image.transpose(2, 0, 1))
     np.testing.assert_array_equal(answer.outputs[1].values[0, 0], expected.mask)
     assert expected.density != restorer(np.ascontiguousarray(values[0].transpose(1, 2, 0))).density
+
+
+@pytest.mark.parametrize("flips", [2, 4])
+def test_answers_are_means_of_mirrored_pictures_where_the_model_was_opened_so(tiny_bundle, flips):
+    image = pixels(21, 34)
+    with Restorer.open(tiny_bundle, threads=1, flips=flips) as restorer, Restorer.open(tiny_bundle, threads=1) as plain:
+        expected, once = restorer(image), plain(image)
+    with running({"m": tiny_bundle}, ModelOptions(threads=1, flips=flips)) as started:
+        answer = started.infer(np.ascontiguousarray(image.transpose(2, 0, 1)[None]))
+        file = decode_image(started.infer_file(encode_image(Picture(image))).outputs[0].values[0]).pixels
+
+        async def restore_frame():
+            loop = asyncio.get_running_loop()
+            return await asyncio.to_thread(PlaneRestorer(started.plane, "m", loop), image)
+
+        frame = started.run(restore_frame())
+        assert started.plane.describe_model("m", "1").facts["flips"] == str(flips)
+    assert (expected.image != once.image).any()
+    for restored in (answer.outputs[0].values[0].transpose(1, 2, 0), file, frame.image):
+        np.testing.assert_array_equal(restored, expected.image)
+    np.testing.assert_array_equal(answer.outputs[1].values[0, 0], expected.mask)
+    assert {path: answer.parameters[f"tiles_{path}"] for path in asdict(expected.tiles)} == asdict(expected.tiles)

@@ -133,7 +133,7 @@ def test_options_reach_the_opener_as_they_were(tmp_path, monkeypatch):
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     given = {"backend": "cuda", "precision": "fp16", "threads": 3, "tile": 64, "trust_code": True, "batch": 2}
-    given["expect_digest"] = ["0" * 64]
+    given |= {"expect_digest": ["0" * 64], "flips": 4}
 
     async def test():
         worker = await WorkerProcess.start(Opening("m", str(tmp_path), "telling:open", given))
