@@ -44,4 +44,4 @@ def _read_layer(node: onnx.NodeProto, operator: Operator, constants: dict[str, o
         return None
     x: NumberType = "int8" if operator.type_of("x") == "int8" else kinds[1]
     joined = attribute_of(node, JOINED)[0] if operator.has_input("joined") else 0
-    return Layer(x, kinds[0], kinds[1], kernel, channels, bias.dims[0], operator.has_input("coarse"), joined)
+    return Layer(x, kinds[0], kinds[1], kernel, channels, bias.dims[0], operator.has_input("coarse"), joined, operator.gives)
