@@ -29,8 +29,10 @@ from benchmarks.estimates.counted import choose_counted, count_kernel, write_til
 from benchmarks.estimates.predictions import STAND_INS
 from benchmarks.gpu.harness.engines import list_network_layers
 from benchmarks.subjects.gpus import GPUS
+from benchmarks.subjects.quantized import quantize_network
 from spair.calibration.conversion.convert import convert
 from spair.calibration.conversion.plan import PrecisionPlan
+from spair.export.counts.layers import list_layers
 from spair.export.counts.traffic import count_bytes_between, count_compactions, list_launches
 from spair.export.engines.graph import rewrite_for_plugins
 from spair.export.graphs import export_graph, spair_graphs
@@ -53,8 +55,10 @@ LAYERS = (
     Layer("fp16", "fp16", "fp16", **USUAL),
     Layer("int8", "int8", "fp16", **USUAL),
     Layer("fp16", "int8", "fp16", **USUAL),
+    Layer("int8", "int8", "fp16", **USUAL, gives="int8"),
+    Layer("int8", "int8", "fp16", **USUAL, gives="both"),
 )
-"""Layers that are counted; the last one is that of engines in INT8, which quantize what they read."""
+"""Layers that are counted; the last two are those of engines in INT8, the third quantizes what it reads."""
 
 
 def count_kernels(architectures: Sequence[int], settings: Settings) -> list[dict[str, Any]]:
@@ -169,10 +173,18 @@ def count_tiles(architecture: int, variants: Sequence[Variant], settings: Settin
     return write_tiles({name: tile for name, tile in counted.items() if tile is not None})
 
 
+def list_int8_layers(graph: onnx.ModelProto) -> list[Layer]:
+    """List the layers of an engine in INT8 of an exported graph."""
+    quantized = quantize_network(graph)
+    rewrite_for_plugins(quantized)
+    return sorted(list_layers(quantized), key=lambda layer: layer.parts)
+
+
 def count_all_tiles(settings: Settings) -> dict[str, dict[str, list[float]]]:
     """Count the network's kernels for the architectures of all estimates."""
     with as_file(files("spair.network.weights") / "rain-tiny.safetensors") as shipped:
-        layers = list_network_layers(export_graph(spair_graphs(load_checkpoint(shipped).model)["model"]))
+        graph = export_graph(spair_graphs(load_checkpoint(shipped).model)["model"])
+    layers = [*list_int8_layers(graph), *list_network_layers(graph)]
     found = {}
     for architecture in sorted({STAND_INS.get(gpu.architecture, gpu.architecture) for gpu in GPUS}):
         print_progress(f"compiling the network's kernels for sm_{architecture}")

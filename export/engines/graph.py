@@ -26,9 +26,9 @@ from ..passes.unread import SkipUnreadPixels
 def prepare_engine_graph(path: Path, *, bodies: bool = True, pixels: bool = False, layout: Layout = "pixels") -> bytes:
     """Rewrite a bundle's graph for a builder with plugins.
 
-    Sums and quantizers are fused into sparse convolutions, those that write where they can, zeros that no node reads
-    are not written, and the active pixels of a mask are listed once. The result computes the same values, with plugins and, through its function
-    bodies, without them.
+    Sums are fused into sparse convolutions, and quantizers into those that write or else into those that read. Zeros
+    that no node reads are not written, and the active pixels of a mask are listed once. The result computes the same
+    values, with plugins and, through its function bodies, without them.
 
     Args:
         path: the ONNX file.

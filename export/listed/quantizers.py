@@ -62,9 +62,7 @@ def _may_feed(reader: onnx.NodeProto, name: str) -> bool:
     It must have a form that takes it in INT8.
     """
     operator = operator_of(reader)
-    return (
-        operator is not None and operator.fed_form is not None and reader.input[operator.position("x")] == name
-    )
+    return operator is not None and operator.fed_form is not None and reader.input[operator.position("x")] == name
 
 
 def _find_scale(readers: Sequence[onnx.NodeProto], stored: Stored) -> float | None:

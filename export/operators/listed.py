@@ -98,10 +98,17 @@ def _quantize(function: onnx.FunctionProto, *, keep: bool) -> list[onnx.NodeProt
     (name,) = function.output
     function.output[:] = [*[name] * keep, "given"]
     scale = helper.make_node("Constant", [], ["given_step"])
-    scale.attribute.append(onnx.AttributeProto(name="value_float", type=onnx.AttributeProto.FLOAT, ref_attr_name=OUT_SCALE))
+    scale.attribute.append(
+        onnx.AttributeProto(name="value_float", type=onnx.AttributeProto.FLOAT, ref_attr_name=OUT_SCALE)
+    )
     zero = helper.make_node("Constant", [], ["given_zero"], value=helper.make_tensor("zero", TensorProto.INT8, [], [0]))
     cast = helper.make_node("Cast", [name], ["given_numbers"], to=TensorProto.FLOAT)
-    return [scale, zero, cast, helper.make_node("QuantizeLinear", ["given_numbers", "given_step", "given_zero"], ["given"])]
+    return [
+        scale,
+        zero,
+        cast,
+        helper.make_node("QuantizeLinear", ["given_numbers", "given_step", "given_zero"], ["given"]),
+    ]
 
 
 def _join(nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:

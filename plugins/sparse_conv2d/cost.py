@@ -10,6 +10,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from ..compaction.cost import count_compaction
 from ..cost import (
     COUNT_BYTES,
@@ -39,6 +41,7 @@ def count_sparse_conv2d(
     kind: NumberType = "fp16",
     x_kind: NumberType | None = None,
     out_kind: NumberType | None = None,
+    gives: Literal["float", "int8", "both"] = "float",
     layouts: tuple[Layout, Layout] = ("pixels", "pixels"),
     clean_input: bool = False,
     joined: int = 0,
@@ -57,6 +60,7 @@ def count_sparse_conv2d(
         kind: type of the weights and of the products.
         x_kind: type of x in memory; None stands for the type of the weights. Another x becomes INT8 as it is read.
         out_kind: type of mask, bias, residual and output; None stands for the type of x, or FP16 where x is INT8.
+        gives: whether the output is written in its type, quantized, or both; INT8 without its padding.
         layouts: layouts of x and of the output.
         clean_input: whether clean neighbours are read, see README.md of the operator.
         joined: the last channels of x, which lie in a tensor of their own.
@@ -73,8 +77,10 @@ def count_sparse_conv2d(
     active, images = sum(activity.active), activity.batch
     weights = (outputs * channels * taps * size, packed)
     launches = [] if listed else _count_preparation(activity, weights, outputs, kind, of_out)
+    steps = pad_channels(outputs, layouts[1], "int8")
+    written = {"float": (stored * out_size,), "int8": (steps,), "both": (stored * out_size, steps)}[gives]
     if clear_output:
-        launches.append(Launch("clear", written=images * activity.pixels * stored * out_size))
+        launches += [Launch("clear", written=images * activity.pixels * each) for each in written]
     read = images * COUNT_BYTES + active * INDEX_BYTES + sum(activity.neighbours) * out_size
     gathered = sum(activity.neighbours if clean_input else activity.active)
     parts = (channels - joined, joined) if joined else (channels,)
@@ -85,7 +91,8 @@ def count_sparse_conv2d(
         read += packed + outputs * out_size + (outputs * SCALE_BYTES if kind == "int8" else 0)
         read += SCALE_BYTES if of_x != kind else 0
     products = taps * _count_products(activity, channels, outputs, REST_STEP[kind], tile)
-    launches.append(Launch("sparse_conv2d", read, active * stored * out_size, products, kind))
+    given = stored * out_size * (gives != "int8") + outputs * (gives != "float")
+    launches.append(Launch("sparse_conv2d", read, active * given, products, kind))
     return tuple(launches)
 
 

@@ -298,6 +298,8 @@ def sparse_conv2d(
             offsets = locate(i_n, o_p[:, None], o_d[None, :], pixels, outputs, out_pitch, OUT)
             store_channels(p_out, offsets, b_out, m_m[:, None], o_d[None, :], outputs, out_pitch, OUT)
         if give != 0:
-            steps = locate(i_n, o_p[:, None], o_d[None, :], pixels, outputs, out_pitch, LINEAR if OUT == LINEAR else CHW32)
+            steps = locate(
+                i_n, o_p[:, None], o_d[None, :], pixels, outputs, out_pitch, LINEAR if OUT == LINEAR else CHW32
+            )
             m_steps = m_m[:, None] & (o_d[None, :] < outputs)
             tl.store(p_steps + steps, quantize(b_out, out_scale), mask=m_steps)

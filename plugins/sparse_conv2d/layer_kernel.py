@@ -274,4 +274,6 @@ def convolve_layer(
         if GIVE != 0:
             planes = (o_d // 32).to(tl.int64) * pixels * 32 + o_d % 32
             m_steps = m_m[:, None] if D % BN == 0 else m_m[:, None] & (o_d[None, :] < D)
-            tl.store(p_steps + o_p.to(tl.int64)[:, None] * 32 + planes[None, :], quantize(b_out, out_scale), mask=m_steps)
+            tl.store(
+                p_steps + o_p.to(tl.int64)[:, None] * 32 + planes[None, :], quantize(b_out, out_scale), mask=m_steps
+            )

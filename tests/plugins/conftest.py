@@ -43,7 +43,12 @@ LAYERS = (
     *(Layer(*types, 3, 11, 19) for types in SPARSE_CONVOLUTIONS),
     *(Layer(*types, 1, 16, 24, coarse=True) for types in SPARSE_CONVOLUTIONS[1::2]),
     *(Layer(*types, 3, 19, 16, joined=3) for types in SPARSE_CONVOLUTIONS if types[1] == "fp16" or types[0] == "fp16"),
-    *(Layer(*types, 3, 11, 19, gives=gives) for types in SPARSE_CONVOLUTIONS[1:5] if types[2] == "fp16" for gives in _TWO),
+    *(
+        Layer(*types, 3, 11, 19, gives=gives)
+        for types in SPARSE_CONVOLUTIONS[1:5]
+        if types[2] == "fp16"
+        for gives in _TWO
+    ),
     *(Layer("fp16", kind, "fp16", 1, 16, 24, coarse=True, gives=gives) for kind in _TWO_TYPES for gives in _TWO),
     *(Layer("fp16", kind, "fp16", 3, 19, 16, joined=3, gives=gives) for kind in _TWO_TYPES for gives in _TWO),
     *(Layer(*types, kernel, 5, 3) for types in SPARSE_CONVOLUTIONS[1::2] for kernel in (1, 3, 5)),

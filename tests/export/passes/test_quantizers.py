@@ -169,7 +169,11 @@ def test_the_pass_is_part_of_every_engines_graph(tmp_path: Path):
     ]
     onnx.save(make_model([*nodes, *selected], half=np.float16(0.5)), tmp_path / "g.onnx")
     model = onnx.load_from_string(prepare_engine_graph(tmp_path / "g.onnx"))
-    assert operator_counts([model]) == {"SparseConv2dQuantizeToInt8Listed": 1, "SparseConv2dInt8Listed": 1, "SparseIndex": 1}
+    assert operator_counts([model]) == {
+        "SparseConv2dQuantizeToInt8Listed": 1,
+        "SparseConv2dInt8Listed": 1,
+        "SparseIndex": 1,
+    }
     assert "QuantizeLinear" not in {node.op_type for node in model.graph.node}
     found = [
         helper.get_attribute_value(a) for node in model.graph.node for a in node.attribute if a.name == "clear_output"

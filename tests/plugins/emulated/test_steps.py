@@ -1,4 +1,4 @@
-"""Convolutions that write INT8, through the library's entry points: the bytes are those that their readers would make."""
+"""Convolutions that write INT8, through the library's entry points: the bytes that their readers would make."""
 
 import dataclasses
 
