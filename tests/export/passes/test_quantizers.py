@@ -124,6 +124,7 @@ def dequantized(name: str, steps: str) -> onnx.NodeProto:
         pytest.param({"x_scale": np.float32(0.5)}, id="another-scale"),
         pytest.param({"x_scale": np.float32([0.1, 0.2, 0.3])}, id="a-scale-per-channel"),
         pytest.param({"scale": np.float16(0), "x_scale": np.float32(0)}, id="a-scale-of-zero"),
+        pytest.param({"scale": np.float16(512.5), "x_scale": np.float32(512.5)}, id="a-scale-whose-ends-are-no-halves"),
         pytest.param({"zero": np.int8(3)}, id="a-zero-point"),
         pytest.param({"zero": np.uint8(0)}, id="unsigned"),
         pytest.param({"bias": np.zeros(C, np.float32)}, id="x-has-another-type-than-the-rest"),
