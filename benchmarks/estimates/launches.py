@@ -56,7 +56,7 @@ def type_of_values(kind: NumberType) -> NumberType:
 
 
 def types_of(layer: SparseLayer, kind: NumberType) -> tuple[NumberType, NumberType, NumberType]:
-    """Return the types of x, of the weights and of the rest.
+    """Return the types of x, weights and the rest.
 
     INT8 convolutions of graphs without types of their own read floats.
     """

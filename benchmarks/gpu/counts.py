@@ -187,7 +187,7 @@ def count_tiles(architecture: int, variants: Sequence[Variant], settings: Settin
 
 
 def list_int8_layers(graph: onnx.ModelProto) -> list[Layer]:
-    """List the layers of an engine in INT8 of an exported graph."""
+    """List the layers that an engine in INT8 has."""
     quantized = quantize_network(graph)
     rewrite_for_plugins(quantized)
     return sorted(list_layers(quantized), key=lambda layer: layer.parts)

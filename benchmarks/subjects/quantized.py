@@ -1,4 +1,4 @@
-"""The network in INT8 with made-up ranges, as a calibration writes it."""
+"""The network in INT8 with made-up ranges."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEPT = ("net_r.fuse.0", "net_r.out")
 
 
 def quantize_network(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """Convert a copy of the exported network.
+    """Convert a copy of the exported network, as a calibration does.
 
     All layers but `KEPT` become INT8, and the rest FP16.
     """

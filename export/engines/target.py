@@ -42,7 +42,7 @@ from .packages import ElsewhereError, builder_of, find_obstacle
 ONLY_NAMED = "int8"
 """Precision whose engines are built only when it is named, for targets with one of `NOT_FEWER`."""
 NOT_FEWER = {
-    90: "issue 1.04 to 1.06 times the instructions of FP16's",
+    90: "issue 1.05 to 1.07 times the instructions of FP16's",
     100: "could not be counted beside FP16's",
     110: "could not be counted beside FP16's",
 }
@@ -175,7 +175,7 @@ def _report(bundle: Bundle, target: Target, build: Build, found: TargetFiles) ->
 
 
 def explain_named(target: Target) -> str | None:
-    """Say why a target's INT8 engines are built only when they are named.
+    """Say why INT8 engines must be named for a target.
 
     None says that they are built unasked.
     """

@@ -26,6 +26,8 @@ from ..cost import (
     round_up,
 )
 
+Gives = Literal["float", "int8", "both"]
+"""Types in which an output is written; both are one behind the other."""
 PACKED_STEP = 16
 """Columns of the packed weights are a multiple of this."""
 REST_STEP: dict[NumberType, int] = {"fp32": 16, "fp16": 16, "int8": 32}
@@ -41,7 +43,7 @@ def count_sparse_conv2d(
     kind: NumberType = "fp16",
     x_kind: NumberType | None = None,
     out_kind: NumberType | None = None,
-    gives: Literal["float", "int8", "both"] = "float",
+    gives: Gives = "float",
     layouts: tuple[Layout, Layout] = ("pixels", "pixels"),
     clean_input: bool = False,
     joined: int = 0,
@@ -77,10 +79,9 @@ def count_sparse_conv2d(
     active, images = sum(activity.active), activity.batch
     weights = (outputs * channels * taps * size, packed)
     launches = [] if listed else _count_preparation(activity, weights, outputs, kind, of_out)
-    steps = pad_channels(outputs, layouts[1], "int8")
-    written = {"float": (stored * out_size,), "int8": (steps,), "both": (stored * out_size, steps)}[gives]
     if clear_output:
-        launches += [Launch("clear", written=images * activity.pixels * each) for each in written]
+        cleared = _count_cleared(stored * out_size, pad_channels(outputs, layouts[1], "int8"), gives)
+        launches += [Launch("clear", written=images * activity.pixels * size) for size in cleared]
     read = images * COUNT_BYTES + active * INDEX_BYTES + sum(activity.neighbours) * out_size
     gathered = sum(activity.neighbours if clean_input else activity.active)
     parts = (channels - joined, joined) if joined else (channels,)
@@ -94,6 +95,11 @@ def count_sparse_conv2d(
     given = stored * out_size * (gives != "int8") + outputs * (gives != "float")
     launches.append(Launch("sparse_conv2d", read, active * given, products, kind))
     return tuple(launches)
+
+
+def _count_cleared(numbers: int, steps: int, gives: Gives) -> tuple[int, ...]:
+    """Return the bytes of a pixel that become zero in each output."""
+    return {"float": (numbers,), "int8": (steps,), "both": (numbers, steps)}[gives]
 
 
 def _count_preparation(

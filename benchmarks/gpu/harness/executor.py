@@ -21,8 +21,8 @@ from benchmarks.gpu.harness.plugin_nodes import PIXELS, dequantize, make_pixels,
 from spair.export.operators.table import BY_NAME, DOMAIN, OUT_SCALE, Gives
 from spair.network import operators
 
-OperatorFunction = Callable[[Sequence[torch.Tensor]], torch.Tensor]
-"""Function of a `spair` node from its inputs to its output."""
+OperatorFunction = Callable[[Sequence[torch.Tensor]], Any]
+"""Function of a `spair` node from its inputs to its output, or to a tuple of several."""
 Attributes = Mapping[str, Any]
 OperatorMaker = Callable[[str, Attributes], OperatorFunction]
 """Function that makes the function of a `spair` node from its operator and attributes."""
@@ -165,10 +165,8 @@ def dense_operator(name: str, attributes: Attributes) -> OperatorFunction:
 
 def _give(gives: Gives, attributes: Attributes, out: torch.Tensor) -> Any:
     """Return an output in the types that a form gives."""
-    if gives == "float":
-        return out
-    steps = quantize({}, (out, torch.tensor(attributes[OUT_SCALE])))
-    return steps if gives == "int8" else (out, steps)
+    steps = None if gives == "float" else quantize({}, (out, torch.tensor(attributes[OUT_SCALE])))
+    return {"float": out, "int8": steps, "both": (out, steps)}[gives]
 
 
 def _convolve_all(name: str, attributes: Attributes, inputs: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -85,10 +85,10 @@ class PluginNode:
         self._made_for: Any = None
 
     def __call__(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor | tuple[torch.Tensor, ...]:
-        """Run the node and return its output [N,D,H,W], in INT8 as `make_planes` has it.
+        """Run the node and return its output [N,D,H,W].
 
-        Of several outputs, such as SparseIndex's index, taps and count, it returns all. The outputs' memory and the
-        workspace are PyTorch's.
+        Of several outputs, such as SparseIndex's index, taps and count, it returns all; INT8 is as `make_planes` has
+        it. The outputs' memory and the workspace are PyTorch's.
 
         Raises:
             RuntimeError: the plugin refuses the tensors, or fails; the message is its own.
@@ -153,7 +153,7 @@ class PluginNode:
         self._described = (trt.PluginTensorDesc * len(tensors_now))(*tensors_now)
 
     def _shape_of(self, planes: torch.Tensor, at: int, tensors: Sequence[torch.Tensor]) -> tuple[int, ...]:
-        """Return the shape [N,C,H,W] of an INT8 picture, the input x or an output."""
+        """Return the shape [N,C,H,W] of an INT8 x or output."""
         n, _, h, w, _ = planes.shape
         weight, bias = tensors[2:4]
         (own,) = self._attributes.get(CHANNELS, [weight.shape[1]])
