@@ -70,7 +70,7 @@ def _find_scale(readers: Sequence[onnx.NodeProto], stored: Stored) -> float | No
 
     None says that there are no readers, or that their scales are not one positive number.
     """
-    scales = set()
+    scales: set[float] = set()
     for reader in readers:
         operator = operator_of(reader)
         assert operator is not None

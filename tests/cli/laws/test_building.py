@@ -20,6 +20,7 @@ from spair.export.engines import local, packages, parts
 from spair.export.engines import target as engine_bundle
 from spair.export.engines.builder import Engine
 from spair.export.engines.gate import staging
+from spair.plugins.compiler.targets import TARGETS
 from spair.runtime import Bundle
 from spair.runtime.bundle.engine_key import read_key
 from spair.runtime.bundle.engines import Host, find_engine
@@ -183,6 +184,12 @@ def test_int8_engines_are_built_unasked_where_they_were_counted_to_issue_less(
     report = spair("build", bundle, "--target", host, "--library", plugins.path, "--no-cache", "--json").json
     assert [engine["precision"] for engine in report["engines"]] == ["fp32", "int8"]
     assert not any("no int8 engine" in note for note in report["notes"])
+
+
+def test_the_page_names_the_targets_whose_int8_engines_must_be_named():
+    first, second, third = (f"`{target.name}`" for target in TARGETS if engine_bundle.explain_named(target))
+    page = (Path(__file__).parents[3] / "docs/tasks/build.md").read_text(encoding="utf-8")
+    assert f"INT8 for {first}, {second} and {third} only if it is named" in page
 
 
 def test_int8_engines_are_built_only_when_named(spair, bundle, host, plugins, monkeypatch, edit_manifest):  # noqa: F811
