@@ -18,7 +18,7 @@ KEPT = ("net_r.fuse.0", "net_r.out")
 
 
 def quantize_network(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """Convert a copy of the exported network, as a calibration does.
+    """Convert a copy of the exported network.
 
     All layers but `KEPT` become INT8, and the rest FP16.
     """

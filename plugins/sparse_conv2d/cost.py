@@ -79,15 +79,13 @@ def count_sparse_conv2d(
     active, images = sum(activity.active), activity.batch
     weights = (outputs * channels * taps * size, packed)
     launches = [] if listed else _count_preparation(activity, weights, outputs, kind, of_out)
-    if clear_output:
-        cleared = _count_cleared(stored * out_size, pad_channels(outputs, layouts[1], "int8"), gives)
-        launches += [Launch("clear", written=images * activity.pixels * size) for size in cleared]
+    filled = (stored * out_size, pad_channels(outputs, layouts[1], "int8"))
+    launches += _list_clears(activity, filled, gives) if clear_output else []
     read = images * COUNT_BYTES + active * INDEX_BYTES + sum(activity.neighbours) * out_size
     gathered = sum(activity.neighbours if clean_input else activity.active)
     parts = (channels - joined, joined) if joined else (channels,)
     read += gathered * sum(pad_channels(part, layouts[0], of_x) for part in parts) * NUMBER_BYTES[of_x]
-    if residual:
-        read += active * stored * out_size
+    read += active * stored * out_size if residual else 0
     if active:
         read += packed + outputs * out_size + (outputs * SCALE_BYTES if kind == "int8" else 0)
         read += SCALE_BYTES if of_x != kind else 0
@@ -97,9 +95,13 @@ def count_sparse_conv2d(
     return tuple(launches)
 
 
-def _count_cleared(numbers: int, steps: int, gives: Gives) -> tuple[int, ...]:
-    """Return the bytes of a pixel that become zero in each output."""
-    return {"float": (numbers,), "int8": (steps,), "both": (numbers, steps)}[gives]
+def _list_clears(activity: Activity, filled: tuple[int, int], gives: Gives) -> list[Launch]:
+    """List the launches that set outputs to zero.
+
+    `filled` are the bytes of a pixel in the output's type, and in INT8.
+    """
+    sizes = {"float": filled[:1], "int8": filled[1:], "both": filled}[gives]
+    return [Launch("clear", written=activity.batch * activity.pixels * size) for size in sizes]
 
 
 def _count_preparation(
