@@ -34,6 +34,7 @@ from benchmarks.estimates.launches import TILES, ScaledMasks
 from benchmarks.estimates.predictions import STAND_INS, Estimate, Estimator
 from benchmarks.subjects.gpus import GPUS, find_gpus
 from benchmarks.subjects.layers import Operator, export_network, list_dense, list_operators, rewrite
+from benchmarks.subjects.quantized import quantize_network
 from spair.network import SPAIR, CheckpointError, load_checkpoint
 from spair.network.spair import MULTIPLE
 from spair.runtime import UserError
@@ -218,7 +219,9 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print_progress("exporting")
-    report = estimate_all(model, list_operators(model, rewrite(export_network(model))), arguments)
+    graph = export_network(model)
+    graph = quantize_network(graph) if arguments.precision == "int8" else graph
+    report = estimate_all(model, list_operators(model, rewrite(graph)), arguments)
     show(report)
     if arguments.json:
         write_json(arguments.json, report)

@@ -51,11 +51,17 @@ class ScaledMasks:
 
 
 def type_of_values(kind: NumberType) -> NumberType:
-    """Return the type of x.
-
-    INT8 convolutions read FP16, which becomes INT8 as it is gathered.
-    """
+    """Return the type of numbers that are no INT8."""
     return "fp16" if kind == "int8" else kind
+
+
+def types_of(layer: SparseLayer, kind: NumberType) -> tuple[NumberType, NumberType, NumberType]:
+    """Return the types of x, weights and the rest.
+
+    INT8 convolutions of graphs without types of their own read floats.
+    """
+    floats = type_of_values(kind)
+    return layer.types or (floats, kind, floats)
 
 
 def tile_of(layer: SparseLayer, kind: NumberType) -> tuple[int, int, int]:
@@ -86,11 +92,12 @@ def cost_operator(operator: Operator, masks: ScaledMasks, kind: NumberType) -> t
             masks.activity(operator.scale), [masks.clean_keys(operator.scale)], masks.grid**2, operator.channels,
             operator.outputs, kind=floats, clear_output=operator.clear_output, listed=operator.listed,
         )  # fmt: skip
+    x, weight, out = types_of(operator, kind)
     return count_sparse_conv2d(
         masks.activity(operator.scale, operator.kernel, operator.clean_input), operator.channels,
-        operator.outputs, operator.kernel, kind=kind, x_kind=floats, clean_input=operator.clean_input,
-        joined=operator.joined, residual=operator.residual, clear_output=operator.clear_output, listed=operator.listed,
-        tile=tile_of(operator, kind),
+        operator.outputs, operator.kernel, kind=weight, x_kind=x, out_kind=out, gives=operator.gives,
+        clean_input=operator.clean_input, joined=operator.joined, residual=operator.residual,
+        clear_output=operator.clear_output, listed=operator.listed, tile=tile_of(operator, weight),
     )  # fmt: skip
 
 

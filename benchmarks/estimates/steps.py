@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.estimates.counted import Tile, Tiles
-from benchmarks.estimates.launches import ScaledMasks, cost_operator, type_of_values
+from benchmarks.estimates.launches import ScaledMasks, cost_operator, type_of_values, types_of
 from benchmarks.subjects.layers import Attention, Compose, Modulation, Operator, SparseLayer
 from spair.plugins.compiler.kernels.variants import Layer
 from spair.plugins.cost import Launch, NumberType
@@ -81,9 +81,8 @@ def name_kernel(operator: Operator, launch: str, kind: NumberType) -> str | None
 
 def layer_of(operator: SparseLayer, kind: NumberType) -> Layer:
     """Return a convolution's layer for the compiler of kernels."""
-    floats = type_of_values(kind)
     sizes = (operator.kernel, operator.channels, operator.outputs)
-    return Layer(floats, kind, floats, *sizes, operator.coarse, operator.joined)
+    return Layer(*types_of(operator, kind), *sizes, operator.coarse, operator.joined, operator.gives)
 
 
 def _make_step(operator: Operator, launch: Launch, masks: ScaledMasks, kind: NumberType, tiles: Tiles) -> CountedLaunch:

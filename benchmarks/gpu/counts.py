@@ -6,17 +6,18 @@ Instructions of warps for each active pixel are counted in the machine code, for
 to 64 channels: in the general kernel and in the one that a bundle with such a layer gets. Then the launches of a whole
 picture, and the bytes that the layers between the plugins move, for the shipped network at 1920x1080; both follow from
 the graph. Last the instructions of a tile of every kernel that the network runs in, for all GPUs of
-`benchmarks.subjects.gpus`, which `benchmarks.roofline` reads. Nothing is timed. Tests compare the file in docs/results
-with what is counted anew.
+`benchmarks.subjects.gpus`, which `benchmarks.roofline` reads, and from these the instructions of all convolutions of an
+INT8 engine as a share of FP16's. Nothing is timed. Tests compare the file in docs/results with what is counted anew.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import dataclasses
 import importlib.metadata
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -25,36 +26,46 @@ import onnx
 
 from benchmarks.common.arguments import parse_names
 from benchmarks.common.measuring import print_progress, show_table, write_json
-from benchmarks.estimates.counted import choose_counted, count_kernel, write_tiles
+from benchmarks.estimates.counted import Tiles, choose_counted, count_kernel, read_tiles, write_tiles
+from benchmarks.estimates.launches import ScaledMasks
 from benchmarks.estimates.predictions import STAND_INS
+from benchmarks.estimates.steps import list_steps
 from benchmarks.gpu.harness.engines import list_network_layers
 from benchmarks.subjects.gpus import GPUS
+from benchmarks.subjects.layers import Operator, SparseLayer, export_network, list_operators, rewrite
+from benchmarks.subjects.quantized import quantize_network
 from spair.calibration.conversion.convert import convert
 from spair.calibration.conversion.plan import PrecisionPlan
+from spair.export.counts.layers import list_layers
 from spair.export.counts.traffic import count_bytes_between, count_compactions, list_launches
 from spair.export.engines.graph import rewrite_for_plugins
 from spair.export.graphs import export_graph, spair_graphs
-from spair.network import load_checkpoint
+from spair.network import SPAIR, load_checkpoint
 from spair.plugins.compiler.cache import Cache
 from spair.plugins.compiler.kernels.compilation import Settings, compile_target
 from spair.plugins.compiler.kernels.kernel import Kernel
 from spair.plugins.compiler.kernels.variants import USUAL, Layer, Variant, list_variants
 from spair.plugins.compiler.targets import TARGETS, Target
 from spair.plugins.compiler.tools import choose_assembler, find_assemblers
+from spair.plugins.cost import NumberType
 from spair.plugins.errors import PluginError
 from spair.runtime.bundle.engines import WHOLE
 from spair.runtime.cache import cache_folder
 
 SIZE = (1920, 1080)
 """Width and height of the picture whose bytes are counted."""
+DENSITIES = (0.02, 0.1, 0.35, 1.0)
+"""Shares of distorted pixels under which INT8 is compared with FP16."""
 ARCHITECTURES = ("80", "87", "90")
 """Compute capabilities that are counted when none are named."""
 LAYERS = (
     Layer("fp16", "fp16", "fp16", **USUAL),
     Layer("int8", "int8", "fp16", **USUAL),
     Layer("fp16", "int8", "fp16", **USUAL),
+    Layer("int8", "int8", "fp16", **USUAL, gives="int8"),
+    Layer("int8", "int8", "fp16", **USUAL, gives="both"),
 )
-"""Layers that are counted; the last one is that of engines in INT8, which quantize what they read."""
+"""Layers that are counted; the last two are those of engines in INT8, the third quantizes what it reads."""
 
 
 def count_kernels(architectures: Sequence[int], settings: Settings) -> list[dict[str, Any]]:
@@ -138,13 +149,19 @@ def count_graph(graph: onnx.ModelProto) -> dict[str, Any]:
 
 def count_all(architectures: Sequence[int], settings: Settings) -> dict[str, Any]:
     """Count everything and return the report."""
+    tiles = count_all_tiles(settings)
+    with as_file(files("spair.network.weights") / "rain-tiny.safetensors") as shipped:
+        model = load_checkpoint(shipped).model
     return {
         "benchmark": "instructions and launches of the plugins, counted, not timed",
         "triton": importlib.metadata.version("triton"),
         "ptxas": _read_release(),
         "kernels": count_kernels(architectures, settings),
         "network": count_network(),
-        "tiles": count_all_tiles(settings),
+        "tiles": tiles,
+        "int8_per_fp16": compare_int8(
+            model, export_network(model), {int(name): read_tiles(rows) for name, rows in tiles.items()}
+        ),
     }
 
 
@@ -169,15 +186,54 @@ def count_tiles(architecture: int, variants: Sequence[Variant], settings: Settin
     return write_tiles({name: tile for name, tile in counted.items() if tile is not None})
 
 
+def list_int8_layers(graph: onnx.ModelProto) -> list[Layer]:
+    """List the layers that an engine in INT8 has."""
+    quantized = quantize_network(graph)
+    rewrite_for_plugins(quantized)
+    return sorted(list_layers(quantized), key=lambda layer: layer.parts)
+
+
 def count_all_tiles(settings: Settings) -> dict[str, dict[str, list[float]]]:
     """Count the network's kernels for the architectures of all estimates."""
     with as_file(files("spair.network.weights") / "rain-tiny.safetensors") as shipped:
-        layers = list_network_layers(export_graph(spair_graphs(load_checkpoint(shipped).model)["model"]))
+        graph = export_graph(spair_graphs(load_checkpoint(shipped).model)["model"])
+    layers = [*list_int8_layers(graph), *list_network_layers(graph)]
     found = {}
     for architecture in sorted({STAND_INS.get(gpu.architecture, gpu.architecture) for gpu in GPUS}):
         print_progress(f"compiling the network's kernels for sm_{architecture}")
         found[str(architecture)] = count_tiles(architecture, list_counted(architecture, layers), settings)
     return found
+
+
+def compare_int8(model: SPAIR, graph: onnx.ModelProto, tiles: Mapping[int, Tiles]) -> dict[str, list[float]]:
+    """Divide the instructions of INT8's convolutions by FP16's.
+
+    Args:
+        model: network.
+        graph: its exported graph.
+        tiles: counted tiles by architecture.
+
+    Returns:
+        The least and the largest ratio of a picture of `SIZE` under streaks of `DENSITIES`, by architecture.
+    """
+    halves = list_operators(model, rewrite(copy.deepcopy(graph)))
+    integers = list_operators(model, rewrite(quantize_network(graph)))
+    sizes = (SIZE[1], SIZE[0])
+    scenes = [ScaledMasks("streak", *sizes, density, model.preset.grid) for density in DENSITIES]
+    found = {}
+    for architecture, counted in tiles.items():
+        ratios = [
+            sum_instructions(integers, scene, "int8", counted) / sum_instructions(halves, scene, "fp16", counted)
+            for scene in scenes
+        ]
+        found[str(architecture)] = [round(min(ratios), 2), round(max(ratios), 2)]
+    return found
+
+
+def sum_instructions(operators: Sequence[Operator], masks: ScaledMasks, kind: NumberType, tiles: Tiles) -> float:
+    """Add up the instructions of a picture's sparse convolutions."""
+    layers = [operator for operator in operators if isinstance(operator, SparseLayer)]
+    return sum(step.blocks * step.instructions for step in list_steps(layers, masks, kind, tiles))
 
 
 def _read_release() -> str:
@@ -197,6 +253,8 @@ def show(report: dict[str, Any]) -> None:
         f"\na picture: {network['launches']} launches of plugins, {network['compactions']} of them list pixels; "
         f"between the plugins {between}, 1920x1080"
     )
+    for architecture, (least, most) in report["int8_per_fp16"].items():
+        print(f"sm_{architecture}: convolutions of INT8 issue {least} to {most} times the instructions of FP16's")
 
 
 def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:

@@ -7,17 +7,19 @@ mask once, or those of the first version, in which each operator lists its own.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import onnx
 import torch
 from onnx import helper
 
+from spair.export.counts.layers import read_layer
 from spair.export.engines.graph import rewrite_for_plugins
 from spair.export.graphs import export_graph, spair_graphs
-from spair.export.operators.table import BY_NAME, CHANNELS, DOMAIN, INDEX, JOINED
+from spair.export.operators.table import BY_NAME, CHANNELS, DOMAIN, INDEX, JOINED, Gives
 from spair.export.operators.table import Operator as TableRow
+from spair.export.passes.graph import initializers_of
 from spair.export.passes.residuals import FuseResiduals
 from spair.export.passes.unread import ATTRIBUTE, SkipUnreadPixels
 from spair.network import SPAIR
@@ -46,6 +48,10 @@ class SparseLayer:
     """Slope below zero of the activation behind the residual."""
     joined: int = 0
     """Input channels, the last ones, that are of another tensor."""
+    types: tuple[NumberType, NumberType, NumberType] | None = None
+    """Types of x, weights and the rest in a converted graph; None: those of the precision that is asked for."""
+    gives: Gives = "float"
+    """Types in which the output is written."""
     other: int = 0
     """Place of its tiling among the alternatives to the first choice, from 1; 0 is the first choice."""
 
@@ -125,9 +131,13 @@ def rewrite(graph: onnx.ModelProto, *, listed: bool = True) -> onnx.ModelProto:
 
 
 def list_operators(model: SPAIR, graph: onnx.ModelProto) -> list[Operator]:
-    """List every `spair` node of the graph, in its order."""
+    """List every `spair` node of the graph, in its order.
+
+    Convolutions of graphs with INT8 or FP16 weights have types of their own.
+    """
     preset = model.preset
-    constants = {tensor.name: tuple(tensor.dims) for tensor in graph.graph.initializer}
+    stored = initializers_of(graph.graph)
+    constants = {name: tuple(tensor.dims) for name, tensor in stored.items()}
     makers = {name: node for node in graph.graph.node for name in node.output}
     found: list[Operator] = []
     for node in graph.graph.node:
@@ -151,7 +161,9 @@ def list_operators(model: SPAIR, graph: onnx.ModelProto) -> list[Operator]:
             found.append(Attention(scale, preset.attention_channels, preset.attention_channels, clear, listed))
         else:
             sizes = _read_sizes(node, operator, attributes, constants)
-            found.append(_read_layer(scale, sizes, operator, attributes))
+            layer = read_layer(node, operator, stored)
+            types = None if layer is None or layer.types == ("fp32",) * 3 else layer.types
+            found.append(replace(_read_layer(scale, sizes, operator, attributes), types=types, gives=operator.gives))
     return found
 
 
@@ -184,9 +196,14 @@ def _read_sizes(
 
 
 def _count_pools(mask: str, makers: dict[str, onnx.NodeProto]) -> int:
-    """Count the poolings from the first mask to this one."""
+    """Count the poolings from the first mask to this one.
+
+    Casts between them count nothing.
+    """
     node = makers.get(mask)
-    return 1 + _count_pools(node.input[0], makers) if node is not None and node.op_type == "MaxPool" else 0
+    if node is None or node.op_type not in ("MaxPool", "Cast"):
+        return 0
+    return (node.op_type == "MaxPool") + _count_pools(node.input[0], makers)
 
 
 def list_dense(model: SPAIR, height: int, width: int) -> list[DenseLayer]:

@@ -29,13 +29,17 @@ def find_layers(model: onnx.ModelProto) -> list[tuple[onnx.NodeProto, Layer]]:
     for node in model.graph.node:
         operator = operator_of(node)
         if operator is not None and operator.family == FAMILY:
-            layer = _read_layer(node, operator, constants)
+            layer = read_layer(node, operator, constants)
             if layer is not None:
                 found.append((node, layer))
     return found
 
 
-def _read_layer(node: onnx.NodeProto, operator: Operator, constants: dict[str, onnx.TensorProto]) -> Layer | None:
+def read_layer(node: onnx.NodeProto, operator: Operator, constants: dict[str, onnx.TensorProto]) -> Layer | None:
+    """Read the size and types of a sparse convolution.
+
+    None says that its weights or bias are no constants, or that the plugins refuse them.
+    """
     packed = operator.has_input("packed")
     weight = constants.get(node.input[operator.position("packed" if packed else "weight")])
     bias = constants.get(node.input[operator.position("bias")])
@@ -49,4 +53,6 @@ def _read_layer(node: onnx.NodeProto, operator: Operator, constants: dict[str, o
         return None
     x: NumberType = "int8" if operator.type_of("x") == "int8" else kinds[1]
     joined = attribute_of(node, JOINED)[0] if operator.has_input("joined") else 0
-    return Layer(x, kinds[0], kinds[1], kernel, channels, bias.dims[0], operator.has_input("coarse"), joined)
+    return Layer(
+        x, kinds[0], kinds[1], kernel, channels, bias.dims[0], operator.has_input("coarse"), joined, operator.gives
+    )

@@ -56,7 +56,7 @@ def _list_launches(node: onnx.NodeProto, operator: Operator) -> tuple[Launch, ..
     if operator.family == "SparseNonLocal":
         return count_sparse_non_local(_ONE, [1], 1, 1, 1, clear_output=clear, listed=listed)
     kind: NumberType = "int8" if "int8" in {part.type for part in operator.inputs} else "fp16"
-    return count_sparse_conv2d(_ONE, 1, 1, 1, kind=kind, clear_output=clear, listed=listed)
+    return count_sparse_conv2d(_ONE, 1, 1, 1, kind=kind, gives=operator.gives, clear_output=clear, listed=listed)
 
 
 def count_bytes_between(model: onnx.ModelProto, width: int, height: int) -> int:

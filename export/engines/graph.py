@@ -13,6 +13,7 @@ from ..listed.epilogues import FuseEpilogues
 from ..listed.halves import TakeHalves
 from ..listed.joins import JoinChannels
 from ..listed.lists import ListActivePixels
+from ..listed.quantizers import QuantizeWhereWritten
 from ..operators.bodies import remove_function_bodies
 from ..passes.base import refusing
 from ..passes.pixels import Layout, TakePixels
@@ -33,9 +34,9 @@ def prepare_engine_graph(
 ) -> bytes:
     """Rewrite a bundle's graph for a builder with plugins.
 
-    Sums and quantizers are fused into sparse convolutions, zeros that no node reads are not written, and the active
-    pixels of a mask are listed once. The result computes the same values, with plugins and, through its function
-    bodies, without them.
+    Sums are fused into sparse convolutions, and quantizers into those that write or else into those that read. Zeros
+    that no node reads are not written, and the active pixels of a mask are listed once. The result computes the same
+    values, with plugins and, through its function bodies, without them.
 
     Args:
         path: the ONNX file.
@@ -75,6 +76,7 @@ def rewrite_for_plugins(model: onnx.ModelProto) -> None:
     ListActivePixels()(model)
     FuseEpilogues()(model)
     JoinChannels()(model)
+    QuantizeWhereWritten()(model)
     ComposePixels()(model)
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx
-from onnx import helper
+from onnx import TensorProto, helper
 
-from .table import BY_NAME, Operator
+from .table import BY_NAME, OUT_SCALE, Operator
 
 _UNPACKED = {"float": [3, 2, 0, 1], "int8": [2, 3, 0, 1]}
 """Order of axes that makes [D',C,k,k] of packed weights, by their type."""
@@ -37,6 +37,8 @@ class ListedBody:
             nodes = _join(nodes)
         if "sum_slope" in self.operator.attributes:
             nodes += _activate(function)
+        if self.operator.gives != "float":
+            nodes += _quantize(function, keep=self.operator.gives == "both")
         del function.node[:]
         function.node.extend(nodes)
         return function
@@ -85,6 +87,30 @@ def _activate(function: onnx.FunctionProto) -> list[onnx.NodeProto]:
     return [node]
 
 
+def _quantize(function: onnx.FunctionProto, *, keep: bool) -> list[onnx.NodeProto]:
+    """Make the INT8 form of a function's output.
+
+    Args:
+        function: the function; it gets the attribute, and the output behind its own or in its place.
+        keep: whether it keeps its own output.
+    """
+    function.attribute.append(OUT_SCALE)
+    (name,) = function.output
+    function.output[:] = [*[name] * keep, "given"]
+    scale = helper.make_node("Constant", [], ["given_step"])
+    scale.attribute.append(
+        onnx.AttributeProto(name="value_float", type=onnx.AttributeProto.FLOAT, ref_attr_name=OUT_SCALE)
+    )
+    zero = helper.make_node("Constant", [], ["given_zero"], value=helper.make_tensor("zero", TensorProto.INT8, [], [0]))
+    cast = helper.make_node("Cast", [name], ["given_numbers"], to=TensorProto.FLOAT)
+    return [
+        scale,
+        zero,
+        cast,
+        helper.make_node("QuantizeLinear", ["given_numbers", "given_step", "given_zero"], ["given"]),
+    ]
+
+
 def _join(nodes: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
     """Let nodes read joined channels where they read x."""
     for node in nodes:
@@ -97,6 +123,8 @@ def make_listed_bodies(bodies: Mapping[str, onnx.FunctionProto]) -> dict[str, Li
     made: dict[str, ListedBody] = {}
     for name, body in bodies.items():
         listed = BY_NAME.get(BY_NAME[name].listed_form or "")
-        forms = () if listed is None else (listed.name, listed.coarse_form, listed.joined_form)
-        made |= {form: ListedBody(BY_NAME[form], body) for form in forms if form is not None}
+        names = () if listed is None else (listed.name, listed.coarse_form, listed.joined_form)
+        forms = [BY_NAME[form] for form in names if form is not None]
+        forms += [BY_NAME[part] for form in forms for part in (form.int8_output_form, form.both_outputs_form) if part]
+        made |= {form.name: ListedBody(form, body) for form in forms}
     return made

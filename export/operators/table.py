@@ -16,6 +16,8 @@ DOMAIN = "spair"
 
 ElementType = Literal["float", "float32", "int8", "int32"]
 """Type of a tensor's values. "float" is FP32 or FP16: all inputs of one node that have it share one type."""
+Gives = Literal["float", "int8", "both"]
+"""Types of an operator's outputs. "both" are two outputs of the same numbers, the INT8 one last."""
 Role = Literal["feature", "mask", "weight", "list"]
 """Purpose of an input. Weights, biases and scales are constants of the graph, and all three are called "weight"; a
 "list" is an output of SparseIndex."""
@@ -58,6 +60,14 @@ class Operator:
     """Name of the form whose residual is one of half the size, `coarse`, with its four positions in the channels."""
     joined_form: str | None = None
     """Name of the form whose `x` lacks the last channels, which are those of its last input, `joined`."""
+    gives: Gives = "float"
+    """Types of the outputs."""
+    int8_output_form: str | None = None
+    """Name of the form that quantizes its output with the attribute `out_scale`."""
+    both_outputs_form: str | None = None
+    """Name of the form that gives its output as it is, and then quantized."""
+    fed_form: str | None = None
+    """Name of the form that takes as INT8 the `x` that this one quantizes."""
     in_bundles: bool = True
     """Whether graphs of a bundle use it; the other forms are made when an engine is built."""
     full_precision: bool = False
@@ -92,6 +102,8 @@ CHANNELS = "channels"
 """Attribute of convolutions that take packed weights: channels of x, fewer than the weights have with their padding."""
 JOINED = "joined_channels"
 """Attribute of convolutions with joined channels: how many there are; only the compiler of kernels reads it."""
+OUT_SCALE = "out_scale"
+"""Attribute of convolutions that quantize their output: value of a step."""
 INDEX = "SparseIndex"
 """Name of the operator that lists active pixels."""
 _MASK = Input("mask", role="mask")
@@ -123,6 +135,8 @@ _UP = "Up"
 """Part of the names of forms with a coarse residual, behind "Add"."""
 _JOIN = "Join"
 """Part of the names of forms with joined channels, before "Listed"."""
+_GIVES: dict[Gives, str] = {"float": "", "int8": "ToInt8", "both": "ToBoth"}
+"""Parts of the names of listed forms before "Listed", by the types of their outputs."""
 _PACKED = {"weight": "packed", "weight_scale": "scale"}
 """Names of inputs that listed forms get in another form."""
 
@@ -132,7 +146,10 @@ _JOINABLE = ("SparseConv2d" + _LISTED, "SparseConv2dQuantize" + _LISTED)
 
 
 def _convolution(name: str, inputs: tuple[Input, ...], attributes: tuple[str, ...] = (), **facts: Any) -> Operator:
-    """Make the record of a form of SparseConv2d."""
+    """Make the record of a form of SparseConv2d.
+
+    Forms that quantize their output are made last of all, so they have no further forms.
+    """
     listed = name.endswith(_LISTED)
     return Operator(
         name,
@@ -148,17 +165,26 @@ def _convolution(name: str, inputs: tuple[Input, ...], attributes: tuple[str, ..
     )
 
 
-def _list_convolution(name: str, inputs: tuple[Input, ...]) -> Operator:
+def _list_convolution(name: str, inputs: tuple[Input, ...], gives: Gives) -> Operator:
     """Make the record of a form that takes a list.
 
     Args:
         name: name of the form without it.
         inputs: inputs of that form; a residual or joined channels come last.
+        gives: types of the outputs.
     """
     last = tuple(part for part in inputs if part in (_RESIDUAL, _COARSE, _JOINED))
     own = tuple(replace(part, name=_PACKED.get(part.name, part.name)) for part in inputs if part not in last)
     slopes = ("sum_slope",) if last and _JOINED not in last else ()
-    return _convolution(name + _LISTED, (*own, _INDEX, _TAPS, _COUNT, *last), slopes, in_bundles=False)
+    record = _convolution(name + _LISTED, (*own, _INDEX, _TAPS, _COUNT, *last), slopes, in_bundles=False)
+    forms = {kind: name + part + _LISTED for kind, part in _GIVES.items()}
+    if gives != "float":
+        attributes = (*record.attributes, OUT_SCALE)
+        return replace(
+            record, name=forms[gives], attributes=attributes, coarse_form=None, joined_form=None, gives=gives
+        )
+    fed = name.replace("Quantize", "Int8") + _LISTED if "Quantize" in name and _JOINED not in last else None
+    return replace(record, int8_output_form=forms["int8"], both_outputs_form=forms["both"], fed_form=fed)
 
 
 OPERATORS = (
@@ -173,7 +199,8 @@ OPERATORS = (
     ),
     _convolution("SparseConv2dQuantizeAdd", (*_QUANTIZE, _RESIDUAL), in_bundles=False),
     *(
-        _list_convolution("SparseConv2d" + name, inputs)
+        _list_convolution("SparseConv2d" + name, inputs, gives)
+        for gives in _GIVES
         for name, inputs in (
             ("", _FLOAT),
             ("Int8", _INT8),

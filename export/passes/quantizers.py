@@ -13,6 +13,8 @@ from .base import GraphPass, PassResult
 from .graph import drop_unused, initializers_of, operator_of, output_names, readers_of
 
 Stored = Mapping[str, onnx.TensorProto]
+LARGEST = 512.0
+"""Largest scale with which plugins quantize halves: the ends of INT8, 127 and -128 times it, are halves or beyond."""
 
 
 class QuantizeWhereRead(GraphPass[PassResult]):
@@ -23,7 +25,8 @@ class QuantizeWhereRead(GraphPass[PassResult]):
     values at the pixels that it reads. The QuantizeLinear is dropped.
 
     Requires: any graph. A quantizer stays if something other than an INT8 sparse convolution reads it, if it is an
-    output of the graph, or if its scale and zero point are not constants equal to the convolution's in value and type.
+    output of the graph, if its scale and zero point are not constants equal to the convolution's in value and type, or
+    if its scale is above 512 and that of halves.
     Ensures: the same results, because the pixels that a sparse convolution does not read have no effect on it.
     """
 
@@ -69,6 +72,8 @@ def _may_quantize(reader: onnx.NodeProto, quantizer: onnx.NodeProto, stored: Sto
     own, bias = (stored.get(reader.input[operator.position(name)]) for name in ("x_scale", "bias"))
     if scale is None or own is None or bias is None or scale.data_type != bias.data_type:
         return False  # the quantizer's scale has the type of its input, and the bias has the type of the mask
+    if scale.data_type == onnx.TensorProto.FLOAT16 and (numpy_helper.to_array(scale) > LARGEST).any():
+        return False
     return _is_zero_int8(quantizer, stored) and _equal_scalars(scale, own)
 
 

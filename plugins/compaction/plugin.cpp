@@ -23,7 +23,7 @@ protected:
     Plugin* copy() const override { return new SparseIndex(*this); }
     int32_t input_count() const override { return 1; }
     int32_t output_count() const override { return 3; }
-    DataType output_type(const DataType*) const override { return DataType::kINT32; }
+    DataType output_type(int32_t, const DataType*) const override { return DataType::kINT32; }
     void output_shapes(const DimsExprs* in, DimsExprs* out) const override {
         out[kIndex - 1] = out[kTaps - 1] = in[kMask];
         out[kCount - 1].nbDims = 1;

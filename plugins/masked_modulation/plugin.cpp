@@ -30,7 +30,7 @@ public:
 protected:
     Plugin* copy() const override { return new MaskedModulation(*this); }
     int32_t input_count() const override { return 2; }
-    DataType output_type(const DataType* in) const override { return in[kX]; }
+    DataType output_type(int32_t, const DataType* in) const override { return in[kX]; }
     void output_shapes(const DimsExprs* in, DimsExprs* out) const override { out[0] = in[kX]; }
 
     bool supports(int32_t position, const Tensors& tensors) const override {

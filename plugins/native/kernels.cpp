@@ -10,7 +10,7 @@
 namespace spair {
 namespace {
 
-constexpr size_t kMostParameters = 32;
+constexpr size_t kMostParameters = 36;
 constexpr size_t kMostScratch = 2;         // scratch pointers that Triton adds
 constexpr int kDefaultShared = 48 * 1024;  // bytes of dynamic shared memory that a kernel gets without asking
 

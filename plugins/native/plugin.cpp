@@ -94,7 +94,9 @@ int32_t Plugin::configurePlugin(DynamicPluginTensorDesc const* in, int32_t input
 int32_t Plugin::getOutputDataTypes(DataType* out, int32_t outputs, DataType const* in, int32_t inputs) const noexcept {
     return guarded(name_, kFailed, [&] {
         require_counts(inputs, outputs);
-        std::fill(out, out + outputs, output_type(in));
+        for (int32_t i = 0; i < outputs; ++i) {
+            out[i] = output_type(i, in);
+        }
         return kOk;
     });
 }

@@ -72,8 +72,8 @@ protected:
     virtual int32_t input_count() const = 0;
     // Returns the number of outputs.
     virtual int32_t output_count() const { return 1; }
-    // Returns the type of all outputs for these types of the inputs.
-    virtual nvinfer1::DataType output_type(const nvinfer1::DataType* in) const = 0;
+    // Returns the type of an output for these types of the inputs.
+    virtual nvinfer1::DataType output_type(int32_t output, const nvinfer1::DataType* in) const = 0;
     // Sets the shapes of the outputs, given that the first input is [N,C,H,W].
     virtual void output_shapes(const nvinfer1::DimsExprs* in, nvinfer1::DimsExprs* out) const = 0;
     // Tells whether the tensor at `position` may have its type and format, given the tensors before it.

@@ -28,7 +28,7 @@ public:
 protected:
     Plugin* copy() const override { return new SparseCompose(*this); }
     int32_t input_count() const override { return 3; }
-    DataType output_type(const DataType* in) const override { return in[kPicture]; }
+    DataType output_type(int32_t, const DataType* in) const override { return in[kPicture]; }
     void output_shapes(const DimsExprs* in, DimsExprs* out) const override { out[0] = in[kPicture]; }
 
     bool supports(int32_t position, const Tensors& tensors) const override {

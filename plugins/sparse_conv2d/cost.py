@@ -10,6 +10,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from ..compaction.cost import count_compaction
 from ..cost import (
     COUNT_BYTES,
@@ -24,6 +26,8 @@ from ..cost import (
     round_up,
 )
 
+Gives = Literal["float", "int8", "both"]
+"""Types in which an output is written; both are one behind the other."""
 PACKED_STEP = 16
 """Columns of the packed weights are a multiple of this."""
 REST_STEP: dict[NumberType, int] = {"fp32": 16, "fp16": 16, "int8": 32}
@@ -39,6 +43,7 @@ def count_sparse_conv2d(
     kind: NumberType = "fp16",
     x_kind: NumberType | None = None,
     out_kind: NumberType | None = None,
+    gives: Gives = "float",
     layouts: tuple[Layout, Layout] = ("pixels", "pixels"),
     clean_input: bool = False,
     joined: int = 0,
@@ -57,6 +62,7 @@ def count_sparse_conv2d(
         kind: type of the weights and of the products.
         x_kind: type of x in memory; None stands for the type of the weights. Another x becomes INT8 as it is read.
         out_kind: type of mask, bias, residual and output; None stands for the type of x, or FP16 where x is INT8.
+        gives: whether the output is written in its type, quantized, or both; INT8 without its padding.
         layouts: layouts of x and of the output.
         clean_input: whether clean neighbours are read, see README.md of the operator.
         joined: the last channels of x, which lie in a tensor of their own.
@@ -73,20 +79,29 @@ def count_sparse_conv2d(
     active, images = sum(activity.active), activity.batch
     weights = (outputs * channels * taps * size, packed)
     launches = [] if listed else _count_preparation(activity, weights, outputs, kind, of_out)
-    if clear_output:
-        launches.append(Launch("clear", written=images * activity.pixels * stored * out_size))
+    filled = (stored * out_size, pad_channels(outputs, layouts[1], "int8"))
+    launches += _list_clears(activity, filled, gives) if clear_output else []
     read = images * COUNT_BYTES + active * INDEX_BYTES + sum(activity.neighbours) * out_size
     gathered = sum(activity.neighbours if clean_input else activity.active)
     parts = (channels - joined, joined) if joined else (channels,)
     read += gathered * sum(pad_channels(part, layouts[0], of_x) for part in parts) * NUMBER_BYTES[of_x]
-    if residual:
-        read += active * stored * out_size
+    read += active * stored * out_size if residual else 0
     if active:
         read += packed + outputs * out_size + (outputs * SCALE_BYTES if kind == "int8" else 0)
         read += SCALE_BYTES if of_x != kind else 0
     products = taps * _count_products(activity, channels, outputs, REST_STEP[kind], tile)
-    launches.append(Launch("sparse_conv2d", read, active * stored * out_size, products, kind))
+    given = stored * out_size * (gives != "int8") + outputs * (gives != "float")
+    launches.append(Launch("sparse_conv2d", read, active * given, products, kind))
     return tuple(launches)
+
+
+def _list_clears(activity: Activity, filled: tuple[int, int], gives: Gives) -> list[Launch]:
+    """List the launches that set outputs to zero.
+
+    `filled` are the bytes of a pixel in the output's type, and in INT8.
+    """
+    sizes = {"float": filled[:1], "int8": filled[1:], "both": filled}[gives]
+    return [Launch("clear", written=activity.batch * activity.pixels * size) for size in sizes]
 
 
 def _count_preparation(

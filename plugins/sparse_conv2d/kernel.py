@@ -8,7 +8,7 @@ marked `gpu` ran them on one GPU, an H100 (docs/results/gpu.md).
 import triton
 import triton.language as tl
 
-from ..layouts import LINEAR, is_inside, load_channels, locate, store_channels
+from ..layouts import CHW32, LINEAR, is_inside, load_channels, locate, store_channels
 
 
 @triton.jit
@@ -84,11 +84,14 @@ def quantize(b_x, scale):
     is stored as a byte, ptxas converts its value to U8 instead of storing its bits.
 
     FP16 needs no division: in the sum with 768 the product with 1 / scale lands on the quotient's side of each half
-    step, or exactly on it, for scales that FP16 holds as well (README.md).
+    step, or exactly on it, for scales that FP16 holds as well (README.md). It is clamped before, two numbers at a time,
+    to what becomes -128 and 127.
     """
     if b_x.dtype == tl.float16:
-        b_steps = b_x.to(tl.float32) * tl.div_rn(1.0, scale) + 768.0
-        b_rounded = tl.minimum(tl.maximum(b_steps, 768.0 - 128.0), 768.0 + 127.0) + (12583040.0 - 768.0)
+        low = tl.maximum(-128.0 * scale, -65504.0).to(tl.float16)
+        high = tl.minimum(127.0 * scale, 65504.0).to(tl.float16)
+        b_held = tl.minimum(tl.maximum(b_x, low), high)
+        b_rounded = b_held.to(tl.float32) * tl.div_rn(1.0, scale) + 768.0 + (12583040.0 - 768.0)
     else:
         b_rounded = tl.minimum(tl.maximum(tl.div_rn(b_x, scale), -128.0), 127.0) + 12583040.0
     return (b_rounded.to(tl.int32, bitcast=True) ^ 128).to(tl.int8)
@@ -178,6 +181,7 @@ def sparse_conv2d(
     p_scale,
     p_residual,
     p_out,
+    p_steps,
     height,
     width,
     channels,
@@ -193,8 +197,10 @@ def sparse_conv2d(
     dilation,
     clean_input,
     has_residual,
+    give,
     slope,
     sum_slope,
+    out_scale,
     IN: tl.constexpr,  # noqa: N803
     OUT: tl.constexpr,  # noqa: N803
     BM: tl.constexpr,  # noqa: N803
@@ -218,7 +224,9 @@ def sparse_conv2d(
         p_x_scale: fp32 [1], read where x becomes int8; with fp16 it must have no more digits than fp16 has.
         p_scale: fp32 [outputs] that `combine_scales` wrote; read with int8 weights alone.
         p_residual: type and layout of the output; read where `has_residual` is not 0.
-        p_out: type of x (fp32 or fp16 with int8 x), layout OUT.
+        p_out: type of x (fp32 or fp16 with int8 x), layout OUT; not written where `give` is 1.
+        p_steps: int8, layout CHW32 without its padding (LINEAR with OUT LINEAR): the output's numbers, quantized; not
+            written where `give` is 0.
         height: height of an image in pixels.
         width: width of an image in pixels.
         channels: C, the channels of x and of what is joined to it.
@@ -235,8 +243,10 @@ def sparse_conv2d(
         clean_input: 1 where neighbours are read whatever their mask, else 0.
         has_residual: not 0 where the residual is added after the activation; 2 where it is [N,4D,height/2,width/2] and
             has D channels, a multiple of 8, for each of the four pixels that its pixels cover.
+        give: 0 where the output is given as it is, 1 where it is quantized, 2 for both.
         slope: slope of the activation below zero.
         sum_slope: slope below zero of the activation after the residual was added.
+        out_scale: value of a step of `p_steps`; with fp16 it must have no more digits than fp16 has.
         BM: pixels of a tile, a power of two from 16.
         BN: output channels of a tile, a power of two from 16.
         BK: input channels of a step, a power of two from 16 (32 with int8).
@@ -283,5 +293,13 @@ def sparse_conv2d(
             b_residual = load_channels(p_residual, offsets, m_m[:, None], o_d[None, :], outputs, out_pitch, OUT)
             b_out += b_residual.to(tl.float32)  # [BM, BN]
             b_out = tl.where(b_out < 0, b_out * sum_slope, b_out)
-        offsets = locate(i_n, o_p[:, None], o_d[None, :], pixels, outputs, out_pitch, OUT)
-        store_channels(p_out, offsets, b_out, m_m[:, None], o_d[None, :], outputs, out_pitch, OUT)
+        b_out = b_out.to(p_out.dtype.element_ty)
+        if give != 1:
+            offsets = locate(i_n, o_p[:, None], o_d[None, :], pixels, outputs, out_pitch, OUT)
+            store_channels(p_out, offsets, b_out, m_m[:, None], o_d[None, :], outputs, out_pitch, OUT)
+        if give != 0:
+            steps = locate(
+                i_n, o_p[:, None], o_d[None, :], pixels, outputs, out_pitch, LINEAR if OUT == LINEAR else CHW32
+            )
+            m_steps = m_m[:, None] & (o_d[None, :] < outputs)
+            tl.store(p_steps + steps, quantize(b_out, out_scale), mask=m_steps)

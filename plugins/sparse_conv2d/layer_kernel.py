@@ -139,6 +139,7 @@ def convolve_layer(
     p_scale,
     p_residual,
     p_out,
+    p_steps,
     height,
     width,
     dilation,
@@ -146,6 +147,7 @@ def convolve_layer(
     has_residual,
     slope,
     sum_slope,
+    out_scale,
     K: tl.constexpr,  # noqa: N803
     C: tl.constexpr,  # noqa: N803
     D: tl.constexpr,  # noqa: N803
@@ -153,6 +155,7 @@ def convolve_layer(
     REST: tl.constexpr,  # noqa: N803
     UP: tl.constexpr,  # noqa: N803
     J: tl.constexpr,  # noqa: N803
+    GIVE: tl.constexpr,  # noqa: N803
     BM: tl.constexpr,  # noqa: N803
     BN: tl.constexpr,  # noqa: N803
 ):
@@ -174,7 +177,8 @@ def convolve_layer(
         p_x_scale: fp32 [1].
         p_scale: fp32 [D].
         p_residual: type and layout of the output.
-        p_out: type of x (fp32 or fp16 with int8 x), layout PIXELS.
+        p_out: type of x (fp32 or fp16 with int8 x), layout PIXELS; not written where GIVE is 1.
+        p_steps: int8, layout CHW32, without its padding: the output's numbers, quantized; not written where GIVE is 0.
         height: height of an image in pixels.
         width: width of an image in pixels.
         dilation: distance of taps in pixels.
@@ -182,6 +186,7 @@ def convolve_layer(
         has_residual: not 0 where the residual is added after the activation.
         slope: slope of the activation below zero.
         sum_slope: slope below zero of the activation after the residual was added; only where UP is 1.
+        out_scale: value of a step of `p_steps`; with fp16 it must have no more digits than fp16 has.
         K: side of the window in taps: 1, 3 or 5.
         C: channels of x and of what is joined to it.
         D: channels of the output.
@@ -190,6 +195,7 @@ def convolve_layer(
         UP: 1 where the residual [N,4D,height/2,width/2] has half the size, and for each of its pixels the four finer
             ones behind each other, each with D channels, a multiple of 8; else 0.
         J: channels that are joined to those of x, which are then a multiple of 8; 0 for none, as with int8 x.
+        GIVE: 0 where the output is given as it is, 1 where it is quantized, 2 for both.
         BM: pixels of a tile, a power of two from 16.
         BN: output channels of a tile, a power of two from 16.
     """
@@ -209,6 +215,7 @@ def convolve_layer(
     p_index += first_pixel
     p_residual += (first_pixel // 4 * pitch_of(4 * D, p_out.dtype.element_ty)) if UP else first_pixel * PITCH
     p_out += first_pixel * PITCH
+    p_steps += first_pixel * ((D + 31) // 32 * 32)
     count = tl.minimum(tl.load(p_count + i_n), pixels)
     o_d = i_d * BN + tl.arange(0, BN)
     x_scale = tl.load(p_x_scale) if p_x.dtype != p_packed.dtype else 1.0
@@ -261,4 +268,12 @@ def convolve_layer(
                 b_out = tl.where(b_out < 0, b_out * sum_slope, b_out)
         if PITCH != D:
             b_out = tl.where(o_d[None, :] < D, b_out, 0)  # padding becomes zero, whatever the residual's holds
-        tl.store(p_out + offsets, b_out.to(p_out.dtype.element_ty), mask=m_out)
+        b_out = b_out.to(p_out.dtype.element_ty)
+        if GIVE != 1:
+            tl.store(p_out + offsets, b_out, mask=m_out)
+        if GIVE != 0:
+            planes = (o_d // 32).to(tl.int64) * pixels * 32 + o_d % 32
+            m_steps = m_m[:, None] if D % BN == 0 else m_m[:, None] & (o_d[None, :] < D)
+            tl.store(
+                p_steps + o_p.to(tl.int64)[:, None] * 32 + planes[None, :], quantize(b_out, out_scale), mask=m_steps
+            )

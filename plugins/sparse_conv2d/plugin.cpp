@@ -1,6 +1,8 @@
 // SparseConv2d and its forms: a residual is added (…Add), input and weights are INT8 (…Int8…), or the weights are INT8
 // and the input becomes INT8 as it is gathered (…Quantize…). Forms …Listed take the list of active pixels, packed weights
-// and multiplied scales, so that they launch one kernel; …JoinListed take x in two tensors. See README.md.
+// and multiplied scales, so that they launch one kernel; …JoinListed take x in two tensors; …ToInt8Listed give the output
+// as INT8, …ToBothListed as it is and as INT8. See README.md.
+#include <memory>
 #include <stdexcept>
 
 #include "../native/compaction.h"
@@ -12,7 +14,7 @@ namespace {
 
 using namespace nvinfer1;
 
-// Positions of the inputs. Then come index, taps and count of a list, then a residual or joined channels, and the output last. Listed forms
+// Positions of the inputs. Then come index, taps and count of a list, then a residual or joined channels, and the outputs last. Listed forms
 // have the products of both scales at the place of the weights'.
 constexpr int32_t kX = 0, kMask = 1, kWeight = 2, kBias = 3, kXScale = 4, kWeightScale = 5;
 
@@ -32,12 +34,26 @@ constexpr int32_t kInt8Step = 32;     // input channels of packed INT8 weights a
 // output's channels for each of the four pixels that its pixels cover. Or the last input has further channels of x.
 enum class Residual { kNone, kSame, kCoarse, kJoined };
 
+// Types in which the output is given; the kernels have these numbers for them.
+enum class Gives { kFloat, kInt8, kBoth };
+
 // What distinguishes a form.
 struct Traits {
     Values kind;
     Residual residual;
+    Gives gives;
     bool listed;
 };
+
+// Reads a form's name.
+Traits traits_of(const std::string& name) {
+    const auto has = [&](const char* part) { return name.find(part) != std::string::npos; };
+    const auto begins = [&](const char* part) { return name.rfind(part, 0) == 0; };
+    return {begins("SparseConv2dInt8") ? Values::kInt8 : begins("SparseConv2dQuantize") ? Values::kQuantize : Values::kFloat,
+            has("AddUp") ? Residual::kCoarse : has("Add") ? Residual::kSame : has("Join") ? Residual::kJoined : Residual::kNone,
+            has("ToInt8") ? Gives::kInt8 : has("ToBoth") ? Gives::kBoth : Gives::kFloat,
+            has("Listed")};
+}
 
 // Sizes of weights [D,C,k,k], or of packed ones: [k,k,C,D'] and in INT8 [k,k,D',C''], see README.md.
 struct Weights {
@@ -53,6 +69,8 @@ struct Sources {
 
 class SparseConv2d : public Plugin {
 public:
+    SparseConv2d(const char* name, const FieldReader& reader) : SparseConv2d(name, traits_of(name), reader) {}
+
     SparseConv2d(const char* name, const Traits& traits, const FieldReader& reader)
         : Plugin(name, reader),
           x_int8_(traits.kind == Values::kInt8),
@@ -61,8 +79,10 @@ public:
           joined_(traits.residual == Residual::kJoined),
           coarse_(traits.residual == Residual::kCoarse),
           listed_(traits.listed),
+          gives_(traits.gives),
           negative_slope_(reader.real("negative_slope", 1.0f)),
           sum_slope_(reader.real("sum_slope", 1.0f)),
+          out_scale_(reader.real("out_scale", 0.0f)),
           clean_input_(reader.real("clean_input", 0.0f)),
           clear_output_(reader.integer("clear_output", 1)),
           pads_(reader.integers("pads")),
@@ -73,6 +93,9 @@ public:
         }
         if (dilations_.size() != 2 || dilations_[0] != dilations_[1] || dilations_[0] < 1) {
             throw std::runtime_error("dilations are not two equal positive numbers; other dilations have no kernel");
+        }
+        if (gives_ != Gives::kFloat && !(out_scale_ > 0.0f)) {
+            throw std::runtime_error("out_scale is not a positive number, and the output cannot be quantized without it");
         }
         if (listed_ && (dilations_[0] != 1 || pads_.empty() || pads_[0] > kIndexed / 2)) {
             throw std::runtime_error("lists of active pixels are for windows of 1x1 and 3x3 without dilation");
@@ -87,6 +110,7 @@ public:
                 PluginField("dilations", nullptr, PluginFieldType::kINT32, 2),
                 PluginField("negative_slope", nullptr, PluginFieldType::kFLOAT32, 1),
                 PluginField("sum_slope", nullptr, PluginFieldType::kFLOAT32, 1),
+                PluginField("out_scale", nullptr, PluginFieldType::kFLOAT32, 1),
                 PluginField("clean_input", nullptr, PluginFieldType::kFLOAT32, 1),
                 PluginField("clear_output", nullptr, PluginFieldType::kINT32, 1),
                 PluginField("tiling", nullptr, PluginFieldType::kCHAR, 1)};
@@ -97,10 +121,15 @@ protected:
 
     Plugin* copy() const override { return new SparseConv2d(*this); }
     int32_t input_count() const override { return list() + (listed_ ? 3 : 0) + (residual_ || joined_ ? 1 : 0); }
-    DataType output_type(const DataType* in) const override { return in[kMask]; }
+    int32_t output_count() const override { return gives_ == Gives::kBoth ? 2 : 1; }
+    DataType output_type(int32_t output, const DataType* in) const override {
+        return is_int8(output) ? DataType::kINT8 : in[kMask];
+    }
     void output_shapes(const DimsExprs* in, DimsExprs* out) const override {
-        out[0] = in[0];
-        out[0].d[1] = listed_ ? in[kBias].d[0] : in[kWeight].d[0];
+        for (int32_t i = 0; i < output_count(); ++i) {
+            out[i] = in[0];
+            out[i].d[1] = listed_ ? in[kBias].d[0] : in[kWeight].d[0];
+        }
     }
 
     bool supports(int32_t position, const Tensors& tensors) const override {
@@ -126,11 +155,14 @@ protected:
         if (listed_ && position < list() + 3) {
             return linear && tensor.type == DataType::kINT32;
         }
-        return tensor.type == tensors[kMask].type && tensor.format == output_format(x.format, tensor.type);  // joined as well
+        const bool steps = position >= input_count() && is_int8(position - input_count());
+        const DataType type = steps ? DataType::kINT8 : tensors[kMask].type;
+        return tensor.type == type && tensor.format == output_format(x.format, type);  // residual and joined channels as well
     }
 
     void check(const Tensors& tensors) const override {
-        const Size x = size_of(tensors[kX].dims), mask = size_of(tensors[kMask].dims), out = size_of(tensors.back().dims);
+        const Size x = size_of(tensors[kX].dims), mask = size_of(tensors[kMask].dims);
+        const Size out = size_of(tensors.back().dims);
         const Weights weights = weights_of(tensors);
         require(mask.batch == x.batch && mask.channels == 1 && mask.height == x.height && mask.width == x.width,
                 "the mask is not [N,1,H,W] of x");
@@ -139,8 +171,11 @@ protected:
         require(pads_.empty() || pads_[0] == dilations_[0] * (weights.kernel / 2),
                 "pads do not keep the size: they must be dilation * (k - 1) / 2");
         require(values(tensors[kBias]) == weights.outputs, "the bias does not have one value per output channel");
-        require(out.batch == x.batch && out.channels == weights.outputs && out.height == x.height && out.width == x.width,
-                "the output is not [N,D,H,W]");
+        for (int32_t i = 0; i < output_count(); ++i) {
+            const Size one = size_of(tensor(tensors, input_count() + i).dims);
+            require(one.batch == x.batch && one.channels == weights.outputs && one.height == x.height && one.width == x.width,
+                    "the output is not [N,D,H,W]");
+        }
         if (int8_) {
             require(values(tensors[kXScale]) == 1, "x has more than one scale");
             require(values(tensors[kWeightScale]) == weights.outputs, "the weights do not have one scale per output channel");
@@ -152,13 +187,13 @@ protected:
                     "the list of active pixels is not [N,1,H,W], [N,1,H,W] and [N]");
         }
         if (joined_) {
-            const Size joined = size_of(tensors[tensors.size() - 2].dims);
+            const Size joined = size_of(tensor(tensors, input_count() - 1).dims);
             require(joined.batch == x.batch && joined.height == x.height && joined.width == x.width,
                     "the joined channels do not lie where those of x do");
             require(x.channels % kJoinStep == 0, "channels can be joined to a multiple of 8");
         }
         if (residual_) {
-            const Size residual = size_of(tensors[tensors.size() - 2].dims);
+            const Size residual = size_of(tensor(tensors, input_count() - 1).dims);
             const int32_t step = coarse_ ? 2 : 1;
             require(residual.batch == out.batch && residual.channels == step * step * out.channels &&
                         step * residual.height == out.height && step * residual.width == out.width,
@@ -175,9 +210,8 @@ protected:
 
     void load(const Tensors& tensors) override {
         const std::string x = type_name(tensors[kX].type), weight = type_name(tensors[kWeight].type);
-        const std::string out = type_name(tensors.back().type);
-        const std::string types = x + "." + weight + "." + out;
-        const std::string layouts = layout_name(tensors[kX].format) + "." + layout_name(tensors.back().format);
+        const std::string types = x + "." + weight + "." + type_name(tensors[kMask].type);
+        const std::string layouts = layout_name(tensors[kX].format) + "." + layout_name(number_format(tensors));
         const std::string layer = layer_variant(types, tensors);
         const std::string neighbours = neighbours_variant(tensors[kMask].type, window());
         by_layer_ = layouts != "linear.linear" && !layer.empty() && has_kernel(layer) &&
@@ -201,12 +235,14 @@ protected:
         const Size x = size_of(tensors[kX].dims);
         const Weights weights = weights_of(tensors);
         const Size out{x.batch, weights.outputs, x.height, x.width};
-        const PluginTensorDesc& to = tensors.back();
+        const TensorFormat to = number_format(tensors);
         const Sources from = listed_ ? take_sources(inputs) : make_sources(tensors, inputs, workspace, stream);
-        void* output = outputs[0];
-        if (clear_output_ != 0) {
-            clear(output, bytes_of(out, to.type, to.format), stream);
+        for (int32_t i = 0; i < output_count() && clear_output_ != 0; ++i) {
+            const PluginTensorDesc& one = tensor(tensors, input_count() + i);
+            clear(outputs[i], bytes_of(out, one.type, one.format), stream);
         }
+        const void* output = outputs[0];                  // a kernel that gives INT8 alone does not write it
+        const void* steps = outputs[output_count() - 1];  // another that gives no INT8 does not write this
         const std::array<unsigned, 3> grid{blocks_for(x.pixels(), convolve_.tile(0), processors_),
                                            static_cast<unsigned>(divide_up(out.channels, convolve_.tile(1))),
                                            static_cast<unsigned>(x.batch)};
@@ -218,19 +254,20 @@ protected:
             const void* readable = active.taps == nullptr ? active.index : active.taps;  // a window of one tap reads none
             launch(convolve_, grid, stream,
                    {inputs[kX], joined, readable, active.index, active.count, from.packed, inputs[kBias], x_scale, from.scales,
-                    residual, output, x.height, x.width, dilations_[0], from.first_bit, residual_ ? 1 : 0, negative_slope_,
-                    sum_slope_});
+                    residual, output, steps, x.height, x.width, dilations_[0], from.first_bit, residual_ ? 1 : 0, negative_slope_,
+                    sum_slope_, out_scale_});
             return;
         }
         const int32_t more = joined_channels(tensors);
         launch(convolve_, grid, stream,
                {inputs[kX], joined, inputs[kMask], active.index, active.count, from.packed, inputs[kBias], x_scale,
-                from.scales, residual, output, x.height, x.width, weights.channels, more,
+                from.scales, residual, output, steps, x.height, x.width, weights.channels, more,
                 kJoinStep * divide_up(x.channels, kJoinStep), out.channels, packed_outputs(weights),
                 pitch_of(tensors[kX].format, x.channels), more == 0 ? 0 : pitch_of(tensors[kX].format, more),
-                pitch_of(to.format, out.channels),
-                pitch_of(to.format, (coarse_ ? 4 : 1) * out.channels), weights.kernel, dilations_[0],
-                clean_input_ != 0.0f ? 1 : 0, residual_ ? (coarse_ ? 2 : 1) : 0, negative_slope_, sum_slope_});
+                pitch_of(to, out.channels),
+                pitch_of(to, (coarse_ ? 4 : 1) * out.channels), weights.kernel, dilations_[0],
+                clean_input_ != 0.0f ? 1 : 0, residual_ ? (coarse_ ? 2 : 1) : 0, static_cast<int32_t>(gives_), negative_slope_,
+                sum_slope_, out_scale_});
     }
 
     void describe(std::vector<PluginField>& fields) const override {
@@ -240,6 +277,7 @@ protected:
         fields.emplace_back("dilations", dilations_.data(), PluginFieldType::kINT32, 2);
         fields.emplace_back("negative_slope", &negative_slope_, PluginFieldType::kFLOAT32, 1);
         fields.emplace_back("sum_slope", &sum_slope_, PluginFieldType::kFLOAT32, 1);
+        fields.emplace_back("out_scale", &out_scale_, PluginFieldType::kFLOAT32, 1);
         fields.emplace_back("clean_input", &clean_input_, PluginFieldType::kFLOAT32, 1);
         fields.emplace_back("clear_output", &clear_output_, PluginFieldType::kINT32, 1);
         if (!tiling_.empty()) {
@@ -249,8 +287,8 @@ protected:
 
     std::string settings() const override {
         return "dilation " + std::to_string(dilations_[0]) + ", slopes " + exact(negative_slope_) + " " +
-               exact(sum_slope_) + ", clean input " + exact(clean_input_) + ", clear output " + std::to_string(clear_output_) +
-               (tiling_.empty() ? "" : ", tiling " + tiling_);
+               exact(sum_slope_) + ", out scale " + exact(out_scale_) + ", clean input " + exact(clean_input_) +
+               ", clear output " + std::to_string(clear_output_) + (tiling_.empty() ? "" : ", tiling " + tiling_);
     }
 
 private:
@@ -272,9 +310,17 @@ private:
         return x == TensorFormat::kLINEAR ? TensorFormat::kLINEAR : pixel_format(type);
     }
 
+    // Returns the format of the output's floats, and of a residual.
+    static TensorFormat number_format(const Tensors& tensors) {
+        return output_format(tensors[kX].format, tensors[kMask].type);
+    }
+
     static const PluginTensorDesc& tensor(const Tensors& tensors, int32_t position) {
         return tensors[static_cast<size_t>(position)];
     }
+
+    // Tells whether an output is INT8: the last one, if any.
+    bool is_int8(int32_t output) const { return gives_ != Gives::kFloat && output == output_count() - 1; }
 
     // Returns the position of the first tensor of a list, or of what comes in its place.
     int32_t list() const { return int8_ ? 6 : 4; }
@@ -296,7 +342,7 @@ private:
 
     // Returns the channels that are joined to those of x.
     int32_t joined_channels(const Tensors& tensors) const {
-        return joined_ ? static_cast<int32_t>(tensors[tensors.size() - 2].dims.d[1]) : 0;
+        return joined_ ? static_cast<int32_t>(tensor(tensors, input_count() - 1).dims.d[1]) : 0;
     }
 
     static int32_t packed_outputs(const Weights& weights) { return kChannelStep * divide_up(weights.outputs, kChannelStep); }
@@ -314,7 +360,8 @@ private:
         return window() == 0 || (sum_slope_ != 1.0f && !coarse_) ? "" : "convolve_layer." + types + ".k" + std::to_string(window()) + ".c" +
                                         std::to_string(tensors[kX].dims.d[1] + joined_channels(tensors)) + ".d" +
                                         std::to_string(tensors.back().dims.d[1]) + (coarse_ ? ".up" : "") +
-                                        (joined_ ? ".j" + std::to_string(joined_channels(tensors)) : "");
+                                        (joined_ ? ".j" + std::to_string(joined_channels(tensors)) : "") +
+                                        (gives_ == Gives::kFloat ? "" : gives_ == Gives::kInt8 ? ".to_int8" : ".to_both");
     }
 
     int32_t packed_values(const Weights& weights) const {
@@ -365,7 +412,8 @@ private:
     bool joined_;                    // whether the last input has further channels of x
     bool coarse_;                    // whether the residual has half the size
     bool listed_;                    // whether lists, packed weights and multiplied scales are inputs
-    float negative_slope_, sum_slope_, clean_input_;  // slopes of the activations before and after the residual
+    Gives gives_;                    // types of the outputs
+    float negative_slope_, sum_slope_, out_scale_, clean_input_;  // slopes before and after the residual, and a step's value
     int32_t clear_output_;  // 0: no later node reads the output's clean pixels, so they need not become zero
     std::vector<int32_t> pads_, dilations_;
     std::string tiling_;  // name of the tiling that was the fastest on the GPU, or "" for the first choice
@@ -374,38 +422,41 @@ private:
     int32_t processors_ = 1;
 };
 
-template <Values kind, Residual residual, bool listed>
-class Form final : public SparseConv2d {
-public:
-    Form(const char* name, const FieldReader& reader) : SparseConv2d(name, {kind, residual, listed}, reader) {}
-
-protected:
-    Plugin* copy() const override { return new Form(*this); }
-};
+// Lists the names of all forms. With a list, any last input goes with any output, but no channels are joined to INT8 ones.
+std::vector<std::string> list_forms() {
+    std::vector<std::string> names;
+    for (const std::string kind : {"", "Int8", "Quantize"}) {
+        for (const std::string last : {"", "Add", "AddUp", "Join"}) {
+            if (last.empty() || last == "Add") {
+                names.push_back("SparseConv2d" + kind + last);
+            }
+            for (const std::string gives : {"", "ToInt8", "ToBoth"}) {
+                if (kind != "Int8" || last != "Join") {
+                    names.push_back("SparseConv2d" + kind + last + gives + "Listed");
+                }
+            }
+        }
+    }
+    return names;
+}
 
 }  // namespace
 
 Creators sparse_conv2d_creators() {
-    static Creator<Form<Values::kFloat, Residual::kNone, false>> plain("SparseConv2d");
-    static Creator<Form<Values::kFloat, Residual::kSame, false>> plain_add("SparseConv2dAdd");
-    static Creator<Form<Values::kInt8, Residual::kNone, false>> int8("SparseConv2dInt8");
-    static Creator<Form<Values::kInt8, Residual::kSame, false>> int8_add("SparseConv2dInt8Add");
-    static Creator<Form<Values::kQuantize, Residual::kNone, false>> quantize("SparseConv2dQuantize");
-    static Creator<Form<Values::kQuantize, Residual::kSame, false>> quantize_add("SparseConv2dQuantizeAdd");
-    static Creator<Form<Values::kFloat, Residual::kNone, true>> listed("SparseConv2dListed");
-    static Creator<Form<Values::kFloat, Residual::kSame, true>> listed_add("SparseConv2dAddListed");
-    static Creator<Form<Values::kInt8, Residual::kNone, true>> listed_int8("SparseConv2dInt8Listed");
-    static Creator<Form<Values::kInt8, Residual::kSame, true>> listed_int8_add("SparseConv2dInt8AddListed");
-    static Creator<Form<Values::kQuantize, Residual::kNone, true>> listed_quantize("SparseConv2dQuantizeListed");
-    static Creator<Form<Values::kQuantize, Residual::kSame, true>> listed_quantize_add("SparseConv2dQuantizeAddListed");
-    static Creator<Form<Values::kFloat, Residual::kCoarse, true>> coarse("SparseConv2dAddUpListed");
-    static Creator<Form<Values::kInt8, Residual::kCoarse, true>> coarse_int8("SparseConv2dInt8AddUpListed");
-    static Creator<Form<Values::kQuantize, Residual::kCoarse, true>> coarse_quantize("SparseConv2dQuantizeAddUpListed");
-    static Creator<Form<Values::kFloat, Residual::kJoined, true>> join("SparseConv2dJoinListed");
-    static Creator<Form<Values::kQuantize, Residual::kJoined, true>> join_quantize("SparseConv2dQuantizeJoinListed");
-    return {&plain,  &plain_add,  &int8,        &int8_add,        &quantize,        &quantize_add,
-            &listed, &listed_add, &listed_int8, &listed_int8_add, &listed_quantize, &listed_quantize_add,
-            &coarse, &coarse_int8, &coarse_quantize, &join, &join_quantize};
+    // Never destroyed: TensorRT's registry keeps pointers to the creators and their names until the process ends.
+    static const auto& names = *new std::vector<std::string>(list_forms());
+    static const auto& creators = *new std::vector<std::unique_ptr<Creator<SparseConv2d>>>([] {
+        std::vector<std::unique_ptr<Creator<SparseConv2d>>> made;
+        for (const std::string& name : names) {
+            made.push_back(std::make_unique<Creator<SparseConv2d>>(name.c_str()));
+        }
+        return made;
+    }());
+    Creators all;
+    for (const auto& creator : creators) {
+        all.push_back(creator.get());
+    }
+    return all;
 }
 
 }  // namespace spair

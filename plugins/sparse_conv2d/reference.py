@@ -116,7 +116,7 @@ def quantize(x: np.ndarray, scale: float) -> np.ndarray:
     The result is `x / scale` in float32, rounded half to even, clamped to -128..127.
 
     Args:
-        x: float32; or float16, and then `scale` has no more digits than float16 has.
+        x: float32; or float16, and then `scale` has no more digits than float16 has, and is at most 512.
         scale: value of a step, > 0, float32.
 
     Returns:

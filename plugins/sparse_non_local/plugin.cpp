@@ -34,7 +34,7 @@ protected:
 
     Plugin* copy() const override { return new SparseNonLocal(*this); }
     int32_t input_count() const override { return listed_ ? 7 : 5; }
-    DataType output_type(const DataType* in) const override { return in[kQuery]; }
+    DataType output_type(int32_t, const DataType* in) const override { return in[kQuery]; }
     void output_shapes(const DimsExprs* in, DimsExprs* out) const override {
         out[0] = in[0];
         out[0].d[1] = in[kValue].d[1];

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -20,6 +20,7 @@ from spair.plugins.compiler.kernels.compilation import Settings
 from spair.plugins.compiler.kernels.variants import SPARSE_CONVOLUTIONS, Layer, Variant, list_variants
 from spair.plugins.compiler.targets import Target
 from spair.plugins.compiler.tools import find_cuda_headers, find_tensorrt_headers
+from spair.plugins.cost import NumberType
 from spair.plugins.errors import PluginError
 from tests.plugins.cpu.machine import (  # noqa: F401
     arm_program,
@@ -35,10 +36,20 @@ HOST_TARGET = Target("host", "Tests", (89,), 89, (12, 6), "x86_64", (1, 0), (2, 
 """Like the L4's, with any C library, and with TensorRT-RTX, whose engines are built without a GPU."""
 
 
+_TWO: tuple[Literal["int8", "both"], ...] = ("int8", "both")
+_TWO_TYPES: tuple[NumberType, ...] = ("fp16", "int8")
 LAYERS = (
     *(Layer(*types, 3, 11, 19) for types in SPARSE_CONVOLUTIONS),
     *(Layer(*types, 1, 16, 24, coarse=True) for types in SPARSE_CONVOLUTIONS[1::2]),
     *(Layer(*types, 3, 19, 16, joined=3) for types in SPARSE_CONVOLUTIONS if types[1] == "fp16" or types[0] == "fp16"),
+    *(
+        Layer(*types, 3, 11, 19, gives=gives)
+        for types in SPARSE_CONVOLUTIONS[1:5]
+        if types[2] == "fp16"
+        for gives in _TWO
+    ),
+    *(Layer("fp16", kind, "fp16", 1, 16, 24, coarse=True, gives=gives) for kind in _TWO_TYPES for gives in _TWO),
+    *(Layer("fp16", kind, "fp16", 3, 19, 16, joined=3, gives=gives) for kind in _TWO_TYPES for gives in _TWO),
     *(Layer(*types, kernel, 5, 3) for types in SPARSE_CONVOLUTIONS[1::2] for kernel in (1, 3, 5)),
 )
 """Layers that have kernels of their own in this library: those of the emulated operators; the others have not."""

@@ -18,11 +18,11 @@ from onnx import helper, numpy_helper
 from torch.nn import functional as F
 
 from benchmarks.gpu.harness.plugin_nodes import PIXELS, dequantize, make_pixels, quantize
-from spair.export.operators.table import DOMAIN
+from spair.export.operators.table import BY_NAME, DOMAIN, OUT_SCALE, Gives
 from spair.network import operators
 
-OperatorFunction = Callable[[Sequence[torch.Tensor]], torch.Tensor]
-"""Function of a `spair` node from its inputs to its output."""
+OperatorFunction = Callable[[Sequence[torch.Tensor]], Any]
+"""Function of a `spair` node from its inputs to its output, or to a tuple of several."""
 Attributes = Mapping[str, Any]
 OperatorMaker = Callable[[str, Attributes], OperatorFunction]
 """Function that makes the function of a `spair` node from its operator and attributes."""
@@ -36,10 +36,6 @@ TYPES = {
     onnx.TensorProto.INT64: torch.int64,
     onnx.TensorProto.BOOL: torch.bool,
 }
-CONVOLUTIONS = [
-    f"SparseConv2d{kind}{more}" for kind in ("", "Int8", "Quantize") for more in ("", "Add", "AddUp", "Join")
-]
-"""Forms of SparseConv2d without their ending "Listed"."""
 HOST = {"Pad": 1, "Slice": 1, "Resize": 1, "Unsqueeze": 1, "Squeeze": 1, "Clip": 1}
 """Position of a node's first input whose numbers PyTorch wants in the host's memory; all later inputs are such too."""
 
@@ -161,9 +157,16 @@ def dense_operator(name: str, attributes: Attributes) -> OperatorFunction:
         return lambda inputs: operators.sparse_non_local(*inputs[:5])
     if name == "SparseCompose":
         return lambda inputs: _compose(attributes, *inputs)
-    if name.removesuffix("Listed") not in CONVOLUTIONS:
+    operator = BY_NAME.get(name)
+    if operator is None or operator.family != "SparseConv2d":
         raise ValueError(f"there is no dense form of {name} here")
-    return lambda inputs: _convolve_all(name, attributes, inputs)
+    return lambda inputs: _give(operator.gives, attributes, _convolve_all(name, attributes, inputs))
+
+
+def _give(gives: Gives, attributes: Attributes, out: torch.Tensor) -> Any:
+    """Return an output in the types that a form gives."""
+    steps = None if gives == "float" else quantize({}, (out, torch.tensor(attributes[OUT_SCALE])))
+    return {"float": out, "int8": steps, "both": (out, steps)}[gives]
 
 
 def _convolve_all(name: str, attributes: Attributes, inputs: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -15,7 +15,7 @@ from ...counts.layers import find_layers
 ATTRIBUTE = "tiling"
 """Attribute of a sparse convolution: name of the tiling that its plugin takes if the library has it. Function bodies
 ignore it."""
-_KERNEL = re.compile(rb"\0(convolve_layer\.[a-z0-9.]+)\.(m\d+n\d+w\d+s\d+)\0")
+_KERNEL = re.compile(rb"\0(convolve_layer\.[a-z0-9_.]+)\.(m\d+n\d+w\d+s\d+)\0")
 """Names of alternatives as the table of a library has them."""
 Tilings = Mapping[str, str]
 """Name of a tiling by the name of the layer, see `name_layer`; layers that are absent keep the first choice."""

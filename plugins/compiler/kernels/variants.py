@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from ...cost import NumberType
 from ..assembly.counts import Work
@@ -42,6 +43,10 @@ INDEXED = 3
 """Side of the window whose taps an index lists."""
 _USUAL_WINDOWS = {(mask, kernel) for mask in ("fp32", "fp16") for kernel in (1, INDEXED)}
 """Masks and windows whose taps every library lists, or that have one tap."""
+GIVES = ("float", "int8", "both")
+"""Types in which a convolution may write its output, in the order of the kernels' numbers for them."""
+_SLOPES = {"slope": "fp32", "sum_slope": "fp32", "out_scale": "fp32"}
+"""Last parameters of sparse convolutions."""
 _AT = {"fp32": "*fp32", "fp16": "*fp16", "int8": "*i8", "int32": "*i32"}
 """Triton's pointer type for each type of elements."""
 
@@ -61,6 +66,8 @@ class Layer:
     """Whether the residual has half the size."""
     joined: int = 0
     """Input channels, the last ones, that are of another tensor."""
+    gives: Literal["float", "int8", "both"] = "float"
+    """Types in which the output is written."""
 
     def __post_init__(self) -> None:
         if (self.x, self.weight, self.out) not in SPARSE_CONVOLUTIONS or self.kernel not in WINDOWS:
@@ -81,6 +88,7 @@ class Layer:
             f"d{self.outputs}",
             *["up"] * self.coarse,
             *[f"j{self.joined}"] * (self.joined > 0),
+            *[f"to_{self.gives}"] * (self.gives != "float"),
         )
 
 
@@ -186,14 +194,11 @@ def _convolutions(architecture: int) -> Iterator[Variant]:
     for x, weight, out in SPARSE_CONVOLUTIONS:
         pointers = _pointers(
             p_x=x, p_joined=x, p_mask=out, p_index="int32", p_count="int32", p_packed=weight,
-            p_bias=out, p_x_scale="fp32", p_scale="fp32", p_residual=out, p_out=out,
+            p_bias=out, p_x_scale="fp32", p_scale="fp32", p_residual=out, p_out=out, p_steps="int8",
         )  # fmt: skip
         sizes = _integers("height", "width", "channels", "joined", "own", "outputs", "packed_outputs", "x_pitch")
         sizes |= _integers("joined_pitch", "out_pitch", "residual_pitch")
-        options = _integers("kernel", "dilation", "clean_input", "has_residual") | {
-            "slope": "fp32",
-            "sum_slope": "fp32",
-        }
+        options = _integers("kernel", "dilation", "clean_input", "has_residual", "give") | _SLOPES
         for layouts in (("linear", "linear"), ("chw32" if x == "int8" else "pixels", "pixels")):
             parts = (x, weight, out, *layouts)
             layer = Layer(x, weight, out, USUAL["kernel"], USUAL["channels"], USUAL["outputs"])
@@ -208,19 +213,16 @@ def _layers(architecture: int, layers: Collection[Layer]) -> Iterator[Variant]:
     for layer in sorted(set(layers), key=lambda layer: layer.parts):
         pointers = _pointers(
             p_x=layer.x, p_joined=layer.x, p_taps="int32", p_index="int32", p_count="int32", p_packed=layer.weight,
-            p_bias=layer.out, p_x_scale="fp32", p_scale="fp32", p_residual=layer.out, p_out=layer.out,
+            p_bias=layer.out, p_x_scale="fp32", p_scale="fp32", p_residual=layer.out, p_out=layer.out, p_steps="int8",
         )  # fmt: skip
-        options = _integers("height", "width", "dilation", "first_bit", "has_residual") | {
-            "slope": "fp32",
-            "sum_slope": "fp32",
-        }
+        options = _integers("height", "width", "dilation", "first_bit", "has_residual") | _SLOPES
         width, rest = split_channels(layer.channels, layer.weight)
         made = _make(
             architecture, "sparse_conv2d", "convolve_layer", layer.parts, pointers | options, (), layer.weight
         )  # fmt: skip
         module = "spair.plugins.sparse_conv2d.layer_kernel"
         sizes = {"K": layer.kernel, "C": layer.channels, "D": layer.outputs, "BK": width, "REST": rest}
-        sizes |= {"UP": int(layer.coarse), "J": layer.joined}
+        sizes |= {"UP": int(layer.coarse), "J": layer.joined, "GIVE": GIVES.index(layer.gives)}
         yield dataclasses.replace(made, module=module, layouts=sizes, layer=layer)
 
 

@@ -64,6 +64,14 @@ def test_a_kernel_that_was_not_counted_is_named():
         list(list_steps([LAYER], MASKS, "int8", TILES))
 
 
+def test_a_converted_layer_has_the_kernel_of_its_own_types():
+    fed = replace(LAYER, types=("int8", "int8", "fp16"), gives="both")
+    assert name_kernel(fed, "sparse_conv2d", "int8") == "convolve_layer.int8.int8.fp16.k3.c11.d100.to_both"
+    kept = replace(LAYER, types=("fp16", "fp16", "fp16"))
+    (_, step) = list_steps([kept], MASKS, "int8", TILES)
+    assert (step.instructions, step.launch.kind) == (1000.0, "fp16")
+
+
 def test_names_are_those_of_the_library():
     coarse = SparseLayer(0, 48, 48, 1, False, True, False, listed=True, coarse=True)
     assert name_kernel(coarse, "sparse_conv2d", "int8") == "convolve_layer.fp16.int8.fp16.k1.c48.d48.up"

@@ -1,8 +1,10 @@
 """The layers of the network as engines run them."""
 
 from collections import Counter
+from dataclasses import replace
 
-from benchmarks.subjects.layers import Attention, Compose, Index, Modulation, SparseLayer, list_operators
+from benchmarks.subjects.layers import Attention, Compose, Index, Modulation, SparseLayer, list_operators, rewrite
+from benchmarks.subjects.quantized import quantize_network
 
 
 def test_every_operator_of_the_network_is_listed(operators):
@@ -42,6 +44,18 @@ def test_passes_for_engines_list_pixels_once_and_read_other_tensors_as_they_are(
              for part in (layers, first)]  # fmt: skip
     assert sizes[0] == sizes[1]
     assert not any(isinstance(operator, Index | Compose) for operator in first_operators)
+
+
+def test_layers_of_a_converted_network_have_types_of_their_own(model, graph, operators):
+    quantized = list_operators(model, rewrite(quantize_network(graph)))
+    layers = [operator for operator in quantized if isinstance(operator, SparseLayer)]
+    assert [replace(layer, types=None, gives="float") for layer in layers] == [
+        operator for operator in operators if isinstance(operator, SparseLayer)
+    ]
+    kinds = Counter(layer.types for layer in layers)
+    assert kinds == {("int8", "int8", "fp16"): 17, ("fp16", "int8", "fp16"): 3, ("fp16", "fp16", "fp16"): 2}
+    assert Counter(layer.gives for layer in layers) == {"int8": 10, "both": 7, "float": 5}
+    assert not any(operator.types for operator in operators if isinstance(operator, SparseLayer))
 
 
 def test_the_first_passes_fuse_sums_and_spare_zeros(model, graph, first_operators):

@@ -20,6 +20,7 @@ from spair.export.engines import local, packages, parts
 from spair.export.engines import target as engine_bundle
 from spair.export.engines.builder import Engine
 from spair.export.engines.gate import staging
+from spair.plugins.compiler.targets import TARGETS
 from spair.runtime import Bundle
 from spair.runtime.bundle.engine_key import read_key
 from spair.runtime.bundle.engines import Host, find_engine
@@ -169,14 +170,40 @@ def test_ctrl_c_ends_the_builder_and_leaves_the_bundle_as_it_was(bundle, host, p
     assert snapshot(bundle) == before
 
 
+def test_int8_engines_are_built_unasked_where_they_were_counted_to_issue_less(
+    spair,
+    bundle,
+    host,  # noqa: F811
+    plugins,  # noqa: F811
+    monkeypatch,
+    edit_manifest,
+):
+    edit_manifest(lambda manifest: manifest["graphs"].update(int8=manifest["graphs"]["fp32"]))
+    monkeypatch.setattr(parts, "build_engine", lambda *given, **more: Engine(b"a plan", 9, 3))
+    use_builder(monkeypatch)
+    report = spair("build", bundle, "--target", host, "--library", plugins.path, "--no-cache", "--json").json
+    assert [engine["precision"] for engine in report["engines"]] == ["fp32", "int8"]
+    assert not any("no int8 engine" in note for note in report["notes"])
+
+
+def test_the_page_names_the_targets_whose_int8_engines_must_be_named():
+    first, second, third = (f"`{target.name}`" for target in TARGETS if engine_bundle.explain_named(target))
+    page = (Path(__file__).parents[3] / "docs/tasks/build.md").read_text(encoding="utf-8")
+    assert f"INT8 for {first}, {second} and {third} only if it is named" in page
+
+
 def test_int8_engines_are_built_only_when_named(spair, bundle, host, plugins, monkeypatch, edit_manifest):  # noqa: F811
+    monkeypatch.setitem(engine_bundle.NOT_FEWER, 89, "issue 3 times the instructions of FP16's")
     edit_manifest(lambda manifest: manifest["graphs"].update(int8=manifest["graphs"]["fp32"]))
     monkeypatch.setattr(parts, "build_engine", lambda *given, **more: Engine(b"a plan", 9, 3))
     use_builder(monkeypatch)
     words = ("build", bundle, "--target", host, "--library", plugins.path, "--no-cache", "--json")
     report = spair(*words).json
     assert [engine["precision"] for engine in report["engines"]] == ["fp32"]
-    assert any(note.startswith("no int8 engine was built: on an H100") for note in report["notes"])
+    reason = (
+        "no int8 engine was built: for sm_89 its sparse layers issue 3 times the instructions of FP16's, and on an H100"
+    )
+    assert any(note.startswith(reason) for note in report["notes"])
     named = spair(*words, "--precision", "int8").json
     assert [engine["precision"] for engine in named["engines"]] == ["int8"]
     assert not any("int8" in note for note in named["notes"])

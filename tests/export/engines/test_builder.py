@@ -195,6 +195,39 @@ def repeat_convolution(graph: Path) -> onnx.ModelProto:
     return model
 
 
+def chain_convolutions(graph: Path) -> None:
+    """Let a second INT8 convolution quantize what the first of an INT8 graph makes."""
+    model = onnx.load(graph)
+    (first,) = (node for node in model.graph.node if node.op_type == "SparseConv2dInt8")
+    reader = next(node for node in model.graph.node if "s" in node.input)
+    reader.input[0] = "u"
+    second = onnx.NodeProto()
+    second.CopyFrom(first)
+    second.name, second.output[0], second.input[0], second.input[4] = "n_u", "u", "t", "u_scale"
+    place = list(model.graph.node).index(first) + 1
+    model.graph.node.insert(place, helper.make_node("QuantizeLinear", ["s", "t_scale", "zero"], ["t"], name="n_t"))
+    model.graph.node.insert(place + 1, second)
+    scale = np.float16(0.02)
+    arrays = {"t_scale": scale, "u_scale": scale.astype(np.float32), "zero": np.int8(0)}
+    stored = {tensor.name for tensor in model.graph.initializer}
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(value), name) for name, value in arrays.items() if name not in stored
+    )
+    next(part for part in model.opset_import if not part.domain).version = 19
+    del model.functions[:]
+    add_function_bodies(model)
+    onnx.save(model, graph)
+
+
+def test_convolutions_with_int8_between_them_are_plugins(rtx, plugins, tmp_path):
+    graph = make_graph(tmp_path / "g.onnx", "int8")
+    chain_convolutions(graph)
+    graph.write_bytes(prepare_engine_graph(graph))
+    names = [node.op_type for node in onnx.load(graph).graph.node if node.domain == "spair"]
+    assert {"SparseConv2dInt8ToInt8Listed", "SparseConv2dInt8Listed"} <= set(names)
+    assert build_engine(graph, plugins.path, plugins.target, SMALL).plugin_layers == len(names)
+
+
 def test_bodies_are_written_out_since_the_parser_would_name_two_dequantizers_alike(rtx, plugins, tmp_path):
     onnx.save(repeat_convolution(make_graph(tmp_path / "g.onnx", "int8")), tmp_path / "g.onnx")
     content = (tmp_path / "g.onnx").read_bytes()

@@ -5,10 +5,10 @@ import onnx
 import onnx.inliner
 import onnxruntime
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 
 from spair.export.operators.bodies import BODIES, OPSET, add_function_bodies
-from spair.export.operators.table import DOMAIN
+from spair.export.operators.table import BY_NAME, DOMAIN
 from spair.plugins.masked_modulation.reference import masked_modulation
 from spair.plugins.sparse_compose.reference import sparse_compose
 from spair.plugins.sparse_conv2d.reference import quantize, sparse_conv2d
@@ -19,18 +19,27 @@ MASKS = ["none", "one pixel", "half", "all"]
 
 
 def run(operator: str, arrays: dict[str, np.ndarray], attributes: dict, opset: int = OPSET) -> np.ndarray:
+    """The only output of `run_all`."""
+    (out,) = run_all(operator, arrays, attributes, opset)
+    return out
+
+
+def run_all(operator: str, arrays: dict[str, np.ndarray], attributes: dict, opset: int = OPSET) -> list[np.ndarray]:
     """One node of the operator as a model; the tensors are named as in the body, which once misled a parser."""
-    node = helper.make_node(operator, list(arrays), ["out"], domain=DOMAIN, **attributes)
+    gives = BY_NAME[operator].gives
+    names = [*["out"] * (gives != "int8"), *["steps"] * (gives != "float")]
+    node = helper.make_node(operator, list(arrays), names, domain=DOMAIN, **attributes)
     types = {name: helper.np_dtype_to_tensor_dtype(array.dtype) for name, array in arrays.items()}
     inputs = [helper.make_tensor_value_info(name, types[name], [None] * a.ndim) for name, a in arrays.items()]
     made = next(types[name] for name in ("picture", "mask", "query_mask") if name in types)
-    output = helper.make_tensor_value_info("out", made, [None] * 4)
-    graph = helper.make_graph([node], "one_node", inputs, [output])
+    kinds = {"out": made, "steps": TensorProto.INT8}
+    outputs = [helper.make_tensor_value_info(name, kinds[name], [None] * 4) for name in names]
+    graph = helper.make_graph([node], "one_node", inputs, outputs)
     opsets = [helper.make_opsetid("", opset), helper.make_opsetid(DOMAIN, 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
     add_function_bodies(model)
     onnx.checker.check_model(model, full_check=True)
-    return onnxruntime.InferenceSession(model.SerializeToString()).run(None, arrays)[0]
+    return onnxruntime.InferenceSession(model.SerializeToString()).run(None, arrays)
 
 
 def draw(*shape: int, seed: int = 0) -> np.ndarray:

@@ -51,6 +51,11 @@ def test_a_listed_form_takes_packed_constants_and_a_list_before_the_residual(ope
     assert set(form.attributes) - set(operator.attributes) == ({"sum_slope"} if "residual" in own else set())
 
 
+FORMS = ("residual_form", "quantizing_form", "int8_form", "listed_form", "coarse_form", "joined_form")
+FORMS += ("int8_output_form", "both_outputs_form", "fed_form")
+"""Fields that name forms."""
+
+
 @pytest.mark.parametrize("operator", OPERATORS, ids=IDS)
 def test_a_form_differs_from_its_operator_as_its_field_says(operator):
     own = inputs_of(operator.name)
@@ -67,15 +72,20 @@ def test_a_form_differs_from_its_operator_as_its_field_says(operator):
         assert inputs_of(operator.coarse_form) == coarse
     if operator.joined_form:
         assert list(inputs_of(operator.joined_form).items()) == [*own.items(), ("joined", "float")]
-    names = ("residual_form", "quantizing_form", "int8_form", "listed_form", "coarse_form", "joined_form")
-    for form in (getattr(operator, name) for name in names):
+    if operator.fed_form:
+        assert inputs_of(operator.fed_form) == own | {"x": "int8"}
+    for gives, form in (("int8", operator.int8_output_form), ("both", operator.both_outputs_form)):
+        if form:
+            made = BY_NAME[form]
+            assert (made.inputs, made.attributes) == (operator.inputs, (*operator.attributes, "out_scale"))
+            assert (made.gives, made.int8_output_form, made.fed_form, operator.gives) == (gives, None, None, "float")
+    for form in (getattr(operator, name) for name in FORMS):
         assert form is None or BY_NAME[form].family == operator.family
     assert BY_NAME[operator.family].family == operator.family
 
 
 def test_forms_are_reached_from_their_operator_and_only_those_of_bundles_without_a_plugin():
-    names = ("residual_form", "quantizing_form", "int8_form", "listed_form", "coarse_form", "joined_form")
-    forms = {getattr(part, name) for part in OPERATORS for name in names} - {None}
+    forms = {getattr(part, name) for part in OPERATORS for name in FORMS} - {None}
     assert forms | {part.family for part in OPERATORS} == set(IDS)
     assert {part.name for part in OPERATORS if part.in_bundles} == {
         "SparseConv2d",

@@ -124,6 +124,7 @@ def dequantized(name: str, steps: str) -> onnx.NodeProto:
         pytest.param({"x_scale": np.float32(0.5)}, id="another-scale"),
         pytest.param({"x_scale": np.float32([0.1, 0.2, 0.3])}, id="a-scale-per-channel"),
         pytest.param({"scale": np.float16(0), "x_scale": np.float32(0)}, id="a-scale-of-zero"),
+        pytest.param({"scale": np.float16(512.5), "x_scale": np.float32(512.5)}, id="a-scale-whose-ends-are-no-halves"),
         pytest.param({"zero": np.int8(3)}, id="a-zero-point"),
         pytest.param({"zero": np.uint8(0)}, id="unsigned"),
         pytest.param({"bias": np.zeros(C, np.float32)}, id="x-has-another-type-than-the-rest"),
@@ -169,7 +170,11 @@ def test_the_pass_is_part_of_every_engines_graph(tmp_path: Path):
     ]
     onnx.save(make_model([*nodes, *selected], half=np.float16(0.5)), tmp_path / "g.onnx")
     model = onnx.load_from_string(prepare_engine_graph(tmp_path / "g.onnx"))
-    assert operator_counts([model]) == {"SparseConv2dQuantizeListed": 2, "SparseIndex": 1}
+    assert operator_counts([model]) == {
+        "SparseConv2dQuantizeToInt8Listed": 1,
+        "SparseConv2dInt8Listed": 1,
+        "SparseIndex": 1,
+    }
     assert "QuantizeLinear" not in {node.op_type for node in model.graph.node}
     found = [
         helper.get_attribute_value(a) for node in model.graph.node for a in node.attribute if a.name == "clear_output"

@@ -58,7 +58,7 @@ def test_a_captured_call_follows_its_inputs(host, make, form, eager):
     call, limit = make(form, 1, 0.3)
     plugin, workspace = deploy(host, call)
     assert plugin.shape_change(call.descriptions()) == 0, host.messages()
-    bound = plugin.bind(call.inputs, call.shape, call.kind, call.layout, workspace)
+    bound = plugin.bind(call.inputs, call.shape, call.outputs, workspace)
     if eager:
         assert bound.launch() == 0, host.messages()
         close(bound.read(), call, limit)

@@ -59,7 +59,7 @@ def test_results_do_not_change_from_run_to_run(host):
     call, _ = calls.convolution(np.random.default_rng(23), (1, 24, 200, 300), 24, dtype=np.float16, pixels=True)
     plugin, workspace = deploy(host, call)
     assert plugin.shape_change(call.descriptions()) == 0, host.messages()
-    bound = plugin.bind(call.inputs, call.shape, call.kind, call.layout, workspace)
+    bound = plugin.bind(call.inputs, call.shape, call.outputs, workspace)
     assert bound.launch() == 0, host.messages()
     first = bound.read().copy()
     for _ in range(5):

@@ -162,7 +162,9 @@ def find_variant(name: str, architecture: int) -> Variant:
     layers = []
     if function == "convolve_layer":
         joined = sum(int(part[1:]) for part in parts[6:] if part.startswith("j"))
-        layers = [Layer(*parts[:3], *(int(part[1:]) for part in parts[3:6]), coarse="up" in parts, joined=joined)]
+        gives = next((part.removeprefix("to_") for part in parts[6:] if part.startswith("to_")), "float")
+        sizes = (int(part[1:]) for part in parts[3:6])
+        layers = [Layer(*parts[:3], *sizes, coarse="up" in parts, joined=joined, gives=gives)]
     elif function == "compact_neighbours":
         layers = [Layer(parts[0], parts[0], parts[0], int(parts[1][1:]), 1, 1)]
     return {variant.name: variant for variant in list_variants(architecture, layers, alternatives=True)}[name]

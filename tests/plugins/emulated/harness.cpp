@@ -108,18 +108,13 @@ EXPORT size_t workspace_size(IPluginV3* plugin, const DynamicPluginTensorDesc* t
     return build(plugin)->getWorkspaceSize(tensors, inputs, tensors + inputs, output_count(plugin));
 }
 
-// Type of all outputs, or -1.
-EXPORT int output_type(IPluginV3* plugin, const DataType* inputs, int count) {
+// Type of an output, or -1.
+EXPORT int output_type(IPluginV3* plugin, const DataType* inputs, int count, int output) {
     std::vector<DataType> out(static_cast<size_t>(output_count(plugin)));
     if (build(plugin)->getOutputDataTypes(out.data(), output_count(plugin), inputs, count) != 0) {
         return -1;
     }
-    for (DataType type : out) {
-        if (type != out[0]) {
-            return -1;
-        }
-    }
-    return static_cast<int>(out[0]);
+    return static_cast<int>(out.at(static_cast<size_t>(output)));
 }
 
 // Writes which dimension of which input each dimension of an output is: 8 * input + axis, at 8 * output + dimension.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -72,6 +73,12 @@ def join_channels(call: Call, count: int) -> Call:
     parts = [Tensor(np.ascontiguousarray(part), x.layout) for part in (x.values[:, :own], x.values[:, own:])]
     inputs = [parts[0], *call.inputs[1:], parts[1]]
     return replace(call, name=call.name.replace("Listed", "JoinListed"), inputs=inputs)
+
+
+def give_steps(call: Call, gives: Literal["int8", "both"], out_scale: float) -> Call:
+    """Make the form of a listed call that quantizes its output."""
+    name = call.name.replace("Listed", f"To{gives.capitalize()}Listed")
+    return replace(call, name=name, attributes={**call.attributes, "out_scale": out_scale}, gives=gives)
 
 
 def take_list(call: Call, sum_slope: float = 1.0, *, coarse: bool = False) -> Call:

@@ -10,9 +10,10 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
+from spair.export.operators.table import find_operator
 from tests.plugins.emulated import tensorrt as trt
 from tests.plugins.emulated.lists import run_index
-from tests.plugins.emulated.operators import PIXEL_FORMAT, Call, deploy, run
+from tests.plugins.emulated.operators import PIXEL_FORMAT, Call, deploy, run_all
 from tests.plugins.emulated.plugin import PluginHost, Tensor
 
 IGNORED = ("plugin_version", "plugin_namespace", "domain")
@@ -47,9 +48,9 @@ def _plugin_operator(name: str, host: PluginHost, pixels: bool, counted: Counter
         attributes = {part.name: onnx.helper.get_attribute_value(part) for part in self.onnx_node.attribute}
         call = _make_call(name, {k: v for k, v in attributes.items() if k not in IGNORED}, inputs, pixels)
         plugin, workspace = deploy(host, call)
-        out = run(host, plugin, call, workspace)
+        outs = run_all(host, plugin, call, workspace)
         plugin.delete()
-        return (np.ascontiguousarray(out),)
+        return tuple(np.ascontiguousarray(out) for out in outs)
 
     return type(name, (OpRun,), {"op_domain": "spair", "_run": _run})
 
@@ -77,4 +78,6 @@ def _make_call(name: str, attributes: dict[str, Any], inputs: tuple[np.ndarray, 
         tensors[-1] = Tensor(tensors[-1].values, layout_in)
     if "Add" in name:
         tensors[-1] = Tensor(tensors[-1].values, layout)
-    return Call(name, attributes, tensors, shape, trt.TYPE_OF[np.dtype(dtype)], layout)
+    operator = find_operator("spair", name)
+    gives = "float" if operator is None else operator.gives
+    return Call(name, attributes, tensors, shape, trt.TYPE_OF[np.dtype(dtype)], layout, gives=gives)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -30,6 +30,14 @@ class Call:
     """Of the output."""
     expected: np.ndarray = field(default_factory=lambda: np.zeros(0), compare=False)
     """float64 [N,D,H,W]: the definition, computed on the same (rounded) inputs."""
+    gives: Literal["float", "int8", "both"] = "float"
+    """Whether the output is given as it is, as INT8, or as both, one behind the other."""
+
+    @property
+    def outputs(self) -> list[tuple[int, int]]:
+        """Type and layout of each output."""
+        steps = trt.INT8, trt.LINEAR if self.layout == trt.LINEAR else trt.CHW32
+        return [*[(self.kind, self.layout)] * (self.gives != "int8"), *[steps] * (self.gives != "float")]
 
     def ranges(self) -> list[trt.DynamicPluginTensorDesc]:
         """Its tensors, with these sizes as the largest; batch, height and width of pictures are open."""
@@ -38,12 +46,12 @@ class Call:
             trt.describe_range(part.values.shape, part.kind, part.layout, pictures if _is_picture(part) else ())
             for part in self.inputs
         ]
-        return [*ranges, trt.describe_range(self.shape, self.kind, self.layout, pictures)]
+        return [*ranges, *(trt.describe_range(self.shape, *part, pictures) for part in self.outputs)]
 
     def descriptions(self) -> list[trt.PluginTensorDesc]:
         """Its tensors."""
         inputs = [trt.describe(part.values.shape, part.kind, part.layout) for part in self.inputs]
-        return [*inputs, trt.describe(self.shape, self.kind, self.layout)]
+        return [*inputs, *(trt.describe(self.shape, *part) for part in self.outputs)]
 
 
 def _is_picture(part: Tensor) -> bool:
@@ -64,7 +72,9 @@ def deploy(host: PluginHost, call: Call) -> tuple[Plugin, int]:
     assert parsed is not None, host.messages()
     ranges = call.ranges()
     assert parsed.supports(ranges) or is_only_for_tests(call), "a type or format of the call is refused"
-    assert parsed.output_type([part.kind for part in call.inputs]) == call.kind
+    given = [part.kind for part in call.inputs]
+    kinds = [parsed.output_type(given, output) for output in range(parsed.outputs)]
+    assert kinds == [kind for kind, _ in call.outputs]
     workspace = parsed.configure(ranges)
     engine = host.recreate(parsed)
     attached = engine.attach()
@@ -74,20 +84,32 @@ def deploy(host: PluginHost, call: Call) -> tuple[Plugin, int]:
     return attached, workspace
 
 
-def run(host: PluginHost, plugin: Plugin, call: Call, workspace: int) -> np.ndarray:
-    """One inference."""
+def run_all(host: PluginHost, plugin: Plugin, call: Call, workspace: int) -> list[np.ndarray]:
+    """One inference; all outputs."""
     assert plugin.shape_change(call.descriptions()) == 0, host.messages()
     whole = bool(call.attributes.get("clear_output", 1))
-    out = plugin.bind(call.inputs, call.shape, call.kind, call.layout, workspace).run(whole)
-    assert out is not None, host.messages()
+    bound = plugin.bind(call.inputs, call.shape, call.outputs, workspace)
+    assert bound.run(whole) is not None, host.messages()
+    return bound.read_all(whole)
+
+
+def run(host: PluginHost, plugin: Plugin, call: Call, workspace: int) -> np.ndarray:
+    """One inference; the only output."""
+    (out,) = run_all(host, plugin, call, workspace)
     return out
 
 
-def deploy_and_run(host: PluginHost, call: Call) -> np.ndarray:
-    """Both, for calls that stand alone."""
+def deploy_and_run_all(host: PluginHost, call: Call) -> list[np.ndarray]:
+    """All outputs of a call that stands alone."""
     plugin, workspace = deploy(host, call)
-    out = run(host, plugin, call, workspace)
+    outs = run_all(host, plugin, call, workspace)
     plugin.delete()
+    return outs
+
+
+def deploy_and_run(host: PluginHost, call: Call) -> np.ndarray:
+    """The only output of a call that stands alone."""
+    (out,) = deploy_and_run_all(host, call)
     return out
 
 

@@ -19,6 +19,8 @@ GUARD = 512
 """Bytes behind a workspace, or an array on a GPU, that must stay as they are."""
 POISON_BYTE = 0xFF
 """In floats it is NaN, in integers -1."""
+INTEGER_POISON = 99
+"""In outputs of integers; it is possible and wrong."""
 
 
 @dataclass(frozen=True)
@@ -142,9 +144,9 @@ class Plugin:
         """The key under which TensorRT keeps timings."""
         return self.call(self.host.c.timing_cache_id).decode()
 
-    def output_type(self, kinds: Sequence[int]) -> int:
-        """Type of all outputs for those of the inputs; -1 where it is refused."""
-        return self.call(self.host.c.output_type, (ctypes.c_int32 * len(kinds))(*kinds), len(kinds))
+    def output_type(self, kinds: Sequence[int], output: int = 0) -> int:
+        """Type of an output for those of the inputs; -1 where it is refused."""
+        return self.call(self.host.c.output_type, (ctypes.c_int32 * len(kinds))(*kinds), len(kinds), output)
 
     def output_sources(self, ranks: Sequence[int], output: int = 0) -> list[tuple[int, int]] | None:
         """Find the (input, axis) of each output size.
@@ -178,12 +180,14 @@ class Plugin:
         self,
         inputs: Sequence[Tensor],
         shape: tuple[int, int, int, int],
-        kind: int,
-        layout: int,
+        outputs: Sequence[tuple[int, int]],
         workspace: int,
     ) -> Bound:
-        """Put the tensors of a call into memory that is else full of poison."""
-        return Bound(self, inputs, shape, kind, layout, workspace)
+        """Put the tensors of a call into memory that is else full of poison.
+
+        `outputs` are type and layout of each, all of one shape.
+        """
+        return Bound(self, inputs, shape, outputs, workspace)
 
 
 class Bound:
@@ -194,19 +198,18 @@ class Bound:
         plugin: Plugin,
         inputs: Sequence[Tensor],
         shape: tuple[int, int, int, int],
-        kind: int,
-        layout: int,
+        outputs: Sequence[tuple[int, int]],
         workspace: int,
     ) -> None:
         memory = plugin.host.memory
-        dtype = next(dtype for dtype, code in trt.TYPE_OF.items() if code == kind)
         described = [trt.describe(part.values.shape, part.kind, part.layout) for part in inputs]
-        described.append(trt.describe(shape, kind, layout))
-        self.plugin, self.shape, self.layout, self.workspace = plugin, shape, layout, workspace
+        described += [trt.describe(shape, kind, layout) for kind, layout in outputs]
+        self.plugin, self.shape, self.workspace = plugin, shape, workspace
+        self._layouts = [layout for _, layout in outputs]
         self._tensors = (trt.PluginTensorDesc * len(described))(*described)
         self._before = [part.in_memory() for part in inputs]
         self._inputs = [memory.place(part) for part in self._before]
-        self._out = memory.place(empty_layout(shape, layout, dtype, np.nan))
+        self._outs = [memory.place(_make_poison(shape, kind, layout)) for kind, layout in outputs]
         self._scratch = memory.place(np.full(workspace + GUARD, POISON_BYTE, np.uint8))
         self._pointers = (ctypes.c_void_p * len(inputs))(*[part.address for part in self._inputs])
 
@@ -228,20 +231,25 @@ class Bound:
             self._tensors,
             len(self._inputs),
             self._pointers,
-            (ctypes.c_void_p * 1)(self._out.address),
+            (ctypes.c_void_p * len(self._outs))(*[part.address for part in self._outs]),
             ctypes.c_void_p(self._scratch.address),
             ctypes.c_void_p(host.memory.stream),
         )
 
     def change(self, inputs: Sequence[Tensor]) -> None:
-        """Other inputs of the same shapes, in the same places, and poison in the output."""
+        """Other inputs of the same shapes, in the same places, and poison in the outputs."""
         self._before = [part.in_memory() for part in inputs]
         for place, content in zip(self._inputs, self._before, strict=True):
             place.write(content)
-        self._out.write(np.full_like(self._out.read(), np.nan))
+        for out in self._outs:
+            out.write(np.full_like(out.read(), _poison_of(out.read().dtype)))
 
     def read(self, whole: bool = True) -> np.ndarray:
-        """The output as [N,C,H,W], after all launches.
+        """The first output, as `read_all`."""
+        return self.read_all(whole)[0]
+
+    def read_all(self, whole: bool = True) -> list[np.ndarray]:
+        """The outputs as [N,C,H,W], after all launches.
 
         Raises:
             AssertionError: the plugin wrote behind the workspace or into an input, or, where it writes `whole`
@@ -255,8 +263,20 @@ class Bound:
         assert (self._scratch.read()[self.workspace :] == POISON_BYTE).all(), "written behind the workspace"
         for part, old in zip(self._inputs, self._before, strict=True):
             np.testing.assert_array_equal(part.read(), old, "an input was changed")
-        out = self._out.read()
-        assert self.layout == trt.LINEAR or not whole or not np.isnan(out).any(), (
-            "the padding of the output was left as it was"
-        )
-        return from_layout(out, self.layout, self.shape[1])
+        found = []
+        for place, layout in zip(self._outs, self._layouts, strict=True):
+            out = place.read()
+            assert layout == trt.LINEAR or not whole or not np.isnan(out).any(), (
+                "the padding of the output was left as it was"
+            )
+            found.append(from_layout(out, layout, self.shape[1]))
+        return found
+
+
+def _poison_of(dtype: np.dtype) -> Any:
+    return np.nan if dtype.kind == "f" else INTEGER_POISON
+
+
+def _make_poison(shape: tuple[int, int, int, int], kind: int, layout: int) -> np.ndarray:
+    dtype = next(dtype for dtype, code in trt.TYPE_OF.items() if code == kind)
+    return empty_layout(shape, layout, dtype, _poison_of(dtype))

@@ -27,7 +27,7 @@ def test_code_that_is_first_needed_in_a_capture_is_loaded_there(host: PluginHost
     other = made_call(name, dtype=np.float32, pixels=True)
     loads = host.driver.get("loads")
     host.driver.set(capturing=1)
-    bound = plugin.bind(other.inputs, other.shape, other.kind, other.layout, workspace * 4)
+    bound = plugin.bind(other.inputs, other.shape, other.outputs, workspace * 4)
     assert bound.run() is not None, host.messages()
     assert host.driver.get("loads") > loads
     assert host.driver.get("capture_mode") == 0, "the thread's own mode comes back"

@@ -2,16 +2,22 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from benchmarks.gpu import plugins
 from benchmarks.gpu.harness import plugin_cases, plugin_layers
+from benchmarks.gpu.harness.executor import dense_operator
 from benchmarks.gpu.harness.plugin_cases import Scene, judge_lists
 from benchmarks.gpu.harness.plugin_layers import measure_layers
+from benchmarks.gpu.harness.plugin_nodes import PluginNode
 from benchmarks.subjects.layers import Attention, Compose, Index, Modulation, SparseLayer
 from spair.runtime.errors import GateError
+from tests.plugins.emulated import calls
 from tests.plugins.emulated.launches import launching
+from tests.plugins.emulated.lists import take_list
+from tests.plugins.emulated.test_operators import QUANTIZE_FORMS
 
 FIRST = SparseLayer(0, 11, 20, 3, clean_input=True, residual=False, clear_output=False)
 ALONE = [
@@ -132,3 +138,25 @@ def test_a_wrong_list_is_noticed(torch_host):
     assert judge_lists(mask, (index, taps, count)) == 0
     for wrong in ((index, taps, count - 1), (index, taps ^ 1, count), (index + 1, taps, count)):
         assert judge_lists(mask, wrong) > 1
+
+
+def test_nodes_on_tensors_of_pytorch_hand_bytes_on(torch_host):
+    """As the comparison of whole networks on a GPU runs them; a dense node of the same form makes the same steps."""
+    rng = np.random.default_rng(7)
+    first, _ = calls.convolution(rng, (2, 40, 9, 7), 40, **QUANTIZE_FORMS[3].values[0])
+    mask = first.inputs[1].values
+    options = {"dtype": np.float16, "pixels": True, "mask": mask, "int8": True, "quantize": True}
+    second, _ = calls.convolution(rng, first.shape, 5, residual=True, **options)
+    nodes = [take_list(call) for call in (first, second)]
+    inputs = [[torch.from_numpy(part.values.reshape(part.values.shape or 1)) for part in node.inputs] for node in nodes]
+    attributes = [{**node.attributes, "channels": [40]} for node in nodes]
+    given = {**attributes[0], "out_scale": float(second.inputs[4].values)}
+    both = PluginNode(torch_host, "SparseConv2dQuantizeToBothListed", given)(inputs[0])
+    numbers, steps = both
+    assert steps.shape == (2, 2, 9, 7, 32)
+    floats = PluginNode(torch_host, nodes[1].name, attributes[1])([numbers, *inputs[1][1:]])
+    fed = PluginNode(torch_host, nodes[1].name.replace("Quantize", "Int8"), attributes[1])([steps, *inputs[1][1:]])
+    assert torch.equal(fed, floats) and floats.abs().max() > 0.1
+    dense = dense_operator("SparseConv2dQuantizeToBothListed", given)(inputs[0])
+    planes = steps.permute(0, 1, 4, 2, 3).reshape(2, 64, 9, 7)[:, :40]
+    assert (dense[1].int() - planes.int()).abs().max() <= 1 and torch.equal(dense[1] == 0, planes == 0)

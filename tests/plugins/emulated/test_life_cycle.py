@@ -136,7 +136,7 @@ def test_enqueue_only_launches_once_attached(host, name):
     assert plugin.shape_change(call.descriptions()) == 0
     loads = host.driver.get("loads")
     host.driver.set(capturing=1)  # the driver now refuses to load modules, as it does while a stream is captured
-    assert plugin.bind(call.inputs, call.shape, call.kind, call.layout, workspace).run() is not None, host.messages()
+    assert plugin.bind(call.inputs, call.shape, call.outputs, workspace).run() is not None, host.messages()
     assert host.driver.get("loads") == loads
     assert host.driver.launches
     assert {launch.stream for launch in host.driver.launches} == {host.memory.stream}

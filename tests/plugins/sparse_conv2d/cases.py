@@ -13,6 +13,7 @@ conversion.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -43,6 +44,8 @@ from tests.plugins.kernel_harness import (
 
 SCALE = 0.046875
 """Of INT8 x: a half whose products with half steps are halves as well, while its reciprocal is rounded."""
+OUT_SCALE = 0.01171875
+"""Of INT8 outputs: a half with which some outputs of the cases are clamped."""
 UNIT = 2.0**-24
 """Rounding of FP32, relative."""
 
@@ -198,14 +201,16 @@ def run(case: Case, call: Call, module: ModuleType = conv, **changed: Any) -> np
         "p_packed": pack(call, module), "p_bias": guarded(call.bias),
         "p_x_scale": guarded(call.x_scale) if case.quantize else poisoned((1,), np.float32),
         "p_scale": combine(call, module) if case.integer else poisoned((1,), np.float32),
-        "p_residual": out if call.residual is None else to_layout(call.residual, to), "p_out": out,
+        "p_residual": out if call.residual is None else to_layout(call.residual, to),
+        "p_out": out, "p_steps": poisoned((1,), np.int8),
         "height": case.size[0], "width": case.size[1], "channels": case.c, "outputs": case.d,
         "joined": case.joined, "own": -(-(case.c - case.joined) // 8) * 8,
         "joined_pitch": joined.shape[-1] if case.joined else 0,
         "packed_outputs": -(-case.d // 16) * 16, "x_pitch": x.shape[-1], "out_pitch": out.shape[-1],
         "residual_pitch": (4 if case.coarse else 1) * out.shape[-1],
         "kernel": case.kernel, "dilation": case.dilation, "clean_input": int(case.clean_input),
-        "has_residual": int(case.residual) * (1 + case.coarse), "slope": case.slope, "sum_slope": case.sum_slope,
+        "has_residual": int(case.residual) * (1 + case.coarse), "give": 0, "slope": case.slope,
+        "sum_slope": case.sum_slope, "out_scale": np.nan,
         "IN": from_, "OUT": to, "BM": bm, "BN": bn, "BK": bk,
     }  # fmt: skip
     launch(module.sparse_conv2d, (case.programs, -(-case.d // bn), case.n), {**arguments, **changed})
@@ -247,15 +252,43 @@ def run_layer(case: Case, call: Call, module: ModuleType = layer_kernel, **chang
         "p_x": x, "p_joined": joined, **lists, "p_packed": pack(call), "p_bias": guarded(call.bias),
         "p_x_scale": guarded(call.x_scale) if case.quantize else poisoned((1,), np.float32),
         "p_scale": combine(call) if case.integer else poisoned((1,), np.float32),
-        "p_residual": out if call.residual is None else to_layout(call.residual, to), "p_out": out,
+        "p_residual": out if call.residual is None else to_layout(call.residual, to),
+        "p_out": out, "p_steps": poisoned((1,), np.int8),
         "height": case.size[0], "width": case.size[1], "dilation": case.dilation, "first_bit": 0,
         "has_residual": int(case.residual), "slope": case.slope, "sum_slope": case.sum_slope,
-        "K": case.kernel, "C": case.c, "D": case.d,
-        "BK": width, "REST": rest, "UP": int(case.coarse), "J": case.joined, "BM": bm, "BN": bn,
+        "out_scale": np.nan, "K": case.kernel, "C": case.c, "D": case.d,
+        "BK": width, "REST": rest, "UP": int(case.coarse), "J": case.joined, "GIVE": 0, "BM": bm, "BN": bn,
     }  # fmt: skip
     launch(module.convolve_layer, (case.programs, -(-case.d // bn), case.n), {**arguments, **changed})
     require_intact_guards(out)
     return out
+
+
+def require_steps(case: Case, call: Call, launcher: Callable[..., np.ndarray], name: str, **changed: Any) -> None:
+    """AssertionError unless a kernel quantizes its output as a reader would.
+
+    Args:
+        case: the case.
+        call: its inputs.
+        launcher: `run` or `run_layer`.
+        name: name of the kernel's argument that says what it gives.
+        **changed: further arguments of `launcher`.
+    """
+    numbers = launcher(case, call, **changed)
+    layout = LAYOUTS["linear" if case.layouts[1] == "linear" else "chw32"]
+    of_pixels, _ = from_layout(numbers, LAYOUTS[case.layouts[1]], case.d)
+    active = np.broadcast_to(call.mask != 0, of_pixels.shape)
+    expected = quantize(of_pixels, OUT_SCALE)
+    clamped = np.abs(expected[active].astype(int)) >= 127
+    assert clamped.any() and not clamped.all(), "all or nothing is clamped"
+    for give in (1, 2):
+        steps = poisoned(shape_of((case.n, case.d, *case.size), layout, np.int8), np.int8)
+        out = launcher(case, call, **{"p_steps": steps, name: give, "out_scale": OUT_SCALE, **changed})
+        require_intact_guards(steps)
+        assert is_poison(out).all() if give == 1 else np.array_equal(out, numbers, equal_nan=True)
+        found = steps if layout == LAYOUTS["linear"] else steps.transpose(0, 1, 4, 2, 3).reshape(case.n, -1, *case.size)
+        assert is_poison(found[:, case.d :]).all(), "padding was written"
+        np.testing.assert_array_equal(found[:, : case.d], np.where(active, expected, 99))
 
 
 def judge(case: Case, call: Call, out: np.ndarray) -> None:

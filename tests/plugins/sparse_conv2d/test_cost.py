@@ -8,6 +8,7 @@ import pytest
 from spair.plugins.cost import Activity, Launch, measure_activity, sum_launches
 from spair.plugins.sparse_conv2d.cost import count_dense_conv2d, count_sparse_conv2d
 from tests.plugins.counting import NUMBER_TYPES, counting, pick
+from tests.plugins.kernel_harness import LAYOUTS, poisoned, shape_of
 from tests.plugins.sparse_conv2d import cases as conv
 
 CONVOLUTIONS = {
@@ -46,6 +47,38 @@ def test_the_counted_cost_is_what_the_kernel_does(case):
         clean_input=case.clean_input, joined=case.joined, residual=case.residual, tile=case.tile,
     )  # fmt: skip
     assert counter.launch("sparse_conv2d", of_weight) == pick(counted, "sparse_conv2d")
+
+
+@pytest.mark.parametrize("gives", ["int8", "both"])
+@pytest.mark.parametrize("name", ["linear", "int8", "quantize"])
+def test_the_counted_cost_of_bytes_is_what_the_kernel_writes(name, gives):
+    case = CONVOLUTIONS[name]
+    call = conv.make_call(case)
+    packed, scale = conv.pack(call), conv.combine(call)
+    steps = LAYOUTS["linear" if case.layouts[1] == "linear" else "chw32"]
+    place = poisoned(shape_of((case.n, case.d, *case.size), steps, np.int8), np.int8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conv, "pack", lambda *_: packed)
+        patch.setattr(conv, "combine", lambda *_: scale)
+        with counting() as counter:
+            conv.run(case, call, p_steps=place, give={"int8": 1, "both": 2}[gives], out_scale=conv.OUT_SCALE)
+    of_x, of_weight, of_rest = (NUMBER_TYPES[kind] for kind in conv.TYPES[case.types])
+    layouts = tuple("pixels" if layout == "chw32" else layout for layout in case.layouts)
+    counted = count_sparse_conv2d(
+        measure_activity(call.mask, case.kernel), case.c, case.d, case.kernel, kind=of_weight, x_kind=of_x,
+        out_kind=of_rest, gives=gives, layouts=layouts, residual=case.residual, tile=case.tile,
+    )  # fmt: skip
+    assert counter.launch("sparse_conv2d", of_weight) == pick(counted, "sparse_conv2d")
+
+
+def test_every_output_is_cleared():
+    activity = Activity(100, (10,), (10,), (10,))
+    options = {"kind": "int8", "out_kind": "fp16", "listed": True}
+    cleared = {
+        gives: [launch.written for launch in count_sparse_conv2d(activity, 64, 20, 3, gives=gives, **options)][:-1]
+        for gives in ("float", "int8", "both")
+    }
+    assert cleared == {"float": [100 * 24 * 2], "int8": [100 * 32], "both": [100 * 24 * 2, 100 * 32]}
 
 
 @pytest.mark.parametrize("types", ["fp32", "fp16", "int8-fp16"])

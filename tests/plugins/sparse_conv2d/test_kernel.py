@@ -22,6 +22,7 @@ from tests.plugins.sparse_conv2d.cases import (
     layouts_of,
     make_call,
     pack,
+    require_steps,
     run,
 )
 
@@ -106,7 +107,7 @@ def _quantize(p_x, p_scale, p_out, BLOCK: tl.constexpr):  # noqa: N803
     tl.store(p_out + offsets, quantize(tl.load(p_x + offsets), tl.load(p_scale)))
 
 
-@pytest.mark.parametrize("bits", [0x0001, 0x0003, 0x03FF, 0x0400, 0x1E3F, 0x2A00, 0x2BFF, 0x3555, 0x7BFF], ids=hex)
+@pytest.mark.parametrize("bits", [0x0001, 0x0003, 0x03FF, 0x0400, 0x1E3F, 0x2A00, 0x2BFF, 0x3555, 0x6000], ids=hex)
 def test_every_half_becomes_the_integer_that_division_gives(bits):
     scale = np.uint16([bits]).view(np.float16).astype(np.float32)
     halves = np.arange(0x10000, dtype=np.uint32).astype(np.uint16).view(np.float16)
@@ -126,6 +127,15 @@ def test_floats_become_the_integers_that_division_gives():
     out = poisoned(x.shape, np.int8)
     launch(_quantize, (4,), {"p_x": guarded(x), "p_scale": scale, "p_out": out, "BLOCK": 4096})
     assert (out == define_quantized(x, float(scale[0]))).all()
+
+
+@pytest.mark.parametrize(
+    ("types", "layouts"), [(types, layouts) for types in TYPES for layouts in layouts_of(types)[:2]], ids=str
+)
+@pytest.mark.parametrize("residual", [False, True])
+def test_an_output_is_quantized_as_a_reader_would(types, layouts, residual):
+    case = Case(types, layouts=layouts, residual=residual, c=8, d=40, size=(4, 5))
+    require_steps(case, make_call(case), run, "give")
 
 
 @settings(max_examples=10, deadline=None, derandomize=True)

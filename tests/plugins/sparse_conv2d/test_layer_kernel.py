@@ -8,7 +8,7 @@ import pytest
 
 from spair.plugins.sparse_conv2d import layer_kernel
 from tests.plugins.kernel_harness import MASKS, guarded, is_poison, make_mutant
-from tests.plugins.sparse_conv2d.cases import TYPES, Case, judge, layouts_of, make_call, run, run_layer
+from tests.plugins.sparse_conv2d.cases import TYPES, Case, judge, layouts_of, make_call, require_steps, run, run_layer
 
 
 def made(types: str, **changes) -> Case:
@@ -100,6 +100,37 @@ def test_a_coarse_residual_is_read_at_each_pixels_own_place(types):
 )
 def test_another_place_is_noticed(old, new, tmp_path):
     require_refusal(COARSE, make_mutant(layer_kernel, old, new, tmp_path))
+
+
+@pytest.mark.sampled(3)
+@pytest.mark.parametrize("types", TYPES)
+@pytest.mark.parametrize(("d", "more"), [(3, {}), (19, {"residual": True}), (72, {}), (48, {"joined": 3, "c": 19})])
+def test_an_output_is_quantized_as_a_reader_would(types, d, more):
+    case = made(types, **{"c": 8, "size": (4, 5), "n": 2, "d": d, **more})
+    if "joined" not in more or not types.startswith("int8"):
+        require_steps(case, make_call(case), run_layer, "GIVE")
+
+
+def test_a_sum_with_a_coarse_residual_is_quantized_as_a_reader_would():
+    require_steps(COARSE, make_call(COARSE), run_layer, "GIVE")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("b_out = b_out.to(p_out.dtype.element_ty)", "b_out = b_out + 0"),
+        ("(o_d // 32)", "(o_d // 16)"),
+        ("m_m[:, None] & (o_d[None, :] < D)", "m_m[:, None]"),
+        ("p_steps += first_pixel", "p_steps += 0 * first_pixel"),
+        ("if GIVE != 1:", "if GIVE == 0:"),
+        ("if GIVE != 0:", "if GIVE == 2:"),
+        ("quantize(b_out, out_scale)", "quantize(b_out, out_scale * 1.01)"),
+    ],
+)
+def test_wrong_steps_are_noticed(old, new, tmp_path):
+    case = made("int8-fp16", c=8, d=72, n=2, size=(4, 5))
+    with pytest.raises(AssertionError):
+        require_steps(case, make_call(case), run_layer, "GIVE", module=make_mutant(layer_kernel, old, new, tmp_path))
 
 
 STRICT = made("fp16", c=36, d=20, size=(5, 6), residual=True, n=2, dilation=2)

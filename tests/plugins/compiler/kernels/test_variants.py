@@ -55,6 +55,7 @@ OWN = [
     for kernel, channels, outputs in ((1, 64, 256), (3, 48, 3), (5, 100, 35))
 ]
 OWN.append(Layer("fp16", "int8", "fp16", 3, 27, 64, joined=3))
+OWN += [Layer("int8", "int8", "fp16", 3, 48, 3, gives=gives) for gives in ("int8", "both")]
 OF_LAYERS = list_variants(87, OWN)[len(CONTRACT) :]
 
 
@@ -93,6 +94,7 @@ def test_parameters_and_sizes_are_those_of_the_layers_kernel(variant):
         sizes = variant.layer.kernel, variant.layer.channels, variant.layer.outputs
         assert tuple(variant.layouts[name] for name in "KCD") == sizes
         assert variant.layouts["J"] == variant.layer.joined
+        assert variant.layouts["GIVE"] == {"float": 0, "int8": 1, "both": 2}[variant.layer.gives]
         assert variant.tensor_cores == (None if variant.layer.weight == "fp32" else variant.layer.weight)
 
 

@@ -116,10 +116,10 @@ def name_mutant(text: str) -> str:
 
 
 OF_QUANTIZERS = [
-    ("768.0\n", "12582912.0\n"),
+    ("+ 768.0 + (", "+ 12582912.0 + ("),
     ("(1.0, scale) + 768.0", "(1.0, scale) + 768.0001"),
-    ("768.0 - 128.0", "768.0 - 127.0"),
-    ("768.0 + 127.0", "768.0 + 128.0"),
+    ("-128.0 * scale", "-127.0 * scale"),
+    ("tl.minimum(127.0 * scale", "tl.minimum(128.0 * scale"),
     ("tl.div_rn(1.0, scale)", "1.01 * tl.div_rn(1.0, scale)"),
     ("tl.trans(tl.load(p_packed + o_w", "tl.trans(tl.load(p_packed + o_w + 1"),
     ("b_out *= tl.load(p_scale + o_d", "b_out *= tl.load(p_scale + 0 * o_d"),
