@@ -84,7 +84,11 @@ def test_a_version_that_is_stated_needs_no_import(replace):
 
 
 @pytest.mark.parametrize(
-    ("verb", "options"), [("restore", "{photos} --out {out}"), ("calibrate", "--images {photos} --precision int8")]
+    ("verb", "options"),
+    [
+        ("restore", "{photos} --out {out} --backend onnxruntime"),
+        ("calibrate", "--images {photos} --precision int8"),
+    ],
 )
 def test_a_command_ends_with_the_sentence(replace, tiny_bundle, tmp_path, verb, options):
     """The fault of a wrong libstdc++, in a process of its own, on the way that a user takes."""
