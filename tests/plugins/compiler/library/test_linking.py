@@ -49,7 +49,8 @@ def test_it_says_what_it_is(plugins):
 
 def test_every_kernel_keeps_the_rules(plugins):
     variants = {variant.name: variant for variant in list_all(89)}
-    assert [kernel["name"] for kernel in plugins.report["kernels"]] == list(variants)
+    names = [kernel["name"] for kernel in plugins.report["kernels"]]
+    assert names == [name for name, variant in variants.items() if not variant.optional or name in names]
     for kernel in plugins.report["kernels"]:
         assert (kernel["spills"], kernel["stack"]) == (0, 0), kernel["name"]
         assert (kernel["mma"] > 0) == (variants[kernel["name"]].tensor_cores is not None), kernel["name"]
