@@ -248,9 +248,10 @@ def check_tunable(target: Target, tuned: bool) -> None:
         UserError: tilings are to be timed, and the target's engines are those of TensorRT-RTX.
     """
     if tuned and target.rtx:
+        other = "install TensorRT" if target.name == LOCAL else "build for the GPU of this machine with --target local"
         raise UserError(
-            f"--tune times layers on the GPU that builds the engines, and engines for {target.name} are built without "
-            "one; leave --tune out, or build for the GPU of this machine with --target local"
+            "--tune times layers on the GPU that builds the engines, and those of TensorRT-RTX are built without one; "
+            f"leave --tune out, or {other}"
         )
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import onnx
 import pytest
 
 from spair.export.counts.layers import find_layers
 from spair.export.engines import collection
 from spair.export.engines import target as engine_target
-from spair.export.engines.target import build_target
+from spair.export.engines.target import build_target, check_tunable
 from spair.export.engines.tuning.choice import FIRST
 from spair.export.engines.tuning.scenes import make_masks
 from spair.export.engines.tuning.script import time_layers
 from spair.export.engines.tuning.session import MASK
 from spair.export.engines.tuning.tilings import ATTRIBUTE, name_layer
 from spair.plugins.compiler.build import Build, take_library
+from spair.plugins.compiler.targets import find_target
 from spair.runtime import Bundle
+from spair.runtime.errors import UserError
 from tests.export.engines.gate.laws.test_emulated import SMALL, machine  # noqa: F401
 from tests.plugins.conftest import HOST_TARGET, kernel_settings, plugins  # noqa: F401
 from tests.runtime.engine.conftest import *  # noqa: F403
@@ -99,3 +103,12 @@ def test_a_library_without_alternatives_is_told(machine, plugins, gpu, tuner, mo
     report = build_target(machine, "local", SMALL, library=plugins.path, tuned=True)
     assert report["tuned"] == {} and tuner[1] == []
     assert any(note.startswith("nothing was tuned: the plugin library has one tiling") for note in report["notes"])
+
+
+@pytest.mark.parametrize(("name", "advice"), [("rtx", "with --target local"), ("local", "install TensorRT")])
+def test_engines_that_are_built_without_a_gpu_are_not_tuned(name, advice):
+    target = replace(find_target("rtx"), name=name)
+    with pytest.raises(UserError, match=f"--tune times layers on the GPU .*; leave --tune out, or .*{advice}$"):
+        check_tunable(target, tuned=True)
+    check_tunable(target, tuned=False)
+    check_tunable(find_target("l4"), tuned=True)
