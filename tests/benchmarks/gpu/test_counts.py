@@ -70,7 +70,7 @@ def test_int8_is_compared_with_fp16_as_the_report_has_it(model, graph):
 
 
 def gives_of(row: dict[str, Any]) -> str:
-    """What a kernel's name says that it writes."""
+    """Return what a kernel writes, by its name."""
     return row["name"].partition(".to_")[2] or "float"
 
 

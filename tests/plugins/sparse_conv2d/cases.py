@@ -45,7 +45,7 @@ from tests.plugins.kernel_harness import (
 SCALE = 0.046875
 """Of INT8 x: a half whose products with half steps are halves as well, while its reciprocal is rounded."""
 OUT_SCALE = 0.01171875
-"""Of INT8 outputs: a half with which some outputs of the cases are clamped."""
+"""Scale of INT8 outputs, a half, with which some are clamped."""
 UNIT = 2.0**-24
 """Rounding of FP32, relative."""
 
