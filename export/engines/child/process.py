@@ -73,6 +73,26 @@ def run_child(
     return reason and reason + _read_tail(folder / "log")
 
 
+def run_script(
+    command: Sequence[str], folder: Path, package: str, read_line: Callable[[str], None], timeout: float | None
+) -> str:
+    """Run a script that runs TensorRT.
+
+    Args:
+        command: words of the command.
+        folder: see `run_child`; the script may write why it failed to the file "error" in it.
+        package: package that runs engines, "tensorrt" or "tensorrt_rtx".
+        read_line: see `run_child`.
+        timeout: see `run_child`.
+
+    Returns:
+        Nothing for a script that ended well. Else the reason, in its own words if it left any.
+    """
+    reason = run_child(command, folder, make_environment(package, folder), read_line, timeout)
+    failure = folder / "error"
+    return failure.read_text() if failure.is_file() else reason
+
+
 def make_environment(package: str, folder: Path) -> dict[str, str]:
     """Make the environment of a process that runs TensorRT.
 

@@ -13,7 +13,7 @@ from ....runtime.children import make_module_command
 from ....runtime.clock import ReportProgress
 from ....runtime.errors import GateError
 from ....temporary.places import scratch_folder
-from ..child.process import make_environment, run_child
+from ..child.process import run_script
 from .check import Answer
 from .pictures import Sample
 
@@ -52,16 +52,13 @@ def run_in_child(
         (folder / "job.json").write_text(
             json.dumps({"bundle": str(bundle.resolve()), "options": options, "samples": len(samples)})
         )
-        reason = run_child(
+        reason = run_script(
             make_module_command(_SCRIPT, str(folder)),
             folder,
-            make_environment(package, folder),
+            package,
             lambda line: progress(f"running the engine on the picture {samples[int(line)].name}"),
             timeout,
         )
-        failure = folder / "error"
-        if failure.is_file():
-            reason = failure.read_text()
         if reason:
             raise GateError(f"the engine was built and does not run: {reason}; the bundle was left as it was")
         return [

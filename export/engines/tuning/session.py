@@ -14,7 +14,7 @@ from ....runtime.children import make_module_command
 from ....runtime.clock import ReportProgress
 from ....runtime.errors import GateError
 from ....temporary.places import scratch_folder
-from ..child.process import make_environment, run_child
+from ..child.process import run_script
 from .scenes import DENSITIES, make_masks
 
 MASK = "mask"
@@ -55,16 +55,13 @@ def time_in_child(
     """
     with scratch_folder("tuning") as folder:
         _write(subject, folder)
-        reason = run_child(
+        reason = run_script(
             make_module_command(_SCRIPT, str(folder)),
             folder,
-            make_environment(subject.package, folder),
+            subject.package,
             lambda line: progress(f"timing layers where {DENSITIES[int(line)]:.0%} of the pixels are distorted"),
             timeout,
         )
-        failure = folder / "error"
-        if failure.is_file():
-            reason = failure.read_text()
         if reason:
             raise GateError(
                 f"an engine for tuning was built and its layers cannot be timed: {reason}; the bundle was left as it "
