@@ -119,6 +119,10 @@ class Data(Section):
     The task's simulator degrades the middle of each several times, the same way in every run."""
     transplant: Share = 0.0
     """Share of samples that lay the degradation of a pair over a clean photo; rain only, which adds light."""
+    vary: bool = False
+    """Whether rain that is laid over a photo is turned upside down, slanted and made brighter or darker at random.
+
+    Few pairs show few kinds of rain; so they show more."""
     simulate: Share = 0.0
     """Share of samples degraded by the task's simulator."""
     rain: Literal["light", "heavy", "fine"] | None = None

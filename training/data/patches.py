@@ -12,8 +12,14 @@ from torch.utils.data import Dataset
 
 from ..simulators import Simulator
 from ..simulators.base import find_inner
+from ..simulators.rain_layers import RainLayer, complete_light, find_layer, find_margin, vary_light
 from .config import Data
 from .corpus import Corpus, differs
+
+CROPS = 6
+"""Largest number of crops of a pair from which the rain of one transplant is put together."""
+SEEN = 0.995
+"""Share of the pixels of a crop whose rain has to be seen for it to serve alone."""
 
 
 class Sample(NamedTuple):
@@ -101,12 +107,12 @@ class PatchDataset(Dataset[Any]):
             photo = _pick(rng, self.corpus.masked)
             degraded, mask = self._crop(rng, photo.degraded, photo.mask)
             return degraded, None, mask
+        if kind < self.data.simulate + self.data.from_masked + self.data.transplant:
+            degraded, clean = self._transplant(rng)
+            return degraded, clean, differs(degraded, clean, self.data.mask_threshold)
         pair = _pick(rng, self.corpus.pairs)
         given = () if pair.mask is None else (pair.mask,)
         degraded, clean, *masks = self._crop(rng, pair.degraded, pair.clean, *given)
-        if kind < self.data.simulate + self.data.from_masked + self.data.transplant:
-            degraded, clean = self._transplant(rng, degraded.astype(np.int16) - clean)
-            masks = []
         return degraded, clean, masks[0] if masks else differs(degraded, clean, self.data.mask_threshold)
 
     def _simulated(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -116,17 +122,33 @@ class PatchDataset(Dataset[Any]):
         degraded, mask = self.simulator.simulate(clean.astype(np.float32) / np.float32(255), rng, margin)
         return _to_bytes(degraded), clean[find_inner(clean, margin)], mask
 
-    def _transplant(self, rng: np.random.Generator, layer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Add a degradation to a crop of a clean picture."""
+    def _transplant(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Add the degradation of a pair to a crop of a clean picture."""
+        light = self._draw_light(rng)
         (clean,) = self._crop(rng, _pick(rng, self.backgrounds))
         if rng.random() < 0.5:
             clean = clean[::-1]
-        return np.clip(clean + layer, 0, 255).astype(np.uint8), clean
+        return np.clip(clean + light, 0, 255).astype(np.uint8), clean
 
-    def _crop(self, rng: np.random.Generator, *pictures: np.ndarray) -> list[np.ndarray]:
-        """Cut the same random square out of all pictures."""
-        top, left = self._place(rng, pictures[0])
-        return [picture[top : top + self.patch, left : left + self.patch] for picture in pictures]
+    def _draw_light(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw the light that the rain of a pair adds to a crop, int16 [P,P,3].
+
+        Light that a crop does not show is taken from other crops of the pair.
+        """
+        pair = _pick(rng, self.corpus.pairs)
+        spare = (pair.clean.shape[1] - self.patch) // 2
+        margin = min(find_margin(self.patch), spare) if self.data.vary else 0
+        layers: list[RainLayer] = []
+        while len(layers) < CROPS and not any(layer.seen.mean() >= SEEN for layer in layers):
+            layers.append(find_layer(*self._crop(rng, pair.degraded, pair.clean, margin=margin)))
+        light = complete_light(layers)
+        return vary_light(rng, light, margin) if self.data.vary else light
+
+    def _crop(self, rng: np.random.Generator, *pictures: np.ndarray, margin: int = 0) -> list[np.ndarray]:
+        """Cut the same random square, with a margin left and right, out of all pictures."""
+        top, left = self._place(rng, pictures[0][:, margin : pictures[0].shape[1] - margin])
+        width = self.patch + 2 * margin
+        return [picture[top : top + self.patch, left : left + width] for picture in pictures]
 
     def _surroundings(self, rng: np.random.Generator, picture: np.ndarray, margin: int) -> np.ndarray:
         """Cut a random square with a margin on every side.

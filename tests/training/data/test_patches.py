@@ -213,3 +213,19 @@ def test_a_transplant_adds_a_pairs_difference_and_is_masked_where_it_shows():
             over_photos += 1
         assert sample.mask[0, :, 0].tolist() == [0] * 8 + [1] * 8
     assert 0 < over_photos < 30
+
+
+@pytest.mark.parametrize("vary", [False, True])
+def test_a_transplant_shows_nothing_of_the_picture_that_the_rain_comes_from(vary):
+    clean = np.full((P, 4 * P, 3), 50, np.uint8)
+    clean[..., 0] = 240  # red, which the rain makes white
+    clean[:, : P // 2] = 250  # a white corner, in which the rain is not seen
+    degraded = np.minimum(clean.astype(int) + 100, 255).astype(np.uint8)
+    corpus = Corpus((PicturePair("a/0", degraded, clean),), (np.full((P, P, 3), 20, np.uint8),), ())
+    data = Data(pairs=[{"input": "a", "target": "b"}], photos=["c"], transplant=1.0, vary=vary)
+    rains = set()
+    for sample in PatchDataset(corpus, data, SIMULATORS["rain"], P, 0, first=0, count=200):
+        if (sample.clean == 20).all():
+            assert sample.degraded.min() == sample.degraded.max()  # gray rain of one strength, and no edge of the corner
+            rains.add(int(sample.degraded.max()) - 20)
+    assert (rains == {100}) if not vary else (min(rains) < 90 and max(rains) > 110)
