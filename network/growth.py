@@ -104,7 +104,7 @@ def _grow_tensor(name: str, trained: Tensor, shape: torch.Size, generator: torch
         return grown
     known, layer = len(trained), _name_layer(name)
     if layer in FILTERS:
-        grown[known:] = _draw_filters(grown[known:].shape, generator)
+        grown[known:] = draw_filters(grown[known:].shape, generator)
     elif layer in PASSING:
         grown[known:, trained.shape[1] :, 0, 0] = torch.eye(shape[0] - known)
     elif layer not in ADDING:
@@ -112,7 +112,7 @@ def _grow_tensor(name: str, trained: Tensor, shape: torch.Size, generator: torch
     return grown
 
 
-def _draw_filters(shape: torch.Size, generator: torch.Generator) -> Tensor:
+def draw_filters(shape: torch.Size, generator: torch.Generator) -> Tensor:
     """Draw random filters [O,I,k,k].
 
     They keep the variance of what they read (He et al. 2015). Every kernel sums to zero, but for kernels of one pixel.

@@ -182,6 +182,8 @@ class TrainingConfig(Section):
 
     A higher value marks less. `NAME.safetensors` keeps it. A run has to give it when its `start` has another
     threshold than the preset."""
+    revive: bool = False
+    """Whether channels of `start` that never fire are drawn anew (`spair.network.revival`)."""
 
     def find_preset(self) -> Preset:
         """Return the network's size, with this run's `mask_probability`."""
@@ -195,6 +197,12 @@ class TrainingConfig(Section):
         if self.data.rain is None:
             return simulator
         return dataclasses.replace(simulator, simulate=functools.partial(simulate_rain, kind=self.data.rain))
+
+    @model_validator(mode="after")
+    def _check_revive(self) -> TrainingConfig:
+        if self.revive and self.start is None:
+            raise ValueError("revive = true is about the channels of start, which is not given: give one, or remove it")
+        return self
 
     @model_validator(mode="after")
     def _check_transplant(self) -> TrainingConfig:

@@ -31,7 +31,7 @@ from .loop.module import PatchModule, RestorationModule
 from .loop.state import STATE, AtomicCheckpointIO, State, check_unchanged, read_run_state
 from .loop.terminal import StageBar, counting_pictures, describe_start, is_first, quiet, say
 from .self_evaluation import are_scores_due, await_scores, evaluate_held_out, read_scores
-from .start import load_start
+from .start import load_start, revive_start
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,6 +152,8 @@ def _train_stage(
     hours = 0.0
     if state is None and (start := config.locate_start()) is not None:
         module.model.load_state_dict(load_start(config, start, progress=progress))
+        if config.revive:
+            revive_start(module.model, config, corpus, progress=progress)
     if state is not None and not begun:
         module.model.load_state_dict(_average(config, folder).state_dict())
         hours = state.callbacks[Clock.__name__]["hours"]

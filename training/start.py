@@ -5,12 +5,20 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
+import torch
 from torch import Tensor
 
-from ..network import PRESETS, CheckpointError, Preset, load_checkpoint
+from ..network import PRESETS, SPAIR, CheckpointError, Preset, load_checkpoint
 from ..network.growth import describe_obstacle, grow
+from ..network.revival import revive
 from .config import TrainingConfig
+from .data.corpus import Corpus
+from .data.patches import PatchDataset
 from .loop.terminal import say
+
+SAMPLES = 64
+"""Samples of a run on which a channel has to fire once, if it is not to be revived."""
 
 
 def load_start(config: TrainingConfig, start: Path, *, progress: bool = True) -> dict[str, Tensor]:
@@ -44,6 +52,35 @@ def load_start(config: TrainingConfig, start: Path, *, progress: bool = True) ->
     if progress:
         say(f"start is preset {model.preset.name}; grown to {preset.name}")
     return grow(model, preset, seed=config.seed).state_dict()
+
+
+def revive_start(model: SPAIR, config: TrainingConfig, corpus: Corpus, *, progress: bool = True) -> None:
+    """Revive the channels of a start that never fire.
+
+    The first samples of the run decide.
+
+    Args:
+        model: the network, which is changed.
+        config: the run; its seed draws the new filters.
+        corpus: pictures of the run.
+        progress: tell on the terminal how many channels were revived.
+
+    Raises:
+        CheckpointError: the network marks no pixel in these samples.
+    """
+    patch = config.stages[0].patch
+    data = PatchDataset(corpus, config.data, config.find_simulator(), patch, config.seed, first=0, count=SAMPLES)
+    degraded = np.stack([data[i].degraded for i in range(SAMPLES)])
+    try:
+        revived = revive(model, torch.from_numpy(degraded).float() / 255.0, seed=config.seed)
+    except ValueError as error:
+        raise CheckpointError(
+            f"start = {config.start} marks no pixel in the first {SAMPLES} samples of the run, so that revive = true "
+            "cannot tell which channels fire; set it to false, or start from a checkpoint of the same task"
+        ) from error
+    if progress:
+        layers = ", ".join(f"{count} of {name}" for name, count in revived.items())
+        say(f"revived {sum(revived.values())} channels of start that never fired{layers and f': {layers}'}")
 
 
 def _advise(start: Preset) -> str:

@@ -1,6 +1,7 @@
 """Weights with which a run starts: of its preset, or grown to it."""
 
 import dataclasses
+import re
 import shutil
 
 import pytest
@@ -8,8 +9,9 @@ import torch
 
 from spair.network import BASE, LARGE, SPAIR, TINY, CheckpointError, load_checkpoint, save_checkpoint
 from spair.network.growth import grow
+from spair.network.revival import find_silent
 from spair.training.loop.module import RestorationModule
-from spair.training.run import train
+from spair.training.run import Devices, train
 from spair.training.start import load_start
 
 STARTING = ('task = "rain"', 'task = "rain"\nstart = "older.safetensors"')
@@ -106,3 +108,33 @@ def test_a_start_of_another_mask_threshold_wants_it_said(configure, start):
         load_start(configure(STARTING), path)
     chosen = configure(("[data]", "mask_probability = 0.625\n[data]"), STARTING)
     assert load_start(chosen, path)["net_l.stem.weight"].shape[0] == TINY.local_channels[0]
+
+
+def test_a_run_revives_what_never_fires_and_says_how_much(configure, folder, start, capsys):
+    path = start(TINY)
+    trained = load_checkpoint(path)
+    with torch.no_grad():
+        trained.model.net_l.head.bias += 1.0  # most pixels are marked
+        trained.model.get_submodule("net_r.scm.0.pairs.0.first").bias[:5] = -1000.0
+    save_checkpoint(trained.model, path, task="blur")
+    config = configure(STARTING, ("[data]", "revive = true\n[data]"), stages=[("both", 1)])
+    report = train(config, folder / "runs", devices=Devices(accelerator="cpu"))
+    assert re.search(r"revived \d+ channels of start .*: .*\b5 of net_r.scm.0.pairs.0.first", capsys.readouterr().err)
+    pictures = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    silent = find_silent(load_checkpoint(report["checkpoint"]).model.eval(), pictures)
+    assert not silent["net_r.scm.0.pairs.0.first"].any()
+
+
+def test_a_start_that_marks_nothing_has_nothing_to_revive(configure, folder, start):
+    path = start(TINY)
+    trained = load_checkpoint(path)
+    with torch.no_grad():
+        trained.model.net_l.head.bias -= 1000.0
+    save_checkpoint(trained.model, path, task="blur")
+    config = configure(STARTING, ("[data]", "revive = true\n[data]"), stages=[("both", 1)])
+    with pytest.raises(CheckpointError, match="marks no pixel in the first 64 samples .*; set it to false"):
+        train(config, folder / "runs", progress=False, devices=Devices(accelerator="cpu"))
+
+
+def test_reviving_is_about_a_start(configure, refuse):
+    refuse("revive = true is about the channels of start", lambda: configure(("[data]", "revive = true\n[data]")))

@@ -123,7 +123,7 @@ class PatchDataset(Dataset[Any]):
         return _to_bytes(degraded), clean[find_inner(clean, margin)], mask
 
     def _transplant(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Add the degradation of a pair to a crop of a clean picture."""
+        """Add the rain of a pair to a clean crop."""
         light = self._draw_light(rng)
         (clean,) = self._crop(rng, _pick(rng, self.backgrounds))
         if rng.random() < 0.5:
@@ -131,7 +131,7 @@ class PatchDataset(Dataset[Any]):
         return np.clip(clean + light, 0, 255).astype(np.uint8), clean
 
     def _draw_light(self, rng: np.random.Generator) -> np.ndarray:
-        """Draw the light that the rain of a pair adds to a crop, int16 [P,P,3].
+        """Draw the light of a pair's rain, int16 [P,P,3].
 
         Light that a crop does not show is taken from other crops of the pair.
         """
@@ -145,7 +145,10 @@ class PatchDataset(Dataset[Any]):
         return vary_light(rng, light, margin) if self.data.vary else light
 
     def _crop(self, rng: np.random.Generator, *pictures: np.ndarray, margin: int = 0) -> list[np.ndarray]:
-        """Cut the same random square, with a margin left and right, out of all pictures."""
+        """Cut the same random square out of all pictures.
+
+        It has `margin` more columns on either side.
+        """
         top, left = self._place(rng, pictures[0][:, margin : pictures[0].shape[1] - margin])
         width = self.patch + 2 * margin
         return [picture[top : top + self.patch, left : left + width] for picture in pictures]

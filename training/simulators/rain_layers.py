@@ -43,9 +43,9 @@ def find_layer(degraded: np.ndarray, clean: np.ndarray) -> RainLayer:
 
 
 def complete_light(layers: list[RainLayer]) -> np.ndarray:
-    """Complete the layer that shows most of its light with the others.
+    """Complete one layer with others of the same rain.
 
-    What no layer shows is at least as bright as the brightest bound.
+    It is the one that shows most of its light. What no layer shows is at least as bright as the brightest bound.
 
     Args:
         layers: of the same rain and of equal size, at least one.
@@ -62,14 +62,17 @@ def complete_light(layers: list[RainLayer]) -> np.ndarray:
 
 
 def find_margin(size: int) -> int:
-    """Return the columns on either side of a layer that `vary_light` needs, for `size` rows."""
+    """Return the margin that `vary_light` needs.
+
+    It is in columns on either side of a layer of `size` rows.
+    """
     return int(np.ceil(SHEAR * size / 2))
 
 
 def vary_light(rng: np.random.Generator, light: np.ndarray, margin: int) -> np.ndarray:
-    """Vary a layer: its direction up or down, its slant, its brightness.
+    """Vary the direction, slant and brightness of a layer.
 
-    Rows are shifted by whole pixels, which keeps streaks sharp.
+    It may be turned upside down. Rows are shifted by whole pixels, which keeps streaks sharp.
 
     Args:
         rng: source of everything that is drawn.

@@ -226,6 +226,8 @@ def test_a_transplant_shows_nothing_of_the_picture_that_the_rain_comes_from(vary
     rains = set()
     for sample in PatchDataset(corpus, data, SIMULATORS["rain"], P, 0, first=0, count=200):
         if (sample.clean == 20).all():
-            assert sample.degraded.min() == sample.degraded.max()  # gray rain of one strength, and no edge of the corner
+            assert (
+                sample.degraded.min() == sample.degraded.max()
+            )  # gray rain of one strength, and no edge of the corner
             rains.add(int(sample.degraded.max()) - 20)
     assert (rains == {100}) if not vary else (min(rains) < 90 and max(rains) > 110)
