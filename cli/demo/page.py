@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -10,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..pages.parts import render_head, render_page, render_rows
+from ..pages.pictures import embed_picture
 from ..shared.output import decibel
 from .precisions import HEAD, precision_cells, precision_notes
 
 if TYPE_CHECKING:
     from ...training.evaluation.samples import SampleResult
-
-WIDTH = 640
-"""Largest width of a picture in pixels, twice what it takes on a phone; larger ones are scaled down."""
 
 GAIN = 4
 """Factor by which errors are amplified to be seen."""
@@ -54,23 +51,6 @@ def render_report(report: dict[str, Any], trials: Sequence[SampleResult]) -> str
         facts="\n".join(_fact(name, value) for name, value in _facts(report["model"])),
         gain=str(GAIN),
     )
-
-
-def data_uri(pixels: np.ndarray, *, lossless: bool = False) -> str:
-    """Encode a picture as a WebP data URI.
-
-    The picture is uint8 [H, W, 1 or 3]. It becomes at most WIDTH pixels wide.
-    """
-    from ...runtime.images.reader import load_pyvips
-
-    vips = load_pyvips()
-    image = vips.Image.new_from_array(np.ascontiguousarray(pixels)).copy(
-        interpretation="srgb" if pixels.shape[2] == 3 else "b-w"
-    )
-    if image.width > WIDTH:
-        image = image.resize(WIDTH / image.width)
-    options = {"lossless": True} if lossless else {"Q": 85}
-    return f"data:image/webp;base64,{base64.b64encode(image.write_to_buffer('.webp', **options)).decode()}"
 
 
 def error_picture(restored: np.ndarray, clean: np.ndarray) -> np.ndarray:
@@ -133,7 +113,7 @@ def _card(trial: SampleResult) -> str:
 def _figure(pixels: np.ndarray, title: str, alt: str, note: str, lossless: bool = False) -> str:
     height, width = pixels.shape[:2]
     image = (
-        f'<img src="{data_uri(pixels, lossless=lossless)}" alt="{escape(alt, quote=True)}" '
+        f'<img src="{embed_picture(pixels, lossless=lossless)}" alt="{escape(alt, quote=True)}" '
         f'width="{width}" height="{height}" loading="lazy">'
     )
     button = f'<button type="button" class="zoom" aria-label="enlarge: {escape(alt, quote=True)}">{image}</button>'

@@ -12,7 +12,7 @@ from ..shared.names import find_bundle
 from ..shared.options import ExpectDigest, Json, Tile
 from ..shared.output import deliver, working
 from ..shared.places import check_cache, check_page
-from . import engine_options, options
+from . import dial, engine_options, options
 from .engine_options import EngineChoice, check_choice, make_setting
 from .engine_page import render_engine_report
 from .engine_tables import show_engine_profile
@@ -28,6 +28,7 @@ EXAMPLES = """\b
 Examples:
   spair profile rain-tiny.spair --html profile.html
   spair profile rain-tiny.spair --image street.jpg --threads 1,2 --repeat 10 --json
+  spair profile rain-tiny.spair --image street.jpg --clean dry.jpg --thresholds 0.1,0.2,0.5
   spair profile rain-tiny.spair --size 1280x720,1920x1080 --densities 0.02,0.1 --masks streak --no-layers
   spair profile rain-tiny.spair --backend tensorrt --precision fp16 --export-profile layers.json
 """
@@ -43,6 +44,8 @@ def profile(
     threads: options.ThreadCounts = None,
     repeat: options.Repeat = None,
     image: options.Image = None,
+    thresholds: dial.Thresholds = None,
+    clean: dial.Clean = None,
     check_size: options.CheckSize = options.CHECK_SIZE,
     layers: options.LayersToo = True,
     power: options.PowerToo = True,
@@ -74,6 +77,7 @@ def profile(
         size=options.DEFAULT_SIZE if size is None and image is None else size, check_size=check_size,
         densities=densities, masks=masks, precision=precision, threads=threads, tile=tile, repeat=repeat,
         picture=work.Size(source.pixels.shape[1], source.pixels.shape[0]),
+        dial=dial.make_dial(thresholds, clean, image, source),
     )  # fmt: skip
     bundle = open_bundle(model, plan, read_expected(expect_digest))
     report = {"model": str(model), **work.describe_run(bundle, source, plan), "repeat": repeat, "backend": backend}
@@ -100,13 +104,15 @@ def open_bundle(model: Path, plan: ProfilePlan, expect_digest: tuple[str, ...]) 
     """Open the bundle of a profile.
 
     Raises:
-        UserError: the model is a checkpoint; see `open_checked`.
+        UserError: the model is a checkpoint, or has no mask for the thresholds; see `open_checked`.
     """
     from ...runtime.profiling.profile import open_checked
 
     refuse_checkpoint(model)
     precisions = [setting.precision for setting in plan.settings]
-    return open_checked(find_bundle(model), precisions, expect_digest=expect_digest)
+    bundle = open_checked(find_bundle(model), precisions, expect_digest=expect_digest)
+    dial.check_mask(bundle, plan)
+    return bundle
 
 
 def measure(
@@ -202,6 +208,7 @@ def measure_on_engines(
 def show_report(report: dict[str, Any], console: Console) -> None:
     """Print a report for people."""
     (show_profile if report["engine"] is None else show_engine_profile)(report, console)
+    dial.show_dial(report, console)
     show_power(report["power"], console)
 
 

@@ -13,6 +13,7 @@ from ..shared.options import MODEL, OUTPUT
 from ..shared.sizes import parse_size
 
 if TYPE_CHECKING:
+    from ...runtime.profiling.latency import Dial
     from ...runtime.profiling.profile import ProfilePlan, Size
 
 Item = TypeVar("Item")
@@ -116,7 +117,7 @@ def parse_sizes(text: str, option: str = "--size") -> list[Size]:
     """
     from ...runtime.profiling.profile import Size
 
-    return _split(option, text, lambda word: Size(*parse_size(option, word)))
+    return split(option, text, lambda word: Size(*parse_size(option, word)))
 
 
 def parse_densities(text: str) -> list[float]:
@@ -125,7 +126,7 @@ def parse_densities(text: str) -> list[float]:
     Raises:
         UserError: an item is not a number from 0 to 1.
     """
-    return sorted(_split("--densities", text, _parse_density))
+    return sorted(split("--densities", text, _parse_density))
 
 
 def parse_masks(text: str) -> list[str]:
@@ -134,7 +135,7 @@ def parse_masks(text: str) -> list[str]:
     Raises:
         UserError: an item is not the name of a shape.
     """
-    return _split("--masks", text, _parse_mask)
+    return split("--masks", text, _parse_mask)
 
 
 def parse_precisions(text: str) -> list[str]:
@@ -145,7 +146,7 @@ def parse_precisions(text: str) -> list[str]:
     Raises:
         UserError: an item is empty.
     """
-    return _split("--precision", text, lambda word: word)
+    return split("--precision", text, lambda word: word)
 
 
 def parse_threads(text: str | None) -> list[int | None]:
@@ -156,7 +157,7 @@ def parse_threads(text: str | None) -> list[int | None]:
     Raises:
         UserError: an item is not a number from 1 to MAX_THREADS.
     """
-    return [None] if text is None else list(_split("--threads", text, _parse_threads))
+    return [None] if text is None else list(split("--threads", text, _parse_threads))
 
 
 def make_plan(
@@ -170,6 +171,7 @@ def make_plan(
     tile: int | None,
     repeat: int | None,
     picture: Size,
+    dial: Dial | None = None,
 ) -> ProfilePlan:
     """Make a plan of the options.
 
@@ -198,10 +200,16 @@ def make_plan(
         shapes=tuple(parse_masks(masks)),
         settings=tuple(RunSetting(kind, count, tile) for kind in kinds for count in counts),
         effort=Effort() if repeat is None else Effort.exactly(repeat),
+        dial=dial,
     )
 
 
-def _split(option: str, text: str, parse: Callable[[str], Item]) -> list[Item]:
+def split(option: str, text: str, parse: Callable[[str], Item]) -> list[Item]:
+    """Parse values with commas between them, each once.
+
+    Raises:
+        UserError: one is empty; see `parse`.
+    """
     from ...runtime.errors import UserError
 
     words = [word.strip() for word in text.split(",")]

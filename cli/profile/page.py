@@ -10,6 +10,7 @@ from typing import Any
 from ..pages.charts import BarChart, LineChart
 from ..pages.parts import render_items, render_page, render_table, render_tile
 from ..shared.output import number
+from .dial import render_dial
 from .power import render_power
 from .tables import (
     Row,
@@ -105,6 +106,7 @@ def _size_section(stages: Row, report: Row) -> Iterator[str]:
         charts.append((f"{shape} masks", LineChart(title, series, _within(crossovers.get(shape), series)).render(), ""))
     yield _plots(charts)
     yield _stage_card(stages, report)
+    yield from render_dial([row for row in report["dial"] if same_setting(row, stages)])
     head = ("mask", "distorted", "dense ms", "p90", "p99", "adaptive ms", "p90", "p99", "speed-up", "runs",
             "tiles: skipped/packed/dense")  # fmt: skip
     yield render_table(head, (_cells(row) for row in rows), "numbers")

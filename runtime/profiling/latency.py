@@ -17,7 +17,7 @@ from ...temporary.places import scratch_folder
 from ..bundle.reader import Bundle
 from ..clock import ReportProgress
 from ..images import Picture, read_image, write_image
-from ..restorer import Result
+from ..restorer import Restorer, Result
 from .cases import Case, RunSetting, is_gated, open_baseline
 from .gates import check_baseline, check_clean
 from .memory import measure_peak_memory
@@ -33,6 +33,32 @@ _NO_PICTURE = np.empty(0)
 
 
 @dataclass(frozen=True)
+class Place:
+    """Key of the runs at one threshold of the mask."""
+
+    threshold: float
+
+    def __str__(self) -> str:
+        return f"threshold {self.threshold:g}"
+
+
+@dataclass(frozen=True)
+class Dial:
+    """Thresholds of the mask that are timed besides."""
+
+    thresholds: tuple[float, ...]
+    """Probabilities from 0 to 1; that of the network is added."""
+    clean: np.ndarray | None = None
+    """Clean picture [H, W, C], of the type and size of the restored one; None where it is not known."""
+    measure: Callable[[np.ndarray, np.ndarray], float] | None = None
+    """Returns the PSNR in dB of a restored picture and the clean one; given with `clean`."""
+
+    def score(self, restored: np.ndarray) -> float | None:
+        """Return the PSNR in dB of a restored picture, if the clean one is known."""
+        return None if self.clean is None or self.measure is None else self.measure(restored, self.clean)
+
+
+@dataclass(frozen=True)
 class Subject:
     """Bundle and picture that are timed."""
 
@@ -42,6 +68,7 @@ class Subject:
     """[H, W, C] as `Picture` holds them."""
     suffix: str = ".jpg"
     """Suffix of the file format in which decoding and encoding are timed."""
+    dial: Dial | None = None
 
 
 def measure_masks(
@@ -64,10 +91,12 @@ def measure_masks(
         clock: returns the seconds.
 
     Returns:
-        {"rows", "stages"}: a row for each case, see `_row`, and the stages, see `_stages`. Both have "first_ms" too,
-        the first run under this mask, and the first picture after opening; they count in no median.
+        {"rows", "stages", "dial"}: a row for each case, see `_row`, the stages, see `_stages`, and a row for each
+        threshold, see `_dial_row`. All have "first_ms" too, the first run under this mask, or the first picture after
+        opening; they count in no median.
 
     Raises:
+        UserError: the network does not take a threshold of the dial.
         GateError: baseline and restorer differ under the network's own mask, or a clean pixel was changed under a
             generated one. Distorted pixels are not compared under generated masks; `measure_curves` does that, on a
             smaller picture.
@@ -76,6 +105,8 @@ def measure_masks(
     with open_baseline(bundle, setting) as dense, setting.open_restorer(bundle) as restorer:
         runs: dict[Hashable, Callable[[], Any]] = {DENSE: partial(dense, pixels), FOUND: partial(restorer, pixels)}
         runs |= {case.key: partial(restorer, pixels, mask=case.mask) for case in cases}
+        places = _list_places(restorer, subject.dial)
+        runs |= {place: partial(restorer, pixels, threshold=place.threshold) for place in places}
         pictures: dict[Hashable, np.ndarray] = {}
         first = _run_first({FOUND: runs[FOUND], **runs}, pictures, progress, clock)
         found, whole_picture = pictures.pop(FOUND), pictures.pop(DENSE)
@@ -89,11 +120,43 @@ def measure_masks(
     stages = _stages(subject, times[FOUND], watch.results[FOUND], effort.files, clock)
     stages |= {"dense_ms": whole, "speedup": _ratio(whole, stages["adaptive_ms"]), "differing_from_dense": differing}
     stages |= {"first_ms": _to_ms(first[FOUND]), "first_dense_ms": _to_ms(first[DENSE])}
-    rows = []
+    rows, dial = [], []
     for case in cases:
         row = _row((case.shape, case.density), times, case.key, watch.results[case.key])
         rows.append({**row, "first_ms": _to_ms(first[case.key])})
-    return {"rows": rows, "stages": stages}
+    for place in places:
+        psnr = subject.dial.score(pictures[place]) if subject.dial is not None else None
+        row = _dial_row(place, times, watch.results[place], psnr)
+        dial.append({**row, "own": place.threshold == restorer.threshold, "first_ms": _to_ms(first[place])})
+    return {"rows": rows, "stages": stages, "dial": dial}
+
+
+def _list_places(restorer: Restorer, dial: Dial | None) -> list[Place]:
+    """List the thresholds that are timed, in ascending order.
+
+    Raises:
+        UserError: see `Restorer.choose_threshold`.
+    """
+    wanted = set() if dial is None else set(dial.thresholds)
+    for threshold in wanted:
+        restorer.choose_threshold(threshold)
+    own = {restorer.threshold} if wanted and restorer.threshold is not None else set()
+    return [Place(one) for one in sorted(wanted | own)]
+
+
+def _dial_row(place: Place, times: Times, results: Sequence[Result], psnr: float | None) -> dict[str, Any]:
+    """Make a row of the dial.
+
+    Returns:
+        The threshold, the share of distorted pixels, percentiles in ms, the number of runs, and the PSNR in dB.
+    """
+    return {
+        "threshold": place.threshold,
+        "density": results[0].density,
+        "ms": percentiles(times[place]),
+        "runs": len(times[place]),
+        "psnr": psnr,
+    }
 
 
 def _run_first(
@@ -108,7 +171,7 @@ def _run_first(
     none of that.
 
     Args:
-        runs: the functions; those of `FOUND` and `DENSE` put their pictures into `pictures`.
+        runs: the functions; those of `FOUND`, `DENSE` and of a `Place` put their pictures into `pictures`.
         pictures: gets pictures.
         progress: called with a phrase.
         clock: returns the seconds.
@@ -119,7 +182,7 @@ def _run_first(
         start = clock()
         result = run()
         seconds[key] = clock() - start
-        if key in (FOUND, DENSE):
+        if key in (FOUND, DENSE) or isinstance(key, Place):
             pictures[key] = result.image if isinstance(result, Result) else result
     return seconds
 
@@ -137,7 +200,8 @@ def measure_foreign(
 ) -> dict[str, Any]:
     """Time a foreign network, which always computes every pixel.
 
-    Arguments and result are those of `measure_masks`. The only row has no mask, density 1, and no adaptive times.
+    Arguments and result are those of `measure_masks`. The only row has no mask, density 1, and no adaptive times, and
+    the dial has no row.
     """
     with subject.setting.open_restorer(subject.bundle) as restorer:
         runs: dict[Hashable, Callable[[], Any]] = {DENSE: partial(restorer, subject.pixels)}
@@ -150,7 +214,7 @@ def measure_foreign(
     row = {**_row((None, 1.0), times, DENSE, watch.results[DENSE]), **missing, "adaptive_runs": 0, "first_ms": first}
     stages |= {**missing, "dense_ms": stages["adaptive_ms"], "differing_from_dense": None}
     stages |= {"first_ms": first, "first_dense_ms": first}
-    return {"rows": [row], "stages": stages}
+    return {"rows": [row], "stages": stages, "dial": []}
 
 
 def time_files(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..clock import ReportProgress
     from ..tiling.costs import Tuning
     from .cases import Case, RunSetting
+    from .latency import Dial
     from .timing import Effort
 
 CPU = "cpu"
@@ -31,7 +32,7 @@ MASK_SEED = 20211011
 
 EMPTY: Mapping[str, Any] = MappingProxyType(
     {
-        **dict.fromkeys(("rows", "stages", "checks", "curves", "layers", "tuning"), ()),
+        **dict.fromkeys(("rows", "stages", "dial", "checks", "curves", "layers", "tuning"), ()),
         "crossover_density": None,
         "peak_memory_mb": None,
     }
@@ -63,6 +64,8 @@ class ProfilePlan:
     settings: tuple[RunSetting, ...]
     """Settings, every precision with every number of threads."""
     effort: Effort
+    dial: Dial | None = None
+    """Thresholds of the mask that are timed besides; a clean picture is as large as the source."""
 
 
 class Source(NamedTuple):
@@ -98,7 +101,7 @@ def measure(
     Raises:
         GateError: methods gave different pictures, or clean pixels were changed.
     """
-    lists: dict[str, list[Any]] = {key: [] for key in ("rows", "stages", "checks", "curves", "layers", "tuning")}
+    lists: dict[str, list[Any]] = {key: [] for key, value in EMPTY.items() if value == ()}
     for setting in plan.settings:
         keys = {"precision": setting.precision, "threads": setting.threads, "backend": setting.backend}
         within = _Measurement(bundle, source, plan, setting, progress)
@@ -185,7 +188,10 @@ class _Measurement:
         """Measure the rows and the stages of one size."""
         from .latency import Subject, measure_foreign, measure_masks
 
-        subject = Subject(self._bundle, self._setting, fit(self._source.pixels, size), self._source.suffix)
+        pixels, dial = fit(self._source.pixels, size), self._plan.dial
+        if dial is not None and dial.clean is not None:
+            dial = replace(dial, clean=fit(dial.clean, size))
+        subject = Subject(self._bundle, self._setting, pixels, self._source.suffix, dial)
         effort = self._plan.effort
 
         def progress(words: str) -> None:
@@ -195,7 +201,7 @@ class _Measurement:
             found = measure_masks(subject, self._cases(size), effort, progress=progress)
         else:
             found = measure_foreign(subject, effort, progress=progress)
-        return {"rows": found["rows"], "stages": [found["stages"]]}
+        return {"rows": found["rows"], "stages": [found["stages"]], "dial": found["dial"]}
 
     def _report(self, words: str) -> None:
         self._progress(f"{self._setting.precision}: {words}")

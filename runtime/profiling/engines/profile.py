@@ -68,11 +68,15 @@ def check_plan(plan: ProfilePlan, exports: Exports) -> None:
     """Refuse plans that are not for engines.
 
     Raises:
-        UserError: a tile is given; or a file of trtexec's formats is wanted, and there is more than one precision, size
-            or number of slots.
+        UserError: a tile or thresholds are given; or a file of trtexec's formats is wanted, and there is more than one
+            precision, size or number of slots.
     """
     if any(setting.tile is not None for setting in plan.settings):
         raise UserError("engines are measured on pictures and pieces as they come; leave out --tile")
+    if plan.dial is not None:
+        raise UserError(
+            "engines are measured under masks of given densities; leave out --thresholds, or --backend tensorrt"
+        )
     if exports.any and len(plan.sizes) * len(plan.settings) > 1:
         raise UserError(
             "the files of trtexec's formats are of one run, but several sizes, precisions or numbers of --threads "

@@ -1,5 +1,6 @@
 """A profile of engines has all its lists, refuses early, and leaves nothing behind."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -18,6 +19,7 @@ from spair.runtime.profiling.engines.profile import (
     measure_engines,
 )
 from spair.runtime.profiling.engines.runs import Rounds
+from spair.runtime.profiling.latency import Dial
 from spair.runtime.profiling.profile import ProfilePlan, Size, Source
 from spair.runtime.profiling.timing import Effort
 from tests.runtime.engine.pictures import draw
@@ -94,6 +96,11 @@ def test_a_file_is_of_one_run(tmp_path):
 def test_a_tile_is_nothing_for_engines():
     with pytest.raises(UserError, match="leave out --tile"):
         check_plan(make_plan(settings=(RunSetting(tile=64),)), Exports())
+
+
+def test_thresholds_are_nothing_for_engines():
+    with pytest.raises(UserError, match="leave out --thresholds, or --backend tensorrt"):
+        check_plan(dataclasses.replace(make_plan(), dial=Dial((0.1,))), Exports())
 
 
 @pytest.mark.parametrize(("kind", "channels"), [(np.uint16, 3), (np.float32, 3), (np.uint8, 1), (np.uint8, 2)])

@@ -1,0 +1,158 @@
+"""Thresholds of the mask in `spair profile`, as options, table and plots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..pages.parts import render_table
+from ..pages.pictures import embed_picture
+from ..shared.output import make_table, number
+from .options import CASES, split
+from .tables import Row, describe_setting, heading, percent, same_setting
+
+if TYPE_CHECKING:
+    import numpy as np
+    from rich.console import Console
+
+    from ...runtime import Bundle
+    from ...runtime.profiling.latency import Dial
+    from ...runtime.profiling.profile import ProfilePlan, Source
+
+CHART = 860
+"""Largest width of the chart in pixels, its own."""
+COLUMNS = ("distorted", "ms", "p90", "p99", "runs", "PSNR in dB")
+
+Thresholds = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        help="Also time the picture at these thresholds of the mask, such as 0.1,0.2,0.5.",
+        rich_help_panel=CASES,
+    ),
+]
+Clean = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="The clean picture of --image: PSNR beside time by threshold.", rich_help_panel=CASES
+    ),
+]
+
+
+def make_dial(thresholds: str | None, clean: Path | None, image: Path | None, source: Source) -> Dial | None:
+    """Make the dial of the options.
+
+    Args:
+        thresholds: the list, as given.
+        clean: file of the clean picture.
+        image: file of the degraded one.
+        source: the degraded picture.
+
+    Raises:
+        UserError: one is no threshold, options that belong together are missing, or the clean picture cannot be read or
+            has another size or type than the degraded one.
+    """
+    from ...runtime.errors import UserError
+    from ...runtime.profiling.latency import Dial
+
+    if clean is not None and (thresholds is None or image is None):
+        raise UserError(
+            "--clean is the clean picture of --image, for the PSNR at --thresholds; give both too, or leave it out"
+        )
+    if thresholds is None:
+        return None
+    chosen = tuple(sorted(split("--thresholds", thresholds, _parse_threshold)))
+    return Dial(chosen) if clean is None else Dial(chosen, _read_clean(clean, source), _measure_psnr)
+
+
+def check_mask(bundle: Bundle, plan: ProfilePlan) -> None:
+    """Refuse thresholds of a network without a mask.
+
+    Raises:
+        UserError: it has none.
+    """
+    from ...runtime.errors import UserError
+
+    if plan.dial is not None and bundle.manifest.kind != "spair":
+        raise UserError(f"the network of {bundle.path} finds no mask, which --thresholds is about; leave it out")
+
+
+def _parse_threshold(word: str) -> float:
+    from ...runtime.bounds.thresholds import check_threshold
+    from ...runtime.errors import UserError
+
+    try:
+        value = float(word)
+    except ValueError:
+        raise UserError(
+            f"--thresholds has {word!r}, expected numbers from 0 to 1 with commas between them, such as 0.1,0.2,0.5"
+        ) from None
+    return float(check_threshold(value))
+
+
+def _read_clean(path: Path, source: Source) -> np.ndarray:
+    """Read the clean picture.
+
+    Raises:
+        UserError: see `make_dial`.
+    """
+    from ...runtime.errors import UserError
+    from ...runtime.profiling.profile import read_source
+
+    pixels = read_source(path).pixels
+    if (pixels.shape, pixels.dtype) != (source.pixels.shape, source.pixels.dtype):
+        raise UserError(
+            f"--clean {path} is {_describe(pixels)}, but --image is {_describe(source.pixels)}; "
+            "give the clean picture of the same photograph"
+        )
+    return pixels
+
+
+def _describe(pixels: np.ndarray) -> str:
+    height, width, channels = pixels.shape
+    return f"{width}x{height} with {channels} channels of {pixels.dtype}"
+
+
+def _measure_psnr(restored: np.ndarray, clean: np.ndarray) -> float:
+    """Measure the PSNR of the colours, without alpha."""
+    from ...runtime.profiling.profile import as_float
+    from ...training.evaluation.metrics import psnr
+
+    return psnr(as_float(restored[..., :3]), as_float(clean[..., :3]))
+
+
+def show_dial(report: Row, console: Console) -> None:
+    """Print the times by threshold; the network's own has a star."""
+    for stages in report["stages"]:
+        rows = [row for row in report["dial"] if same_setting(row, stages)]
+        if not rows:
+            continue
+        heading(console, f"thresholds of the mask, {describe_setting(stages, report)}")
+        table = make_table(("threshold",), COLUMNS)
+        for row in rows:
+            table.add_row(*_list_cells(row))
+        console.print(table)
+
+
+def render_dial(rows: Sequence[Row]) -> Iterator[str]:
+    """Render the table of the page, and the chart of PSNR against time where both are known."""
+    if not rows:
+        return
+    yield "<h3>Thresholds of the mask</h3>"
+    if all(row["psnr"] is not None for row in rows):
+        from ...training.evaluation.report.curve import draw_thresholds
+
+        points = [{**row, "ms": row["ms"]["p50"], "processor_ms": None} for row in rows]
+        chart = embed_picture(draw_thresholds(points, "psnr"), lossless=True, width=CHART)
+        yield f'<p><img src="{chart}" alt="PSNR against milliseconds by threshold" style="max-width:100%"></p>'
+    yield render_table(("threshold", *COLUMNS), map(_list_cells, rows), "numbers")
+
+
+def _list_cells(row: Row) -> list[str]:
+    """List the cells of a row."""
+    times = [number(row["ms"][key], 1) for key in ("p50", "p90", "p99")]
+    name = f"{row['threshold']:g}{' *' if row['own'] else ''}"
+    return [name, percent(row["density"]), *times, str(row["runs"]), number(row["psnr"], 2)]
