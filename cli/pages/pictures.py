@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 WIDTH = 640
 """Largest width of a picture in pixels, twice what it takes on a phone; larger ones are scaled down."""
@@ -18,6 +20,8 @@ def embed_picture(pixels: np.ndarray, *, lossless: bool = False, width: int = WI
         lossless: whether no pixel may change, as for drawings.
         width: largest width; a wider picture is scaled down.
     """
+    import numpy as np
+
     from ...runtime.images.reader import load_pyvips
 
     vips = load_pyvips()

@@ -1,4 +1,4 @@
-"""Thresholds of the mask in `spair profile`, as options, table and plots."""
+"""Thresholds of the mask that `spair profile` times."""
 
 from __future__ import annotations
 
@@ -125,7 +125,10 @@ def _measure_psnr(restored: np.ndarray, clean: np.ndarray) -> float:
 
 
 def show_dial(report: Row, console: Console) -> None:
-    """Print the times by threshold; the network's own has a star."""
+    """Print the times by threshold.
+
+    The network's own has a star.
+    """
     for stages in report["stages"]:
         rows = [row for row in report["dial"] if same_setting(row, stages)]
         if not rows:
@@ -138,7 +141,10 @@ def show_dial(report: Row, console: Console) -> None:
 
 
 def render_dial(rows: Sequence[Row]) -> Iterator[str]:
-    """Render the table of the page, and the chart of PSNR against time where both are known."""
+    """Render the section of the page.
+
+    It is a table, and a chart of PSNR against time where both are known.
+    """
     if not rows:
         return
     yield "<h3>Thresholds of the mask</h3>"

@@ -54,7 +54,10 @@ class Dial:
     """Returns the PSNR in dB of a restored picture and the clean one; given with `clean`."""
 
     def score(self, restored: np.ndarray) -> float | None:
-        """Return the PSNR in dB of a restored picture, if the clean one is known."""
+        """Return the PSNR of a restored picture in dB.
+
+        It is None where the clean one is not known.
+        """
         return None if self.clean is None or self.measure is None else self.measure(restored, self.clean)
 
 
