@@ -69,21 +69,18 @@ def profile(
     """
     from ...runtime.profiling import profile as work
 
-    choice = EngineChoice(backend, trust_code, spin, nsys, export_times, export_profile, export_layer_info)
-    check_choice(choice)
+    given = check_choice(EngineChoice(backend, trust_code, spin, nsys, export_times, export_profile, export_layer_info))
     check_page(html)
     source = read_picture(image)
     plan = options.make_plan(
         size=options.DEFAULT_SIZE if size is None and image is None else size, check_size=check_size,
         densities=densities, masks=masks, precision=precision, threads=threads, tile=tile, repeat=repeat,
-        picture=work.Size(source.pixels.shape[1], source.pixels.shape[0]),
-        dial=dial.make_dial(thresholds, clean, image, source),
+        picture=work.Size(*source.pixels.shape[1::-1]), dial=dial.make_dial(thresholds, clean, image, source),
     )  # fmt: skip
     bundle = open_bundle(model, plan, read_expected(expect_digest))
     report = {"model": str(model), **work.describe_run(bundle, source, plan), "repeat": repeat, "backend": backend}
-    report |= measure(bundle, source, plan, choice, layers=layers, repeat=repeat, store=not no_store, power=power)
-    write_page(report, html)
-    deliver({**report, "html": html and str(html)}, as_json, show_report)
+    report |= measure(bundle, source, plan, given, layers=layers, repeat=repeat, store=not no_store, power=power)
+    deliver({**report, "html": write_page(report, html)}, as_json, show_report)
 
 
 def read_picture(image: Path | None) -> Source:
@@ -139,8 +136,11 @@ def measure(
     return measure_on_cpu(bundle, source, chosen, layers=layers, store=store, power=power)
 
 
-def write_page(report: dict[str, Any], html: Path | None) -> None:
-    """Write the page of a report.
+def write_page(report: dict[str, Any], html: Path | None) -> str | None:
+    """Write the page of a report, if there is to be one.
+
+    Returns:
+        Its path.
 
     Raises:
         UserError: the file cannot be written.
@@ -150,6 +150,7 @@ def write_page(report: dict[str, Any], html: Path | None) -> None:
     if html is not None:
         render = render_report if report["engine"] is None else render_engine_report
         write_atomically(html, render(report).encode())
+    return None if html is None else str(html)
 
 
 def measure_on_cpu(

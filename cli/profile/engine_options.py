@@ -78,10 +78,13 @@ class EngineChoice:
         return self.backend == TENSORRT
 
 
-def check_choice(choice: EngineChoice) -> None:
+def check_choice(choice: EngineChoice) -> EngineChoice:
     """Refuse options that do not go together.
 
     Files that could not be written are refused too.
+
+    Returns:
+        The options.
 
     Raises:
         UserError: the backend is unknown, an option needs the other one, or a file could not be written.
@@ -101,6 +104,7 @@ def check_choice(choice: EngineChoice) -> None:
         raise UserError(f"{', '.join(given)} is about engines; give --backend tensorrt too, or leave it out")
     for name, file in files.items():
         check_page(file, name)
+    return choice
 
 
 def make_setting(choice: EngineChoice, *, layers: bool, repeat: int | None) -> EngineSetting:

@@ -9,7 +9,7 @@ from benchmarks.peers.graphs import LIMIT, require_limit
 from benchmarks.peers.install import PeerAbsentError
 from spair.runtime import UserError
 from spair.runtime.cpu.library import load_library, unavailable
-from spair.runtime.cpu.library.sets import list_sets
+from spair.runtime.cpu.library.sets import list_local_sets, list_sets
 
 needs_kernels = pytest.mark.skipif(unavailable() is not None, reason="a C++ compiler is not installed")
 
@@ -18,10 +18,11 @@ needs_kernels = pytest.mark.skipif(unavailable() is not None, reason="a C++ comp
 def test_kernels_take_the_best_set_below_the_limit(monkeypatch):
     monkeypatch.delenv(LIMIT, raising=False)
     best = load_library().instructions.name
-    names = [one.name for one in list_sets()]
+    names, here = [one.name for one in list_sets()], {one.name for one in list_local_sets()}
     for name in (one for one in names[names.index(best) :] if one in ONEDNN):
+        expected = next(one for one in names[names.index(name) :] if one in here)  # some lack a set below their best
         with limit_instructions(name):
-            assert load_library().instructions.name == name and os.environ[LIMIT] == ONEDNN[name]
+            assert load_library().instructions.name == expected and os.environ[LIMIT] == ONEDNN[name]
     assert load_library().instructions.name == best and LIMIT not in os.environ
 
 
