@@ -137,7 +137,7 @@ def measure(
 
 
 def write_page(report: dict[str, Any], html: Path | None) -> str | None:
-    """Write the page of a report, if there is to be one.
+    """Write the page of a report where one is wanted.
 
     Returns:
         Its path.
