@@ -11,7 +11,7 @@ import typer
 from ..pages.parts import render_table
 from ..pages.pictures import embed_picture
 from ..shared.output import make_table, number
-from .options import CASES, split
+from .options import CASES
 from .tables import Row, describe_setting, heading, percent, same_setting
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def make_dial(thresholds: str | None, clean: Path | None, image: Path | None, so
         UserError: one is no threshold, options that belong together are missing, or the clean picture cannot be read or
             has another size or type than the degraded one.
     """
+    from ...runtime.bounds.thresholds import parse_thresholds
     from ...runtime.errors import UserError
     from ...runtime.profiling.latency import Dial
 
@@ -64,8 +65,21 @@ def make_dial(thresholds: str | None, clean: Path | None, image: Path | None, so
         )
     if thresholds is None:
         return None
-    chosen = tuple(sorted(split("--thresholds", thresholds, _parse_threshold)))
-    return Dial(chosen) if clean is None else Dial(chosen, _read_clean(clean, source), _measure_psnr)
+    chosen = parse_thresholds(thresholds)
+    if clean is None:
+        return Dial(chosen)
+    _require_packages()
+    return Dial(chosen, _read_clean(clean, source), _measure_psnr)
+
+
+def _require_packages() -> None:
+    """Load what the PSNR and its chart need.
+
+    A package that is not installed is then missed before minutes of measuring, not after.
+    """
+    import PIL.Image  # noqa: F401
+
+    from ...training.evaluation import metrics  # noqa: F401
 
 
 def check_mask(bundle: Bundle, plan: ProfilePlan) -> None:
@@ -78,19 +92,6 @@ def check_mask(bundle: Bundle, plan: ProfilePlan) -> None:
 
     if plan.dial is not None and bundle.manifest.kind != "spair":
         raise UserError(f"the network of {bundle.path} finds no mask, which --thresholds is about; leave it out")
-
-
-def _parse_threshold(word: str) -> float:
-    from ...runtime.bounds.thresholds import check_threshold
-    from ...runtime.errors import UserError
-
-    try:
-        value = float(word)
-    except ValueError:
-        raise UserError(
-            f"--thresholds has {word!r}, expected numbers from 0 to 1 with commas between them, such as 0.1,0.2,0.5"
-        ) from None
-    return float(check_threshold(value))
 
 
 def _read_clean(path: Path, source: Source) -> np.ndarray:
@@ -121,7 +122,8 @@ def _measure_psnr(restored: np.ndarray, clean: np.ndarray) -> float:
     from ...runtime.profiling.profile import as_float
     from ...training.evaluation.metrics import psnr
 
-    return psnr(as_float(restored[..., :3]), as_float(clean[..., :3]))
+    colours = 3 if clean.shape[2] > 2 else 1
+    return psnr(as_float(restored[..., :colours]), as_float(clean[..., :colours]))
 
 
 def show_dial(report: Row, console: Console) -> None:

@@ -117,7 +117,7 @@ def parse_sizes(text: str, option: str = "--size") -> list[Size]:
     """
     from ...runtime.profiling.profile import Size
 
-    return split(option, text, lambda word: Size(*parse_size(option, word)))
+    return _split(option, text, lambda word: Size(*parse_size(option, word)))
 
 
 def parse_densities(text: str) -> list[float]:
@@ -126,7 +126,7 @@ def parse_densities(text: str) -> list[float]:
     Raises:
         UserError: an item is not a number from 0 to 1.
     """
-    return sorted(split("--densities", text, _parse_density))
+    return sorted(_split("--densities", text, _parse_density))
 
 
 def parse_masks(text: str) -> list[str]:
@@ -135,7 +135,7 @@ def parse_masks(text: str) -> list[str]:
     Raises:
         UserError: an item is not the name of a shape.
     """
-    return split("--masks", text, _parse_mask)
+    return _split("--masks", text, _parse_mask)
 
 
 def parse_precisions(text: str) -> list[str]:
@@ -146,7 +146,7 @@ def parse_precisions(text: str) -> list[str]:
     Raises:
         UserError: an item is empty.
     """
-    return split("--precision", text, lambda word: word)
+    return _split("--precision", text, lambda word: word)
 
 
 def parse_threads(text: str | None) -> list[int | None]:
@@ -157,7 +157,7 @@ def parse_threads(text: str | None) -> list[int | None]:
     Raises:
         UserError: an item is not a number from 1 to MAX_THREADS.
     """
-    return [None] if text is None else list(split("--threads", text, _parse_threads))
+    return [None] if text is None else list(_split("--threads", text, _parse_threads))
 
 
 def make_plan(
@@ -204,12 +204,7 @@ def make_plan(
     )
 
 
-def split(option: str, text: str, parse: Callable[[str], Item]) -> list[Item]:
-    """Parse values with commas between them, each once.
-
-    Raises:
-        UserError: one is empty; see `parse`.
-    """
+def _split(option: str, text: str, parse: Callable[[str], Item]) -> list[Item]:
     from ...runtime.errors import UserError
 
     words = [word.strip() for word in text.split(",")]

@@ -33,6 +33,31 @@ def check_threshold(wanted: Threshold) -> Threshold:
     return float(wanted)
 
 
+def parse_thresholds(text: str) -> tuple[float, ...]:
+    """Parse the list of an option `--thresholds`.
+
+    Args:
+        text: numbers with commas between them.
+
+    Returns:
+        The thresholds in ascending order, each once.
+
+    Raises:
+        UserError: one is no number from 0 to 1.
+    """
+    return tuple(sorted({_parse_number(part.strip()) for part in text.split(",")}))
+
+
+def _parse_number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError as error:
+        raise UserError(
+            f"--thresholds has {text!r}, expected numbers from 0 to 1 with commas between them, such as 0.1,0.2,0.5"
+        ) from error
+    return float(check_threshold(number))
+
+
 def choose_threshold(
     wanted: Threshold | None, *, own: float | None, has_mask: bool = True, is_free: bool = True
 ) -> float | None:

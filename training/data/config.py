@@ -165,6 +165,8 @@ class Data(Section):
                 "pairs and sets are empty, so simulate and from_masked have to add up to 1 and transplant to 0; "
                 "add pairs or change the shares"
             )
+        if self.vary and not self.transplant:
+            raise ValueError("vary is for rain that is laid over photos, but transplant is 0: raise it, or remove vary")
         if self.simulate and not (self.photos or pairs):
             raise ValueError("simulate needs clean pictures: add photos or pairs, or set simulate = 0")
         if self.enlarge and not self.photos:

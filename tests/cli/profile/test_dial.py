@@ -96,7 +96,7 @@ def test_options_that_do_not_go_together_are_refused(spair, tiny_bundle, picture
     )
     spair(*image, "--thresholds", "low").refused("--thresholds has 'low', expected numbers from 0 to 1 with commas")
     spair(*image, "--thresholds", "0.1,1.5").refused("the threshold is 1.5, expected a number from 0 to 1")
-    spair(*image, "--thresholds", "0.1,").refused("--thresholds is '0.1,', expected one value, or several with commas")
+    spair(*image, "--thresholds", "0.1,").refused("--thresholds has '', expected numbers from 0 to 1 with commas")
 
 
 def test_a_network_without_a_mask_has_no_thresholds(spair, foreign, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spair.runtime import Restorer, UserError
-from spair.runtime.bounds.thresholds import PLACES, check_threshold, choose_threshold
+from spair.runtime.bounds.thresholds import PLACES, check_threshold, choose_threshold, parse_thresholds
 from spair.runtime.tiling.spec import find_logit
 from tests.runtime.samples import photo
 
@@ -74,3 +74,20 @@ def test_a_restorer_keeps_its_threshold_and_a_call_may_have_another(tiny_bundle)
 def test_a_restorer_without_a_choice_closes_what_it_opened(bundles):
     with pytest.raises(UserError, match="finds no mask"):
         Restorer.open(bundles.other().path, threads=1, threshold=0.2)
+
+
+def test_a_list_is_sorted_and_has_each_threshold_once():
+    assert parse_thresholds("0.5, 0.1,0.5,1,0") == (0.0, 0.1, 0.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("low", "--thresholds has 'low', expected numbers from 0 to 1"),
+        ("0.1,", "has '', expected"),
+        ("nan", "threshold is nan"),
+    ],
+)
+def test_a_list_with_something_else_is_refused(text, message):
+    with pytest.raises(UserError, match=message):
+        parse_thresholds(text)

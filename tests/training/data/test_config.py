@@ -97,3 +97,9 @@ def test_of_absolute_paths_the_last_two_parts_are_saved(configure, folder):
     data = configure(('["photos"]', f'["{folder}/photos", "/photos"]')).data
     assert data.model_dump(mode="json")["photos"] == [f"{folder.name}/photos", "photos"]
     assert data.locate().photos == (folder / "photos", Path("/photos"))
+
+
+def test_varying_rain_needs_transplants(configure, refuse):
+    varied = ("transplant =", "vary = true\ntransplant =")
+    assert configure(varied).data.vary
+    refuse("vary is for rain that is laid over photos, but transplant is 0", lambda: configure(varied, transplant=0.0))

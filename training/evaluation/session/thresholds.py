@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ....runtime.bounds.thresholds import check_threshold
+from ....runtime.bounds.thresholds import parse_thresholds
 from ....runtime.clock import CountProgress
 from ....runtime.errors import UserError
 from ...data.pairs import Pair
@@ -40,17 +40,7 @@ def read_thresholds(text: str | None, masks_alone: bool) -> tuple[float, ...]:
         return ()
     if masks_alone:
         raise UserError("--thresholds compares restored pictures with clean ones; give --clean, or leave it out")
-    return tuple(sorted({_read_number(part.strip()) for part in text.split(",")}))
-
-
-def _read_number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError as error:
-        raise UserError(
-            f"--thresholds has {text!r}, expected numbers from 0 to 1 with commas between them, such as 0.1,0.2,0.5"
-        ) from error
-    return float(check_threshold(number))
+    return parse_thresholds(text)
 
 
 def check_thresholds(restorer: Restorer, thresholds: Sequence[float]) -> None:
