@@ -18,8 +18,6 @@ from .operators import SparseConv2d
 from .restoration import ResidualPair
 from .spair import SPAIR
 
-RARELY = 1e-4
-"""Share of a picture's pixels. A channel that fires on fewer in every picture counts as one that never fires."""
 SMALL = 0.05
 """Size of a filter that is read at once, as a share of its usual size."""
 
@@ -71,11 +69,11 @@ def find_silent(model: SPAIR, images: Tensor) -> dict[str, Tensor]:
     Raises:
         ValueError: the network finds nothing distorted in the images.
     """
-    most: dict[str, Tensor] = {}
+    fired: dict[str, Tensor] = {}
 
     def see(name: str, layer: nn.Module, given: tuple[Tensor, ...], result: Tensor) -> None:
-        share = (result > 0).float().mean((0, 2, 3))
-        most[name] = share.maximum(most[name]) if name in most else share
+        fires = (result > 0).amax((0, 2, 3))  # on one pixel is enough: what reads it would miss it
+        fired[name] = fires | fired[name] if name in fired else fires
 
     layers = ((name, layer) for name, layer in model.named_modules() if isinstance(layer, SparseConv2d))
     hooks = [
@@ -90,4 +88,4 @@ def find_silent(model: SPAIR, images: Tensor) -> dict[str, Tensor]:
             hook.remove()
     if not any(found):
         raise ValueError("the network finds no distorted pixel in these images, so that no channel could fire")
-    return {name: share < RARELY for name, share in most.items()}
+    return {name: ~fires for name, fires in fired.items()}

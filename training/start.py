@@ -18,7 +18,7 @@ from .data.patches import PatchDataset
 from .loop.terminal import say
 
 SAMPLES = 64
-"""Samples of a run on which a channel has to fire once, if it is not to be revived."""
+"""Samples of a run on which a channel has to fire once, on one pixel, if it is not to be revived."""
 
 
 def load_start(config: TrainingConfig, start: Path, *, progress: bool = True) -> dict[str, Tensor]:

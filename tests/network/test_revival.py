@@ -50,6 +50,23 @@ def test_only_what_never_fires_is_found(make, images):
     assert len(found) == 3 + sum(SMALL.pairs), "every layer with a ReLU"
 
 
+def test_a_channel_that_fires_on_one_pixel_of_many_is_left_alone(make):
+    layer_name, model = "net_r.scm.0.pairs.0.first", make()
+    image, responses = torch.rand(1, 3, 104, 104, generator=torch.Generator().manual_seed(6)), []
+    layer = model.get_submodule(layer_name)
+    handle = layer.register_forward_hook(lambda module, given, result: responses.append(result))
+    with torch.no_grad():
+        layer.bias[1] = 1000.0  # so that responses below zero are seen too
+        model(image)
+        handle.remove()
+        assert responses[0].shape[2:] == image.shape[2:]
+        first, second = responses[0][0, 1].flatten().topk(2).values
+        assert first - second > 0.01, "far more than what sums round"
+        for offset, silent in (((first + second) / 2, []), (first + 1.0, [1])):
+            layer.bias[1] = 1000.0 - offset
+            assert find_silent(model, image)[layer_name].nonzero().flatten().tolist() == silent
+
+
 def test_a_living_network_stays_as_it_is(make, images):
     model = make()
     before = copy.deepcopy(model)
