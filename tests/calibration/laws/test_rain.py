@@ -40,13 +40,14 @@ def shipped(tmp_path_factory) -> Path:
 
 
 @pytest.mark.sampled(2)
-@pytest.mark.parametrize(("precision", "ratio"), [("int8", 0.35), ("fp16", 0.55)])
+@pytest.mark.parametrize(("precision", "ratio"), [("int8", 0.4), ("fp16", 0.55)])
 def test_the_shipped_network_holds_its_gate(shipped, rain, precision, ratio):
     options = Options(precision, tile=96, tiles=4, threads=1)
     report = calibrate_bundle(shipped, rain / "input", options, targets=rain / "target")
     assert report["passed"] and report["gate_db"] == {"fp16": -0.02, "int8": -0.1}[precision]
-    # A byte of INT8 is a quarter of FP32 and FP16 a half: 0.35 means that 0.6 or more of the weights are INT8. How many
-    # small layers the gate keeps in FP16 is no law: weights moved by 1e-5, or another processor, give 8 to 19 of 42.
+    # INT8 takes a quarter of FP32's bytes, FP16 a half, and names and scales 0.015: 0.4 means that 0.46 or more of the
+    # weights are INT8. How many the gate keeps in FP16 is no law: weights moved by 1e-5, or another processor, give 8
+    # to 19 of 42 layers, and ratios from 0.29.
     assert report["file_ratio"] <= ratio
     assert all(way["clean_changed"] == 0 for way in report["ways"].values())
     assert Bundle.open(shipped).manifest.raw["calibration"][precision]["psnr_delta_db"] == report["psnr_delta_db"]

@@ -114,7 +114,7 @@ def test_a_stuck_process_is_killed_and_the_requests_behind_are_answered(tmp_path
 
     # The limit is short, so that the process counts as stuck soon, yet long enough for a request to begin and for an
     # answer of a process that is not stuck. The request behind waits as long as it may.
-    with running({"m": tmp_path}, limits=Limits(seconds=1.5), opener=OPENER) as one:
+    with running({"m": tmp_path}, limits=Limits(seconds=5), opener=OPENER) as one:
         old = one.pid()
         with pytest.raises(DeadlineError):  # it waited for the stuck one for all the time that the limit gives it
             one.run(work(one))

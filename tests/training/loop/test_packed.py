@@ -57,8 +57,8 @@ def results(model, restore, image, mask):
     model.zero_grad()
     image = image.clone().requires_grad_()
     restored = restore(image, mask, model.localize(image).features)
-    weight = torch.randn(image.shape, dtype=image.dtype, generator=torch.Generator().manual_seed(3))
-    (restored * weight).sum().backward()
+    weight = torch.randn(image.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3))  # of any type
+    (restored * weight.to(image.dtype)).sum().backward()
     gradients = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
     return restored.detach(), gradients | {"image": image.grad}
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from spair.export.engines.gate.differences import REACH
 from spair.runtime import Restorer
 from tests.runtime.contract import *  # noqa: F403
 from tests.runtime.contract import Subject
@@ -20,7 +21,9 @@ def subject(request, reference, tiny_bundle, compiler):
     def open_restorer(**options):
         return Restorer.open(tiny_bundle, backend="cpu", threads=request.param, **options)
 
-    return Subject(open_restorer, reference, "cpu", refusals={"tile_path=dense": "computes rows only"})
+    refusals = {"tile_path=dense": "computes rows only"}
+    # On some processor a logit may lie on the threshold, where the order of sums decides on a pixel of the mask.
+    return Subject(open_restorer, reference, "cpu", few=1, reach=REACH, refusals=refusals)
 
 
 @pytest.fixture(scope="module")
