@@ -16,8 +16,7 @@ def show_restored(report: dict[str, Any], console: Console, out: Path | None = N
 
     `out` is the folder of the report.
     """
-    from ...training.evaluation.protocols import REGIONS, find_protocol
-    from ...training.evaluation.report.restored import TITLES
+    from ...training.evaluation.protocols import REGIONS, TITLES, find_protocol
 
     models, protocol = _models(report), find_protocol(report["protocol"])
     table = Table("", "input", *_labels(models), box=None, pad_edge=False)

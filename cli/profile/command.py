@@ -18,7 +18,7 @@ from .engine_page import render_engine_report
 from .engine_tables import show_engine_profile
 from .page import render_report
 from .power import show_power
-from .tables import show_profile
+from .tables import show_conclusions, show_profile
 
 if TYPE_CHECKING:
     from ...runtime import Bundle
@@ -75,7 +75,7 @@ def profile(
     plan = options.make_plan(
         size=options.DEFAULT_SIZE if size is None and image is None else size, check_size=check_size,
         densities=densities, masks=masks, precision=precision, threads=threads, tile=tile, repeat=repeat,
-        picture=work.Size(*source.pixels.shape[1::-1]), dial=dial.make_dial(thresholds, clean, image, source),
+        picture=work.Size(*source.pixels.shape[1::-1]), dial=dial.make_dial(thresholds, clean, image, source, html),
     )  # fmt: skip
     bundle = open_bundle(model, plan, read_expected(expect_digest))
     report = {"model": str(model), **work.describe_run(bundle, source, plan), "repeat": repeat, "backend": backend}
@@ -208,8 +208,12 @@ def measure_on_engines(
 
 def show_report(report: dict[str, Any], console: Console) -> None:
     """Print a report for people."""
-    (show_profile if report["engine"] is None else show_engine_profile)(report, console)
-    dial.show_dial(report, console)
+    if report["engine"] is None:
+        show_profile(report, console)
+        dial.show_dial(report, console)
+        show_conclusions(report, console)
+    else:
+        show_engine_profile(report, console)
     show_power(report["power"], console)
 
 

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ...runtime import Bundle
-    from ...runtime.profiling.latency import Dial
+    from ...runtime.profiling.cases import Dial, Score
     from ...runtime.profiling.profile import ProfilePlan, Source
 
 CHART = 860
 """Largest width of the chart in pixels, its own."""
-COLUMNS = ("distorted", "ms", "p90", "p99", "runs", "PSNR in dB")
+COLUMNS = ("distorted", "ms", "p90", "p99", "runs")
 
 Thresholds = Annotated[
     str | None,
@@ -42,7 +42,9 @@ Clean = Annotated[
 ]
 
 
-def make_dial(thresholds: str | None, clean: Path | None, image: Path | None, source: Source) -> Dial | None:
+def make_dial(
+    thresholds: str | None, clean: Path | None, image: Path | None, source: Source, page: Path | None
+) -> Dial | None:
     """Make the dial of the options.
 
     Args:
@@ -50,14 +52,16 @@ def make_dial(thresholds: str | None, clean: Path | None, image: Path | None, so
         clean: file of the clean picture.
         image: file of the degraded one.
         source: the degraded picture.
+        page: file of the page, which has a chart where the clean picture is known.
 
     Raises:
+        ModuleNotFoundError: Pillow, which draws the chart, is not installed.
         UserError: one is no threshold, options that belong together are missing, or the clean picture cannot be read or
             has another size or type than the degraded one.
     """
     from ...runtime.bounds.thresholds import parse_thresholds
     from ...runtime.errors import UserError
-    from ...runtime.profiling.latency import Dial
+    from ...runtime.profiling.cases import Dial
 
     if clean is not None and (thresholds is None or image is None):
         raise UserError(
@@ -68,18 +72,10 @@ def make_dial(thresholds: str | None, clean: Path | None, image: Path | None, so
     chosen = parse_thresholds(thresholds)
     if clean is None:
         return Dial(chosen)
-    _require_packages()
-    return Dial(chosen, _read_clean(clean, source), _measure_psnr)
+    if page is not None:
+        import PIL.ImageDraw  # noqa: F401 - missed now, not after minutes of measuring
 
-
-def _require_packages() -> None:
-    """Load what the PSNR and its chart need.
-
-    A package that is not installed is then missed before minutes of measuring, not after.
-    """
-    import PIL.Image  # noqa: F401
-
-    from ...training.evaluation import metrics  # noqa: F401
+    return Dial(chosen, _read_clean(clean, source), _score)
 
 
 def check_mask(bundle: Bundle, plan: ProfilePlan) -> None:
@@ -117,26 +113,37 @@ def _describe(pixels: np.ndarray) -> str:
     return f"{width}x{height} with {channels} channels of {pixels.dtype}"
 
 
-def _measure_psnr(restored: np.ndarray, clean: np.ndarray) -> float:
-    """Measure the PSNR of the colours, without alpha."""
-    from ...runtime.profiling.profile import as_float
-    from ...training.evaluation.metrics import psnr
+def _score(restored: np.ndarray, clean: np.ndarray, task: str) -> Score:
+    """Measure the PSNR that the tables of a task print.
 
-    colours = 3 if clean.shape[2] > 2 else 1
-    return psnr(as_float(restored[..., :colours]), as_float(clean[..., :colours]))
+    A task without tables has that of rain, as in `spair evaluate`.
+    """
+    from ...runtime.profiling.cases import Score
+    from ...training.evaluation.metrics import psnr_by_key
+    from ...training.evaluation.protocols import PROTOCOLS
+
+    key = PROTOCOLS.get(task, PROTOCOLS["rain"]).psnr
+    return Score(key, psnr_by_key(key, _take_colours(restored), _take_colours(clean)))
+
+
+def _take_colours(pixels: np.ndarray) -> np.ndarray:
+    """Return a picture as float RGB [H, W, 3].
+
+    Gray counts as three equal colours, and alpha does not count.
+    """
+    from ...runtime.profiling.profile import as_float
+
+    return as_float(pixels[..., :3] if pixels.shape[2] > 2 else pixels[..., [0, 0, 0]])
 
 
 def show_dial(report: Row, console: Console) -> None:
-    """Print the times by threshold.
-
-    The network's own has a star.
-    """
+    """Print the times by threshold."""
     for stages in report["stages"]:
         rows = [row for row in report["dial"] if same_setting(row, stages)]
         if not rows:
             continue
         heading(console, f"thresholds of the mask, {describe_setting(stages, report)}")
-        table = make_table(("threshold",), COLUMNS)
+        table = make_table(("threshold",), _list_columns(rows))
         for row in rows:
             table.add_row(*_list_cells(row))
         console.print(table)
@@ -156,11 +163,21 @@ def render_dial(rows: Sequence[Row]) -> Iterator[str]:
         points = [{**row, "ms": row["ms"]["p50"], "processor_ms": None} for row in rows]
         chart = embed_picture(draw_thresholds(points, "psnr"), lossless=True, width=CHART)
         yield f'<p><img src="{chart}" alt="PSNR against milliseconds by threshold" style="max-width:100%"></p>'
-    yield render_table(("threshold", *COLUMNS), map(_list_cells, rows), "numbers")
+    yield render_table(("threshold", *_list_columns(rows)), map(_list_cells, rows), "numbers")
+
+
+def _list_columns(rows: Sequence[Row]) -> tuple[str, ...]:
+    """List the titles of the columns behind the threshold."""
+    if rows[0]["psnr"] is None:
+        return (*COLUMNS, "")
+    from ...training.evaluation.protocols import TITLES
+
+    return (*COLUMNS, f"{TITLES[rows[0]['measure']]} (dB)", "")
 
 
 def _list_cells(row: Row) -> list[str]:
     """List the cells of a row."""
     times = [number(row["ms"][key], 1) for key in ("p50", "p90", "p99")]
-    name = f"{row['threshold']:g}{' *' if row['own'] else ''}"
-    return [name, percent(row["density"]), *times, str(row["runs"]), number(row["psnr"], 2)]
+    quality = [] if row["psnr"] is None else [number(row["psnr"], 2)]
+    own = "the model's" if row["own"] else ""
+    return [f"{row['threshold']:g}", percent(row["density"]), *times, str(row["runs"]), *quality, own]

@@ -13,7 +13,7 @@ from ..shared.options import MODEL, OUTPUT
 from ..shared.sizes import parse_size
 
 if TYPE_CHECKING:
-    from ...runtime.profiling.latency import Dial
+    from ...runtime.profiling.cases import Dial
     from ...runtime.profiling.profile import ProfilePlan, Size
 
 Item = TypeVar("Item")

@@ -23,7 +23,7 @@ Row = Mapping[str, Any]
 
 
 def show_profile(report: dict[str, Any], console: Console) -> None:
-    """Print a report; `spair profile --json` has its keys."""
+    """Print the tables of a report; `spair profile --json` has its keys."""
     for stages in report["stages"]:
         heading(console, describe_setting(stages, report))
         console.print(_rows_table([row for row in report["rows"] if same_setting(row, stages)]))
@@ -35,6 +35,10 @@ def show_profile(report: dict[str, Any], console: Console) -> None:
         console.print(_operator_table(layers))
         console.print()
         console.print(_layer_table(layers))
+
+
+def show_conclusions(report: dict[str, Any], console: Console) -> None:
+    """Print cross-overs, gates, tuning and the machine."""
     console.print()
     for line in conclusions(report):
         say(console, line)

@@ -50,12 +50,11 @@ def parse_thresholds(text: str) -> tuple[float, ...]:
 
 def _parse_number(text: str) -> float:
     try:
-        number = float(text)
-    except ValueError as error:
+        return float(check_threshold(float(text)))
+    except ValueError as error:  # UserError is one too
         raise UserError(
             f"--thresholds has {text!r}, expected numbers from 0 to 1 with commas between them, such as 0.1,0.2,0.5"
         ) from error
-    return float(check_threshold(number))
 
 
 def choose_threshold(

@@ -1,16 +1,18 @@
-"""Settings, masks and baseline of a profile."""
+"""Settings, masks, thresholds and baseline of a profile."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from ..backends.onnxruntime import OnnxGraph
 from ..bundle.reader import DERIVED_FROM, Bundle
 from ..cpu.comparison import FLIPPED, TOLERANCES
+from ..errors import UserError
 from ..pixels import from_network, to_network
 from ..restorer import Restorer
 from ..tiling.planning import PathChoice
@@ -136,3 +138,71 @@ def make_cases(shapes: Sequence[str], densities: Sequence[float], height: int, w
         for shape in shapes
         for density in densities
     ]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Key of the runs at one threshold of the mask."""
+
+    threshold: float
+
+    def __str__(self) -> str:
+        return f"threshold {self.threshold:g}"
+
+
+class Score(NamedTuple):
+    """PSNR of a restored picture."""
+
+    measure: str
+    """Key of the PSNR that the tables of the task print, such as "psnr_y"."""
+    psnr: float
+    """In dB."""
+
+
+@dataclass(frozen=True)
+class Dial:
+    """Thresholds of the mask that are timed besides."""
+
+    thresholds: tuple[float, ...]
+    """Probabilities from 0 to 1; that of the network is added."""
+    clean: np.ndarray | None = None
+    """Clean picture [H, W, C], of the type and size of the restored one; None where it is not known."""
+    measure: Callable[[np.ndarray, np.ndarray, str], Score] | None = None
+    """Scores a restored picture against the clean one, for a task; given with `clean`."""
+
+    def score(self, restored: np.ndarray, task: str) -> Score | None:
+        """Score a restored picture.
+
+        None where the clean one is not known.
+        """
+        return None if self.clean is None or self.measure is None else self.measure(restored, self.clean, task)
+
+
+def check_dial(bundle: Bundle, settings: Sequence[RunSetting], dial: Dial | None) -> None:
+    """Refuse thresholds that a bundle does not take.
+
+    Raises:
+        UserError: its graphs hold their own.
+    """
+    for setting in settings if dial is not None else ():
+        with setting.open_restorer(bundle) as restorer:
+            try:
+                list_places(restorer, dial)
+            except UserError as error:
+                raise UserError(
+                    f"the graphs of {bundle.path} hold their threshold inside, so that --thresholds cannot choose "
+                    "others; leave it out, or export the bundle again"
+                ) from error
+
+
+def list_places(restorer: Restorer, dial: Dial | None) -> list[Place]:
+    """List the thresholds that are timed, in ascending order.
+
+    Raises:
+        UserError: see `Restorer.choose_threshold`.
+    """
+    wanted = set() if dial is None else set(dial.thresholds)
+    for threshold in wanted:
+        restorer.choose_threshold(threshold)
+    own = {restorer.threshold} if wanted and restorer.threshold is not None else set()
+    return [Place(one) for one in sorted(wanted | own)]

@@ -17,8 +17,8 @@ from ...temporary.places import scratch_folder
 from ..bundle.reader import Bundle
 from ..clock import ReportProgress
 from ..images import Picture, read_image, write_image
-from ..restorer import Restorer, Result
-from .cases import Case, RunSetting, is_gated, open_baseline
+from ..restorer import Result
+from .cases import Case, Dial, Place, RunSetting, Score, is_gated, list_places, open_baseline
 from .gates import check_baseline, check_clean
 from .memory import measure_peak_memory
 from .timing import Clock, Effort, Repeats, percentiles, take_turns
@@ -30,35 +30,6 @@ Times = Mapping[Hashable, Sequence[float]]
 """Seconds of every run by key; the keys are `DENSE`, `FOUND` and those of the cases."""
 
 _NO_PICTURE = np.empty(0)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Key of the runs at one threshold of the mask."""
-
-    threshold: float
-
-    def __str__(self) -> str:
-        return f"threshold {self.threshold:g}"
-
-
-@dataclass(frozen=True)
-class Dial:
-    """Thresholds of the mask that are timed besides."""
-
-    thresholds: tuple[float, ...]
-    """Probabilities from 0 to 1; that of the network is added."""
-    clean: np.ndarray | None = None
-    """Clean picture [H, W, C], of the type and size of the restored one; None where it is not known."""
-    measure: Callable[[np.ndarray, np.ndarray], float] | None = None
-    """Returns the PSNR in dB of a restored picture and the clean one; given with `clean`."""
-
-    def score(self, restored: np.ndarray) -> float | None:
-        """Return the PSNR of a restored picture in dB.
-
-        It is None where the clean one is not known.
-        """
-        return None if self.clean is None or self.measure is None else self.measure(restored, self.clean)
 
 
 @dataclass(frozen=True)
@@ -108,7 +79,7 @@ def measure_masks(
     with open_baseline(bundle, setting) as dense, setting.open_restorer(bundle) as restorer:
         runs: dict[Hashable, Callable[[], Any]] = {DENSE: partial(dense, pixels), FOUND: partial(restorer, pixels)}
         runs |= {case.key: partial(restorer, pixels, mask=case.mask) for case in cases}
-        places = _list_places(restorer, subject.dial)
+        places = list_places(restorer, subject.dial)
         runs |= {place: partial(restorer, pixels, threshold=place.threshold) for place in places}
         pictures: dict[Hashable, np.ndarray] = {}
         first = _run_first({FOUND: runs[FOUND], **runs}, pictures, progress, clock)
@@ -128,37 +99,26 @@ def measure_masks(
         row = _row((case.shape, case.density), times, case.key, watch.results[case.key])
         rows.append({**row, "first_ms": _to_ms(first[case.key])})
     for place in places:
-        psnr = subject.dial.score(pictures[place]) if subject.dial is not None else None
-        row = _dial_row(place, times, watch.results[place], psnr)
+        score = subject.dial.score(pictures[place], bundle.manifest.task) if subject.dial is not None else None
+        row = _dial_row(place, times, watch.results[place], score)
         dial.append({**row, "own": place.threshold == restorer.threshold, "first_ms": _to_ms(first[place])})
     return {"rows": rows, "stages": stages, "dial": dial}
 
 
-def _list_places(restorer: Restorer, dial: Dial | None) -> list[Place]:
-    """List the thresholds that are timed, in ascending order.
-
-    Raises:
-        UserError: see `Restorer.choose_threshold`.
-    """
-    wanted = set() if dial is None else set(dial.thresholds)
-    for threshold in wanted:
-        restorer.choose_threshold(threshold)
-    own = {restorer.threshold} if wanted and restorer.threshold is not None else set()
-    return [Place(one) for one in sorted(wanted | own)]
-
-
-def _dial_row(place: Place, times: Times, results: Sequence[Result], psnr: float | None) -> dict[str, Any]:
+def _dial_row(place: Place, times: Times, results: Sequence[Result], score: Score | None) -> dict[str, Any]:
     """Make a row of the dial.
 
     Returns:
-        The threshold, the share of distorted pixels, percentiles in ms, the number of runs, and the PSNR in dB.
+        The threshold, the share of distorted pixels, percentiles in ms, the number of runs, and the PSNR in dB with its
+        key.
     """
     return {
         "threshold": place.threshold,
         "density": results[0].density,
         "ms": percentiles(times[place]),
         "runs": len(times[place]),
-        "psnr": psnr,
+        "psnr": score and score.psnr,
+        "measure": score and score.measure,
     }
 
 

@@ -15,9 +15,7 @@ from ..bundle.reader import DERIVED_FROM
 if TYPE_CHECKING:
     from .. import Bundle
     from ..clock import ReportProgress
-    from ..tiling.costs import Tuning
-    from .cases import Case, RunSetting
-    from .latency import Dial
+    from .cases import Case, Dial, RunSetting
     from .timing import Effort
 
 CPU = "cpu"
@@ -99,8 +97,12 @@ def measure(
         Lists with entries for each setting, which name the setting.
 
     Raises:
+        UserError: the bundle does not take thresholds of the dial.
         GateError: methods gave different pictures, or clean pixels were changed.
     """
+    from .cases import check_dial
+
+    check_dial(bundle, plan.settings, plan.dial)  # before minutes of measuring
     lists: dict[str, list[Any]] = {key: [] for key, value in EMPTY.items() if value == ()}
     for setting in plan.settings:
         keys = {"precision": setting.precision, "threads": setting.threads, "backend": setting.backend}
@@ -135,21 +137,17 @@ class _Measurement:
 
         This comes first, because the restorers of the other measurements use stored costs.
         """
+        from ..tuning import save_tuning
         from .costs import measure_tuning
 
-        setting, entries = self._setting, []
-        for backend in _list_tuned(self._bundle, setting):
+        keys, entries = (self._setting.precision, self._setting.threads), []
+        for backend in _list_tuned(self._bundle, self._setting):
             self._report("tuning for this machine")
-            tuning = measure_tuning(self._bundle, setting.precision, setting.threads, backend=backend)
-            path = self._store(tuning, backend) if store else None
+            tuning = measure_tuning(self._bundle, *keys, backend=backend)
+            path = save_tuning(self._bundle, *keys, tuning, backend=backend) if store else None
             costs = {**asdict(tuning), "crossover": tuning.crossover, "stored": path and str(path)}
             entries.append({"backend": backend, **costs})
         return entries
-
-    def _store(self, tuning: Tuning, backend: str) -> Path:
-        from ..tuning import save_tuning
-
-        return save_tuning(self._bundle, self._setting.precision, self._setting.threads, tuning, backend=backend)
 
     def compare(self) -> dict[str, list[dict[str, Any]]]:
         """Compare the methods with each other."""

@@ -6,6 +6,7 @@ float, so strict JSON can hold it. Published checkpoints confirm the variant of 
 (benchmarks/golden_psnr.py).
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -96,6 +97,14 @@ def luma_8bit(image: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(image, 0, 1).astype(np.float64) @ _FULL_LUMA * 255) / 255
 
 
+_PARTS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "psnr_y": luma,
+    "psnr_y8": luma_8bit,
+    "psnr_rgb": np.asarray,
+}
+"""Functions that give what each PSNR compares, by key."""
+
+
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
     """Compute the peak signal-to-noise ratio in dB.
 
@@ -109,6 +118,20 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     if not np.isfinite(error):  # min would make the cap of it
         raise GateError("a picture has values that are no finite numbers, so it has no PSNR; train or export again")
     return PSNR_CAP if error == 0 else min(PSNR_CAP, -10 * float(np.log10(error)))
+
+
+def psnr_by_key(key: str, image: np.ndarray, target: np.ndarray) -> float:
+    """Compute the PSNR of a key.
+
+    Unlike `image_measures` it spares the SSIM, which takes most of the time.
+
+    Args:
+        key: `psnr_y`, `psnr_y8` or `psnr_rgb`; see `image_measures` and `raindrop_measures`.
+        image: [H, W, 3].
+        target: [H, W, 3].
+    """
+    part = _PARTS[key]
+    return psnr(part(image), part(target))
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> float:

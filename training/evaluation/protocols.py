@@ -14,6 +14,16 @@ EvaluationProtocol = Literal["rain", "raindrop", "shadow", "blur"]
 MEASURES = ("psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb")
 """Keys of the measures that every task has; see `metrics.image_measures`."""
 
+TITLES = {
+    "psnr_y": "PSNR luma",
+    "ssim_y": "SSIM luma",
+    "psnr_rgb": "PSNR RGB",
+    "ssim_rgb": "SSIM RGB",
+    "psnr_y8": "PSNR 8-bit luma",
+    "ssim_y8": "SSIM 8-bit luma",
+}
+"""Titles of all measures by key; PSNR is in dB."""
+
 REGIONS = ("shadow", "non_shadow", "all")
 """Regions in which errors in Lab are measured; see `metrics.lab_sums`."""
 

@@ -75,7 +75,7 @@ def check_plan(plan: ProfilePlan, exports: Exports) -> None:
         raise UserError("engines are measured on pictures and pieces as they come; leave out --tile")
     if plan.dial is not None:
         raise UserError(
-            "engines are measured under masks of given densities; leave out --thresholds, or --backend tensorrt"
+            "thresholds of the mask are timed on the processor alone; leave out --thresholds, or --backend tensorrt"
         )
     if exports.any and len(plan.sizes) * len(plan.settings) > 1:
         raise UserError(

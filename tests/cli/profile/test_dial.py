@@ -1,13 +1,16 @@
 """`spair profile --thresholds`: quality against time on one picture, and what is refused."""
 
+import sys
+
 import numpy as np
 import pytest
 
-from spair.runtime import Restorer
+from spair.runtime import Restorer, opening
 from spair.runtime.images import Picture, write_image
+from spair.runtime.profiling import costs
 from spair.runtime.profiling import latency as profiler
 from spair.runtime.profiling.memory import Peak
-from spair.training.evaluation.metrics import psnr
+from spair.training.evaluation.metrics import luma, luma_8bit, psnr
 
 ONE = ("--densities", "0.3", "--masks", "blob", "--threads", 1, "--repeat", 2, "--backend", "onnxruntime",
        "--no-store", "--no-layers", "--no-power")  # fmt: skip
@@ -41,7 +44,8 @@ def test_every_threshold_and_the_models_own_has_time_share_and_psnr(spair, tiny_
         for row in report["dial"]:
             restored = restorer(degraded, threshold=row["threshold"])
             assert row["density"] == restored.density
-            assert row["psnr"] == pytest.approx(psnr(restored.image / 255.0, target / 255.0), abs=1e-4)
+            assert row["psnr"] == pytest.approx(psnr(luma(restored.image / 255), luma(target / 255)), abs=1e-4)
+            assert row["measure"] == "psnr_y", "as spair evaluate prints it for rain"
             assert set(row["ms"]) == {"p50", "p90", "p99"} and row["ms"]["p50"] > 0 and row["first_ms"] > 0
             assert (row["runs"], row["size"], row["precision"]) == (2, [SIZE[1], SIZE[0]], "fp32")
     shares = [row["density"] for row in report["dial"]]
@@ -67,10 +71,11 @@ def test_people_get_a_table_and_a_chart(spair, tiny_bundle, pictures, tmp_path):
     lines = done.out.splitlines()
     assert any(line.startswith("thresholds of the mask, fp32, 1 thread, 56x40") for line in lines)
     header = next(line for line in lines if line.startswith("threshold "))
-    assert "distorted" in header and "PSNR in dB" in header and len(header) <= 80
-    assert any(line.startswith("0.35 *") for line in lines), "the model's own has a star"
+    assert "distorted" in header and "PSNR luma (dB)" in header and len(header) <= 80
+    assert [line.startswith("0.35 ") for line in lines if line.endswith("the model's")] == [True]
     text = page.read_text()
-    assert 'alt="PSNR against milliseconds by threshold"' in text and "data:image/webp" in text and "0.35 *" in text
+    assert 'alt="PSNR against milliseconds by threshold"' in text and "data:image/webp" in text
+    assert "PSNR luma (dB)" in text and "the model&#x27;s" in text
 
 
 def test_without_a_clean_picture_there_are_times_alone(spair, tiny_bundle, pictures, tmp_path):
@@ -95,7 +100,8 @@ def test_options_that_do_not_go_together_are_refused(spair, tiny_bundle, picture
         "small.png is 56x20 with 3 channels of uint8, but --image is 56x40 with 3 .*; give the clean picture of"
     )
     spair(*image, "--thresholds", "low").refused("--thresholds has 'low', expected numbers from 0 to 1 with commas")
-    spair(*image, "--thresholds", "0.1,1.5").refused("the threshold is 1.5, expected a number from 0 to 1")
+    spair(*image, "--thresholds", "0.1,1.5").refused("--thresholds has '1.5', expected numbers from 0 to 1 with commas")
+    spair(*image, "--thresholds", "best").refused("--thresholds has 'best', expected numbers from 0 to 1 with commas")
     spair(*image, "--thresholds", "0.1,").refused("--thresholds has '', expected numbers from 0 to 1 with commas")
 
 
@@ -104,3 +110,57 @@ def test_a_network_without_a_mask_has_no_thresholds(spair, foreign, tmp_path):
     done = spair("export", foreign.checkpoint, "--factory", foreign.factory, "--picture", 0, "--out", out)
     assert done.code == 0, done.err
     spair("profile", out, *ONE, "--thresholds", "0.1").refused("their.spair finds no mask, which --thresholds is about")
+
+
+@pytest.mark.parametrize(
+    ("task", "key", "part"),
+    [("rain", "psnr_y", luma), ("raindrop", "psnr_y8", luma_8bit), ("shadow", "psnr_rgb", np.asarray),
+     ("blur", "psnr_rgb", np.asarray), ("of my own", "psnr_y", luma)],
+)  # fmt: skip
+def test_the_psnr_is_that_of_the_tasks_tables(task, key, part, pictures):
+    from spair.cli.profile.dial import make_dial
+    from spair.runtime.profiling.profile import Source
+
+    rainy, clean, degraded, target = pictures
+    dial = make_dial("0.1", clean, rainy, Source("rainy.png", degraded, ".png"), None)
+    score = dial.score(degraded, task)
+    assert score.measure == key
+    assert score.psnr == pytest.approx(psnr(part(degraded / 255), part(target / 255)), abs=1e-4)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_gray_counts_as_three_equal_channels_and_alpha_not_at_all(channels, tmp_path):
+    from spair.cli.profile.dial import make_dial
+    from spair.runtime.profiling.profile import Source
+
+    random = np.random.default_rng(4)
+    pixels, restored = (random.integers(0, 256, (12, 9, channels)).astype(np.uint8) for _ in range(2))
+    file = tmp_path / "clean.png"
+    write_image(file, Picture(pixels))
+    score = make_dial("0.1", file, file, Source("clean.png", pixels, ".png"), None).score(restored, "blur")
+    colours = slice(0, 3 if channels == 4 else 1)
+    assert score.psnr == pytest.approx(psnr(restored[..., colours] / 255, pixels[..., colours] / 255), abs=1e-4)
+
+
+def test_a_package_of_the_chart_is_missed_before_anything_is_measured(
+    spair, tiny_bundle, pictures, tmp_path, monkeypatch
+):
+    rainy, clean, *_ = pictures
+    whole = ("profile", tiny_bundle, *ONE, "--image", rainy, "--clean", clean, "--thresholds", "0.1")
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    assert spair(*whole, "--html", tmp_path / "page.html").code == 0, "Pillow alone draws it"
+    monkeypatch.setitem(sys.modules, "PIL.ImageDraw", None)
+    assert spair(*whole, "--json").code == 0, "no page, no chart"
+    monkeypatch.setattr(costs, "measure_tuning", lambda *given, **options: pytest.fail("measured"))
+    done = spair(*whole, "--html", tmp_path / "page.html")
+    assert done.code != 0 and "PIL" in done.err
+
+
+def test_graphs_that_hold_their_threshold_are_refused_before_anything_is_measured(
+    spair, tiny_bundle, pictures, monkeypatch
+):
+    monkeypatch.setattr(opening.GraphTwoStage, "takes_threshold", False)
+    monkeypatch.setattr(costs, "measure_tuning", lambda *given, **options: pytest.fail("measured"))
+    spair("profile", tiny_bundle, *ONE, "--image", pictures[0], "--thresholds", "0.1").refused(
+        "the graphs of .* hold their threshold inside, .*; leave it out, or export the bundle again"
+    )

@@ -43,7 +43,7 @@ def make_report(text=EVIL, kind="spair", crossover=0.55):
     check = {**keys, "cases": 4, "max_abs": 3e-7, "tolerance": 1e-4, "gated": True, "packed": True, "pieces": 6}
     tuning = {**keys, "backend": "onnxruntime", "dense_ns": 1.0, "crossover": 0.61, "stored": text}
     dial = {**keys, "size": [64, 48], "threshold": 0.35, "own": True, "density": 0.17, "ms": times(350.0), "runs": 5,
-            "psnr": None}  # fmt: skip
+            "psnr": None, "measure": None}  # fmt: skip
     return {
         "model": f"/a/{text.replace('/', '')}", "kind": kind, "task": text, "preset": text, "picture": text,
         "machine": {"cpu": text, "cores": 2, "memory_gb": None, "system": text, "python": text, "gpus": []},

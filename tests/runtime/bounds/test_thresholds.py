@@ -85,7 +85,9 @@ def test_a_list_is_sorted_and_has_each_threshold_once():
     [
         ("low", "--thresholds has 'low', expected numbers from 0 to 1"),
         ("0.1,", "has '', expected"),
-        ("nan", "threshold is nan"),
+        ("nan", "--thresholds has 'nan', expected numbers from 0 to 1"),
+        ("0.1,1.5", "--thresholds has '1.5', expected numbers from 0 to 1"),
+        ("best", "--thresholds has 'best', expected numbers from 0 to 1"),
     ],
 )
 def test_a_list_with_something_else_is_refused(text, message):

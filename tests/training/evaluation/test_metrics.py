@@ -43,6 +43,16 @@ def test_luma_psnr_has_peak_255_over_a_range_of_219():
     assert measured["psnr_y"] == pytest.approx(20 + 20 * math.log10(255 / 219), abs=1e-4)
 
 
+def test_one_psnr_alone_is_that_of_all_measures(noise):
+    image = picture(noise)
+    other = np.clip(image + np.float32(0.1) * image[::-1], 0, 1)
+    measured = metrics.image_measures(image, other) | metrics.raindrop_measures(image, other)
+    keys = [key for key in measured if key.startswith("psnr")]
+    assert len({metrics.psnr_by_key(key, image, other) for key in keys}) == len(keys) == 3
+    for key in keys:
+        assert metrics.psnr_by_key(key, image, other) == measured[key]
+
+
 def test_identical_pictures_have_finite_measures(noise):
     image = picture(noise)
     measured = metrics.image_measures(image, image)

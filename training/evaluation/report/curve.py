@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .montage import draw_words
+from .letters import draw_words
 
 if TYPE_CHECKING:
     from PIL import ImageDraw

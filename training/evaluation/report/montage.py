@@ -4,7 +4,6 @@ It shows the picture before, the restoration by each network, the truth, errors 
 """
 
 from collections.abc import Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from ..comparison import Measured
 from ..masks import Located
 from ..metrics import PSNR_CAP
 from ..protocols import TaskProtocol
+from .letters import load_font
 from .maps import ERROR_TOP, FALSE, HIT, MISSED, colour_errors, colour_masks, error_levels, palette, to_levels
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ NARROWEST = 240
 """Least length in pixels of the longest side in a montage; smaller pictures are enlarged pixel by pixel."""
 
 _INK, _PALE = (30, 30, 34), (110, 110, 118)
-_GAP, _LINE, _FOOT, _TEXT = 14, 26, 40, 15  # pixels; the last is the height of the letters
+_GAP, _LINE, _FOOT = 14, 26, 40  # pixels
 _CELL = 300  # width in pixels of the narrowest cell, in which its words fit
 
 
@@ -181,7 +181,7 @@ def _draw_scale(draw: "ImageDraw.ImageDraw", place: tuple[int, int], width: int)
     for level in range(0, ERROR_TOP + 1, 16):
         words = f"{level}+ of 255" if level == ERROR_TOP else str(level)
         anchor = "ra" if level == ERROR_TOP else "la" if level == 0 else "ma"
-        draw.text((x + width * level / ERROR_TOP, y + 16), words, fill=_PALE, font=_font(), anchor=anchor)
+        draw.text((x + width * level / ERROR_TOP, y + 16), words, fill=_PALE, font=load_font(), anchor=anchor)
 
 
 def _draw_legend(draw: "ImageDraw.ImageDraw", place: tuple[int, int], found: bool) -> None:
@@ -190,8 +190,8 @@ def _draw_legend(draw: "ImageDraw.ImageDraw", place: tuple[int, int], found: boo
     entries = (("found", HIT), ("false", FALSE), ("missed", MISSED)) if found else (("distorted", HIT),)
     for words, colour in entries:
         draw.rectangle((x, y, x + 12, y + 12), fill=colour, outline=_PALE)
-        draw.text((x + 20, y - 2), words, fill=_PALE, font=_font())
-        x += 20 + round(draw.textlength(words, font=_font())) + 18
+        draw.text((x + 20, y - 2), words, fill=_PALE, font=load_font())
+        x += 20 + round(draw.textlength(words, font=load_font())) + 18
 
 
 def _write(draw: "ImageDraw.ImageDraw", place: tuple[int, int], title: str, note: str, width: int) -> None:
@@ -203,29 +203,7 @@ def _write(draw: "ImageDraw.ImageDraw", place: tuple[int, int], title: str, note
     end = x + width
     for words, colour in ((title, _INK), (note, _PALE)):
         words = words.encode("ascii", "replace").decode()
-        while words and x + draw.textlength(words, font=_font()) > end:
+        while words and x + draw.textlength(words, font=load_font()) > end:
             words = words[:-1]
-        draw.text((x, y), words, fill=colour, font=_font())
-        x += round(draw.textlength(words, font=_font())) + 10
-
-
-def draw_words(
-    draw: "ImageDraw.ImageDraw", place: tuple[float, float], words: str, colour: tuple[int, int, int], anchor: str
-) -> None:
-    """Draw words in the letters of the montages.
-
-    Args:
-        draw: the sheet.
-        place: pixels from the left and from the top.
-        words: ASCII.
-        colour: RGB.
-        anchor: Pillow's name of the point of the words that lies there, such as "la" for the upper left.
-    """
-    draw.text(place, words, fill=colour, font=_font(), anchor=anchor)
-
-
-@cache
-def _font() -> Any:
-    from PIL import ImageFont
-
-    return ImageFont.load_default(_TEXT)  # part of Pillow, so the system needs no font
+        draw.text((x, y), words, fill=colour, font=load_font())
+        x += round(draw.textlength(words, font=load_font())) + 10

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..metrics import PSNR_CAP
-from ..protocols import REGIONS, TaskProtocol, find_protocol
+from ..protocols import REGIONS, TITLES, TaskProtocol, find_protocol
 from .curve import FILE as CURVE
 from .maps import MASK_WORDS, SCALE_WORDS
 from .markdown import (
@@ -22,16 +22,6 @@ from .markdown import (
     render_gallery,
     render_table,
 )
-
-TITLES = {
-    "psnr_y": "PSNR luma",
-    "ssim_y": "SSIM luma",
-    "psnr_rgb": "PSNR RGB",
-    "ssim_rgb": "SSIM RGB",
-    "psnr_y8": "PSNR 8-bit luma",
-    "ssim_y8": "SSIM 8-bit luma",
-}
-"""Titles of the columns by key; PSNR is in dB."""
 
 QUANTIZE_WORDS = {
     "round": "rounded to 8 bit, as a saved file is",

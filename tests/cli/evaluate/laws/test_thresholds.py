@@ -40,7 +40,7 @@ def test_a_threshold_is_the_reported_models_alone(spair, tiny_bundle, tiny_check
 
 
 def test_thresholds_that_nothing_can_be_measured_at_are_refused(spair, tiny_bundle, folders, foreign, pairs, tmp_path):
-    spair("evaluate", tmp_path / "absent.spair", *folders, "--thresholds", "0.1,2").refused("the threshold is 2.0, exp")
+    spair("evaluate", tmp_path / "absent.spair", *folders, "--thresholds", "0.1,2").refused("--thresholds has '2', exp")
     masks = ("--input", pairs / "input", "--mask", pairs / "mask", "--thresholds", "0.1")
     spair("evaluate", tiny_bundle, *masks).refused("--thresholds compares restored pictures with clean ones")
     peer = tmp_path / "their.spair"

@@ -9,7 +9,7 @@ import pytest
 from spair.runtime import GateError, UserError
 from spair.runtime.engine.graph import EngineGraph
 from spair.runtime.engine.slot import SlotOptions
-from spair.runtime.profiling.cases import RunSetting
+from spair.runtime.profiling.cases import Dial, RunSetting
 from spair.runtime.profiling.engines.exports import Exports
 from spair.runtime.profiling.engines.profile import (
     KEYS,
@@ -19,7 +19,6 @@ from spair.runtime.profiling.engines.profile import (
     measure_engines,
 )
 from spair.runtime.profiling.engines.runs import Rounds
-from spair.runtime.profiling.latency import Dial
 from spair.runtime.profiling.profile import ProfilePlan, Size, Source
 from spair.runtime.profiling.timing import Effort
 from tests.runtime.engine.pictures import draw

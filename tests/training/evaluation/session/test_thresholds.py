@@ -15,15 +15,9 @@ def test_a_list_is_sorted_and_each_number_taken_once():
     assert read_thresholds(None, True) == ()
 
 
-@pytest.mark.parametrize("text", ["", "0.1,", "a", "0.1;0.2", "best"])
+@pytest.mark.parametrize("text", ["", "0.1,", "a", "0.1;0.2", "best", "0.1,1.5", "-1", "nan"])
 def test_what_is_no_list_is_refused(text):
     with pytest.raises(UserError, match=r"--thresholds has '.*', expected numbers from 0 to 1 with commas"):
-        read_thresholds(text, False)
-
-
-@pytest.mark.parametrize("text", ["0.1,1.5", "-1", "nan"])
-def test_numbers_out_of_range_are_refused(text):
-    with pytest.raises(UserError, match="the threshold is .*, expected a number from 0 to 1"):
         read_thresholds(text, False)
 
 
