@@ -208,8 +208,8 @@ class TrainingConfig(Section):
     def _check_transplant(self) -> TrainingConfig:
         if self.data.transplant and self.task != "rain":
             raise ValueError(
-                f"data.transplant = {self.data.transplant} adds the difference of a pair to another photograph, which "
-                f"only rain allows, not {self.task}; use data.simulate"
+                f"data.transplant = {self.data.transplant} lays the rain of a pair over another photograph, but the "
+                f"task is {self.task}; use data.simulate"
             )
         return self
 

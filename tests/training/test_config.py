@@ -37,7 +37,7 @@ from spair.training.simulators import SIMULATORS
         (
             'task = "rain"',
             'task = "blur"',
-            r"run.toml: data.transplant = 0.5 .* only rain allows, not blur; use",
+            r"run.toml: data.transplant = 0.5 .* the task is blur; use",
         ),
         (
             "simulate = 0.2",

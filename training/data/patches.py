@@ -51,8 +51,8 @@ class ProcessShare(NamedTuple):
 class PatchDataset(Dataset[Any]):
     """Data set of random crops in random orientation.
 
-    `Data` gives the shares of four kinds of samples: crops of a pair; transplants, where the degradation of a pair
-    (degraded - clean) is added to a clean photo and clipped; simulated degradations; and crops of photographs that only
+    `Data` gives the shares of four kinds of samples: crops of a pair; transplants, where the rain of a pair, found by
+    `simulators.rain_layers`, is laid over a clean photo; simulated degradations; and crops of photographs that only
     have a mask.
     """
 
