@@ -86,7 +86,7 @@ def make_orders(
         for part in (*PARTS, SERVED) if served else PARTS:
             if not bundle.has_graph(precision, name_graph(part)):
                 continue
-            content = _prepare(bundle.graph(precision, name_graph(part)), part, tilings)
+            content = prepare_part(bundle.graph(precision, name_graph(part)), part, tilings)
             model = onnx.load_model_from_string(content)
             found = match_tensors(model, options.keep_outputs)
             matched = {pattern: matched[pattern] or bool(names) for pattern, names in found.items()}
@@ -101,11 +101,22 @@ def make_orders(
     return orders
 
 
-def _prepare(graph: Path, part: str, tilings: Tilings) -> bytes:
+def prepare_part(graph: Path, part: str, tilings: Tilings = NO_TILINGS) -> bytes:
     """Prepare the graph of a part's engine.
 
     The first stage takes the threshold of its mask. The whole network keeps its own: other programs give it a picture
     and nothing else.
+
+    Args:
+        graph: the ONNX file.
+        part: name of the part, "model", "net_l", "net_r" or "served".
+        tilings: see `prepare_engine_graph`.
+
+    Returns:
+        The ONNX file's content.
+
+    Raises:
+        UserError: see `prepare_engine_graph`.
     """
     layout: Layout = "planes" if part == SERVED else "pixels"
     content = prepare_engine_graph(graph, pixels=part in (WHOLE, SERVED), layout=layout, tilings=tilings)

@@ -18,7 +18,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from spair.export.engines.graph import prepare_engine_graph
+from spair.export.engines.parts import prepare_part
 from spair.plugins.compiler.build import build_plugins
 from spair.plugins.compiler.targets import find_target
 from spair.runtime import Restorer, UserError
@@ -99,7 +99,7 @@ def find_files(bundle: Bundle, part: str) -> tuple[Path, EngineKey]:
 def read_plan(bundle: Bundle, part: str) -> Plan:
     """Return what the builder got for a part, which its key names."""
     key = find_files(bundle, part)[1]
-    graph = prepare_engine_graph(bundle.graph(PRECISION, part), pixels=part == "model")
+    graph = prepare_part(bundle.graph(PRECISION, part), part)
     assert hashlib.sha256(graph).hexdigest() == key.options["prepared"]
     profile = {name: tuple(map(tuple, shapes)) for name, shapes in key.options["profile"].items()}
     model = onnx.load_model_from_string(graph)
@@ -136,9 +136,13 @@ def test_the_plans_are_those_of_the_builder(built):
 
 
 def test_every_engine_runs(built, subject, monkeypatch):
-    loaded = []
-    load = opening.EngineOpening.open
-    monkeypatch.setattr(opening.EngineOpening, "open", lambda own, stored: loaded.append(stored) or load(own, stored))
+    loaded, load = [], opening.EngineOpening.open
+
+    def watch(own, stored, *more):
+        loaded.append(stored)
+        return load(own, stored, *more)
+
+    monkeypatch.setattr(opening.EngineOpening, "open", watch)
     with subject.open() as restorer:
         picture = draw(40, 60)
         restorer(picture)

@@ -189,7 +189,8 @@ except UserError as error:
 def test_nodes_that_cannot_open_the_model_end_the_run_with_a_sentence(cluster, photos, tmp_path):
     made, _ = cluster
     command = [sys.executable, "-c", RUN, made.address, str(photos), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     assert "cannot work: " in done.stdout and "/nowhere/rain.spair" in done.stdout, done.stderr
     assert list(tmp_path.iterdir()) == []
 
