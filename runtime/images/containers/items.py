@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 MAX_BYTES = 1 << 26
 """Bytes of the largest piece that is kept; a header that claims more is damaged or hostile."""
@@ -19,6 +19,20 @@ class Item(NamedTuple):
     """Content; empty for a piece that is only known to be there, and cannot be kept."""
     type: int = 0
     """Number of the type of a TIFF tag; 0 elsewhere."""
+
+
+def read_whole(file: BinaryIO, size: int) -> bytes:
+    """Read a piece whole, or nothing of it.
+
+    Args:
+        file: the file, at the place of the piece.
+        size: number of bytes.
+
+    Returns:
+        The bytes; none where the file ends before so many.
+    """
+    data = file.read(size)
+    return data if len(data) == size else b""
 
 
 class Found(NamedTuple):

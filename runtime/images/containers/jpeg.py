@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
-from .items import Found, Item
+from .items import Found, Item, read_whole
 
 KEPT = {0xFE: "comment", 0xED: "IPTC"}
 """Markers of the segments that are carried over, and their names."""
@@ -20,7 +20,7 @@ def read_items(file: BinaryIO) -> Found:
     """Find comments and IPTC, and notice further pictures."""
     items, has_resolution = [], False
     for marker, data in _walk(file):
-        if marker == _COMMENT or (marker == _PHOTOSHOP and data.startswith(b"Photoshop 3.0\0")):
+        if (marker == _COMMENT and data) or (marker == _PHOTOSHOP and data.startswith(b"Photoshop 3.0\0")):
             items.append(Item(KEPT[marker], marker, data))
         elif marker == _JFIF and data.startswith(b"JFIF\0"):
             has_resolution |= len(data) > 7 and data[7] in (1, 2)
@@ -62,4 +62,4 @@ def _walk(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         size = file.read(2)
         if marker in (_START_OF_SCAN, _END) or len(size) < 2 or struct.unpack(">H", size)[0] < 2:
             return
-        yield marker, file.read(struct.unpack(">H", size)[0] - 2)
+        yield marker, read_whole(file, struct.unpack(">H", size)[0] - 2)

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
-from .items import MAX_BYTES, Found, Item
+from .items import MAX_BYTES, Found, Item, read_whole
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 KEPT = {
@@ -23,6 +23,7 @@ KEPT = {
     b"cLLI": "light level",
 }
 """Types of the chunks that are carried over, and their names."""
+_LOOKED_INTO = {*KEPT, b"acTL", b"pHYs"}
 _XMP = b"XML:com.adobe.xmp\0"
 """Keyword of XMP, which libvips reads and writes."""
 
@@ -32,14 +33,13 @@ def read_items(file: BinaryIO) -> Found:
     file.seek(len(SIGNATURE))
     items, frames, has_resolution = [], 1, False
     for kind, length, position in _walk(file):
-        if kind == b"acTL" and length >= 4:
-            frames = struct.unpack(">I", file.read(4))[0]
-        if kind == b"pHYs" and length == 9:
-            has_resolution = file.read(9)[8] == 1  # else a ratio of the sides of pixels
-        if kind in KEPT and length <= MAX_BYTES:
-            data = file.read(length)
-            if not data.startswith(_XMP):
-                items.append(Item(KEPT[kind], kind, data))
+        data = read_whole(file, length) if kind in _LOOKED_INTO and length <= MAX_BYTES else b""
+        if kind == b"acTL" and len(data) >= 4:
+            frames = struct.unpack(">I", data[:4])[0]
+        if kind == b"pHYs" and len(data) == 9:
+            has_resolution = data[8] == 1  # else a ratio of the sides of pixels
+        if kind in KEPT and data and not data.startswith(_XMP):
+            items.append(Item(KEPT[kind], kind, data))
         file.seek(position + length + 4)
     return Found(tuple(items), frames, has_resolution)
 

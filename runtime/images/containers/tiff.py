@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
-from .items import MAX_BYTES, Found, Item
+from .items import MAX_BYTES, Found, Item, read_whole
 
 KEPT = {
     269: "document name",
@@ -65,8 +65,8 @@ def read_items(file: BinaryIO) -> Found:
     items: list[Item] = []
     frames, has_resolution = 0, False
     for page, entries in enumerate(_walk(file, struct.unpack(f"{order}I", head[4:])[0], order)):
-        kind = next((_read_value(file, entry, order) for entry in entries if entry.tag == _SUBFILE), b"\0")
-        frames += not kind[0] & 0b101  # thumbnails and masks
+        kind = next((_read_value(file, entry, order) for entry in entries if entry.tag == _SUBFILE), b"")
+        frames += not (kind and kind[0] & 0b101)  # thumbnails and masks
         if page == 0:
             unit = next((_read_value(file, entry, order) for entry in entries if entry.tag == _UNIT), b"\2")
             has_resolution = unit[:1] != b"\1" and any(entry.tag == _RESOLUTION[0] for entry in entries)
@@ -129,7 +129,7 @@ def _read_value(file: BinaryIO, entry: _Entry, order: str) -> bytes:
     data = entry.value[:size]
     if size > 4:
         file.seek(struct.unpack(f"{order}I", entry.value)[0])
-        data = file.read(size)
+        data = read_whole(file, size)
     width = _SWAPPED.get(entry.type, 1)
     if order == ">" and width > 1:
         data = b"".join(data[start : start + width][::-1] for start in range(0, len(data), width))

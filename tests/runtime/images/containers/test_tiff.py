@@ -61,6 +61,10 @@ def test_thumbnails_are_no_pages():
     assert [read_items(two_pages(kind)).frames for kind in (0, 1, 2, 4)] == [2, 1, 2, 1]
 
 
+def test_a_kind_of_page_that_cannot_be_read_counts_as_a_page():
+    assert read_items(io.BytesIO(make_big_endian([(254, 0, 1, bytes(4))]))).frames == 1
+
+
 def test_a_loop_of_directories_ends():
     assert read_items(io.BytesIO(make_big_endian([(254, 4, 1, bytes(4))], following=8))).frames == 1000
 
