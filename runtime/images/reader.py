@@ -8,7 +8,9 @@ from __future__ import annotations
 import io
 import os
 import re
+import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -124,7 +126,25 @@ def load_pyvips() -> Any:
         raise UserError(
             f"picture files need pyvips with libvips ({error}); install it with: pip install 'pyvips[binary]'"
         ) from error
+    _take_any_text(pyvips)
     return pyvips
+
+
+@cache
+def _take_any_text(vips: Any) -> None:
+    """Let pyvips take texts that are not UTF-8.
+
+    Errors and warnings of decoders may quote bytes of a damaged file. In place of its own error pyvips would raise
+    UnicodeDecodeError then, and keep the text for the next error, which is about another file.
+    """
+
+    def to_string(text: Any) -> str:
+        found = "NULL" if text == vips.ffi.NULL else vips.ffi.string(text)
+        return found.decode("utf-8", "replace") if isinstance(found, bytes) else found
+
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "pyvips" and hasattr(module, "_to_string"):
+            module._to_string = to_string
 
 
 def first_reason(error: Exception) -> str:

@@ -325,3 +325,16 @@ def test_no_resolution_is_made_up(tmp_path, suffix):
     assert read_image(tmp_path / f"a{suffix}").dpi is None
     write_image(tmp_path / f"a{suffix}", Picture(pixels(), dpi=(72.0, 72.0)))
     assert read_image(tmp_path / f"a{suffix}").dpi == pytest.approx((72, 72), abs=0.1)
+
+
+def test_a_text_that_is_not_utf8_spoils_neither_its_own_error_nor_the_next(tmp_path):
+    """The decoder quotes bytes of this file; libvips keeps an error that nobody could read."""
+    damaged = Path(__file__).resolve().parents[2] / "fuzz" / "seeds" / "pictures-property-not-utf8"
+    with pytest.raises(UserError, match="cannot read .*pictures-property-not-utf8: .*; (convert it|give a complete)"):
+        read_image(damaged)
+    given = pixels()
+    write_image(tmp_path / "good.webp", Picture(given), quality=100)
+    assert np.abs(read_image(tmp_path / "good.webp").pixels.astype(int) - given).mean() < 64, "it is read"
+    with pytest.raises(UserError) as told:
+        decode_image((tmp_path / "good.webp").read_bytes()[:40])
+    assert "\ufffd" not in str(told.value)
