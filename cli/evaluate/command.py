@@ -97,7 +97,7 @@ def evaluate(
     path = choose_path(force_dense, force_packed)
     execution = Execution(precision, backend, threads, tile, path, trust_code, read_expected(expect_digest))
     own = replace(execution, threshold=read_threshold(threshold), flips=read_flips(flips))  # peers keep theirs
-    swept = read_thresholds(thresholds, sources.masks_alone)
+    swept = read_thresholds(thresholds, sources.masks_alone, own.threshold)
     peers = compare or []
     if out is not None:
         check_writable(out)

@@ -57,7 +57,7 @@ def make_dial(
     Raises:
         ModuleNotFoundError: Pillow, which draws the chart, is not installed.
         UserError: one is no threshold, options that belong together are missing, or the clean picture cannot be read or
-            has another size or type than the degraded one.
+            has another size than the degraded one.
     """
     from ...runtime.bounds.thresholds import parse_thresholds
     from ...runtime.errors import UserError
@@ -100,17 +100,12 @@ def _read_clean(path: Path, source: Source) -> np.ndarray:
     from ...runtime.profiling.profile import read_source
 
     pixels = read_source(path).pixels
-    if (pixels.shape, pixels.dtype) != (source.pixels.shape, source.pixels.dtype):
+    if pixels.shape[:2] != source.pixels.shape[:2]:
+        own, other = (f"{one.shape[1]}x{one.shape[0]}" for one in (pixels, source.pixels))
         raise UserError(
-            f"--clean {path} is {_describe(pixels)}, but --image is {_describe(source.pixels)}; "
-            "give the clean picture of the same photograph"
+            f"--clean {path} is {own}, but --image is {other}; give the clean picture of the same photograph"
         )
     return pixels
-
-
-def _describe(pixels: np.ndarray) -> str:
-    height, width, channels = pixels.shape
-    return f"{width}x{height} with {channels} channels of {pixels.dtype}"
 
 
 def _score(restored: np.ndarray, clean: np.ndarray, task: str) -> Score:

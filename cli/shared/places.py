@@ -6,6 +6,9 @@ import os
 import tempfile
 from pathlib import Path
 
+PAGE = "--html"
+"""Option that names a page."""
+
 
 def read_place(text: str) -> str:
     """Check the place of results on the command line.
@@ -57,7 +60,17 @@ def make_folder(folder: Path) -> None:
         raise UserError(f"cannot make the folder {folder}: {error.strerror}; choose another --out") from error
 
 
-def check_page(target: Path | None, option: str = "--html") -> None:
+def _holds_something_else(target: Path) -> bool:
+    """Tell whether a file with content is no page."""
+    try:
+        with target.open("rb") as file:
+            start = file.read(64).lstrip()
+    except OSError:
+        return False  # there is none, or the writing will say why not
+    return bool(start) and not start.startswith(b"<")
+
+
+def check_page(target: Path | None, option: str = PAGE) -> None:
     """Refuse a file that could not be written.
 
     Nothing is created.
@@ -67,7 +80,8 @@ def check_page(target: Path | None, option: str = "--html") -> None:
         option: option that names it, for messages.
 
     Raises:
-        UserError: the target is a folder, or its own folder does not exist or may not be written.
+        UserError: the target is a folder, or a file that is no page where a page is to be; or its own folder does not
+            exist or may not be written.
             A write-protected file is no obstacle, since it is replaced.
     """
     from ...runtime.errors import UserError
@@ -77,6 +91,8 @@ def check_page(target: Path | None, option: str = "--html") -> None:
     folder = target.absolute().parent
     if target.is_dir():
         raise UserError(f"cannot write {target}: it is a folder; give the name of a file with {option}")
+    if option == PAGE and _holds_something_else(target):
+        raise UserError(f"cannot write {target}: the file that is there is no page; choose another {option}")
     if not folder.is_dir():
         raise UserError(f"cannot write {target}: there is no folder {folder}; make it, or choose another {option}")
     if not os.access(folder, os.W_OK | os.X_OK):

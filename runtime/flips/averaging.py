@@ -42,7 +42,7 @@ def check_flips(flips: int) -> int:
     Raises:
         UserError: it is none of `FLIPS`.
     """
-    if isinstance(flips, bool) or flips not in FLIPS:
+    if isinstance(flips, bool) or not isinstance(flips, (int, np.integer)) or flips not in FLIPS:
         raise UserError(f"the number of flips is {flips!r}, expected 1, 2 or 4")
     return flips
 

@@ -37,6 +37,8 @@ LOADERS = {
 
 The last three need a libvips that was built with them, and so does HEIC, which the loader of AVIF reads.
 """
+_TO_STRING = "_to_string"
+"""Name of pyvips' function for texts of libvips, which its modules have each."""
 _READABLE = "PNG, JPEG, WebP, TIFF, GIF or AVIF"
 _TYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32, "double": np.float32}
 _KEPT_SPACES = ("srgb", "rgb", "rgb16", "b-w", "grey16", "scrgb", "multiband")
@@ -143,8 +145,8 @@ def _take_any_text(vips: Any) -> None:
         return found.decode("utf-8", "replace") if isinstance(found, bytes) else found
 
     for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] == "pyvips" and hasattr(module, "_to_string"):
-            module._to_string = to_string
+        if name.partition(".")[0] == "pyvips" and hasattr(module, _TO_STRING):
+            setattr(module, _TO_STRING, to_string)
 
 
 def first_reason(error: Exception) -> str:

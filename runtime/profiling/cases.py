@@ -166,7 +166,7 @@ class Dial:
     thresholds: tuple[float, ...]
     """Probabilities from 0 to 1; that of the network is added."""
     clean: np.ndarray | None = None
-    """Clean picture [H, W, C], of the type and size of the restored one; None where it is not known."""
+    """Clean picture [H, W, C], of the size of the restored one; None where it is not known."""
     measure: Callable[[np.ndarray, np.ndarray, str], Score] | None = None
     """Scores a restored picture against the clean one, for a task; given with `clean`."""
 

@@ -97,7 +97,7 @@ def test_options_that_do_not_go_together_are_refused(spair, tiny_bundle, picture
     )
     spair("profile", tiny_bundle, *ONE, "--clean", clean, "--thresholds", "0.1").refused("--clean is the clean picture")
     spair(*image, "--clean", small, "--thresholds", "0.1").refused(
-        "small.png is 56x20 with 3 channels of uint8, but --image is 56x40 with 3 .*; give the clean picture of"
+        "small.png is 56x20, but --image is 56x40; give the clean picture of the same photograph"
     )
     spair(*image, "--thresholds", "low").refused("--thresholds has 'low', expected numbers from 0 to 1 with commas")
     spair(*image, "--thresholds", "0.1,1.5").refused("--thresholds has '1.5', expected numbers from 0 to 1 with commas")
@@ -164,3 +164,23 @@ def test_graphs_that_hold_their_threshold_are_refused_before_anything_is_measure
     spair("profile", tiny_bundle, *ONE, "--image", pictures[0], "--thresholds", "0.1").refused(
         "the graphs of .* hold their threshold inside, .*; leave it out, or export the bundle again"
     )
+
+
+def test_the_clean_picture_may_have_other_channels_and_bits(spair, tiny_bundle, pictures, tmp_path):
+    _, _, degraded, target = pictures
+    alpha = np.full((*SIZE, 1), 255, np.uint8)
+    files = {"rgba": np.dstack([degraded, alpha]), "deep": target.astype(np.uint16) * 257}
+    for name, pixels in files.items():
+        write_image(tmp_path / f"{name}.png", Picture(pixels))
+    done = spair("profile", tiny_bundle, *ONE, "--image", tmp_path / "rgba.png", "--clean", tmp_path / "deep.png",
+                 "--thresholds", "1", "--json")  # fmt: skip
+    assert done.json["dial"][-1]["psnr"] == pytest.approx(psnr(luma(degraded / 255), luma(target / 255)), abs=1e-3)
+
+
+def test_a_page_replaces_no_picture(spair, tiny_bundle, pictures):
+    rainy = pictures[0]
+    before = rainy.read_bytes()
+    spair("profile", tiny_bundle, *ONE, "--image", rainy, "--html", rainy).refused(
+        "cannot write .*rainy.png: the file that is there is no page; choose another --html"
+    )
+    assert rainy.read_bytes() == before

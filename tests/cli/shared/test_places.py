@@ -19,6 +19,18 @@ def test_a_page_that_cannot_be_written_is_refused_and_nothing_is_made(tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n", b"notes", b"{}"])
+def test_a_page_replaces_a_page_but_nothing_else(tmp_path, content):
+    place = tmp_path / "page.html"
+    for page in (b"", b"<!doctype html>", b"\n <html>"):
+        place.write_bytes(page)
+        check_page(place)
+    place.write_bytes(content)
+    with pytest.raises(UserError, match=r"the file that is there is no page; choose another --html"):
+        check_page(place)
+    assert place.read_bytes() == content
+
+
 def test_the_option_that_names_the_file_is_said(tmp_path):
     with pytest.raises(UserError, match="give the name of a file with --export-times"):
         check_page(tmp_path, "--export-times")

@@ -50,7 +50,7 @@ def test_equal_results_are_their_mean_bit_for_bit():
     assert found is None
 
 
-@pytest.mark.parametrize("wrong", [0, 3, 8, -1, True, None, "2"])
+@pytest.mark.parametrize("wrong", [0, 3, 8, -1, True, None, "2", 2.0])
 def test_other_numbers_are_refused(wrong):
     with pytest.raises(UserError, match="expected 1, 2 or 4"):
         check_flips(wrong)

@@ -16,11 +16,15 @@ from ....runtime.errors import UserError
 from ....runtime.files import write_atomically
 from ....runtime.images import Picture, write_image
 from ....temporary.places import place_beside
+from ...data.pairs import Pair
 from ..protocols import find_protocol
 from ..report.curve import FILE as CURVE
 from ..report.curve import draw_thresholds
 from ..report.markdown import label_models
 from .kinds import Kind
+
+PICTURES = "pictures"
+"""Folder of the drawn pictures, inside of the results."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,27 @@ class ResultFolder:
     in an unnamed temporary file until the reported model has been measured on that picture.
     """
 
-    def __init__(self, stage: Path, kind: Kind, drawing: Drawing) -> None:
-        self._stage, self._kind, self._drawing = stage, kind, drawing
+    def __init__(self, stage: Path, out: Path, kind: Kind, drawing: Drawing) -> None:
+        self._stage, self._out, self._kind, self._drawing = stage, out, kind, drawing
         self._pictures: dict[str, str] = {}
         self._waiting = [_Queue() for _ in drawing.models[1:]]
+
+    def check_inputs(self, pairs: Sequence[Pair]) -> None:
+        """Refuse to write among the pictures that are measured.
+
+        A montage would replace one of them, or be measured the next time.
+
+        Raises:
+            UserError: one of them lies where results are written.
+        """
+        out = self._out.resolve()
+        for path in (path for pair in pairs for path in (pair.input, pair.target, pair.mask) if path is not None):
+            folder = path.resolve().parent
+            if folder == out or folder.is_relative_to(out / PICTURES):
+                raise UserError(
+                    f"the results in {self._out} would lie among the pictures that are measured, such as {path}; "
+                    "choose another --out"
+                )
 
     def keeper(self, model: int) -> Callable[[Any], None]:
         """Return the function that takes a model's measured pictures.
@@ -75,10 +96,10 @@ class ResultFolder:
         if self._drawing.separate:
             drawn |= {f"{name}/{part}.png": pixels for part, pixels in self._kind.draw_parts(measured).items()}
         for path, pixels in drawn.items():
-            target = self._stage / "pictures" / path
+            target = self._stage / PICTURES / path
             target.parent.mkdir(parents=True, exist_ok=True)
             write_image(target, Picture(pixels))
-        self._pictures[name] = f"pictures/{name}.png"
+        self._pictures[name] = f"{PICTURES}/{name}.png"
 
     def finish(self, report: dict[str, Any]) -> None:
         """Write both reports, and the chart of thresholds."""
@@ -150,7 +171,7 @@ def open_results(out: Path | None, kind: Kind, drawing: Drawing) -> Iterator[Res
             stage.mkdir()
         except OSError as error:
             raise UserError(f"cannot write into the folder {out}: {error.strerror}; choose another --out") from error
-        results = ResultFolder(stage, kind, drawing)
+        results = ResultFolder(stage, out, kind, drawing)
         stack.callback(results.close)
         yield results
         _move(stage, out)

@@ -76,6 +76,8 @@ def evaluate_models(
     left_out: list[str] = []
     with counter("checking:") as progress:
         pairs = sources.find(progress, left_out.append, _find_scale(models))
+    if results is not None:
+        results.check_inputs(pairs)
     reports = {}
     for number in (*range(1, len(models)), 0):  # peers first: a montage shows the results of all
         path, restorer, size = models[number]

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ....runtime.bounds.thresholds import parse_thresholds
+from ....runtime.bounds.thresholds import Threshold, parse_thresholds
 from ....runtime.clock import CountProgress
 from ....runtime.errors import UserError
 from ...data.pairs import Pair
@@ -23,23 +23,29 @@ _SAME = frozenset(
 """Entries of a report that no threshold changes, and the rows of its pictures."""
 
 
-def read_thresholds(text: str | None, masks_alone: bool) -> tuple[float, ...]:
+def read_thresholds(text: str | None, masks_alone: bool, chosen: Threshold | None = None) -> tuple[float, ...]:
     """Read a list of thresholds with commas between them.
 
     Args:
         text: the list; None for no threshold.
         masks_alone: whether there are no clean pictures, so that no quality can be measured.
+        chosen: threshold of the whole evaluation, which would stand where the table has the network's own.
 
     Returns:
         The thresholds in ascending order, each once.
 
     Raises:
-        UserError: one is no number from 0 to 1, or there are no clean pictures.
+        UserError: one is no number from 0 to 1, there are no clean pictures, or a threshold is chosen besides.
     """
     if text is None:
         return ()
     if masks_alone:
         raise UserError("--thresholds compares restored pictures with clean ones; give --clean, or leave it out")
+    if chosen is not None:
+        raise UserError(
+            f"--thresholds measures at several thresholds beside the network's own, and --threshold is {chosen}; "
+            "leave one of them out"
+        )
     return parse_thresholds(text)
 
 

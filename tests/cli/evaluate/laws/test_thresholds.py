@@ -1,6 +1,7 @@
 """`spair evaluate --thresholds`: quality against time."""
 
 import re
+import shutil
 
 import pytest
 
@@ -41,8 +42,21 @@ def test_a_threshold_is_the_reported_models_alone(spair, tiny_bundle, tiny_check
 
 def test_thresholds_that_nothing_can_be_measured_at_are_refused(spair, tiny_bundle, folders, foreign, pairs, tmp_path):
     spair("evaluate", tmp_path / "absent.spair", *folders, "--thresholds", "0.1,2").refused("--thresholds has '2', exp")
+    spair("evaluate", tiny_bundle, *folders, "--thresholds", "0.1", "--threshold", "best").refused(
+        "--thresholds measures at several thresholds beside the network's own, and --threshold is best; leave one"
+    )
     masks = ("--input", pairs / "input", "--mask", pairs / "mask", "--thresholds", "0.1")
     spair("evaluate", tiny_bundle, *masks).refused("--thresholds compares restored pictures with clean ones")
     peer = tmp_path / "their.spair"
     assert spair("export", foreign.checkpoint, "--factory", foreign.factory, "--picture", 0, "--out", peer).code == 0
     spair("evaluate", peer, *folders, "--thresholds", "0.1").refused("finds no mask; leave the threshold out")
+
+
+def test_results_do_not_replace_the_pictures(spair, tiny_bundle, pairs, tmp_path):
+    data = shutil.copytree(pairs / "input", tmp_path / "data" / "pictures")
+    before = {path.name: path.read_bytes() for path in data.iterdir()}
+    spair("evaluate", tiny_bundle, "--input", data, "--clean", pairs / "target", "--out", data.parent).refused(
+        "the results in .*data would lie among the pictures that are measured, such as .*; choose another --out"
+    )
+    assert {path.name: path.read_bytes() for path in data.iterdir()} == before
+    assert list(data.parent.iterdir()) == [data]

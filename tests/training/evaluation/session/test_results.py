@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from spair.runtime import UserError
+from spair.training.data.pairs import Pair
 from spair.training.evaluation.session.results import Drawing, open_results
 
 
@@ -87,3 +88,13 @@ def test_drawing_needs_a_folder():
 
 def test_models_are_named_by_what_tells_them_apart():
     assert Drawing.of([Path("a/x.spair"), Path("b/x.spair")], None, False).models == ("a/x.spair", "b/x.spair")
+
+
+@pytest.mark.parametrize("place", ["out", "out/pictures", "out/pictures/a"])
+@pytest.mark.parametrize("role", ["input", "target", "mask"])
+def test_pictures_that_are_measured_are_not_written_among(tmp_path, place, role):
+    files = {"input": tmp_path / "a.png", "target": tmp_path / "b.png", "mask": None}
+    with open_results(tmp_path / "out", Kind(), Drawing(("ours",))) as results:
+        results.check_inputs([Pair("a", **files)])
+        with pytest.raises(UserError, match=r"would lie among the pictures that are measured, such as .*; ch"):
+            results.check_inputs([Pair("a", **(files | {role: tmp_path / place / "a.png"}))])

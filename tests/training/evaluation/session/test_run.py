@@ -46,7 +46,10 @@ def open_one(name, count=None):
 
 
 class Results:
-    """Results that note the report."""
+    """Results that note the pictures and the report."""
+
+    def check_inputs(self, pairs):
+        self.pairs = pairs
 
     def keeper(self, number):
         return number
@@ -78,7 +81,7 @@ def test_peers_are_measured_first_and_all_are_checked_before(pairs):
     costs = [one["cost"] for one in (report, *report["compare"])]
     assert [cost["parameters"] for cost in costs] == [cost["multiply_adds"] for cost in costs] == [0, 1, 2]
     assert all(cost["ms"] > 0.0 for cost in costs)
-    assert results.report is report
+    assert results.report is report and results.pairs == pairs
 
 
 def test_a_model_without_peers_has_no_comparison(pairs):
